@@ -1,0 +1,60 @@
+# make demo and make test do all the set-up they need; a second run takes none.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .setup
+
+.PHONY: help setup kernel demo test test-fast lint bench load stubs requirements clean
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMPS)/install $(STAMPS)/kernel ## The virtual environment, with .venv/bin/qagazsyz
+
+$(STAMPS)/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say PYTHON=…")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/requirements: $(STAMPS)/uv requirements/build.txt requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/build.txt -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/install: $(STAMPS)/requirements pyproject.toml client/pyproject.toml client/generate_stubs.py $(shell find protos -name '*.proto')
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable client --editable .
+	@touch $@
+
+# The native kernel is optional: without it the portable backend serves.
+$(STAMPS)/kernel: $(STAMPS)/requirements $(shell find signatures/kernel/src signatures/kernel/Cargo.toml signatures/kernel/pyproject.toml 2>/dev/null)
+	@touch $@
+
+stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
+
+requirements: $(STAMPS)/uv ## The hashed requirement files again, from requirements/*.in
+	@for f in uv build run dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --no-annotate requirements/$$f.in -o requirements/$$f.txt; done
+
+demo: setup ## The main job on real input, in under two minutes
+	@$(BIN)/qagazsyz demo
+
+test: setup ## Everything that a newcomer can run
+	@$(BIN)/python -m pytest
+
+test-fast: setup ## Unit and property tests only
+	@$(BIN)/python -m pytest tests/unit tests/properties
+
+lint: setup ## ruff, mypy --strict, buf lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@cd protos && ../$(BIN)/buf lint
+
+clean: ## Removes what make made
+	rm -rf $(VENV) $(STAMPS)

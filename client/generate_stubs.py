@@ -1,0 +1,84 @@
+"""Generates the gRPC stubs, their types and the descriptor set from ../protos.
+
+A hatch build hook, so that installing the client makes its stubs; run as a
+script it does the same in place, for whoever has just changed a contract.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE / "qagazsyz"
+DOMAINS = ("common", "identity", "registry", "signing")
+
+
+def contracts_folder() -> Path:
+    """Where the .proto files are: beside the client, or inside its source distribution."""
+    for folder in (HERE.parent / "protos", HERE / "protos"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError("no protos/ folder beside or inside the client")
+
+
+def generate() -> None:
+    """Writes *_pb2.py, *_pb2.pyi, *_pb2_grpc.py(i) and contracts.desc into the package."""
+    import google.api
+    from grpc_tools import protoc
+
+    protos = contracts_folder()
+    googleapis = Path(next(iter(google.api.__path__))).parent.parent
+    sources = sorted(str(path.relative_to(protos)) for path in protos.rglob("*.proto"))
+    for domain in DOMAINS:
+        shutil.rmtree(PACKAGE / domain, ignore_errors=True)
+    plugin = Path(sys.executable).parent / "protoc-gen-mypy_grpc"
+    found = str(plugin) if plugin.exists() else shutil.which("protoc-gen-mypy_grpc")
+    if found is None:
+        raise FileNotFoundError("protoc-gen-mypy_grpc (of mypy-protobuf) is not installed")
+    status = protoc.main(
+        [
+            "protoc",
+            f"--plugin=protoc-gen-mypy_grpc={found}",
+            f"-I{protos}",
+            f"-I{googleapis}",
+            f"-I{files('grpc_tools').joinpath('_proto')}",
+            f"--python_out={HERE}",
+            f"--pyi_out={HERE}",
+            f"--grpc_python_out={HERE}",
+            f"--mypy_grpc_out={HERE}",
+            "--include_imports",
+            "--include_source_info",
+            f"--descriptor_set_out={PACKAGE / 'contracts.desc'}",
+            *sources,
+            # Without it the gateway cannot convert the details of an error.
+            "google/rpc/error_details.proto",
+        ]
+    )
+    if status:
+        raise RuntimeError(f"protoc ended with {status}")
+    # error_details is in googleapis-common-protos; only its descriptor is wanted.
+    shutil.rmtree(HERE / "google", ignore_errors=True)
+    for domain in DOMAINS:
+        for folder in (PACKAGE / domain, PACKAGE / domain / "v1"):
+            (folder / "__init__.py").touch()
+
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # run as a script where only grpcio-tools is installed
+    pass
+else:
+
+    class StubHook(BuildHookInterface[Any]):
+        """Generates before every build, editable ones included."""
+
+        def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+            generate()
+
+
+if __name__ == "__main__":
+    generate()

@@ -1,0 +1,1 @@
+"""Qagazsyz for other services: stubs, sign-in, and receipts verified offline."""
