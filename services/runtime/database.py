@@ -1,0 +1,157 @@
+"""A service's database: SQLite by default, PostgreSQL or CockroachDB by URL, the same statements.
+
+SQLite runs in WAL mode with synchronous=FULL, so that a committed transaction
+survives a power cut, and every writing transaction begins IMMEDIATE: it waits
+for the one writer there can be at its start, instead of failing in its middle.
+Transactions are run as functions, so that a serialization failure (CockroachDB,
+PostgreSQL under contention) can run them again; such a function must therefore
+do nothing but SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import DateTime, Dialect, TypeDecorator, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+T = TypeVar("T")
+
+# SQLite's writers wait for each other this long before they give up.
+BUSY_TIMEOUT_MILLISECONDS = 10_000
+# Readers of one process at once; SQLite's writers take turns anyhow.
+POOL_SIZE = 8
+POOL_TIMEOUT_SECONDS = 20
+# A transaction that lost against another is run again, this often at most.
+ATTEMPTS = 8
+FIRST_PAUSE_SECONDS = 0.005
+# PostgreSQL's and CockroachDB's serialization_failure and deadlock_detected.
+RETRYABLE_STATES = frozenset({"40001", "40P01"})
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC, aware; SQLite keeps it as text without a zone, which is UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of an embedded database in a file."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def with_driver(url: str) -> str:
+    """The URL with the driver that this suite uses: "postgresql://…" gets asyncpg."""
+    parsed = make_url(url)
+    drivers = {
+        "sqlite": "sqlite+aiosqlite",
+        "postgres": "postgresql+asyncpg",
+        "postgresql": "postgresql+asyncpg",
+        "cockroachdb": "cockroachdb+asyncpg",
+    }
+    name = drivers.get(parsed.drivername, parsed.drivername)
+    return parsed.set(drivername=name).render_as_string(hide_password=False)
+
+
+class Database:
+    """Connections to one database, and transactions on them."""
+
+    def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
+        url = with_driver(url)
+        self.is_sqlite = url.startswith("sqlite")
+        arguments: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
+        if self.is_sqlite:
+            arguments["connect_args"] = {"timeout": BUSY_TIMEOUT_MILLISECONDS / 1000}
+        self.engine = create_async_engine(
+            url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
+            **arguments,
+        )
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A writing transaction: committed at the end of the block, undone by an exception.
+
+        It is not run again where it loses against another: prefer run().
+        """
+        async with self.engine.connect() as connection:
+            if self.is_sqlite:
+                await connection.execution_options(qagazsyz_writes=True)
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for statements that change nothing; one snapshot on SQLite."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What work returns, committed; run again where it lost against another transaction."""
+        pause = FIRST_PAUSE_SECONDS
+        for attempt in range(ATTEMPTS):
+            try:
+                async with self.transaction() as connection:
+                    return await work(connection)
+            except DBAPIError as error:
+                if attempt + 1 == ATTEMPTS or not is_retryable(error):
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def is_retryable(error: DBAPIError) -> bool:
+    """Whether the same transaction, run again, may well succeed."""
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return state in RETRYABLE_STATES
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself: _begin_sqlite does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MILLISECONDS}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    writes = connection.get_execution_options().get("qagazsyz_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
