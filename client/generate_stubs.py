@@ -76,7 +76,7 @@ else:
     class StubHook(BuildHookInterface[Any]):
         """Generates before every build, editable ones included."""
 
-        def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
             generate()
 
 

@@ -28,6 +28,8 @@ INTERNAL_AUDIENCE = "qagazsyz.internal"
 CLOCK_LEEWAY_SECONDS = 5
 # A token names a key we do not know: ask identity again, at most this often.
 KEY_REFRESH_SECONDS = 5.0
+# Tokens whose signature was checked, so that it is checked once and not at every call.
+CHECKED_TOKENS = 10_000
 # Longer ones are no tokens of ours, and are not worth decoding.
 TOKEN_LIMIT_BYTES = 4096
 
@@ -70,10 +72,14 @@ class TokenVerifier:
         self._fetch_keys = fetch_keys
         self._now = now
         self._keys: dict[str, jwt.PyJWK] = {}
+        self._checked: dict[str, Caller] = {}
         self._fetched_at = float("-inf")
 
     async def verify(self, token: str) -> Caller:
         """The token's holder. Raises Unauthenticated, always in the same words."""
+        known = self._checked.get(token)
+        if known is not None and self._now() < known.expire_time:
+            return known
         refusal = Unauthenticated("the token is not valid")
         if len(token) > TOKEN_LIMIT_BYTES:
             raise refusal
@@ -94,9 +100,13 @@ class TokenVerifier:
                     "verify_iat": False,
                 },
             )
-            return self._caller(claims)
+            caller = self._caller(claims)
         except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError):
             raise refusal from None
+        if len(self._checked) >= CHECKED_TOKENS:
+            self._checked.clear()
+        self._checked[token] = caller
+        return caller
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
         if kid not in self._keys and self._now() - self._fetched_at >= KEY_REFRESH_SECONDS:

@@ -22,6 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from services.runtime import telemetry
+
 T = TypeVar("T")
 
 # SQLite's writers wait for each other this long before they give up.
@@ -92,9 +94,12 @@ class Database:
             poolclass=AsyncAdaptedQueuePool,
             pool_size=pool_size,
             max_overflow=0,
+            # Parameters are personal data, and errors end in logs.
+            hide_parameters=True,
             pool_timeout=POOL_TIMEOUT_SECONDS,
             **arguments,
         )
+        telemetry.trace_database(self.engine)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)

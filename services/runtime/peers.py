@@ -1,0 +1,205 @@
+"""Calls from one service to another: with the service's own token, a deadline, and the trace.
+
+A service signs in to identity with its own credential, as everybody does, and
+gets a token of the internal audience, which it renews ahead of its end. What is
+called, and how long it may take, follows from the call that is being answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import grpc
+from google.protobuf.message import Message
+
+from qagazsyz.credentials import Credential
+from qagazsyz.identity.v1 import tokens_pb2
+from services.runtime import telemetry
+from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.runtime.server import MESSAGE_LIMIT_BYTES, Call
+
+R = TypeVar("R", bound=Message)
+
+# A callee gets a little less time than we have, so that its refusal still reaches our caller.
+DEADLINE_MARGIN_SECONDS = 0.05
+# Where our caller set no deadline.
+DEFAULT_TIMEOUT_SECONDS = 20.0
+# A token is renewed this long before it ends.
+RENEW_AHEAD_SECONDS = 120.0
+
+# Services ask each other questions and change nothing, so that a repeat is safe; a peer that is
+# being restarted is back in about this time.
+RETRIES = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 5,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "0.5s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
+
+TOKENS = "/qagazsyz.identity.v1.TokenService"
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel to another service: "unix:/path", "host:port", or several by comma."""
+    target = f"ipv4:{address}" if "," in address and not address.startswith("unix") else address
+    return grpc.aio.insecure_channel(
+        target,
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+            ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+            ("grpc.lb_policy_name", "round_robin"),
+            ("grpc.service_config", RETRIES),
+            # A peer that was restarted is found again at once.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+        ],
+    )
+
+
+class InternalTokens:
+    """This service's own token, renewed ahead of its end."""
+
+    def __init__(self, identity: grpc.aio.Channel, credential: Credential) -> None:
+        self._identity = identity
+        self._credential = credential
+        self._token = ""
+        self._renew_at = 0.0
+        self._renewing = asyncio.Lock()
+
+    @classmethod
+    def load(cls, identity: grpc.aio.Channel, path: Path) -> InternalTokens:
+        """With the credential in a file (PEM of certificate and key)."""
+        return cls(identity, Credential.load(path))
+
+    async def get(self) -> str:
+        """A token that is good for RENEW_AHEAD_SECONDS still. Raises Unavailable."""
+        if time.monotonic() >= self._renew_at:
+            async with self._renewing:
+                if time.monotonic() >= self._renew_at:
+                    token = await self._sign_in()
+                    lifetime = token.expires_in.ToTimedelta().total_seconds()
+                    self._token = token.access_token
+                    self._renew_at = time.monotonic() + lifetime - RENEW_AHEAD_SECONDS
+        return self._token
+
+    async def _sign_in(self) -> tokens_pb2.Token:
+        try:
+            challenge = await _invoke(
+                self._identity,
+                f"{TOKENS}/CreateChallenge",
+                tokens_pb2.CreateChallengeRequest(),
+                tokens_pb2.Challenge,
+            )
+            algorithm, signature = self._credential.sign(challenge.challenge)
+            return await _invoke(
+                self._identity,
+                f"{TOKENS}/ExchangeToken",
+                tokens_pb2.ExchangeTokenRequest(
+                    challenge=challenge.challenge,
+                    certificate=self._credential.certificate,
+                    algorithm=cast("Any", algorithm),
+                    signature=signature,
+                ),
+                tokens_pb2.Token,
+            )
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable("this service could not sign in") from error
+
+
+class Peer:
+    """Another service, as this one calls it."""
+
+    def __init__(self, channel: grpc.aio.Channel, tokens: InternalTokens) -> None:
+        self._channel = channel
+        self._tokens = tokens
+
+    async def call(
+        self, method: str, request: Message, response_type: type[R], during: Call | None = None
+    ) -> R:
+        """The peer's answer to "package.Service/Method".
+
+        during: the call that is being answered, whose deadline bounds this one.
+        Raises Unavailable or DeadlineExceeded; any other refusal is between two of our own
+        services, hence a defect, and stays the grpc.aio.AioRpcError it is.
+        """
+        timeout = DEFAULT_TIMEOUT_SECONDS
+        remaining = during.time_remaining() if during is not None else None
+        if remaining is not None:
+            timeout = min(timeout, remaining - DEADLINE_MARGIN_SECONDS)
+            if timeout <= 0:
+                raise DeadlineExceeded("no time was left")
+        with telemetry.client_span(method) as headers:
+            token = await self._tokens.get()
+            try:
+                return await _invoke(
+                    self._channel,
+                    f"/{method}",
+                    request,
+                    response_type,
+                    timeout=timeout,
+                    headers={**headers, "authorization": f"Bearer {token}"},
+                )
+            except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise DeadlineExceeded("a part of the platform took too long") from error
+                if error.code() in (
+                    grpc.StatusCode.UNAVAILABLE,
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    grpc.StatusCode.CANCELLED,
+                ):
+                    raise Unavailable("a part of the platform cannot be reached") from error
+                raise
+
+
+async def fetch_key_set(identity: grpc.aio.Channel) -> Mapping[str, Any]:
+    """Identity's JSON Web Key Set, for TokenVerifier. Raises Unavailable."""
+    from google.api import httpbody_pb2
+
+    try:
+        body = await _invoke(
+            identity,
+            f"{TOKENS}/GetKeySet",
+            tokens_pb2.GetKeySetRequest(),
+            httpbody_pb2.HttpBody,
+        )
+    except grpc.aio.AioRpcError as error:
+        raise Unavailable("the token keys cannot be fetched") from error
+    keys: Mapping[str, Any] = json.loads(body.data)
+    return keys
+
+
+async def _invoke(
+    channel: grpc.aio.Channel,
+    path: str,
+    request: Message,
+    response_type: type[R],
+    *,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it is gRPC's own deadline
+    headers: Mapping[str, str] | None = None,
+) -> R:
+    method = channel.unary_unary(
+        path,
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=response_type.FromString,
+    )
+    response: R = await method(
+        request,
+        timeout=timeout,
+        metadata=tuple((headers or {}).items()),
+    )
+    return response

@@ -1,0 +1,44 @@
+"""The life of a service's process: settings in, ready, drained on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import uvloop
+
+from services.runtime import telemetry
+from services.runtime.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+# Blocking work - cryptography, files - runs in a pool of known size, never on the loop.
+WORKER_THREADS = 8
+
+
+def run(settings: ServiceSettings, serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Runs serve until SIGTERM or SIGINT sets its event, on uvloop, with telemetry configured."""
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint
+    telemetry.configure(
+        settings.service,
+        endpoint=endpoint,
+        sample_ratio=settings.trace_sample_ratio,
+        log_level=settings.log_level,
+    )
+    try:
+        uvloop.run(_main(serve))
+    finally:
+        telemetry.shut_down()
+
+
+async def _main(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="work"))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(stop)

@@ -1,0 +1,45 @@
+"""What every service can be told from outside: environment variables QAGAZSYZ_…"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime.database import sqlite_url
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of all services; each service adds its own in its settings.py."""
+
+    model_config = SettingsConfigDict(env_prefix="QAGAZSYZ_", extra="ignore")
+
+    # The service's name is also its folder's and its database's.
+    service: str = ""
+    folder: Path = Field(description="The service's own folder: its secrets, its database.")
+    listen: str = Field(
+        default="127.0.0.1:0",
+        description='Where the service takes calls: "host:port" or "unix:/path".',
+    )
+    database_url: str = Field(
+        default="",
+        description="PostgreSQL or CockroachDB by URL; SQLite in the folder if empty.",
+    )
+    identity_address: str = Field(default="", description="Where identity takes calls.")
+    signing_address: str = Field(default="", description="Where signing takes calls.")
+    otlp_endpoint: str = Field(
+        default="",
+        description="OTLP/gRPC endpoint for spans; OTEL_EXPORTER_OTLP_ENDPOINT goes before it.",
+    )
+    trace_sample_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="Share of traces that are kept, where Envoy left it."
+    )
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
+    concurrent_calls: int = Field(
+        default=1_000, ge=1, description="More calls at once are RESOURCE_EXHAUSTED."
+    )
+
+    def database(self) -> str:
+        """The database's URL: the configured one, else a file in the folder."""
+        return self.database_url or sqlite_url(self.folder / f"{self.service}.db")
