@@ -30,9 +30,11 @@ class CredentialError(ValueError):
 class Credential:
     """A certificate, those that issued it, and the private key that goes with it."""
 
-    certificate: x509.Certificate
+    # DER.
+    certificate: bytes
     private_key: PrivateKey
-    chain: tuple[x509.Certificate, ...] = ()
+    # The issuers, DER, the leaf's own first.
+    chain: tuple[bytes, ...] = ()
 
     @classmethod
     def load(cls, path: Path | str) -> Credential:
@@ -58,13 +60,14 @@ class Credential:
             raise CredentialError("a private key of this kind signs nothing here")
         if key.public_key() != leaf.public_key():
             raise CredentialError("the private key is not the first certificate's")
-        credential = cls(leaf, key, tuple(chain))
-        _ = credential.algorithm  # a curve that is not known is told now, not at the first call
-        return credential
+        signing_algorithm(key)  # a curve that is not known is told now, not at the first call
+        return cls(_der(leaf), key, tuple(_der(certificate) for certificate in chain))
 
     def to_pem(self) -> bytes:
         """What load reads: the chain, holder's certificate first, then the key as PKCS#8."""
-        certificates = (self.certificate, *self.chain)
+        certificates = [
+            x509.load_der_x509_certificate(der) for der in (self.certificate, *self.chain)
+        ]
         key = self.private_key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -72,18 +75,9 @@ class Credential:
         )
         return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates) + key
 
-    @property
-    def certificate_der(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.DER)
-
-    @property
-    def algorithm(self) -> signatures_pb2.SignatureAlgorithm:
-        """The algorithm that sign() signs with, which the key's kind decides."""
-        return signing_algorithm(self.private_key)
-
-    def sign(self, message: bytes) -> bytes:
-        """The signature over message under this credential's algorithm."""
-        return sign(self.private_key, message)
+    def sign(self, message: bytes) -> tuple[signatures_pb2.SignatureAlgorithm, bytes]:
+        """The algorithm that goes with the key, and the signature over message under it."""
+        return signing_algorithm(self.private_key), sign(self.private_key, message)
 
 
 def signing_algorithm(key: PrivateKey) -> signatures_pb2.SignatureAlgorithm:
@@ -107,6 +101,10 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
     return key.sign(message, ec.ECDSA(_ECDSA[key.curve.name][1]))
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)
 
 
 def _key_block(pem: bytes) -> bytes:
