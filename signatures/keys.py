@@ -1,0 +1,304 @@
+"""Public keys, read strictly from SubjectPublicKeyInfo, and kept once they have been read.
+
+What is no DER, or a key that no rule of verification.md admits, is MalformedKey; a well-formed
+SubjectPublicKeyInfo of an algorithm or a curve that we do not verify is UnsupportedKey. The rules,
+key by key, are in signatures/README.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
+
+from signatures import ed25519
+from signatures.algorithms import KeyKind
+from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader
+
+RSA_MIN_BITS = 2048
+# Above this, one verification costs as much as hundreds of ordinary ones.
+RSA_MAX_BITS = 8192
+RSA_MIN_EXPONENT = 3
+# Below 2³³, as AWS-LC has it; bounds the work of a verification.
+RSA_MAX_EXPONENT_BITS = 33
+
+# Keys kept, the least recently used dropped first: some 20 MB where all are RSA.
+KEY_CACHE_SIZE = 16_384
+
+RSA_OID = "1.2.840.113549.1.1.1"
+EC_OID = "1.2.840.10045.2.1"
+ED25519_OID = "1.3.101.112"
+# The older GOST 34.310-2004, which we read to say that it is unsupported.
+GOST_2004_OID = "1.2.398.3.10.1.1.1.1"
+
+_DER_NULL = b"\x05\x00"
+
+
+class MalformedKey(ValueError):
+    """A key or certificate that cannot be read, or a key that is too weak."""
+
+
+class UnsupportedKey(ValueError):
+    """A key, curve or signature algorithm that this library does not verify."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ed25519Key:
+    """An Ed25519 public key that passed every check on its bytes."""
+
+    encoded: bytes
+    kind: KeyKind = KeyKind.ED25519
+
+
+@dataclass(frozen=True, slots=True)
+class EllipticKey:
+    """A key on one of NIST's curves, with the order of its group."""
+
+    kind: KeyKind
+    order: int
+    handle: ec.EllipticCurvePublicKey = field(compare=False)
+
+    @property
+    def coordinate_length(self) -> int:
+        """Bytes of r and of s in a P1363 signature."""
+        return (self.order.bit_length() + 7) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class RsaKey:
+    """An RSA public key within the bounds on modulus and exponent."""
+
+    modulus: int
+    handle: rsa.RSAPublicKey = field(compare=False)
+    kind: KeyKind = KeyKind.RSA
+
+    @property
+    def modulus_length(self) -> int:
+        """Bytes of the modulus, and of every signature."""
+        return (self.modulus.bit_length() + 7) // 8
+
+
+MlDsaHandle = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class MlDsaKey:
+    """An ML-DSA public key, and the length of its signatures in bytes."""
+
+    kind: KeyKind
+    signature_length: int
+    handle: MlDsaHandle = field(compare=False)
+
+
+PublicKey = Ed25519Key | EllipticKey | RsaKey | MlDsaKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """One of NIST's curves (SP 800-186): y² = x³ - 3x + b over p, of prime order."""
+
+    kind: KeyKind
+    name: ec.EllipticCurve
+    p: int
+    order: int
+
+
+_CURVES = {
+    "1.2.840.10045.3.1.7": _Curve(
+        KeyKind.P256,
+        ec.SECP256R1(),
+        2**256 - 2**224 + 2**192 + 2**96 - 1,
+        0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    ),
+    "1.3.132.0.34": _Curve(
+        KeyKind.P384,
+        ec.SECP384R1(),
+        2**384 - 2**128 - 2**96 + 2**32 - 1,
+        0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+    ),
+    "1.3.132.0.35": _Curve(
+        KeyKind.P521,
+        ec.SECP521R1(),
+        2**521 - 1,
+        0x01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFA51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409,
+    ),
+}
+
+# FIPS 204, table 2: bytes of a public key and of a signature.
+_ML_DSA: dict[str, tuple[KeyKind, int, int, Callable[[bytes], MlDsaHandle]]] = {
+    "2.16.840.1.101.3.4.3.17": (
+        KeyKind.ML_DSA_44,
+        1312,
+        2420,
+        mldsa.MLDSA44PublicKey.from_public_bytes,
+    ),
+    "2.16.840.1.101.3.4.3.18": (
+        KeyKind.ML_DSA_65,
+        1952,
+        3309,
+        mldsa.MLDSA65PublicKey.from_public_bytes,
+    ),
+    "2.16.840.1.101.3.4.3.19": (
+        KeyKind.ML_DSA_87,
+        2592,
+        4627,
+        mldsa.MLDSA87PublicKey.from_public_bytes,
+    ),
+}
+
+
+class _KeyCache:
+    """Keys by the SHA-256 of their DER, bounded, shared by threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._keys: OrderedDict[bytes, PublicKey] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, fingerprint: bytes) -> PublicKey | None:
+        with self._lock:
+            key = self._keys.get(fingerprint)
+            if key is not None:
+                self._keys.move_to_end(fingerprint)
+            return key
+
+    def put(self, fingerprint: bytes, key: PublicKey) -> None:
+        with self._lock:
+            self._keys[fingerprint] = key
+            if len(self._keys) > self._size:
+                self._keys.popitem(last=False)
+
+
+_cache = _KeyCache(KEY_CACHE_SIZE)
+
+
+def load_public_key(spki: bytes) -> PublicKey:
+    """The key of a SubjectPublicKeyInfo in DER; raises MalformedKey or UnsupportedKey."""
+    fingerprint = hashlib.sha256(spki).digest()
+    key = _cache.get(fingerprint)
+    if key is None:
+        key = _parse(spki)
+        _cache.put(fingerprint, key)
+    return key
+
+
+def _parse(spki: bytes) -> PublicKey:
+    try:
+        outer = Reader(spki)
+        info = outer.sequence()
+        outer.end()
+        algorithm = info.sequence()
+        oid = algorithm.object_identifier()
+        parameters = algorithm.rest()
+        bits = info.bit_string()
+        info.end()
+        if oid == ED25519_OID:
+            return _ed25519(parameters, bits)
+        if oid == EC_OID:
+            return _elliptic(parameters, bits)
+        if oid == RSA_OID:
+            return _rsa(parameters, bits)
+        if oid in _ML_DSA:
+            return _ml_dsa(oid, parameters, bits)
+    except MalformedDer as error:
+        raise MalformedKey(f"the key is no DER: {error}") from None
+    raise UnsupportedKey(f"keys of the algorithm {oid} are not verified")
+
+
+def _ed25519(parameters: bytes, bits: bytes) -> Ed25519Key:
+    if parameters or len(bits) != ed25519.KEY_LENGTH or not ed25519.is_key(bits):
+        raise MalformedKey("no canonical Ed25519 point of large order")
+    return Ed25519Key(bits)
+
+
+def _elliptic(parameters: bytes, bits: bytes) -> EllipticKey:
+    named = Reader(parameters)
+    oid = named.object_identifier()
+    named.end()
+    curve = _CURVES.get(oid)
+    if curve is None:
+        raise UnsupportedKey(f"the curve {oid} is not verified")
+    width = (curve.p.bit_length() + 7) // 8
+    lengths = {2: 1 + width, 3: 1 + width, 4: 1 + 2 * width}
+    if not bits or lengths.get(bits[0]) != len(bits):
+        raise MalformedKey("the point is of neither form of SEC 1, section 2.3.3")
+    coordinates = [bits[start : start + width] for start in range(1, len(bits), width)]
+    if any(int.from_bytes(coordinate, "big") >= curve.p for coordinate in coordinates):
+        raise MalformedKey("a coordinate that is not below p")
+    try:
+        handle = ec.EllipticCurvePublicKey.from_encoded_point(curve.name, bits)
+    except ValueError:
+        raise MalformedKey("the point is not on the curve") from None
+    return EllipticKey(curve.kind, curve.order, handle)
+
+
+def _rsa(parameters: bytes, bits: bytes) -> RsaKey:
+    if parameters != _DER_NULL:
+        raise MalformedKey("the parameters of an RSA key are NULL (RFC 3279)")
+    outer = Reader(bits)
+    numbers = outer.sequence()
+    outer.end()
+    modulus, exponent = numbers.unsigned(), numbers.unsigned()
+    numbers.end()
+    if not RSA_MIN_BITS <= modulus.bit_length() <= RSA_MAX_BITS or modulus % 2 == 0:
+        raise MalformedKey("the modulus is even, or of too few or too many bits")
+    if (
+        exponent < RSA_MIN_EXPONENT
+        or exponent.bit_length() > RSA_MAX_EXPONENT_BITS
+        or exponent % 2 == 0
+    ):
+        raise MalformedKey("the exponent is even, too small or too large")
+    return RsaKey(modulus, rsa.RSAPublicNumbers(exponent, modulus).public_key())
+
+
+def _ml_dsa(oid: str, parameters: bytes, bits: bytes) -> MlDsaKey:
+    kind, key_length, signature_length, load = _ML_DSA[oid]
+    if parameters or len(bits) != key_length:
+        raise MalformedKey("an ML-DSA key of the wrong length, or with parameters")
+    try:
+        return MlDsaKey(kind, signature_length, load(bits))
+    except UnsupportedAlgorithm:
+        raise UnsupportedKey("this build of OpenSSL has no ML-DSA") from None
+
+
+_VERSION_TAG = 0xA0
+# issuerUniqueID, subjectUniqueID (either may be constructed only in BER), extensions.
+_AFTER_KEY_TAGS = (0x81, 0x82, 0xA3)
+
+
+def certificate_spki(der: bytes) -> bytes:
+    """The SubjectPublicKeyInfo of an X.509 certificate in DER; raises MalformedKey.
+
+    Only the frame of RFC 5280, section 4.1, is read: whether the certificate may be trusted is
+    judged elsewhere.
+    """
+    try:
+        outer = Reader(der)
+        certificate = outer.sequence()
+        outer.end()
+        tbs = certificate.sequence()
+        certificate.sequence()
+        certificate.bit_string()
+        certificate.end()
+        if tbs.next_tag() == _VERSION_TAG:
+            tbs.any()
+        tbs.value(INTEGER)
+        for _ in ("signature", "issuer", "validity", "subject"):
+            tbs.value(SEQUENCE)
+        tag, _, spki = tbs.any()
+        if tag != SEQUENCE:
+            raise MalformedDer("no SubjectPublicKeyInfo")
+        last = 0
+        while not tbs.at_end():
+            tag, _, _ = tbs.any()
+            if tag not in _AFTER_KEY_TAGS or tag <= last:
+                raise MalformedDer("a field that no certificate has")
+            last = tag
+    except MalformedDer as error:
+        raise MalformedKey(f"no certificate: {error}") from None
+    return spki

@@ -1,0 +1,286 @@
+"""Verification in Python over OpenSSL and one wheel: the answer that every backend has to give.
+
+The rules of which verdict comes when are in signatures/README.md; the native kernel follows the
+same ones, and tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from google.protobuf.message import DecodeError
+
+from qagazsyz.signing.v1 import verification_pb2
+from signatures import ed25519
+from signatures.algorithms import SCHEMES, Encoding, Hash, Scheme, Verdict
+from signatures.backend import Batch, MalformedRequest
+from signatures.der import MalformedDer, Reader
+from signatures.keys import (
+    Ed25519Key,
+    EllipticKey,
+    MalformedKey,
+    MlDsaKey,
+    PublicKey,
+    RsaKey,
+    UnsupportedKey,
+    certificate_spki,
+    load_public_key,
+)
+
+_HASHES: dict[Hash | None, hashes.HashAlgorithm] = {
+    Hash.SHA256: hashes.SHA256(),
+    Hash.SHA384: hashes.SHA384(),
+    Hash.SHA512: hashes.SHA512(),
+}
+_PREHASHED = {name: Prehashed(h) for name, h in _HASHES.items()}
+_PSS = {name: padding.PSS(padding.MGF1(h), h.digest_size) for name, h in _HASHES.items()}
+_PKCS1 = padding.PKCS1v15()
+
+
+def verify(
+    key: PublicKey,
+    algorithm: int,
+    *,
+    message: bytes | None = None,
+    digest: bytes | None = None,
+    signature: bytes,
+) -> Verdict:
+    """What is found of one signature; never UNKNOWN_SIGNER or a verdict on trust.
+
+    Either the message or its digest is given; with neither, the verdict is MALFORMED_DIGEST.
+    """
+    scheme = SCHEMES.get(algorithm)
+    if scheme is None:
+        return Verdict.UNSUPPORTED_ALGORITHM
+    return verify_scheme(key, scheme, message=message, digest=digest, signature=signature)
+
+
+def verify_scheme(
+    key: PublicKey,
+    scheme: Scheme,
+    *,
+    message: bytes | None = None,
+    digest: bytes | None = None,
+    signature: bytes,
+) -> Verdict:
+    """The same, for a scheme that need not have a number in the contract."""
+    if key.kind is not scheme.key:
+        return Verdict.KEY_MISMATCH
+    if digest is not None:
+        if scheme.hash is None or len(digest) != scheme.hash.digest_length:
+            return Verdict.MALFORMED_DIGEST
+        data = digest
+    elif message is not None:
+        data = message
+    else:
+        return Verdict.MALFORMED_DIGEST
+    if isinstance(key, Ed25519Key):
+        return _ed25519(key, data, signature)
+    if isinstance(key, MlDsaKey):
+        return _ml_dsa(key, data, signature)
+    hashed = digest is not None
+    if isinstance(key, EllipticKey):
+        return _elliptic(key, scheme, data, hashed, signature)
+    return _rsa(key, scheme, data, hashed, signature)
+
+
+def _ed25519(key: Ed25519Key, message: bytes, signature: bytes) -> Verdict:
+    if not ed25519.is_signature(signature):
+        return Verdict.MALFORMED_SIGNATURE
+    if ed25519.holds(key.encoded, message, signature):
+        return Verdict.VALID
+    # Whether R is a point costs an exponentiation: asked only where the answer needs it.
+    if ed25519.is_on_curve(signature[:32]):
+        return Verdict.INVALID_SIGNATURE
+    return Verdict.MALFORMED_SIGNATURE
+
+
+def _ml_dsa(key: MlDsaKey, message: bytes, signature: bytes) -> Verdict:
+    if len(signature) != key.signature_length:
+        return Verdict.MALFORMED_SIGNATURE
+    try:
+        key.handle.verify(signature, message)
+    except InvalidSignature:
+        return Verdict.INVALID_SIGNATURE
+    return Verdict.VALID
+
+
+def _elliptic(
+    key: EllipticKey, scheme: Scheme, data: bytes, hashed: bool, signature: bytes
+) -> Verdict:
+    try:
+        if scheme.encoding is Encoding.P1363:
+            r, s = _split_p1363(signature, key.coordinate_length)
+        else:
+            r, s = split_dss(signature)
+    except MalformedDer:
+        return Verdict.MALFORMED_SIGNATURE
+    if not (1 <= r < key.order and 1 <= s < key.order):
+        return Verdict.MALFORMED_SIGNATURE
+    try:
+        key.handle.verify(encode_dss_signature(r, s), data, ec.ECDSA(_hash(scheme, hashed)))
+    except InvalidSignature:
+        return Verdict.INVALID_SIGNATURE
+    return Verdict.VALID
+
+
+def split_dss(signature: bytes) -> tuple[int, int]:
+    """r and s of a DER-encoded ECDSA signature (RFC 3279); raises MalformedDer."""
+    outer = Reader(signature)
+    numbers = outer.sequence()
+    outer.end()
+    r, s = numbers.unsigned(), numbers.unsigned()
+    numbers.end()
+    return r, s
+
+
+def _split_p1363(signature: bytes, width: int) -> tuple[int, int]:
+    if len(signature) != 2 * width:
+        raise MalformedDer("not two coordinates long")
+    return int.from_bytes(signature[:width], "big"), int.from_bytes(signature[width:], "big")
+
+
+def _rsa(key: RsaKey, scheme: Scheme, data: bytes, hashed: bool, signature: bytes) -> Verdict:
+    if len(signature) != key.modulus_length or int.from_bytes(signature, "big") >= key.modulus:
+        return Verdict.MALFORMED_SIGNATURE
+    digest = _hash(scheme, hashed)
+    try:
+        if scheme.encoding is Encoding.PSS:
+            key.handle.verify(signature, data, _PSS[scheme.hash], digest)
+        else:
+            key.handle.verify(signature, data, _PKCS1, digest)
+    except InvalidSignature:
+        return Verdict.INVALID_SIGNATURE
+    return Verdict.VALID
+
+
+def _hash(scheme: Scheme, hashed: bool) -> hashes.HashAlgorithm | Prehashed:
+    return (_PREHASHED if hashed else _HASHES)[scheme.hash]
+
+
+class PortableBatch:
+    """A request decoded by protobuf's own classes; keys are loaded as items first need them."""
+
+    def __init__(self, request: verification_pb2.BatchVerifyRequest) -> None:
+        self._request = request
+        self._signers: Sequence[verification_pb2.Signer] = request.signers
+        self._items: Sequence[verification_pb2.SignedItem] = request.items
+        self._overrides: dict[int, bytes | None] = {}
+        # A key, or the verdict that every item of a signer without a usable one gets.
+        self._keys: dict[int, PublicKey | Verdict] = {}
+
+    @property
+    def item_count(self) -> int:
+        return len(self._items)
+
+    @property
+    def signer_count(self) -> int:
+        return len(self._signers)
+
+    @property
+    def trust_policy(self) -> int:
+        return self._request.trust_policy
+
+    @property
+    def at(self) -> tuple[int, int] | None:
+        if not self._request.HasField("at"):
+            return None
+        return self._request.at.seconds, self._request.at.nanos
+
+    def named_signers(self) -> list[tuple[int, int, bytes]]:
+        named: list[tuple[int, int, bytes]] = []
+        for index, signer in enumerate(self._signers):
+            source = signer.WhichOneof("source")
+            if source == "certificate":
+                named.append((index, 2, signer.certificate))
+            elif source == "key_version":
+                named.append((index, 3, signer.key_version.encode()))
+            elif source is None:
+                named.append((index, 0, b""))
+        return named
+
+    def set_key(self, index: int, spki: bytes | None) -> None:
+        if not 0 <= index < len(self._signers):
+            raise IndexError(f"the batch has {len(self._signers)} signers, none at {index}")
+        self._overrides[index] = spki
+
+    def verify(self, start: int, stop: int) -> bytes:
+        return bytes(self._verdict(item) for item in self._items[start:stop])
+
+    def _verdict(self, item: verification_pb2.SignedItem) -> Verdict:
+        index = item.signer
+        key = self._keys.get(index)
+        if key is None:
+            # Two threads may both load a key; they find the same.
+            key = self._keys[index] = self._load(index)
+        if key is Verdict.UNKNOWN_SIGNER:
+            return key
+        if item.algorithm not in SCHEMES:
+            return Verdict.UNSUPPORTED_ALGORITHM
+        if isinstance(key, Verdict):
+            return key
+        payload = item.WhichOneof("payload")
+        return verify(
+            key,
+            item.algorithm,
+            message=item.message if payload == "message" else None,
+            digest=item.digest if payload == "digest" else None,
+            signature=item.signature,
+        )
+
+    def _load(self, index: int) -> PublicKey | Verdict:
+        if index >= len(self._signers):
+            return Verdict.UNKNOWN_SIGNER
+        try:
+            if index in self._overrides:
+                spki = self._overrides[index]
+            else:
+                signer = self._signers[index]
+                source = signer.WhichOneof("source")
+                if source == "public_key":
+                    spki = signer.public_key
+                elif source == "certificate":
+                    spki = certificate_spki(signer.certificate)
+                else:
+                    spki = None
+            return Verdict.UNKNOWN_SIGNER if spki is None else load_public_key(spki)
+        except MalformedKey:
+            return Verdict.MALFORMED_KEY
+        except UnsupportedKey:
+            return Verdict.UNSUPPORTED_ALGORITHM
+
+
+class PortableBackend:
+    """Needs nothing native of our own."""
+
+    name = "portable"
+
+    def parse_batch(self, request: bytes) -> PortableBatch:
+        """A BatchVerifyRequest's wire bytes as a batch; raises MalformedRequest."""
+        try:
+            return PortableBatch(verification_pb2.BatchVerifyRequest.FromString(request))
+        except DecodeError:
+            raise MalformedRequest("the bytes are no BatchVerifyRequest") from None
+
+    def parse_single(self, request: bytes) -> PortableBatch:
+        """A VerifyRequest's wire bytes as a batch of one; raises MalformedRequest."""
+        try:
+            single = verification_pb2.VerifyRequest.FromString(request)
+        except DecodeError:
+            raise MalformedRequest("the bytes are no VerifyRequest") from None
+        batch = verification_pb2.BatchVerifyRequest(
+            signers=[single.signer],
+            items=[single.item],
+            trust_policy=single.trust_policy,
+            at=single.at if single.HasField("at") else None,
+        )
+        batch.items[0].signer = 0
+        return PortableBatch(batch)
+
+    def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:
+        """All verdicts of several batches, one after the other."""
+        return [batch.verify(0, batch.item_count) for batch in batches]

@@ -1,0 +1,101 @@
+"""Whether a certificate's, a CRL's or an OCSP answer's signature holds, by the OID it names.
+
+For path validation: X.509 names the hash and leaves the curve to the key, so that it has pairs
+(P-256 with SHA-384, say) that the contract's algorithms do not. Nothing is asked of trust.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from signatures.algorithms import Encoding, Hash, KeyKind, Scheme, Verdict
+from signatures.der import INTEGER, NULL, SEQUENCE, encode, encode_oid
+from signatures.keys import UnsupportedKey, load_public_key
+from signatures.portable import verify_scheme
+
+_DER_NULL = encode(NULL, b"")
+_ABSENT_OR_NULL = frozenset({None, _DER_NULL})
+_ABSENT: frozenset[bytes | None] = frozenset({None})
+
+_ECDSA_HASHES = {
+    "1.2.840.10045.4.3.2": Hash.SHA256,
+    "1.2.840.10045.4.3.3": Hash.SHA384,
+    "1.2.840.10045.4.3.4": Hash.SHA512,
+}
+_CURVES = (KeyKind.P256, KeyKind.P384, KeyKind.P521)
+
+_PLAIN = {
+    "1.3.101.112": Scheme(KeyKind.ED25519, None, Encoding.PLAIN),
+    "2.16.840.1.101.3.4.3.17": Scheme(KeyKind.ML_DSA_44, None, Encoding.PLAIN),
+    "2.16.840.1.101.3.4.3.18": Scheme(KeyKind.ML_DSA_65, None, Encoding.PLAIN),
+    "2.16.840.1.101.3.4.3.19": Scheme(KeyKind.ML_DSA_87, None, Encoding.PLAIN),
+}
+
+# Authorities write NULL, or nothing, here; RFC 4055 has takers accept both.
+_NULLABLE = {
+    "1.2.840.113549.1.1.11": Scheme(KeyKind.RSA, Hash.SHA256, Encoding.PKCS1),
+    "1.2.840.113549.1.1.12": Scheme(KeyKind.RSA, Hash.SHA384, Encoding.PKCS1),
+    "1.2.840.113549.1.1.13": Scheme(KeyKind.RSA, Hash.SHA512, Encoding.PKCS1),
+}
+
+_PSS_OID = "1.2.840.113549.1.1.10"
+_MGF1_OID = "1.2.840.113549.1.1.8"
+_HASH_OIDS = {
+    Hash.SHA256: "2.16.840.1.101.3.4.2.1",
+    Hash.SHA384: "2.16.840.1.101.3.4.2.2",
+    Hash.SHA512: "2.16.840.1.101.3.4.2.3",
+}
+
+
+def _pss_parameters() -> dict[bytes | None, Scheme]:
+    """Every encoding of RSASSA-PSS-params (RFC 4055) with MGF1 of the hash and a salt as long.
+
+    The hash's own parameters may be NULL or absent, in either place.
+    """
+    known: dict[bytes | None, Scheme] = {}
+    for name, oid in _HASH_OIDS.items():
+        for first, second in product((_DER_NULL, b""), repeat=2):
+            mask = encode_oid(_MGF1_OID) + encode(SEQUENCE, encode_oid(oid) + second)
+            parameters = (
+                encode(0xA0, encode(SEQUENCE, encode_oid(oid) + first))
+                + encode(0xA1, encode(SEQUENCE, mask))
+                + encode(0xA2, encode(INTEGER, bytes([name.digest_length])))
+            )
+            known[encode(SEQUENCE, parameters)] = Scheme(KeyKind.RSA, name, Encoding.PSS)
+    return known
+
+
+_PSS = _pss_parameters()
+
+
+def verify_x509_signature(
+    issuer_spki: bytes,
+    algorithm_oid: str,
+    parameters: bytes | None,
+    tbs: bytes,
+    signature: bytes,
+) -> bool:
+    """Whether `signature` is the issuer's over the bytes `tbs`.
+
+    `parameters` are the DER of the algorithm's parameters, None where absent; `signature` is the
+    BIT STRING's content. A signature by a key of another kind than the algorithm's does not hold.
+    Raises UnsupportedKey for an algorithm, parameters or a key that we do not verify (GOST
+    34.310-2004 among them) and MalformedKey for a key that cannot be read.
+    """
+    key = load_public_key(issuer_spki)
+    scheme: Scheme | None = None
+    allowed = _ABSENT
+    if algorithm_oid in _ECDSA_HASHES:
+        curve = key.kind if key.kind in _CURVES else KeyKind.P256
+        scheme = Scheme(curve, _ECDSA_HASHES[algorithm_oid], Encoding.DER)
+    elif algorithm_oid == _PSS_OID:
+        scheme = _PSS.get(parameters)
+        allowed = frozenset({parameters})
+    elif algorithm_oid in _PLAIN:
+        scheme = _PLAIN[algorithm_oid]
+    elif algorithm_oid in _NULLABLE:
+        scheme = _NULLABLE[algorithm_oid]
+        allowed = _ABSENT_OR_NULL
+    if scheme is None or parameters not in allowed:
+        raise UnsupportedKey(f"signatures of the algorithm {algorithm_oid} are not verified")
+    return verify_scheme(key, scheme, message=tbs, signature=signature) is Verdict.VALID
