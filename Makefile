@@ -50,11 +50,15 @@ test: setup ## Everything that a newcomer can run
 test-fast: setup ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/properties
 
-lint: setup ## ruff, mypy --strict, buf lint
+lint: setup ## ruff, mypy --strict, buf lint, and buf breaking against the contracts first published
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@cd protos && ../$(BIN)/buf lint
+	@$(BIN)/buf lint client/qagazsyz/contracts.desc#format=binpb --config protos/buf.yaml
+	@first=$$(git rev-list --max-parents=0 HEAD | tail -n 1); rm -rf $(STAMPS)/first; mkdir -p $(STAMPS)/first; \
+	  git archive $$first protos | tar -x -C $(STAMPS)/first; \
+	  $(BIN)/python client/generate_stubs.py --descriptors $(STAMPS)/first/protos $(STAMPS)/first.desc
+	@$(BIN)/buf breaking client/qagazsyz/contracts.desc#format=binpb --against $(STAMPS)/first.desc#format=binpb --config protos/buf.yaml
 
 clean: ## Removes what make made
 	rm -rf $(VENV) $(STAMPS)

@@ -25,34 +25,20 @@ def contracts_folder() -> Path:
     raise FileNotFoundError("no protos/ folder beside or inside the client")
 
 
-def generate() -> None:
-    """Writes *_pb2.py, *_pb2.pyi, *_pb2_grpc.py(i) and contracts.desc into the package."""
+def compile_contracts(protos: Path, *outputs: str) -> None:
+    """Runs protoc over all contracts in a folder with these outputs."""
     import google.api
     from grpc_tools import protoc
 
-    protos = contracts_folder()
     googleapis = Path(next(iter(google.api.__path__))).parent.parent
     sources = sorted(str(path.relative_to(protos)) for path in protos.rglob("*.proto"))
-    for domain in DOMAINS:
-        shutil.rmtree(PACKAGE / domain, ignore_errors=True)
-    plugin = Path(sys.executable).parent / "protoc-gen-mypy_grpc"
-    found = str(plugin) if plugin.exists() else shutil.which("protoc-gen-mypy_grpc")
-    if found is None:
-        raise FileNotFoundError("protoc-gen-mypy_grpc (of mypy-protobuf) is not installed")
     status = protoc.main(
         [
             "protoc",
-            f"--plugin=protoc-gen-mypy_grpc={found}",
             f"-I{protos}",
             f"-I{googleapis}",
             f"-I{files('grpc_tools').joinpath('_proto')}",
-            f"--python_out={HERE}",
-            f"--pyi_out={HERE}",
-            f"--grpc_python_out={HERE}",
-            f"--mypy_grpc_out={HERE}",
-            "--include_imports",
-            "--include_source_info",
-            f"--descriptor_set_out={PACKAGE / 'contracts.desc'}",
+            *outputs,
             *sources,
             # Without it the gateway cannot convert the details of an error.
             "google/rpc/error_details.proto",
@@ -60,6 +46,30 @@ def generate() -> None:
     )
     if status:
         raise RuntimeError(f"protoc ended with {status}")
+
+
+def descriptor_set(path: Path) -> tuple[str, ...]:
+    """protoc's options for a descriptor set with everything that is imported."""
+    return ("--include_imports", "--include_source_info", f"--descriptor_set_out={path}")
+
+
+def generate() -> None:
+    """Writes *_pb2.py, *_pb2.pyi, *_pb2_grpc.py(i) and contracts.desc into the package."""
+    for domain in DOMAINS:
+        shutil.rmtree(PACKAGE / domain, ignore_errors=True)
+    plugin = Path(sys.executable).parent / "protoc-gen-mypy_grpc"
+    found = str(plugin) if plugin.exists() else shutil.which("protoc-gen-mypy_grpc")
+    if found is None:
+        raise FileNotFoundError("protoc-gen-mypy_grpc (of mypy-protobuf) is not installed")
+    compile_contracts(
+        contracts_folder(),
+        f"--plugin=protoc-gen-mypy_grpc={found}",
+        f"--python_out={HERE}",
+        f"--pyi_out={HERE}",
+        f"--grpc_python_out={HERE}",
+        f"--mypy_grpc_out=quiet:{HERE}",
+        *descriptor_set(PACKAGE / "contracts.desc"),
+    )
     # error_details is in googleapis-common-protos; only its descriptor is wanted.
     shutil.rmtree(HERE / "google", ignore_errors=True)
     for domain in DOMAINS:
@@ -81,4 +91,10 @@ else:
 
 
 if __name__ == "__main__":
-    generate()
+    match sys.argv[1:]:
+        case []:
+            generate()
+        case ["--descriptors", folder, output]:
+            compile_contracts(Path(folder), *descriptor_set(Path(output)))
+        case _:
+            sys.exit("usage: generate_stubs.py [--descriptors PROTOS OUTPUT]")
