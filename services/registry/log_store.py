@@ -238,4 +238,5 @@ async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list
 
 async def newest_cosigned_size(connection: AsyncConnection) -> int | None:
     """The size of the largest tree that a witness cosigned, or None."""
-    return (await connection.execute(select(func.max(log_cosignatures.c.tree_size)))).scalar()
+    size = (await connection.execute(select(func.max(log_cosignatures.c.tree_size)))).scalar()
+    return None if size is None else int(size)

@@ -1,0 +1,185 @@
+"""Offline verification of receipts: nothing is asked of anyone, the log's key decides.
+
+A receipt proves that the transparency log holds an entry about a document, a
+consent or an access. The entry names nobody: what is personal stands there as
+commitments, SHA-256(salt || value), and the receipt opens those that its
+holder may know. Verified are, in this order: the log's signature on the
+checkpoint, the path from the entry to the checkpoint's root, each opening, and
+the content, where it is at hand.
+
+What a receipt does not say: whether the document is still in force (ask
+CheckDocument), and that everybody is shown the same log (that is what
+witnesses' cosignatures and `qagazsyz log follow` are for).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from qagazsyz import merkle, notes
+from qagazsyz.registry.v1 import receipts_pb2
+
+SALT_BYTES = 32
+# An entry's length stands in two bytes (C2SP tlog-tiles, entry bundles).
+ENTRY_LIMIT_BYTES = 2**16 - 1
+
+# "content_sha256", "subjects[0]", "officer".
+_FIELD = re.compile(r"([a-z][a-z0-9_]*)(?:\[(0|[1-9][0-9]{0,4})\])?", re.ASCII)
+# What a registration's content is committed to under.
+_CONTENT_FIELD = "content_sha256"
+
+
+class ReceiptError(Exception):
+    """Root of everything that is wrong with a receipt."""
+
+
+class MalformedReceipt(ReceiptError):
+    """It is no receipt: an entry that is no canonical JSON, hashes of a wrong length."""
+
+
+class WrongCheckpoint(ReceiptError):
+    """The checkpoint is not one that the log signed."""
+
+
+class NotIncluded(ReceiptError):
+    """The path does not lead from the entry to the checkpoint's root."""
+
+
+class WrongOpening(ReceiptError):
+    """What should open a commitment of the entry does not."""
+
+
+class WrongContent(ReceiptError):
+    """The content is not the registered one, or the receipt does not open its hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """What a receipt has proved."""
+
+    entry: Mapping[str, Any]
+    log_index: int
+    tree_size: int
+    root_hash: bytes
+    # Committed values by field: "subjects[0]" → the subject's name in UTF-8.
+    openings: Mapping[str, bytes]
+    # Whether a content was compared, and is the registered one.
+    content_verified: bool
+    # Witnesses whose cosignatures hold, with their times in POSIX seconds.
+    witnesses: Mapping[str, int]
+
+
+def verify_receipt(
+    receipt: receipts_pb2.Receipt,
+    verifier_key: str | notes.VerifierKey,
+    content: bytes | None = None,
+    *,
+    witnesses: Sequence[notes.VerifierKey] = (),
+) -> VerifiedReceipt:
+    """What the receipt proves by that log's verifier key (as /log/key gives it).
+
+    Raises a ReceiptError that says what is wrong, and NoteError for a verifier key that is none.
+    """
+    key = (
+        verifier_key
+        if isinstance(verifier_key, notes.VerifierKey)
+        else notes.VerifierKey.parse(verifier_key)
+    )
+    entry = parse_entry(receipt.entry)
+    checkpoint, times = _verify_checkpoint(receipt.checkpoint, key, witnesses)
+    try:
+        merkle.verify_inclusion(
+            merkle.leaf_hash(receipt.entry),
+            receipt.log_index,
+            checkpoint.tree_size,
+            receipt.inclusion_path,
+            checkpoint.root_hash,
+        )
+    except merkle.ProofError as error:
+        raise NotIncluded(f"the log does not hold this entry there: {error}") from None
+    openings = _verify_openings(entry, receipt.openings)
+    if content is not None:
+        _verify_content(openings, content)
+    return VerifiedReceipt(
+        entry=entry,
+        log_index=receipt.log_index,
+        tree_size=checkpoint.tree_size,
+        root_hash=checkpoint.root_hash,
+        openings=openings,
+        content_verified=content is not None,
+        witnesses=times,
+    )
+
+
+def commitment(salt: bytes, value: bytes) -> str:
+    """What an entry holds in place of the value: SHA-256(salt || value) in lower-case hex."""
+    return hashlib.sha256(salt + value).hexdigest()
+
+
+def parse_entry(data: bytes) -> dict[str, Any]:
+    """The members of a log entry. Raises MalformedReceipt where it is no canonical JSON object."""
+    if len(data) > ENTRY_LIMIT_BYTES:
+        raise MalformedReceipt("the entry is too long")
+    try:
+        members = json.loads(data)
+        canonical = rfc8785.dumps(members)
+    # What nests too deep has no canonical form either; ValueError is all that JSON can be wrong by.
+    except (ValueError, RecursionError):
+        raise MalformedReceipt("the entry is no JSON") from None
+    # One entry has one form, so that nobody reads the same bytes in another way.
+    if canonical != data or not isinstance(members, dict):
+        raise MalformedReceipt("the entry is no canonical JSON object (RFC 8785)")
+    return members
+
+
+def _verify_checkpoint(
+    data: bytes, key: notes.VerifierKey, witnesses: Sequence[notes.VerifierKey]
+) -> tuple[notes.Checkpoint, dict[str, int]]:
+    try:
+        checkpoint = notes.open_checkpoint(data, key)
+        verified = notes.Note.parse(data).verify(witnesses)
+    except notes.NoteError as error:
+        raise WrongCheckpoint(str(error)) from None
+    times = {witness.name: time for witness, time in verified.items() if time is not None}
+    return checkpoint, times
+
+
+def _verify_openings(
+    entry: Mapping[str, Any], openings: Sequence[receipts_pb2.Opening]
+) -> dict[str, bytes]:
+    opened: dict[str, bytes] = {}
+    for opening in openings:
+        if len(opening.salt) != SALT_BYTES:
+            raise WrongOpening(f"the salt of {opening.field!r} has not {SALT_BYTES} bytes")
+        if opening.field in opened:
+            raise WrongOpening(f"{opening.field!r} is opened twice")
+        if _committed(entry, opening.field) != commitment(opening.salt, opening.value):
+            raise WrongOpening(f"{opening.field!r} is not what the entry commits to")
+        opened[opening.field] = opening.value
+    return opened
+
+
+def _committed(entry: Mapping[str, Any], field: str) -> Any:
+    match = _FIELD.fullmatch(field)
+    if match is None:
+        raise WrongOpening(f"{field!r} names no field of an entry")
+    value = entry.get(match[1])
+    if match[2] is None:
+        return value
+    position = int(match[2])
+    return value[position] if isinstance(value, list) and position < len(value) else None
+
+
+def _verify_content(openings: Mapping[str, bytes], content: bytes) -> None:
+    expected = openings.get(_CONTENT_FIELD)
+    if expected is None:
+        raise WrongContent("the receipt does not open the content's hash")
+    if hashlib.sha256(content).digest() != expected:
+        raise WrongContent("the content is not the registered one")
