@@ -47,6 +47,12 @@ class Batch(Protocol):
         """
         ...
 
+    def set_trust(self, index: int, verdict: int) -> None:
+        """Says what a signer's items get whose signature holds: VALID, unless this was called
+        with UNTRUSTED_SIGNER or INDETERMINATE. Not to be called once verification has begun.
+        """
+        ...
+
     def verify(self, start: int, stop: int) -> bytes:
         """The verdict of every item in [start, stop), a byte each; may be called from threads."""
         ...

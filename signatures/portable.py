@@ -170,6 +170,8 @@ class PortableBatch:
         self._signers: Sequence[verification_pb2.Signer] = request.signers
         self._items: Sequence[verification_pb2.SignedItem] = request.items
         self._overrides: dict[int, bytes | None] = {}
+        # What a signature that holds is worth, by signer; VALID for those that are not here.
+        self._trust: dict[int, Verdict] = {}
         # A key, or the verdict that every item of a signer without a usable one gets.
         self._keys: dict[int, PublicKey | Verdict] = {}
 
@@ -208,10 +210,21 @@ class PortableBatch:
             raise IndexError(f"the batch has {len(self._signers)} signers, none at {index}")
         self._overrides[index] = spki
 
+    def set_trust(self, index: int, verdict: int) -> None:
+        if not 0 <= index < len(self._signers):
+            raise IndexError(f"the batch has {len(self._signers)} signers, none at {index}")
+        self._trust[index] = Verdict(verdict)
+
     def verify(self, start: int, stop: int) -> bytes:
         return bytes(self._verdict(item) for item in self._items[start:stop])
 
     def _verdict(self, item: verification_pb2.SignedItem) -> Verdict:
+        verdict = self._arithmetic(item)
+        if verdict is Verdict.VALID:
+            return self._trust.get(item.signer, verdict)
+        return verdict
+
+    def _arithmetic(self, item: verification_pb2.SignedItem) -> Verdict:
         index = item.signer
         key = self._keys.get(index)
         if key is None:
