@@ -8,8 +8,10 @@ in store.py.
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -19,6 +21,8 @@ from sqlalchemy import (
     Table,
     Text,
 )
+
+from services.runtime.database import UtcDateTime
 
 metadata = MetaData()
 
@@ -89,3 +93,146 @@ contents = Table(
 )
 
 # --- Documents, consents, accesses -------------------------------------------
+#
+# Names are whole resource names ("documents/0190…"). Their ids begin with the
+# time, so that rows and indexes grow at their ends. Each salt opens one
+# commitment of a log entry; erasing a document sets its own to NULL.
+
+_NAME = String(80)
+
+document_types = Table(
+    "document_types",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    # A few rows, always read whole: lists and maps are kept as JSON.
+    Column("display_names", JSON, nullable=False),
+    Column("issuers", JSON, nullable=False),
+    Column("legal_bases", JSON, nullable=False),
+    # JSON Schema of structured contents; empty where contents have no structure.
+    Column("content_schema", Text, nullable=False),
+    Column("etag", String(32), nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    Column("document_type", _NAME, nullable=False),
+    Column("issuer", _NAME, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("media_type", String(255), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("content_sha256", LargeBinary(32)),
+    Column("content_salt", LargeBinary(32)),
+    # SHA-256 over issuer and statement: the same statement by the same issuer
+    # is one document. NULL once erased, so that it may be registered anew.
+    Column("statement_key", LargeBinary(32), unique=True),
+    # Without the hyphens it is shown with.
+    Column("verification_code", String(16), nullable=False, unique=True),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("expire_time", UtcDateTime),
+    Column("revoke_time", UtcDateTime),
+    Column("revoke_reason", Text, nullable=False),
+    Column("erase_time", UtcDateTime),
+    Column("erase_citation", Text, nullable=False),
+    # Where in the log it was registered, revoked, erased.
+    Column("log_index", BigInteger, nullable=False),
+    Column("revoke_index", BigInteger),
+    Column("erase_index", BigInteger),
+    Index("documents_by_content", "content_sha256"),
+    Index("documents_by_issuer", "issuer", "name"),
+    Index("documents_by_type", "document_type", "name"),
+)
+
+document_subjects = Table(
+    "document_subjects",
+    metadata,
+    Column("document", _NAME, primary_key=True),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("subject", _NAME, nullable=False),
+    Column("salt", LargeBinary(32)),
+    Index("documents_by_subject", "subject", "document"),
+)
+
+# Deleted when the document is erased.
+document_signatures = Table(
+    "document_signatures",
+    metadata,
+    Column("document", _NAME, primary_key=True),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    # X.509, DER.
+    Column("certificate", LargeBinary, nullable=False),
+    # qagazsyz.common.v1.SignatureAlgorithm.
+    Column("algorithm", SmallInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("signer", _NAME, nullable=False),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    Column("subject", _NAME, nullable=False),
+    Column("organization", _NAME, nullable=False),
+    Column("document_type", _NAME, ForeignKey("document_types.name"), nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("purpose_text", Text, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("expire_time", UtcDateTime, nullable=False),
+    Column("withdraw_time", UtcDateTime),
+    # The subject's commitment in the entry of the grant, and of the withdrawal.
+    Column("grant_salt", LargeBinary(32), nullable=False),
+    Column("withdraw_salt", LargeBinary(32)),
+    Column("grant_index", BigInteger, nullable=False),
+    Column("withdraw_index", BigInteger),
+    Index("consents_by_subject", "subject", "name"),
+    Index("consents_by_organization", "organization", "name"),
+    # What a look-up asks.
+    Index("consents_by_use", "subject", "organization", "document_type", "purpose"),
+)
+
+accesses = Table(
+    "accesses",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    # qagazsyz.registry.v1.AccessEvent.
+    Column("event", SmallInteger, nullable=False),
+    Column("organization", _NAME, nullable=False),
+    Column("officer", _NAME, nullable=False),
+    Column("officer_salt", LargeBinary(32), nullable=False),
+    Column("document_type", _NAME, nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("basis", Text, nullable=False),
+    # Their names, in the entry's order.
+    Column("documents", JSON, nullable=False),
+    # What single attributes were asked for, as JSON pointers; a document otherwise.
+    Column("attributes", JSON, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("log_index", BigInteger, nullable=False),
+)
+
+# Who sees an access: those it names, with their place and salt in the entry,
+# and those who share a document that it found, without.
+access_subjects = Table(
+    "access_subjects",
+    metadata,
+    Column("access", _NAME, primary_key=True),
+    Column("subject", _NAME, primary_key=True),
+    Column("position", SmallInteger),
+    Column("salt", LargeBinary(32)),
+    Index("accesses_by_subject", "subject", "access"),
+)
+
+# What a request_id made. Kept for ever; a look-up's serves as long as its access.
+requests = Table(
+    "requests",
+    metadata,
+    Column("method", String(64), primary_key=True),
+    Column("scope", _NAME, primary_key=True),
+    Column("request_id", String(36), primary_key=True),
+    # What was asked for; NULL once the document is erased.
+    Column("request_sha256", LargeBinary(32)),
+    Column("resource", _NAME, nullable=False),
+    Index("requests_by_resource", "resource"),
+)
