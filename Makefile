@@ -37,7 +37,7 @@ stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
 
 requirements: $(STAMPS)/uv ## The hashed requirement files again, from requirements/*.in
-	@for f in uv build run dev; do \
+	@for f in uv build kernel run dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --no-annotate requirements/$$f.in -o requirements/$$f.txt; done
 
