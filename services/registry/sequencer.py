@@ -14,7 +14,7 @@ first, and nothing is signed that does not extend what was signed before.
 
 The interface, for the domain above it:
 
-    sequencer = Sequencer(database, log_key=..., clock=..., ...)
+    sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key), clock=clock)
     await sequencer.start()             # checks the stored head; raises LogDamaged
     committed = await sequencer.submit(
         [entry],                        # canonical JSON leaves, see log.encode_entry
@@ -25,8 +25,8 @@ The interface, for the domain above it:
     await sequencer.close()             # commits what was submitted, then stops
 
 rows: bulk inserts, merged over the whole group into one executemany per table,
-    tables in the order of their first appearance in the metadata's dependency order (so
-    that foreign keys hold). In a row the value under index_column is the
+    in the tables' order of dependency (so that foreign keys hold). In a row the
+    value under index_column is the
     position of one of the submission's own entries; the entry's log index is
     put in its place. All rows of one table must have the same keys.
 apply: `async def change(connection, indexes) -> T`, run after the submission's
@@ -48,17 +48,54 @@ back and go into rows: Rows(tables.contents, [reference.row(document_name)]).
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Table, insert
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qagazsyz import merkle, notes
+from qagazsyz.receipts import ENTRY_LIMIT_BYTES
+from services.registry import log_store
+from services.registry.checkpoints import KeptCheckpoint
+from services.registry.log import Log, LogDamaged, LogKey
+from services.registry.log_store import StoredHead
+from services.registry.merkle import Edge
+from services.registry.tables import metadata
+from services.runtime.clock import Clock, system_clock
+from services.runtime.database import Database, is_retryable
+from services.runtime.errors import ResourceExhausted, Unavailable
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 Apply = Callable[[AsyncConnection, Sequence[int]], Awaitable[T]]
+
+# One transaction's worth: some hundred milliseconds of statements at most, so that a single
+# document never waits long behind a flood of batches.
+GROUP_SUBMISSIONS = 1_000
+# Under load - the last group had several submissions - the next one gathers for this long,
+# or until so many wait: callers who were just answered come again within it.
+GATHER_SECONDS = 0.010
+GATHERED_SUBMISSIONS = 64
+# What waits beyond this is refused: it would wait for seconds.
+WAITING_SUBMISSIONS = 10_000
+RETRY_AFTER_SECONDS = 1.0
+# An edge that is this far behind is read anew instead of being caught up leaf by leaf.
+CATCH_UP_LEAVES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +107,13 @@ class Rows:
     # The column whose value is a position among the submission's entries, to
     # be replaced by that entry's log index.
     index_column: str | None = None
+
+    def at(self, first_index: int) -> list[dict[str, Any]]:
+        """The rows with their log indexes."""
+        if self.index_column is None:
+            return [dict(row) for row in self.rows]
+        column = self.index_column
+        return [{**row, column: first_index + row[column]} for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +131,88 @@ class Committed(Generic[T]):
     time: datetime
 
 
+@dataclass(slots=True)
+class _Submission:
+    entries: Sequence[bytes]
+    leaf_hashes: Sequence[bytes]
+    apply: Apply[Any] | None
+    rows: Sequence[Rows]
+    done: asyncio.Future[Committed[Any]]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a transaction has done for one submission."""
+
+    value: Any = None
+    indexes: tuple[int, ...] = ()
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Written:
+    """What a group's transaction has written, true once it is committed."""
+
+    edge: Edge
+    head: StoredHead
+    time: datetime
+    outcomes: list[_Outcome] = field(default_factory=list)
+
+
+class _GroupFailed(Exception):
+    """One of several submissions failed: the group must be run one by one."""
+
+
 class Sequencer:
     """The only writer of the log."""
 
+    def __init__(
+        self,
+        database: Database,
+        log_key: LogKey,
+        *,
+        kept: KeptCheckpoint,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._database = database
+        self._key = log_key
+        self._log = Log(log_key)
+        self._kept = kept
+        self._clock = clock
+        # The tree as this process knows it, and the head that it was compared with.
+        self._edge = Edge()
+        self._head: StoredHead | None = None
+        self._damage: LogDamaged | None = None
+        self._waiting: list[_Submission] = []
+        self._submitted = asyncio.Event()
+        self._gathered = asyncio.Event()
+        self._closing = False
+        self._work: asyncio.Task[None] | None = None
+
     async def start(self) -> None:
         """Returns once the stored log is found to be what was signed. Raises LogDamaged."""
-        raise NotImplementedError
+        kept = await self._kept.read()
+
+        async def check(connection: AsyncConnection) -> tuple[StoredHead, Edge]:
+            head = await log_store.read_head(connection, lock=True)
+            if head is None:
+                if kept is not None or await log_store.count_entries(connection):
+                    raise LogDamaged("the log has no head, and yet there was a log")
+                head = self._sign(Edge())
+                await log_store.create_head(connection, head)
+            edge = await self._read_edge(connection, head)
+            if kept is not None:
+                await self._check_extends(connection, head, kept.tree_size, kept.root_hash)
+            return head, edge
+
+        try:
+            head, self._edge = await self._database.run(check)
+        except IntegrityError:
+            # Another replica, starting at the same moment, made the first head.
+            head, self._edge = await self._database.run(check)
+        self._head = head
+        self._kept.note(head.checkpoint)
+        self._work = asyncio.create_task(self._commit_groups())
 
     async def submit(
         self,
@@ -104,11 +224,260 @@ class Sequencer:
         """The submission's place in the log, once it is durable.
 
         Raises what apply raises, IntegrityError of the rows, ValueError for an
-        entry over MAX_ENTRY_BYTES, ResourceExhausted when too much waits, and
+        entry over ENTRY_LIMIT_BYTES, ResourceExhausted when too much waits, and
         Unavailable when the database does not answer or the log is damaged.
         """
-        raise NotImplementedError
+        if any(len(entry) > ENTRY_LIMIT_BYTES for entry in entries):
+            raise ValueError(f"a log entry has at most {ENTRY_LIMIT_BYTES} bytes")
+        if self._work is None or self._closing:
+            raise Unavailable("the registry is not taking changes now")
+        if len(self._waiting) >= WAITING_SUBMISSIONS:
+            raise ResourceExhausted("too many changes are waiting", RETRY_AFTER_SECONDS)
+        done: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
+        hashes = [merkle.leaf_hash(entry) for entry in entries]
+        self._waiting.append(_Submission(entries, hashes, apply, rows, done))
+        self._submitted.set()
+        if len(self._waiting) >= GATHERED_SUBMISSIONS:
+            self._gathered.set()
+        return await done
 
     async def close(self) -> None:
         """Returns once everything submitted is committed and the work has stopped."""
-        raise NotImplementedError
+        self._closing = True
+        self._submitted.set()
+        self._gathered.set()
+        if self._work is not None:
+            await self._work
+        await self._kept.close()
+
+    # --- Groups --------------------------------------------------------------
+
+    async def _commit_groups(self) -> None:
+        under_load = False
+        while self._waiting or not self._closing:
+            if not self._waiting:
+                self._submitted.clear()
+                await self._submitted.wait()
+                continue
+            if under_load and not self._closing:
+                await self._gather()
+            group = [each for each in self._waiting[:GROUP_SUBMISSIONS] if not each.done.done()]
+            del self._waiting[:GROUP_SUBMISSIONS]
+            under_load = len(group) > 1
+            if group:
+                await self._commit(group)
+
+    async def _gather(self) -> None:
+        if len(self._waiting) >= GATHERED_SUBMISSIONS:
+            return
+        self._gathered.clear()
+        try:
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._gathered.wait()
+        except TimeoutError:
+            return
+
+    async def _commit(self, group: Sequence[_Submission]) -> None:
+        """Commits the group, and answers each of its callers."""
+        try:
+            written = await self._run(group)
+        except Exception as error:
+            # Whether it was committed may be unknown: the next group reads the head anyhow.
+            if isinstance(error, LogDamaged):
+                self._damage = error
+            if len(group) > 1 or not _is_callers(error):
+                log.error("a group of %d was not committed: %s", len(group), type(error).__name__)
+                error = Unavailable("the registry cannot commit changes now")
+            for submission in group:
+                if not submission.done.done():
+                    submission.done.set_exception(error)
+            return
+        self._head, self._edge = written.head, written.edge
+        self._kept.note(written.head.checkpoint)
+        for submission, outcome in zip(group, written.outcomes, strict=True):
+            if submission.done.done():
+                continue
+            if outcome.error is not None:
+                submission.done.set_exception(outcome.error)
+                continue
+            submission.done.set_result(
+                Committed(
+                    value=outcome.value,
+                    indexes=outcome.indexes,
+                    checkpoint=written.head.checkpoint,
+                    tree_size=written.head.tree_size,
+                    time=written.time,
+                )
+            )
+
+    async def _run(self, group: Sequence[_Submission]) -> _Written:
+        if self._damage is not None:
+            raise self._damage
+        try:
+            return await self._database.run(
+                lambda connection: self._write(connection, group, self._write_together)
+            )
+        except _GroupFailed:
+            return await self._database.run(
+                lambda connection: self._write(connection, group, self._write_one_by_one)
+            )
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        group: Sequence[_Submission],
+        write_submissions: Callable[
+            [AsyncConnection, Sequence[_Submission], int], Awaitable[list[_Outcome]]
+        ],
+    ) -> _Written:
+        """All of a group's statements, in the transaction that the caller commits."""
+        head, edge = await self._lock(connection)
+        first_index = edge.tree_size
+        time = self._clock()
+        outcomes = await write_submissions(connection, group, first_index)
+        entries = [
+            (leaf_hash, entry)
+            for submission, outcome in zip(group, outcomes, strict=True)
+            if outcome.error is None
+            for leaf_hash, entry in zip(submission.leaf_hashes, submission.entries, strict=True)
+        ]
+        if entries:
+            tiles = edge.append(leaf_hash for leaf_hash, _ in entries)
+            await log_store.insert_entries(connection, first_index, entries)
+            if tiles:
+                await log_store.insert_tiles(connection, tiles)
+            head = self._sign(edge)
+            await log_store.write_head(connection, head)
+        return _Written(edge, head, time, outcomes)
+
+    async def _write_together(
+        self, connection: AsyncConnection, group: Sequence[_Submission], first_index: int
+    ) -> list[_Outcome]:
+        """All submissions as one. Raises _GroupFailed where one of several fails."""
+        outcomes: list[_Outcome] = []
+        for submission in group:
+            stop = first_index + len(submission.entries)
+            outcomes.append(_Outcome(indexes=tuple(range(first_index, stop))))
+            first_index = stop
+        try:
+            await _insert_rows(connection, group, outcomes)
+            for submission, outcome in zip(group, outcomes, strict=True):
+                if submission.apply is not None:
+                    outcome.value = await submission.apply(connection, outcome.indexes)
+        except Exception as error:
+            if len(group) == 1 or not _is_callers(error):
+                raise
+            raise _GroupFailed from error
+        return outcomes
+
+    async def _write_one_by_one(
+        self, connection: AsyncConnection, group: Sequence[_Submission], first_index: int
+    ) -> list[_Outcome]:
+        """Each submission under its own savepoint; those that fail leave nothing."""
+        outcomes: list[_Outcome] = []
+        for submission in group:
+            stop = first_index + len(submission.entries)
+            outcome = _Outcome(indexes=tuple(range(first_index, stop)))
+            try:
+                async with connection.begin_nested():
+                    await _insert_rows(connection, [submission], [outcome])
+                    if submission.apply is not None:
+                        outcome.value = await submission.apply(connection, outcome.indexes)
+            except Exception as error:
+                if not _is_callers(error):
+                    raise
+                outcome = _Outcome(error=error)
+            else:
+                first_index = stop
+            outcomes.append(outcome)
+        return outcomes
+
+    # --- The tree ------------------------------------------------------------
+
+    async def _lock(self, connection: AsyncConnection) -> tuple[StoredHead, Edge]:
+        """The head, locked until the transaction ends, and a copy of the edge that belongs to it.
+
+        Raises LogDamaged where what is stored is not what was signed.
+        """
+        head = await log_store.read_head(connection, lock=True)
+        known = self._head
+        if head is None or known is None:
+            raise LogDamaged("the log has no head")
+        if head == known:
+            return head, self._edge.copy()
+        # Another replica has committed, or this process did not learn how a commit ended.
+        if not known.tree_size < head.tree_size <= known.tree_size + CATCH_UP_LEAVES:
+            edge = await self._read_edge(connection, head)
+            await self._check_extends(connection, head, known.tree_size, known.root_hash)
+            return head, edge
+        edge = self._edge.copy()
+        edge.append(await log_store.read_leaf_hashes(connection, edge.tree_size, head.tree_size))
+        self._check_head(head, edge)
+        return head, edge
+
+    async def _read_edge(self, connection: AsyncConnection, head: StoredHead) -> Edge:
+        try:
+            edge = await log_store.read_edge(connection, head.tree_size)
+        except ValueError:
+            raise LogDamaged("parts of the stored tree are missing") from None
+        self._check_head(head, edge)
+        return edge
+
+    def _check_head(self, head: StoredHead, edge: Edge) -> None:
+        """Returns where head, checkpoint and edge are one tree that the log's key signed."""
+        try:
+            signed = notes.open_checkpoint(head.checkpoint, self._key.verifier)
+        except notes.NoteError as error:
+            raise LogDamaged(f"the stored checkpoint: {error}") from None
+        expected = (edge.tree_size, edge.root())
+        if (head.tree_size, head.root_hash) != expected or (
+            signed.tree_size,
+            signed.root_hash,
+        ) != expected:
+            raise LogDamaged("the stored tree is not the one that was signed")
+
+    async def _check_extends(
+        self, connection: AsyncConnection, head: StoredHead, tree_size: int, root_hash: bytes
+    ) -> None:
+        """Returns where the stored tree begins with the one that was signed before."""
+        if head.tree_size < tree_size:
+            raise LogDamaged("the stored log is older than a checkpoint that was signed")
+        if await self._log.root(connection, tree_size) != root_hash:
+            raise LogDamaged("the stored log is not the one that was signed before")
+
+    def _sign(self, edge: Edge) -> StoredHead:
+        root = edge.root()
+        return StoredHead(edge.tree_size, root, self._key.sign(edge.tree_size, root))
+
+
+async def _insert_rows(
+    connection: AsyncConnection, group: Sequence[_Submission], outcomes: Sequence[_Outcome]
+) -> None:
+    """Every submission's rows, one statement a table, in the tables' order of dependency."""
+    merged: dict[Table, list[dict[str, Any]]] = {}
+    for submission, outcome in zip(group, outcomes, strict=True):
+        first_index = outcome.indexes[0] if outcome.indexes else 0
+        for rows in submission.rows:
+            merged.setdefault(rows.table, []).extend(rows.at(first_index))
+    for table in sorted(merged, key=_order_of) if len(merged) > 1 else merged:
+        if merged[table]:
+            await connection.execute(insert(table), merged[table])
+
+
+_ORDER: dict[Table, int] = {}
+
+
+def _order_of(table: Table) -> int:
+    if table not in _ORDER:
+        _ORDER.update({each: i for i, each in enumerate(metadata.sorted_tables)})
+    return _ORDER.get(table, len(_ORDER))
+
+
+def _is_callers(error: Exception) -> bool:
+    """Whether the error is one submission's own, and not the database's or the log's."""
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or is_retryable(error)):
+        return False
+    return not isinstance(
+        error,
+        LogDamaged | OperationalError | InterfaceError | InternalError | PoolTimeout | OSError,
+    )
