@@ -1,0 +1,88 @@
+"""Consents: what a subject lets one organization see, for one purpose, until when."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.runtime.access import Caller, Role
+from services.runtime.errors import InvalidArgument
+
+# consents.proto, Consent.expire_time.
+DEFAULT_LIFETIME = timedelta(days=90)
+
+# "mortgage-application": lower-case letters, digits and hyphens (consents.proto).
+_PURPOSE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A subject's consent."""
+
+    name: str
+    subject: str
+    organization: str
+    document_type: str
+    purpose: str
+    purpose_text: str
+    create_time: datetime
+    expire_time: datetime
+    grant_salt: bytes
+    grant_index: int = -1
+    withdraw_time: datetime | None = None
+    withdraw_salt: bytes = b""
+    withdraw_index: int | None = None
+
+    def covers(
+        self, *, subject: str, organization: str, document_type: str, purpose: str, now: datetime
+    ) -> bool:
+        """Whether it allows exactly this look-up, now."""
+        return (
+            self.subject == subject
+            and self.organization == organization
+            and self.document_type == document_type
+            and self.purpose == purpose
+            and self.withdraw_time is None
+            and now < self.expire_time
+        )
+
+
+def check_purpose(purpose: str, field: str) -> str:
+    """The purpose, if it is a code. Raises InvalidArgument naming the field."""
+    if not _PURPOSE.fullmatch(purpose):
+        raise InvalidArgument(field, "lower-case letters, digits and hyphens, at most 64")
+    return purpose
+
+
+def check_expire_time(asked: datetime | None, now: datetime, field: str) -> datetime:
+    """When the consent ends, 90 days from now if nothing was asked. Raises InvalidArgument."""
+    if asked is None:
+        return now + DEFAULT_LIFETIME
+    if asked <= now:
+        raise InvalidArgument(field, "in the past")
+    if asked > _a_year_after(now):
+        raise InvalidArgument(field, "more than a year from now")
+    return asked
+
+
+def _a_year_after(now: datetime) -> datetime:
+    """The same day of the next year; behind 29 February it is 1 March."""
+    try:
+        return now.replace(year=now.year + 1)
+    except ValueError:
+        return now.replace(year=now.year + 1, month=3, day=1)
+
+
+def may_read(caller: Caller, consent: Consent) -> bool:
+    """Whether the caller may see it: whoever gave it, to whom it was given, and auditors."""
+    return (
+        caller.has(Role.ROLE_AUDITOR)
+        or (caller.has(Role.ROLE_CITIZEN) and caller.subject == consent.subject)
+        or (caller.has(Role.ROLE_OFFICER) and caller.organization == consent.organization)
+    )
+
+
+def may_withdraw(caller: Caller, consent: Consent) -> bool:
+    """Whether the caller may take it back: only whoever gave it."""
+    return caller.has(Role.ROLE_CITIZEN) and caller.subject == consent.subject
