@@ -1,0 +1,79 @@
+"""A registry's log, contents and sequencer over a fresh database, for the tests of all three."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from qagazsyz import notes
+from services.registry.checkpoints import KeptCheckpoint
+from services.registry.contents import Contents, WrappingKey
+from services.registry.log import Log, LogKey, encode_entry
+from services.registry.objects import Objects, open_objects
+from services.registry.sequencer import Sequencer
+from services.registry.tables import metadata
+from services.runtime.database import Database
+
+ORIGIN = "log.qagazsyz.example"
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+CONTENT_KEY = WrappingKey("content-1", bytes(range(32)))
+
+
+def log_key(seed: int = 1, origin: str = ORIGIN) -> LogKey:
+    private_key = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+    return LogKey(notes.verifier_key(origin, private_key), private_key)
+
+
+def entry(number: int, **members: object) -> bytes:
+    return encode_entry({"v": 1, "event": "tested", "number": number, **members})
+
+
+def entries(start: int, stop: int) -> list[bytes]:
+    return [entry(number) for number in range(start, stop)]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything that a registry's process holds of the log."""
+
+    database: Database
+    objects: Objects
+    contents: Contents
+    sequencer: Sequencer
+    log: Log
+    key: LogKey
+
+
+async def create_tables(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.run_sync(metadata.create_all)
+
+
+@asynccontextmanager
+async def opened(
+    url: str,
+    folder: Path,
+    *,
+    witnesses: tuple[notes.VerifierKey, ...] = (),
+    key: LogKey | None = None,
+) -> AsyncIterator[Ledger]:
+    """A registry's process on that database, whose tables are made if need be."""
+    key = key or log_key()
+    database = Database(url)
+    try:
+        await create_tables(database)
+        objects = open_objects(str(folder))
+        sequencer = Sequencer(database, key, kept=KeptCheckpoint(objects, key), clock=lambda: NOW)
+        await sequencer.start()
+        try:
+            contents = Contents(objects, CONTENT_KEY)
+            yield Ledger(database, objects, contents, sequencer, Log(key, witnesses), key)
+        finally:
+            await sequencer.close()
+    finally:
+        await database.close()
