@@ -87,13 +87,12 @@ def load_backend(name: str | None = None) -> Backend:
         raise ValueError(f'there is no backend {name!r}: it is "kernel" or "portable"')
     if name != "portable":
         try:
-            import qagazsyz_kernel
+            from signatures.native import KernelBackend
         except ImportError:
             if name == "kernel":
                 raise
         else:
-            kernel: Backend = qagazsyz_kernel.Backend()
-            return kernel
+            return KernelBackend()
     from signatures.portable import PortableBackend
 
     return PortableBackend()

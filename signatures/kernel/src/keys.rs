@@ -1,0 +1,157 @@
+//! Public keys from SubjectPublicKeyInfo and certificates, and the cache that keeps them ready.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use crate::algorithm::{Curve, Level, Verdict};
+use crate::aws_lc::{EcdsaKey, MlDsaKey, RsaKey};
+use crate::der::{BIT_STRING, Der, INTEGER, SEQUENCE};
+use crate::ed25519;
+
+/// What each of the cache's two generations may hold, in bytes: about 60,000 Ed25519 keys, or
+/// 4,000 RSA keys.
+const GENERATION_BYTES: usize = 24 << 20;
+
+// Contents of object identifiers.
+const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const ML_DSA_44: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x11];
+const ML_DSA_65: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12];
+const ML_DSA_87: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13];
+
+/// The encoding of the parameters of an RSA key.
+const NULL: &[u8] = &[0x05, 0x00];
+
+/// A public key, parsed and checked.
+pub enum Key {
+    Ed25519(ed25519::Key),
+    Ecdsa(EcdsaKey),
+    Rsa(Box<RsaKey>),
+    MlDsa(MlDsaKey),
+}
+
+/// A key, or the verdict on every item of a signer without a usable one.
+pub type Resolved = Result<Arc<Key>, Verdict>;
+
+impl Key {
+    /// The key of a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1), by signatures/README.md.
+    fn parse(spki: &[u8]) -> Result<Self, Verdict> {
+        let (algorithm, parameters, key) = split(spki).ok_or(Verdict::MalformedKey)?;
+        let plain = parameters.is_empty();
+        let key = match algorithm {
+            ED25519 if plain => ed25519::Key::new(key).map(Self::Ed25519),
+            EC => {
+                let mut parameters = Der(parameters);
+                let curve = parameters.object_identifier().filter(|_| parameters.is_empty());
+                let curve = match curve.ok_or(Verdict::MalformedKey)? {
+                    P256 => Curve::P256,
+                    P384 => Curve::P384,
+                    P521 => Curve::P521,
+                    _ => return Err(Verdict::UnsupportedAlgorithm),
+                };
+                EcdsaKey::new(curve, key).map(Self::Ecdsa)
+            }
+            RSA if parameters == NULL => RsaKey::new(key).map(|key| Self::Rsa(Box::new(key))),
+            ML_DSA_44 if plain => MlDsaKey::new(Level::MlDsa44, key).map(Self::MlDsa),
+            ML_DSA_65 if plain => MlDsaKey::new(Level::MlDsa65, key).map(Self::MlDsa),
+            ML_DSA_87 if plain => MlDsaKey::new(Level::MlDsa87, key).map(Self::MlDsa),
+            ED25519 | RSA | ML_DSA_44 | ML_DSA_65 | ML_DSA_87 => None,
+            _ => return Err(Verdict::UnsupportedAlgorithm),
+        };
+        key.ok_or(Verdict::MalformedKey)
+    }
+
+    /// About how many bytes it holds, those that AWS-LC allocates for it included.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Ed25519(_) => 256,
+            Self::Ecdsa(_) => 1024,
+            Self::Rsa(key) => 1024 + 16 * key.size(),
+            Self::MlDsa(_) => 4096,
+        }
+    }
+}
+
+/// The algorithm's identifier, whatever follows it as parameters, and the key of a SubjectPublicKeyInfo.
+fn split(spki: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut info = Der(Der::only(spki, SEQUENCE)?);
+    let mut algorithm = Der(info.take(SEQUENCE)?);
+    let identifier = algorithm.object_identifier()?;
+    let [0, key @ ..] = info.take(BIT_STRING)? else { return None };
+    info.is_empty().then_some((identifier, algorithm.0, key))
+}
+
+/// The SubjectPublicKeyInfo of an X.509 certificate in DER; nothing else in it is judged here.
+pub fn certificate_spki(der: &[u8]) -> Option<&[u8]> {
+    const VERSION: u8 = 0xa0;
+    const ISSUER_ID: u8 = 0x81;
+    const SUBJECT_ID: u8 = 0x82;
+    const EXTENSIONS: u8 = 0xa3;
+    let mut certificate = Der(Der::only(der, SEQUENCE)?);
+    let mut to_be_signed = Der(certificate.take(SEQUENCE)?);
+    if to_be_signed.next_tag() == VERSION {
+        to_be_signed.take(VERSION)?;
+    }
+    to_be_signed.take(INTEGER)?;
+    for _algorithm_issuer_validity_subject in 0..4 {
+        to_be_signed.take(SEQUENCE)?;
+    }
+    let before = to_be_signed.0;
+    to_be_signed.take(SEQUENCE)?;
+    let spki = &before[..before.len() - to_be_signed.0.len()];
+    for tag in [ISSUER_ID, SUBJECT_ID, EXTENSIONS] {
+        if to_be_signed.next_tag() == tag {
+            to_be_signed.take(tag)?;
+        }
+    }
+    certificate.take(SEQUENCE)?;
+    let [0, ..] = certificate.take(BIT_STRING)? else { return None };
+    (certificate.is_empty() && to_be_signed.is_empty()).then_some(spki)
+}
+
+/// Keys by their SubjectPublicKeyInfo. When the young generation is full, it becomes the old one
+/// and the old one is dropped: what was not asked for in all that time.
+#[derive(Default)]
+struct Cache {
+    young: HashMap<Box<[u8]>, Arc<Key>>,
+    young_bytes: usize,
+    old: HashMap<Box<[u8]>, Arc<Key>>,
+}
+
+static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+
+impl Cache {
+    fn get(&mut self, spki: &[u8]) -> Option<Arc<Key>> {
+        if let Some(key) = self.young.get(spki) {
+            return Some(key.clone());
+        }
+        let (spki, key) = self.old.remove_entry(spki)?;
+        Some(self.put(spki, key))
+    }
+
+    /// The key that the cache holds from now on: an equal one may have come before.
+    fn put(&mut self, spki: Box<[u8]>, key: Arc<Key>) -> Arc<Key> {
+        let bytes = spki.len() + key.weight();
+        if self.young_bytes + bytes > GENERATION_BYTES {
+            self.old = mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += bytes;
+        self.young.entry(spki).or_insert(key).clone()
+    }
+}
+
+/// The key of a SubjectPublicKeyInfo, from the cache where it has been seen lately.
+pub fn resolve(spki: &[u8]) -> Resolved {
+    let lock = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(key) = lock().get(spki) {
+        return Ok(key);
+    }
+    let key = Arc::new(Key::parse(spki)?);
+    Ok(lock().put(spki.into(), key))
+}

@@ -1,0 +1,156 @@
+//! Verifies whole batches of signatures, from the request's bytes to packed verdicts, without the
+//! GIL. Where to read on: `wire` walks the request, `keys` parses and keeps public keys, `jobs`
+//! goes over the items, `ed25519` and `aws_lc` do the arithmetic.
+
+mod algorithm;
+mod aws_lc;
+mod der;
+mod ed25519;
+mod jobs;
+mod keys;
+mod wire;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::jobs::{Job, Signer};
+use crate::wire::Source;
+
+/// One request: its bytes, and where in them everything lies.
+#[pyclass(frozen)]
+struct Batch {
+    request: Py<PyBytes>,
+    parsed: wire::Request,
+    signers: Vec<Signer>,
+}
+
+impl Batch {
+    fn jobs<'a>(&'a self, py: Python<'a>, start: usize, stop: usize) -> PyResult<Vec<Job<'a>>> {
+        let items = self.parsed.items.get(start..stop);
+        let items = items.ok_or_else(|| PyIndexError::new_err("no such items in the batch"))?;
+        let data = self.request.as_bytes(py);
+        Ok(items.iter().map(|item| Job { data, signers: &self.signers, item }).collect())
+    }
+}
+
+#[pymethods]
+impl Batch {
+    #[getter]
+    fn item_count(&self) -> usize {
+        self.parsed.item_count
+    }
+
+    #[getter]
+    fn signer_count(&self) -> usize {
+        self.parsed.signer_count
+    }
+
+    #[getter]
+    fn trust_policy(&self) -> i32 {
+        self.parsed.trust_policy
+    }
+
+    /// Seconds and nanoseconds; None when unset.
+    #[getter]
+    fn at(&self) -> Option<(i64, i32)> {
+        self.parsed.at
+    }
+
+    /// Index, field number of the source (0 where there is none) and its value, of every signer
+    /// that is no bare public key.
+    fn named_signers<'py>(&self, py: Python<'py>) -> Vec<(usize, u8, Bound<'py, PyBytes>)> {
+        let data = self.request.as_bytes(py);
+        let named = self.signers.iter().enumerate().filter_map(|(index, signer)| {
+            let (field, value) = match signer.source() {
+                Source::PublicKey(_) => return None,
+                Source::Missing => (0, &[][..]),
+                Source::Certificate(span) => (2, span.of(data)),
+                Source::KeyVersion(span) => (3, span.of(data)),
+            };
+            Some((index, field, PyBytes::new(py, value)))
+        });
+        named.collect()
+    }
+
+    /// Gives a signer its key; None where it has none. Once, and before it is first needed.
+    #[pyo3(signature = (index, spki))]
+    fn set_key(&self, index: usize, spki: Option<&[u8]>) -> PyResult<()> {
+        let signer = self.signers.get(index);
+        let signer = signer.ok_or_else(|| PyIndexError::new_err("no such signer in the batch"))?;
+        if signer.give(spki) {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err("the signer has its key already"))
+        }
+    }
+}
+
+fn parsed(
+    request: &Bound<PyBytes>,
+    parse: fn(&[u8]) -> Result<wire::Request, wire::Malformed>,
+) -> PyResult<Batch> {
+    let data = request.as_bytes();
+    let parsed = request.py().detach(|| guarded(|| parse(data)))?;
+    let parsed = parsed.map_err(|_| PyValueError::new_err("the bytes are no such request"))?;
+    let signers = parsed.signers.iter().map(|&source| Signer::new(source)).collect();
+    Ok(Batch { request: request.clone().unbind(), parsed, signers })
+}
+
+/// The batch of a BatchVerifyRequest's bytes. ValueError where they are no such message.
+#[pyfunction]
+fn parse_batch(request: &Bound<PyBytes>) -> PyResult<Batch> {
+    parsed(request, wire::parse_batch)
+}
+
+/// The batch of one of a VerifyRequest's bytes. ValueError where they are no such message.
+#[pyfunction]
+fn parse_single(request: &Bound<PyBytes>) -> PyResult<Batch> {
+    parsed(request, wire::parse_single)
+}
+
+/// One verdict byte for each item from start to stop of each (batch, start, stop), in order.
+/// With one thread, the caller's own does the work; with 0, all cores.
+#[pyfunction]
+fn verify<'py>(
+    py: Python<'py>,
+    parts: Vec<(Bound<'py, Batch>, usize, usize)>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut jobs = Vec::new();
+    for (batch, start, stop) in &parts {
+        jobs.extend(batch.get().jobs(py, *start, *stop)?);
+    }
+    let verdicts = py.detach(|| guarded(|| jobs::verify(&jobs, pool(threads))))?;
+    Ok(PyBytes::new(py, &verdicts))
+}
+
+/// The threads that all calls share, as many as the first call that needs them asks for; none for
+/// one. Made late, so that a process that forks before its first batch loses nothing.
+fn pool(threads: usize) -> Option<&'static rayon::ThreadPool> {
+    static POOL: OnceLock<rayon::ThreadPool> = OnceLock::new();
+    let build = || {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        builder.thread_name(|number| format!("kernel-{number}")).build()
+    };
+    (threads != 1).then(|| POOL.get_or_init(|| build().expect("threads can be started")))
+}
+
+/// What the function returns; a RuntimeError where it panics, which no caller has to expect.
+fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| PyRuntimeError::new_err("the verification kernel failed"))
+}
+
+#[pymodule]
+mod qagazsyz_kernel {
+    #[pymodule_export]
+    use super::{Batch, parse_batch, parse_single, verify};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const version: &str = env!("CARGO_PKG_VERSION");
+}
