@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from signatures import ed25519
 from signatures.algorithms import KeyKind
 from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader
+from signatures.gost import verification as gost
+from signatures.gost.verification import GostKey
 
 RSA_MIN_BITS = 2048
 # Above this, one verification costs as much as hundreds of ordinary ones.
@@ -33,8 +35,6 @@ KEY_CACHE_SIZE = 16_384
 RSA_OID = "1.2.840.113549.1.1.1"
 EC_OID = "1.2.840.10045.2.1"
 ED25519_OID = "1.3.101.112"
-# The older GOST 34.310-2004, which we read to say that it is unsupported.
-GOST_2004_OID = "1.2.398.3.10.1.1.1.1"
 
 _DER_NULL = b"\x05\x00"
 
@@ -95,7 +95,7 @@ class MlDsaKey:
     handle: MlDsaHandle = field(compare=False)
 
 
-PublicKey = Ed25519Key | EllipticKey | RsaKey | MlDsaKey
+PublicKey = Ed25519Key | EllipticKey | RsaKey | MlDsaKey | GostKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +205,13 @@ def _parse(spki: bytes) -> PublicKey:
             return _rsa(parameters, bits)
         if oid in _ML_DSA:
             return _ml_dsa(oid, parameters, bits)
+        if oid in gost.KEY_OIDS:
+            return gost.parse_key(oid, parameters, bits)
+    except gost.UnsupportedParameters as error:
+        raise UnsupportedKey(str(error)) from None
     except MalformedDer as error:
-        raise MalformedKey(f"the key is no DER: {error}") from None
+        raise MalformedKey(f"the key cannot be read: {error}") from None
+    # The older GOST 34.310-2004 of Kazakhstan (1.2.398.3.10.1.1.1.1) is among these.
     raise UnsupportedKey(f"keys of the algorithm {oid} are not verified")
 
 

@@ -19,6 +19,8 @@ from signatures import ed25519
 from signatures.algorithms import SCHEMES, Encoding, Hash, Scheme, Verdict
 from signatures.backend import Batch, MalformedRequest
 from signatures.der import MalformedDer, Reader
+from signatures.gost import verification as gost
+from signatures.gost.verification import GostKey
 from signatures.keys import (
     Ed25519Key,
     EllipticKey,
@@ -85,6 +87,8 @@ def verify_scheme(
     hashed = digest is not None
     if isinstance(key, EllipticKey):
         return _elliptic(key, scheme, data, hashed, signature)
+    if isinstance(key, GostKey):
+        return _gost(key, scheme, data, hashed, signature)
     return _rsa(key, scheme, data, hashed, signature)
 
 
@@ -156,6 +160,15 @@ def _rsa(key: RsaKey, scheme: Scheme, data: bytes, hashed: bool, signature: byte
     except InvalidSignature:
         return Verdict.INVALID_SIGNATURE
     return Verdict.VALID
+
+
+def _gost(key: GostKey, scheme: Scheme, data: bytes, hashed: bool, signature: bytes) -> Verdict:
+    numbers = gost.split_signature(key, signature)
+    if numbers is None:
+        return Verdict.MALFORMED_SIGNATURE
+    # A scheme of this kind of key always has a hash.
+    digest = data if hashed or scheme.hash is None else gost.digest_of(scheme.hash, data)
+    return Verdict.VALID if gost.holds(key, digest, *numbers) else Verdict.INVALID_SIGNATURE
 
 
 def _hash(scheme: Scheme, hashed: bool) -> hashes.HashAlgorithm | Prehashed:

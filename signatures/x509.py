@@ -38,6 +38,16 @@ _NULLABLE = {
     "1.2.840.113549.1.1.13": Scheme(KeyKind.RSA, Hash.SHA512, Encoding.PKCS1),
 }
 
+_GOST_256 = Scheme(KeyKind.GOST_256, Hash.STREEBOG256, Encoding.PLAIN)
+_GOST_512 = Scheme(KeyKind.GOST_512, Hash.STREEBOG512, Encoding.PLAIN)
+# Kazakhstan's authorities write NULL; RFC 9215 has nothing there.
+_NULLABLE |= {
+    "1.2.643.7.1.1.3.2": _GOST_256,
+    "1.2.643.7.1.1.3.3": _GOST_512,
+    "1.2.398.3.10.1.1.2.3.1": _GOST_256,
+    "1.2.398.3.10.1.1.2.3.2": _GOST_512,
+}
+
 _PSS_OID = "1.2.840.113549.1.1.10"
 _MGF1_OID = "1.2.840.113549.1.1.8"
 _HASH_OIDS = {
