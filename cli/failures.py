@@ -1,0 +1,75 @@
+"""What went wrong, in one line and an exit code that a script can tell apart.
+
+0  done
+1  checked, and it does not hold (a signature, a receipt, a document)
+2  used wrongly, or a file that cannot be read
+3  who is calling may not (not signed in, or not theirs)
+4  refused as asked (not found, exists already, an invalid field)
+5  not reachable now (no connection, too busy, out of time); the same may work later
+70 a defect
+"""
+
+from __future__ import annotations
+
+import sys
+
+CHECK_FAILED = 1
+WRONG_USE = 2
+NOT_ALLOWED = 3
+REFUSED = 4
+UNREACHABLE = 5
+DEFECT = 70
+
+_EXIT_CODES = {
+    "UNAUTHENTICATED": NOT_ALLOWED,
+    "PERMISSION_DENIED": NOT_ALLOWED,
+    "INVALID_ARGUMENT": REFUSED,
+    "NOT_FOUND": REFUSED,
+    "ALREADY_EXISTS": REFUSED,
+    "FAILED_PRECONDITION": REFUSED,
+    "ABORTED": REFUSED,
+    "OUT_OF_RANGE": REFUSED,
+    "UNIMPLEMENTED": REFUSED,
+    "UNAVAILABLE": UNREACHABLE,
+    "DEADLINE_EXCEEDED": UNREACHABLE,
+    "RESOURCE_EXHAUSTED": UNREACHABLE,
+    "CANCELLED": UNREACHABLE,
+}
+
+
+class Failure(Exception):
+    """A command that cannot go on: the line for people, the exit code for scripts."""
+
+    def __init__(self, message: str, exit_code: int = WRONG_USE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+
+
+def explain(error: Exception) -> Failure | None:
+    """What to tell of an exception that is no defect of the tool, else None."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        name = f": {error.filename}" if error.filename else ""
+        return Failure(f"{error.strerror}{name}")
+    import grpc
+
+    if isinstance(error, grpc.RpcError) and hasattr(error, "code"):
+        code = error.code().name
+        details = getattr(error, "details", str)() or ""
+        if code == "UNAVAILABLE" and "connect" in details.lower():
+            details = "the gateway cannot be reached"
+        said = f": {details}" if details else ""
+        return Failure(f"{code}{said}", _EXIT_CODES.get(code, DEFECT))
+    from qagazsyz.credentials import CredentialError
+
+    if isinstance(error, CredentialError):
+        return Failure(f"the credential cannot be used: {error}")
+    return None
+
+
+def report(failure: Failure) -> int:
+    """Prints the failure's line to stderr and returns its exit code."""
+    print(f"qagazsyz: {failure.message}", file=sys.stderr)
+    return failure.exit_code

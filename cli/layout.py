@@ -1,0 +1,48 @@
+"""Where things are in the data folder that `qagazsyz init` makes."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICES = ("identity", "signing", "registry")
+
+# A unix socket's path has 104 bytes at most on macOS, 108 on Linux, the final zero included.
+SOCKET_PATH_LIMIT = 100
+LONGEST_SOCKET_NAME = "collector.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The folder of one installation."""
+
+    path: Path
+
+    def of(self, service: str) -> Path:
+        """The service's own folder, which holds its secrets only."""
+        return self.path / service
+
+    @property
+    def credentials(self) -> Path:
+        return self.path / "credentials"
+
+    @property
+    def operator(self) -> Path:
+        """The first operator's credential."""
+        return self.credentials / "operator.pem"
+
+    @property
+    def traces(self) -> Path:
+        return self.path / "traces"
+
+    def is_initialized(self) -> bool:
+        return (self.of("identity") / "seed.json").exists()
+
+    def sockets(self) -> Path:
+        """A folder for sockets: run/ inside, or a temporary one where that path is too long."""
+        run = self.path.absolute() / "run"
+        if len(str(run / LONGEST_SOCKET_NAME).encode()) > SOCKET_PATH_LIMIT:
+            return Path(tempfile.mkdtemp(prefix="qagazsyz-"))
+        run.mkdir(mode=0o700, exist_ok=True)
+        return run

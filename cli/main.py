@@ -1,0 +1,58 @@
+"""The tool "qagazsyz": what operators, officers and other teams type.
+
+Commands import what they need when they run, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cli.certificate import certificate
+from cli.document import document
+from cli.failures import explain, report
+from cli.init import init
+from cli.migrate import migrate
+from cli.receipt import receipt
+from cli.serve import serve
+from cli.subject import subject
+from cli.token import token
+from cli.traces import traces
+from cli.up import up
+from cli.verify import verify
+
+tool = typer.Typer(
+    name="qagazsyz",
+    help="Qagazsyz: signed documents that nobody has to carry.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+tool.command()(init)
+tool.command()(up)
+tool.command()(serve)
+tool.command()(migrate)
+tool.command()(token)
+tool.command()(verify)
+tool.add_typer(subject, name="subject")
+tool.add_typer(certificate, name="certificate")
+tool.add_typer(document, name="document")
+tool.add_typer(receipt, name="receipt")
+tool.command()(traces)
+
+
+def app() -> None:
+    """Runs the tool; what is no defect ends in one line and an exit code."""
+    try:
+        tool()
+    except Exception as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        sys.exit(report(failure))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,231 @@
+"""`qagazsyz subject`: people, organizations, and who may act for whom."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
+
+if TYPE_CHECKING:
+    from qagazsyz.identity.v1 import subjects_pb2
+
+subject = typer.Typer(help="People and organizations.", no_args_is_help=True)
+
+
+class MemberRole(enum.StrEnum):
+    """Roles that a membership can give."""
+
+    OFFICER = "officer"
+    OPERATOR = "operator"
+    REGISTRAR = "registrar"
+    AUDITOR = "auditor"
+
+
+@subject.command("create-person")
+def create_person(
+    iin: Annotated[str, typer.Option(help="Twelve digits.", prompt=True)],
+    given_name: Annotated[str, typer.Option(prompt=True)],
+    family_name: Annotated[str, typer.Option(prompt=True)],
+    patronymic: str = "",
+    birth_date: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Must agree with the IIN.")
+    ] = None,
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Enrol a person and print their subject."""
+    from google.type import date_pb2
+
+    from qagazsyz.identity.v1 import subjects_pb2
+
+    person = subjects_pb2.Person(
+        iin=iin, given_name=given_name, family_name=family_name, patronymic=patronymic
+    )
+    if birth_date is not None:
+        person.birth_date.CopyFrom(
+            date_pb2.Date(year=birth_date.year, month=birth_date.month, day=birth_date.day)
+        )
+    _create(subjects_pb2.Subject(person=person), credential, gateway, as_machine_json=json)
+
+
+@subject.command("create-organization")
+def create_organization(
+    bin_: Annotated[str, typer.Option("--bin", help="Twelve digits.", prompt=True)],
+    display_name: Annotated[str, typer.Option(prompt=True)],
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Enrol an organization and print its subject."""
+    from qagazsyz.identity.v1 import subjects_pb2
+
+    organization = subjects_pb2.Organization(bin=bin_, display_name=display_name)
+    wanted = subjects_pb2.Subject(organization=organization)
+    _create(wanted, credential, gateway, as_machine_json=json)
+
+
+def _create(
+    wanted: subjects_pb2.Subject,
+    credential: CredentialFile,
+    gateway: str,
+    *,
+    as_machine_json: bool,
+) -> None:
+    import uuid
+
+    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    with signed_in(gateway, credential) as channel:
+        created = subjects_pb2_grpc.SubjectServiceStub(channel).CreateSubject(
+            subjects_pb2.CreateSubjectRequest(subject=wanted, request_id=str(uuid.uuid4())),
+            timeout=TIMEOUT_SECONDS,
+        )
+    print_message(created, as_machine_json=as_machine_json)
+
+
+@subject.command()
+def get(
+    name: Annotated[str, typer.Argument(help="subjects/…")],
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Show one subject."""
+    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    with signed_in(gateway, credential, organization) as channel:
+        found = subjects_pb2_grpc.SubjectServiceStub(channel).GetSubject(
+            subjects_pb2.GetSubjectRequest(name=name), timeout=TIMEOUT_SECONDS
+        )
+    print_message(found, as_machine_json=json)
+
+
+@subject.command("list")
+def list_(
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """List all subjects."""
+    from cli.connection import TIMEOUT_SECONDS, print_rows, signed_in
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    rows: list[tuple[str, ...]] = []
+    with signed_in(gateway, credential) as channel:
+        stub = subjects_pb2_grpc.SubjectServiceStub(channel)
+        page_token = ""
+        while True:
+            request = subjects_pb2.ListSubjectsRequest(page_size=1000, page_token=page_token)
+            page = stub.ListSubjects(request, timeout=TIMEOUT_SECONDS)
+            rows.extend((found.name, *_titles(found)) for found in page.subjects)
+            page_token = page.next_page_token
+            if not page_token:
+                break
+    print_rows("Subjects", ("name", "kind", "number", "title"), rows, as_machine_json=json)
+
+
+def _titles(found: subjects_pb2.Subject) -> tuple[str, str, str]:
+    if found.HasField("organization"):
+        return "organization", found.organization.bin, found.organization.display_name
+    person = found.person
+    parts = (person.family_name, person.given_name, person.patronymic)
+    return "person", person.iin, " ".join(part for part in parts if part)
+
+
+@subject.command()
+def resolve(
+    numbers: Annotated[list[str], typer.Argument(help="IIN or BIN.")],
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Find the names of numbers."""
+    from cli.connection import TIMEOUT_SECONDS, print_rows, signed_in
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    with signed_in(gateway, credential, organization) as channel:
+        answer = subjects_pb2_grpc.SubjectServiceStub(channel).ResolveSubjects(
+            subjects_pb2.ResolveSubjectsRequest(numbers=numbers), timeout=TIMEOUT_SECONDS
+        )
+    rows = list(zip(numbers, answer.subjects, strict=True))
+    print_rows("Subjects", ("number", "name"), rows, as_machine_json=json)
+
+
+@subject.command("add-member")
+def add_member(
+    organization: Annotated[str, typer.Argument(help="subjects/… of the organization.")],
+    person: Annotated[str, typer.Argument(help="subjects/… of the person.")],
+    role: Annotated[MemberRole, typer.Option(help="What they may do.")] = MemberRole.OFFICER,
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Let a person act for an organization."""
+    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    membership = subjects_pb2.Membership(person=person, role=f"ROLE_{role.value.upper()}")
+    with signed_in(gateway, credential) as channel:
+        added = subjects_pb2_grpc.SubjectServiceStub(channel).AddMembership(
+            subjects_pb2.AddMembershipRequest(organization=organization, membership=membership),
+            timeout=TIMEOUT_SECONDS,
+        )
+    print_message(added, as_machine_json=json)
+
+
+@subject.command("remove-member")
+def remove_member(
+    name: Annotated[str, typer.Argument(help="subjects/…/memberships/…")],
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+) -> None:
+    """End a membership."""
+    from cli.connection import TIMEOUT_SECONDS, signed_in
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    with signed_in(gateway, credential) as channel:
+        subjects_pb2_grpc.SubjectServiceStub(channel).RemoveMembership(
+            subjects_pb2.RemoveMembershipRequest(name=name), timeout=TIMEOUT_SECONDS
+        )
+
+
+@subject.command()
+def members(
+    organization: Annotated[str, typer.Argument(help="subjects/… of the organization.")],
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """List an organization's members."""
+    from cli.connection import TIMEOUT_SECONDS, print_rows, signed_in
+    from qagazsyz.common.v1 import access_pb2
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    rows: list[tuple[str, ...]] = []
+    with signed_in(gateway, credential) as channel:
+        stub = subjects_pb2_grpc.SubjectServiceStub(channel)
+        page_token = ""
+        while True:
+            page = stub.ListMemberships(
+                subjects_pb2.ListMembershipsRequest(
+                    organization=organization, page_size=1000, page_token=page_token
+                ),
+                timeout=TIMEOUT_SECONDS,
+            )
+            rows.extend(
+                (m.name, m.person, access_pb2.Role.Name(m.role).removeprefix("ROLE_").lower())
+                for m in page.memberships
+            )
+            page_token = page.next_page_token
+            if not page_token:
+                break
+    print_rows("Members", ("name", "person", "role"), rows, as_machine_json=json)
