@@ -59,7 +59,8 @@ class Curve:
         multiples: list[_Jacobian] = [(*point, 1)]
         while len(multiples) < 2 ** (_WINDOW - 2):
             multiples.append(self._add(multiples[-1], double))
-        return [point for each in multiples if (point := self._affine(each)) is not None]
+        found = (self._affine(multiple) for multiple in multiples)
+        return [affine for affine in found if affine is not None]
 
     def sum_of(self, terms: list[tuple[int, list[Point]]]) -> Point | None:
         """The sum of scalar · point over the terms, None for infinity.
