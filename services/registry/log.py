@@ -77,6 +77,16 @@ class LogKey:
         return bytes(notes.Note(text, (signature,)))
 
 
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """A witness' signature line over the tree of that size."""
+
+    tree_size: int
+    # Its verifier key.
+    witness: str
+    line: str
+
+
 def encode_entry(members: Mapping[str, Any]) -> bytes:
     """The entry as RFC 8785 JSON. Raises ValueError over ENTRY_LIMIT_BYTES."""
     entry = rfc8785.dumps(dict(members))
@@ -108,25 +118,35 @@ class Log:
         signed = self.key.sign(size, await self.root(connection, size))
         return await self._with_cosignatures(connection, size, signed)
 
-    async def add_cosignatures(self, connection: AsyncConnection, note: notes.Note) -> int:
-        """Keeps the cosignatures by known witnesses in a note over one of this log's trees.
+    async def verify_cosignatures(
+        self, connection: AsyncConnection, note: notes.Note
+    ) -> list[Cosignature]:
+        """The cosignatures by known witnesses in a note over one of this log's trees.
 
-        Returns how many there were. Raises NoteError for a tree that is not this log's and
-        for a signature by a known witness that does not hold.
+        Raises NoteError for a tree that is not this log's, and for a signature by a known
+        witness that does not hold.
         """
         checkpoint = notes.Checkpoint.parse(note.text)
-        head = await self._head(connection)
-        if checkpoint.origin != self.key.origin or not 0 < checkpoint.tree_size <= head.tree_size:
+        size = checkpoint.tree_size
+        if checkpoint.origin != self.key.origin or not 0 < size <= await self.tree_size(connection):
             raise notes.NoteError("not a checkpoint of this log")
-        root = await self.root(connection, checkpoint.tree_size)
+        own = notes.Checkpoint(self.key.origin, size, await self.root(connection, size))
         # Compared as a whole: this log's checkpoints have no extension lines.
-        if note.text != notes.Checkpoint(self.key.origin, checkpoint.tree_size, root).text:
+        if note.text != own.text:
             raise notes.NoteError("not a checkpoint of this log")
-        verified = note.verify(self.witnesses)
-        for witness in verified:
-            line = next(each.line for each in note.signatures if each.is_by(witness))
-            await log_store.put_cosignature(connection, checkpoint.tree_size, str(witness), line)
-        return len(verified)
+        return [
+            Cosignature(
+                size,
+                str(witness),
+                next(each.line for each in note.signatures if each.is_by(witness)),
+            )
+            for witness in note.verify(self.witnesses)
+        ]
+
+    async def keep(self, connection: AsyncConnection, cosignatures: Sequence[Cosignature]) -> None:
+        """Keeps cosignatures that were verified."""
+        for each in cosignatures:
+            await log_store.put_cosignature(connection, each.tree_size, each.witness, each.line)
 
     async def _with_cosignatures(
         self, connection: AsyncConnection, tree_size: int, checkpoint: bytes
