@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .setup
 
-.PHONY: help setup kernel demo test test-fast lint bench load stubs requirements clean
+.PHONY: help setup kernel demo test test-fast fuzz lint bench load stubs requirements clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,9 +29,26 @@ $(STAMPS)/install: $(STAMPS)/requirements pyproject.toml client/pyproject.toml c
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable client --editable .
 	@touch $@
 
-# The native kernel is optional: without it the portable backend serves.
-$(STAMPS)/kernel: $(STAMPS)/requirements $(shell find signatures/kernel/src signatures/kernel/Cargo.toml signatures/kernel/pyproject.toml 2>/dev/null)
+# The native kernel is optional: where cargo or the crates' registry is missing, or it does not
+# build, one line says so and the portable backend serves. `make kernel` shows the build and fails.
+KERNEL := signatures/kernel
+BUILD_KERNEL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/kernel.txt && \
+  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --reinstall ./$(KERNEL)
+NO_KERNEL = $(BIN)/uv pip uninstall --quiet --python $(BIN)/python qagazsyz-kernel 2>/dev/null; echo
+
+$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/Cargo.toml $(KERNEL)/pyproject.toml)
+	@if ! command -v cargo >/dev/null; then \
+	  $(NO_KERNEL) "No native kernel (there is no cargo): the portable backend serves."; \
+	elif ! CARGO_NET_RETRY=1 timeout 120 cargo fetch --manifest-path $(KERNEL)/Cargo.toml >$@.log 2>&1; then \
+	  $(NO_KERNEL) "No native kernel (its crates cannot be had, see $@.log): the portable backend serves."; \
+	elif ! ( $(BUILD_KERNEL) ) >>$@.log 2>&1; then \
+	  $(NO_KERNEL) "No native kernel (it does not build here, see $@.log): the portable backend serves."; \
+	fi
 	@touch $@
+
+kernel: $(STAMPS)/install ## The native kernel; fails where it cannot be built
+	@$(BUILD_KERNEL)
+	@touch $(STAMPS)/kernel
 
 stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
@@ -49,6 +66,9 @@ test: setup ## Everything that a newcomer can run
 
 test-fast: setup ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/properties
+
+fuzz: setup ## 200,000 mutated items through kernel and portable backend; SEED=n for others
+	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/properties/test_differential.py -k two_hundred_thousand
 
 lint: setup ## ruff, mypy --strict, buf lint, and buf breaking against the contracts first published
 	@$(BIN)/ruff check .

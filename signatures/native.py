@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import qagazsyz_kernel
 
+from signatures.algorithms import Verdict
 from signatures.backend import Batch, MalformedRequest
 
 # Threads for one call: the caller's own. A server keeps its cores busy with several chunks at a
@@ -57,6 +58,9 @@ class KernelBatch:
 
     def set_key(self, index: int, spki: bytes | None) -> None:
         self._batch.set_key(index, spki)
+
+    def set_trust(self, index: int, verdict: int) -> None:
+        self._batch.set_trust(index, int(Verdict(verdict)))
 
     def verify(self, start: int, stop: int) -> bytes:
         verdicts: bytes = qagazsyz_kernel.verify([(self._batch, start, stop)], self._threads)

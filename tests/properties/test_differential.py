@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -38,11 +39,15 @@ def _seen(batch: Batch) -> tuple[object, ...]:
     return (*counts, batch.named_signers())
 
 
-def _answer(batch: Batch, keys: list[tuple[int, bytes | None]], cuts: list[int]) -> bytes:
+def _answer(
+    batch: Batch, keys: list[tuple[int, bytes | None]], doubts: list[int], cuts: list[int]
+) -> bytes:
     for index, spki in keys:
         batch.set_key(index, spki)
+    for index in doubts:
+        batch.set_trust(index, Verdict.UNTRUSTED_SIGNER)
     places = [0, *cuts, batch.item_count]
-    parts = [batch.verify(start, stop) for start, stop in zip(places, places[1:], strict=False)]
+    parts = [batch.verify(start, stop) for start, stop in pairwise(places)]
     return b"".join(parts)
 
 
@@ -62,7 +67,8 @@ def disagreements(random: Random, request: bytes, single: bool = False) -> list[
     ]
     count = expected.item_count
     cuts = sorted(random.randrange(count + 1) for _ in range(random.choice((0, 0, 2))))
-    answers = _answer(expected, keys, cuts), _answer(found, keys, cuts)
+    doubts = [index for index in range(expected.signer_count) if random.random() < 0.02]
+    answers = _answer(expected, keys, doubts, cuts), _answer(found, keys, doubts, cuts)
     return [
         f"item {place}: {Verdict(a).name} and {Verdict(b).name} for {request.hex()} with {keys}"
         for place, (a, b) in enumerate(zip(*answers, strict=True))

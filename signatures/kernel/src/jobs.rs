@@ -1,6 +1,7 @@
 //! Verdicts on many items at once: each is prepared and, but for Ed25519, verified by itself; the
 //! Ed25519 signatures of all of them are then settled together.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
@@ -23,11 +24,17 @@ pub struct Signer {
     source: Source,
     given: Mutex<Option<Given>>,
     key: OnceLock<Resolved>,
+    trust: AtomicU8,
 }
 
 impl Signer {
     pub fn new(source: Source) -> Self {
-        Self { source, given: Mutex::default(), key: OnceLock::new() }
+        Self {
+            source,
+            given: Mutex::default(),
+            key: OnceLock::new(),
+            trust: AtomicU8::new(Verdict::Valid as u8),
+        }
     }
 
     pub fn source(&self) -> Source {
@@ -39,6 +46,11 @@ impl Signer {
     pub fn give(&self, spki: Option<&[u8]>) -> bool {
         *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Some(spki.map(Into::into));
         self.key.get().is_none()
+    }
+
+    /// Says what its signatures that hold are worth, by the verdict's number.
+    pub fn set_trust(&self, verdict: u8) {
+        self.trust.store(verdict, Ordering::Relaxed);
     }
 
     fn key(&self, data: &[u8]) -> &Resolved {
@@ -92,6 +104,11 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     };
     for (place, verdict) in places.into_iter().zip(settled) {
         verdicts[place] = verdict as u8;
+    }
+    for (verdict, job) in verdicts.iter_mut().zip(jobs) {
+        if *verdict == Verdict::Valid as u8 {
+            *verdict = job.signers[job.item.signer as usize].trust.load(Ordering::Relaxed);
+        }
     }
     verdicts
 }

@@ -29,6 +29,10 @@ struct Batch {
 }
 
 impl Batch {
+    fn signer(&self, index: usize) -> PyResult<&Signer> {
+        self.signers.get(index).ok_or_else(|| PyIndexError::new_err("no such signer in the batch"))
+    }
+
     fn jobs<'a>(&'a self, py: Python<'a>, start: usize, stop: usize) -> PyResult<Vec<Job<'a>>> {
         let items = self.parsed.items.get(start..stop);
         let items = items.ok_or_else(|| PyIndexError::new_err("no such items in the batch"))?;
@@ -76,16 +80,19 @@ impl Batch {
         named.collect()
     }
 
-    /// Gives a signer its key; None where it has none. Once, and before it is first needed.
+    /// Gives a signer its key; None where it has none. Not after verification has asked for it.
     #[pyo3(signature = (index, spki))]
     fn set_key(&self, index: usize, spki: Option<&[u8]>) -> PyResult<()> {
-        let signer = self.signers.get(index);
-        let signer = signer.ok_or_else(|| PyIndexError::new_err("no such signer in the batch"))?;
-        if signer.give(spki) {
+        if self.signer(index)?.give(spki) {
             Ok(())
         } else {
             Err(PyValueError::new_err("the signer has its key already"))
         }
+    }
+
+    /// Says what a signer's items get whose signature holds, by the verdict's number.
+    fn set_trust(&self, index: usize, verdict: u8) -> PyResult<()> {
+        self.signer(index).map(|signer| signer.set_trust(verdict))
     }
 }
 
