@@ -1,0 +1,237 @@
+"""Envoy's bootstrap, generated from the contracts and the settings.
+
+Two listeners: the outer one serves all protocols on one port; the inner one, a unix socket in the
+gateway's folder, turns Envoy's own plain GET of the token keys into the gRPC call that identity
+understands. Paths are relative: Envoy runs in the gateway's folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from gateway import contracts as read
+from gateway import filters, replies, routes
+from gateway.clusters import COLLECTOR_CLUSTER, KEYS_SOCKET, cluster_of, clusters, socket
+from gateway.settings import Address, GatewaySettings
+
+Json = dict[str, Any]
+
+ADMIN_SOCKET = "admin.sock"
+PRIVATE = 0o600
+OUTER_LISTENER = "gateway"
+
+# What Envoy holds for one connection before it stops reading; 100 callers with the largest
+# messages at once then stay far below its memory bound.
+LISTENER_BUFFER = 512 * 1024
+STREAM_WINDOW = 512 * 1024
+CONNECTION_WINDOW = 1024 * 1024
+STREAMS_PER_CONNECTION = 256
+CONNECTIONS = 10_000
+HEADERS_KIB = 64
+HEADERS_TIMEOUT = "10s"
+# A body that stands still for so long is given up.
+STREAM_IDLE = "60s"
+CONNECTION_IDLE = "600s"
+# An empty list would make private addresses internal, and believe their x-envoy-… headers.
+NOBODY = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
+OPENAPI_LIMIT = 4 * 1024 * 1024
+
+# Shares of the heap at which Envoy returns memory, refuses calls, ends the largest ones.
+SHRINK_AT, REFUSE_AT, RESET_FROM, RESET_ALL_AT = 0.7, 0.85, 0.92, 0.98
+
+# Envoy's own tags that say what a caller sent, overwritten.
+SPAN_TAGS = {"grpc.path": "/%ROUTE_NAME%", "user_agent": "-", "peer.address": "-"}
+# Neither addresses nor queries nor headers of a caller: the route says which method it was.
+ACCESS_LOG_FIELDS = {
+    "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+    "route": "%ROUTE_NAME%",
+    "protocol": "%PROTOCOL%",
+    "status": "%RESPONSE_CODE%",
+    "grpc_status": "%GRPC_STATUS(SNAKE_STRING)%",
+    "flags": "%RESPONSE_FLAGS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "milliseconds": "%DURATION%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "cluster": "%UPSTREAM_CLUSTER%",
+    "trace": "%TRACE_ID%",
+}
+
+
+def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
+    """The whole configuration, as JSON that Envoy reads."""
+    methods = read.methods(contracts)
+    names = {cluster_of(method) for method in methods}
+    return {
+        "node": {"id": "gateway", "cluster": "qagazsyz"},
+        "admin": {"address": _private_pipe(ADMIN_SOCKET)},
+        "static_resources": {
+            "listeners": [_outer(methods, settings), _inner()],
+            "clusters": clusters(names, settings),
+        },
+        "overload_manager": _overload(settings.heap_mib * 1024 * 1024),
+    }
+
+
+def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
+    manager: Json = {
+        "stat_prefix": "outer",
+        "codec_type": "AUTO",
+        "server_name": "qagazsyz",
+        "route_config": {
+            "name": "suite",
+            "max_direct_response_body_size_bytes": OPENAPI_LIMIT,
+            "virtual_hosts": [routes.virtual_host(methods, settings)],
+        },
+        "http_filters": filters.http_filters(methods, settings),
+        "local_reply_config": replies.local_replies(),
+        "access_log": [_access_log(settings)],
+        # `openssl ocsp` speaks HTTP/1.0.
+        "http_protocol_options": {"accept_http_10": True},
+        "http2_protocol_options": {
+            "max_concurrent_streams": STREAMS_PER_CONNECTION,
+            "initial_stream_window_size": STREAM_WINDOW,
+            "initial_connection_window_size": CONNECTION_WINDOW,
+        },
+        "common_http_protocol_options": {"idle_timeout": CONNECTION_IDLE},
+        "max_request_headers_kb": HEADERS_KIB,
+        "request_headers_timeout": HEADERS_TIMEOUT,
+        "stream_idle_timeout": STREAM_IDLE,
+        # Who is at the other end counts, not what it says of itself; and nobody is internal, so
+        # that x-envoy-… and x-request-id of a caller are dropped.
+        "use_remote_address": True,
+        "xff_num_trusted_hops": settings.trusted_proxies,
+        "internal_address_config": {"cidr_ranges": [NOBODY]},
+    }
+    if settings.collector() is not None:
+        manager["tracing"] = _tracing(settings)
+    address = Address.parse(settings.listen)
+    return {
+        "name": OUTER_LISTENER,
+        "address": socket(address),
+        "per_connection_buffer_limit_bytes": LISTENER_BUFFER,
+        "filter_chains": [{"filters": [_manager(manager)]}],
+    }
+
+
+def _inner() -> Json:
+    manager: Json = {
+        "stat_prefix": "inner",
+        "route_config": {"name": "keys", "virtual_hosts": [routes.keys_host()]},
+        "http_filters": [
+            filters.transcoder(["qagazsyz.identity.v1.TokenService"]),
+            filters.router(),
+        ],
+    }
+    return {
+        "name": "keys",
+        "address": _private_pipe(KEYS_SOCKET),
+        "enable_reuse_port": False,
+        "filter_chains": [{"filters": [_manager(manager)]}],
+    }
+
+
+def _manager(config: Json) -> Json:
+    name = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+    return {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {"@type": f"type.googleapis.com/{name}", **config},
+    }
+
+
+def _access_log(settings: GatewaySettings) -> Json:
+    formatted: Json = {"log_format": {"json_format": ACCESS_LOG_FIELDS}}
+    prefix = "type.googleapis.com/envoy.extensions.access_loggers"
+    not_readiness: Json = {"filter": {"not_health_check_filter": {}}}
+    if settings.access_log is None:
+        return not_readiness | {
+            "name": "envoy.access_loggers.stdout",
+            "typed_config": {"@type": f"{prefix}.stream.v3.StdoutAccessLog", **formatted},
+        }
+    return not_readiness | {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": f"{prefix}.file.v3.FileAccessLog",
+            "path": str(settings.access_log.absolute()),
+            **formatted,
+        },
+    }
+
+
+def _tracing(settings: GatewaySettings) -> Json:
+    return {
+        "random_sampling": {"value": settings.trace_sample_ratio * 100},
+        # The address of a JSON call may hold what a log must not; the span's name says the method.
+        "max_path_tag_length": 1,
+        "operation": "%ROUTE_NAME%",
+        "spawn_upstream_span": False,
+        "custom_tags": [{"tag": tag, "value": value} for tag, value in SPAN_TAGS.items()],
+        "provider": {
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+                "service_name": "qagazsyz-gateway",
+                "grpc_service": {
+                    "envoy_grpc": {"cluster_name": COLLECTOR_CLUSTER},
+                    "timeout": "5s",
+                },
+            },
+        },
+    }
+
+
+def _overload(heap_bytes: int) -> Json:
+    heap = "envoy.resource_monitors.fixed_heap"
+    connections = "envoy.resource_monitors.global_downstream_max_connections"
+    prefix = "type.googleapis.com/envoy.extensions.resource_monitors"
+
+    def action(name: str, at: float) -> Json:
+        return {
+            "name": f"envoy.overload_actions.{name}",
+            "triggers": [{"name": heap, "threshold": {"value": at}}],
+        }
+
+    return {
+        "refresh_interval": "0.1s",
+        "resource_monitors": [
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{prefix}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": heap_bytes,
+                },
+            },
+            {
+                "name": connections,
+                "typed_config": {
+                    "@type": f"{prefix}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": CONNECTIONS,
+                },
+            },
+        ],
+        "actions": [
+            action("shrink_heap", SHRINK_AT),
+            action("stop_accepting_requests", REFUSE_AT),
+            {
+                "name": "envoy.overload_actions.reset_high_memory_stream",
+                "triggers": [
+                    {
+                        "name": heap,
+                        "scaled": {
+                            "scaling_threshold": RESET_FROM,
+                            "saturation_threshold": RESET_ALL_AT,
+                        },
+                    }
+                ],
+            },
+        ],
+        # Calls that hold a MiB and more are the ones that are ended.
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+    }
+
+
+def _private_pipe(path: str) -> Json:
+    return {"pipe": {"path": path, "mode": PRIVATE}}

@@ -1,0 +1,337 @@
+"""The JSON interface as an OpenAPI 3.1 document, made from the contracts.
+
+Schemas follow the JSON mapping of proto3 (64-bit numbers as strings, bytes in base64, enums by
+name), descriptions are the contracts' comments, and a method's security is its access option.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+
+from gateway.contracts import HTTP_BODY, Binding, Method, methods
+from qagazsyz.common.v1 import access_pb2
+
+Json = dict[str, Any]
+
+STATUS = ".google.rpc.Status"
+TITLE = "Qagazsyz"
+VERSION = "v1"
+INTRODUCTION = (
+    "Documents that organizations issue about people, signed, kept and looked up so that nobody "
+    "carries paper. Every method is also served as gRPC and gRPC-Web on the same port. "
+    "Errors are google.rpc.Status; numbers of 64 bits are strings, bytes are base64."
+)
+
+# A variable of google.api.http: {name}, {name=subjects/*} or {path=**}.
+_VARIABLE = re.compile(r"\{([a-z_.]+)(?:=([^}]+))?\}")
+
+_SCALARS: dict[int, Json] = {
+    FieldDescriptorProto.TYPE_DOUBLE: {"type": "number", "format": "double"},
+    FieldDescriptorProto.TYPE_FLOAT: {"type": "number", "format": "float"},
+    FieldDescriptorProto.TYPE_INT64: {"type": "string", "format": "int64"},
+    FieldDescriptorProto.TYPE_UINT64: {"type": "string", "format": "uint64"},
+    FieldDescriptorProto.TYPE_INT32: {"type": "integer", "format": "int32"},
+    FieldDescriptorProto.TYPE_UINT32: {"type": "integer", "format": "uint32", "minimum": 0},
+    FieldDescriptorProto.TYPE_BOOL: {"type": "boolean"},
+    FieldDescriptorProto.TYPE_STRING: {"type": "string"},
+    FieldDescriptorProto.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
+}
+# Messages that JSON writes in a way of their own.
+_WELL_KNOWN: dict[str, Json] = {
+    ".google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    ".google.protobuf.Duration": {"type": "string", "pattern": r"^-?\d+(\.\d{1,9})?s$"},
+    ".google.protobuf.FieldMask": {
+        "type": "string",
+        "description": "Names of fields, with commas.",
+    },
+    ".google.protobuf.Any": {
+        "type": "object",
+        "properties": {"@type": {"type": "string"}},
+        "additionalProperties": True,
+    },
+    HTTP_BODY: {"type": "string", "contentMediaType": "application/octet-stream"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """A message or an enum, and where its comments are."""
+
+    descriptor: DescriptorProto | EnumDescriptorProto
+    path: tuple[int, ...]
+    comments: dict[tuple[int, ...], str]
+
+    def comment(self, *below: int) -> str:
+        return self.comments.get(self.path + below, "")
+
+
+def dumps(contracts: FileDescriptorSet) -> bytes:
+    """The document as it is served."""
+    return json.dumps(document(contracts), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def document(contracts: FileDescriptorSet) -> Json:
+    """The document as Python objects."""
+    return _Writer(contracts).document()
+
+
+class _Writer:
+    """Writes paths, and the schemas that they turn out to need."""
+
+    def __init__(self, contracts: FileDescriptorSet) -> None:
+        self._methods = methods(contracts)
+        self._types = {name: found for file in contracts.file for name, found in _types(file)}
+        self._services = {
+            f"{file.package}.{service.name}": _text(_comments(file).get((6, index), ""))
+            for file in contracts.file
+            for index, service in enumerate(file.service)
+        }
+        self._schemas: dict[str, Json] = {}
+
+    def document(self) -> Json:
+        paths: Json = {}
+        for method in self._methods:
+            for index, binding in enumerate(method.bindings):
+                path = path_of(binding.template)
+                paths.setdefault(path, {})[binding.verb.lower()] = self._operation(
+                    method, binding, index
+                )
+        self._reference(STATUS)
+        served = sorted({method.service for method in self._methods if method.bindings})
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": TITLE, "version": VERSION, "description": INTRODUCTION},
+            "servers": [{"url": "/"}],
+            "tags": [
+                {"name": service.split(".")[-1], "description": self._services[service]}
+                for service in served
+            ],
+            "paths": dict(sorted(paths.items())),
+            "components": {
+                "schemas": dict(sorted(self._schemas.items())),
+                "securitySchemes": {
+                    "token": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "An access token of TokenService.ExchangeToken.",
+                    }
+                },
+            },
+        }
+
+    def _operation(self, method: Method, binding: Binding, index: int) -> Json:
+        service = method.service.split(".")[-1]
+        operation: Json = {
+            "operationId": f"{service}.{method.name}" + (f".{index + 1}" if index else ""),
+            "tags": [service],
+            "summary": method.name,
+            "description": _with_access(method),
+            # The empty requirement says that a token may be left out.
+            "security": [{}, {"token": []}] if method.open else [{"token": []}],
+            "parameters": [*_path_parameters(binding), *self._query_parameters(method, binding)],
+            "responses": {
+                "200": {"description": "Done.", "content": self._content(method.output_type)},
+                "default": {
+                    "description": "Refused or failed.",
+                    "content": {"application/json": {"schema": self._reference(STATUS)}},
+                },
+            },
+        }
+        if binding.body:
+            body = method.input_type
+            if binding.body != "*":
+                body = self._field(method.input_type, binding.body).type_name
+            operation["requestBody"] = {"required": True, "content": self._content(body)}
+        return operation
+
+    def _content(self, type_name: str) -> Json:
+        if type_name == HTTP_BODY:
+            return {"*/*": {"schema": _WELL_KNOWN[HTTP_BODY]}}
+        return {"application/json": {"schema": self._reference(type_name)}}
+
+    def _query_parameters(self, method: Method, binding: Binding) -> Iterator[Json]:
+        if binding.body == "*":
+            return
+        request = self._types[method.input_type]
+        assert isinstance(request.descriptor, DescriptorProto)
+        in_path = {name.split(".")[0] for name, _ in _VARIABLE.findall(binding.template)}
+        for index, field in enumerate(request.descriptor.field):
+            if field.name == binding.body or field.name in in_path:
+                continue
+            parameter = {
+                "name": field.json_name,
+                "in": "query",
+                "required": _demands(field, field_behavior_pb2.REQUIRED),
+                "schema": self._schema(field),
+            }
+            if text := _text(request.comment(2, index)):
+                parameter["description"] = text
+            yield parameter
+
+    def _field(self, type_name: str, name: str) -> FieldDescriptorProto:
+        message = self._types[type_name].descriptor
+        assert isinstance(message, DescriptorProto)
+        return next(field for field in message.field if field.name == name)
+
+    def _reference(self, type_name: str) -> Json:
+        """A reference to the type's schema, which is written if it is not yet."""
+        if type_name in _WELL_KNOWN:
+            return _WELL_KNOWN[type_name]
+        name = type_name.lstrip(".")
+        if name not in self._schemas:
+            self._schemas[name] = {}  # a message may contain itself
+            found = self._types[type_name]
+            if isinstance(found.descriptor, EnumDescriptorProto):
+                self._schemas[name] = _enum(found)
+            else:
+                self._schemas[name] = self._message(found, found.descriptor)
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def _message(self, found: _Type, message: DescriptorProto) -> Json:
+        properties: Json = {}
+        required = []
+        for index, field in enumerate(message.field):
+            schema = self._schema(field)
+            notes: Json = {}
+            text = _text(found.comment(2, index))
+            if field.HasField("oneof_index") and not field.proto3_optional:
+                one_of = message.oneof_decl[field.oneof_index].name
+                text = f"{text} At most one of “{one_of}”.".strip()
+            if text:
+                notes["description"] = text
+            if _demands(field, field_behavior_pb2.OUTPUT_ONLY):
+                notes["readOnly"] = True
+            if _demands(field, field_behavior_pb2.REQUIRED):
+                required.append(field.json_name)
+            properties[field.json_name] = schema | notes
+        schema = {"type": "object", "properties": properties}
+        if required:
+            schema["required"] = required
+        if text := _text(found.comment()):
+            schema["description"] = text
+        return schema
+
+    def _schema(self, field: FieldDescriptorProto) -> Json:
+        if field.label == FieldDescriptorProto.LABEL_REPEATED:
+            found = self._types.get(field.type_name)
+            entry = found.descriptor if found else None
+            if isinstance(entry, DescriptorProto) and entry.options.map_entry:
+                value = self._schema(entry.field[1])
+                return {"type": "object", "additionalProperties": value}
+            return {"type": "array", "items": self._single(field)}
+        return self._single(field)
+
+    def _single(self, field: FieldDescriptorProto) -> Json:
+        if field.type_name:
+            return self._reference(field.type_name)
+        return dict(_SCALARS[field.type])
+
+
+def path_of(template: str) -> str:
+    """A google.api.http template as an OpenAPI path: "/v1/{name=keys/*}:sign" as
+    "/v1/keys/{key}:sign", because no parameter of OpenAPI holds a slash."""
+    return _VARIABLE.sub(lambda match: _expanded(match[1], match[2]), template)
+
+
+def _expanded(name: str, pattern: str | None) -> str:
+    if pattern is None or pattern == "**":
+        return f"{{{name}}}"
+    segments = pattern.split("/")
+    return "/".join(
+        f"{{{_singular(segments[index - 1])}}}" if segment == "*" else segment
+        for index, segment in enumerate(segments)
+    )
+
+
+def _singular(collection: str) -> str:
+    return collection[:-2] if collection.endswith("sses") else collection.removesuffix("s")
+
+
+def _path_parameters(binding: Binding) -> Iterator[Json]:
+    for name in re.findall(r"\{([^}]+)\}", path_of(binding.template)):
+        parameter: Json = {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+        if f"{{{name}=**}}" in binding.template:
+            parameter["description"] = "All that follows, slashes included."
+        yield parameter
+
+
+def _enum(found: _Type) -> Json:
+    assert isinstance(found.descriptor, EnumDescriptorProto)
+    lines = [_text(found.comment())]
+    for index, value in enumerate(found.descriptor.value):
+        if text := _text(found.comment(2, index)):
+            lines.append(f"{value.name}: {text}")
+    schema: Json = {"type": "string", "enum": [value.name for value in found.descriptor.value]}
+    if text := "\n\n".join(line for line in lines if line):
+        schema["description"] = text
+    return schema
+
+
+def _with_access(method: Method) -> str:
+    if method.open:
+        who = "Open to everyone."
+    else:
+        roles = [access_pb2.Role.Name(role).removeprefix("ROLE_") for role in method.roles]
+        who = "Any signed-in caller." if roles == ["ANY"] else f"For: {', '.join(roles)}."
+    return f"{method.comment}\n\n{who}".strip()
+
+
+def _demands(field: FieldDescriptorProto, behavior: int) -> bool:
+    # protoc's own type stubs say less of extensions than they are.
+    extension: Any = field_behavior_pb2.field_behavior
+    return behavior in field.options.Extensions[extension]
+
+
+def _comments(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
+    return {
+        tuple(location.path): location.leading_comments
+        for location in file.source_code_info.location
+        if location.leading_comments
+    }
+
+
+def _text(comment: str) -> str:
+    return " ".join(comment.split())
+
+
+def _types(file: FileDescriptorProto) -> Iterator[tuple[str, _Type]]:
+    """All types of a file by name, nested ones included."""
+    comments = _comments(file)
+    prefix = f".{file.package}"
+    for index, enum in enumerate(file.enum_type):
+        yield f"{prefix}.{enum.name}", _Type(enum, (5, index), comments)
+    for index, message in enumerate(file.message_type):
+        yield from _messages(prefix, message, (4, index), comments)
+
+
+def _messages(
+    prefix: str,
+    message: DescriptorProto,
+    path: tuple[int, ...],
+    comments: dict[tuple[int, ...], str],
+) -> Iterator[tuple[str, _Type]]:
+    name = f"{prefix}.{message.name}"
+    yield name, _Type(message, path, comments)
+    for index, enum in enumerate(message.enum_type):
+        yield f"{name}.{enum.name}", _Type(enum, (*path, 4, index), comments)
+    for index, nested in enumerate(message.nested_type):
+        yield from _messages(name, nested, (*path, 3, index), comments)

@@ -1,0 +1,147 @@
+"""What Envoy says by itself: refusals as google.rpc.Status, in the codes that callers expect.
+
+A gRPC caller reads a status and a message; where Envoy's own choice of a status would be a riddle
+(INTERNAL for a bad request, UNAVAILABLE for too many) it is set here. A JSON caller gets the same
+JSON as from a service: code, message, details.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from google.protobuf import json_format
+from google.rpc import code_pb2
+
+from services.runtime.errors import ERROR_DOMAIN, ResourceExhausted, status_of
+
+Json = dict[str, Any]
+
+# The HTTP statuses that Envoy refuses with: what callers are told instead, and google.rpc.Code.
+STATUSES = {
+    400: (400, code_pb2.INVALID_ARGUMENT),
+    401: (401, code_pb2.UNAUTHENTICATED),
+    # A token for somebody else is no token here, though Envoy calls it forbidden.
+    403: (401, code_pb2.UNAUTHENTICATED),
+    405: (405, code_pb2.UNIMPLEMENTED),
+    # The time for the call is up.
+    408: (504, code_pb2.DEADLINE_EXCEEDED),
+    413: (413, code_pb2.RESOURCE_EXHAUSTED),
+    426: (426, code_pb2.FAILED_PRECONDITION),
+    431: (431, code_pb2.RESOURCE_EXHAUSTED),
+    500: (500, code_pb2.INTERNAL),
+    503: (503, code_pb2.UNAVAILABLE),
+    504: (504, code_pb2.DEADLINE_EXCEEDED),
+}
+
+# The circuit breakers and the overload manager say 503, and mean that too much is asked.
+TOO_MANY: Json = {"response_flag_filter": {"flags": ["UO", "OM"]}}
+RETRY_AFTER_SECONDS = 1
+# A call is JSON if the transcoder has left the path it had; callers cannot send that header.
+IS_GRPC: Json = {
+    "and_filter": {
+        "filters": [
+            {
+                "header_filter": {
+                    "header": {
+                        "name": "content-type",
+                        "string_match": {"prefix": "application/grpc"},
+                    }
+                }
+            },
+            {
+                "header_filter": {
+                    "header": {
+                        "name": "x-envoy-original-path",
+                        "present_match": True,
+                        "invert_match": True,
+                    }
+                }
+            },
+        ]
+    }
+}
+
+
+def local_replies() -> Json:
+    """The configuration of Envoy's own answers; the first mapper that fits is taken."""
+    # There are methods that are not, for gRPC, and resources that are not, for everyone else.
+    to_grpc = {**STATUSES, 404: (404, code_pb2.UNIMPLEMENTED)}
+    to_json = {**STATUSES, 404: (404, code_pb2.NOT_FOUND)}
+    return {
+        "mappers": [
+            # Only the rate limit says this by itself.
+            *_come_again(_status_is(429), "too many calls: slow down"),
+            *_come_again(TOO_MANY, "too many calls at once"),
+            *(
+                _for_grpc(_status_is(found), status, {"grpc-status": str(code)})
+                for found, (status, code) in to_grpc.items()
+            ),
+            *(
+                _for_json(_status_is(found), status, _plain(code))
+                for found, (status, code) in to_json.items()
+            ),
+        ]
+    }
+
+
+def _come_again(which: Json, message: str) -> list[Json]:
+    """Refusals that the same call may not meet a little later, and that say so."""
+    status = status_of(ResourceExhausted(message, RETRY_AFTER_SECONDS))
+    details = base64.b64encode(status.SerializeToString()).decode()
+    retry_after = {"retry-after": str(RETRY_AFTER_SECONDS)}
+    headers = {"grpc-status": str(status.code), "grpc-status-details-bin": details} | retry_after
+    body = {"body": {"inline_string": message}}
+    return [
+        _for_grpc(which, 429, headers) | body,
+        _for_json(which, 429, json_format.MessageToDict(status), retry_after) | body,
+    ]
+
+
+def _plain(code: int) -> Json:
+    info = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": code_pb2.Code.Name(code),
+        "domain": ERROR_DOMAIN,
+    }
+    return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}
+
+
+def _for_grpc(which: Json, status: int, headers: dict[str, str]) -> Json:
+    return {
+        "filter": {"and_filter": {"filters": [which, IS_GRPC]}},
+        "status_code": status,
+        "headers_to_add": _headers(headers),
+    }
+
+
+def _for_json(
+    which: Json, status: int, answer: Json, headers: dict[str, str] | None = None
+) -> Json:
+    return {
+        "filter": which,
+        "status_code": status,
+        "headers_to_add": _headers(headers or {}),
+        "body_format_override": {"json_format": answer},
+    }
+
+
+def _headers(headers: dict[str, str]) -> list[Json]:
+    return [
+        {
+            "header": {"key": key, "value": value},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }
+        for key, value in headers.items()
+    ]
+
+
+def _status_is(status: int) -> Json:
+    return {
+        "status_code_filter": {
+            "comparison": {
+                "op": "EQ",
+                "value": {"default_value": status, "runtime_key": "qagazsyz.unused"},
+            }
+        }
+    }

@@ -1,0 +1,275 @@
+"""Envoy's routes: one for each method by its exact native path, and nothing else.
+
+JSON calls are matched by the transcoder, which rewrites them to the native path before a route is
+chosen for good; so there is one table for all protocols, in which no pattern can match more than
+it says, and what is not in it is 404 without reaching a service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.clusters import KEYS_CLUSTER, cluster_of
+from gateway.contracts import Method
+from gateway.settings import GatewaySettings
+
+Json = dict[str, Any]
+
+HEALTH = "/healthz"
+READINESS = "/readyz"
+OPENAPI = "/openapi.json"
+
+# Open by design, and not of our contracts: identity reflects all of them, and registry answers
+# for itself and for those that it calls.
+REFLECTION_DOMAIN = "identity"
+HEALTH_DOMAIN = "registry"
+REFLECTION = (
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+)
+GRPC_HEALTH = (
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/List",
+    "/grpc.health.v1.Health/Watch",
+)
+
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+BUFFER = "envoy.filters.http.buffer"
+CORS = "envoy.filters.http.cors"
+JWT = "envoy.filters.http.jwt_authn"
+DISABLED = {
+    "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+    "disabled": True,
+}
+# Messages have 20 MiB at most (the services refuse more); in JSON, bytes are a third longer.
+MESSAGE_LIMIT = 20 * 1024 * 1024
+BODY_LIMIT = MESSAGE_LIMIT * 4 // 3 + 1024 * 1024
+# JSON that does not announce its length, as nearly all clients do, is held in memory before
+# anybody is asked for a token.
+CHUNKED_LIMIT = 2 * 1024 * 1024
+NOT_SAMPLED = "00-00000000000000000000000000000001-0000000000000001-00"
+# Under this name the token's claims are kept for the rate limit.
+CLAIMS = "claims"
+# Routes that need no token bear this mark, and are limited by address.
+OPEN_MARK = "qagazsyz"
+
+# Calls that a retry may repeat are kept in memory; longer ones are not retried.
+RETRY_BUFFER = 64 * 1024
+RETRIES = 2
+
+
+def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
+    """All routes of the outer listener, and who may call from a browser."""
+    host: Json = {
+        "name": "suite",
+        "domains": ["*"],
+        "routes": [
+            _too_large(),
+            *(_call(method, settings) for method in methods),
+            *(_stream(path, REFLECTION_DOMAIN, settings, True) for path in REFLECTION),
+            *(_stream(path, HEALTH_DOMAIN, settings, True) for path in GRPC_HEALTH),
+            _direct(HEALTH, 200, {"inline_string": '{"status":"alive"}\n'}),
+            _direct(OPENAPI, 200, {"filename": "openapi.json"}),
+            _json_of_unknown_length(),
+            _unknown(),
+        ],
+    }
+    if settings.allowed_origins:
+        host["typed_per_filter_config"] = {CORS: _cors(settings.allowed_origins)}
+    return host
+
+
+def _too_large() -> Json:
+    """Refuses by the announced length what the transcoder would take whole into memory."""
+    length = {"start": str(BODY_LIMIT + 1), "end": str(2**63 - 1)}
+    return {
+        "name": "too-large",
+        "match": {
+            "prefix": "/",
+            "headers": [{"name": "content-length", "range_match": length}],
+        },
+        "direct_response": {
+            "status": 413,
+            "body": {"inline_string": "messages have 20 MiB at most"},
+        },
+        "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
+    }
+
+
+def _json_of_unknown_length() -> Json:
+    """JSON that comes in chunks: the transcoder would take whatever comes, so it is held back
+    until it is complete, and refused where it is long."""
+    buffer = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
+    limit = {"buffer": {"max_request_bytes": CHUNKED_LIMIT}}
+    return _unknown() | {
+        "match": {
+            "prefix": "/",
+            "headers": [
+                {"name": ":method", "string_match": {"safe_regex": {"regex": "POST|PATCH|PUT"}}},
+                {"name": "content-length", "present_match": True, "invert_match": True},
+            ],
+        },
+        "typed_per_filter_config": {BUFFER: {"@type": buffer, **limit}},
+    }
+
+
+def _unknown() -> Json:
+    """What is nothing of the suite's; JSON calls begin here, and the transcoder moves them on."""
+    return {
+        "name": "unknown",
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404, "body": {"inline_string": "no such method"}},
+    }
+
+
+def keys_host() -> Json:
+    """The inner listener's only route."""
+    return {
+        "name": KEYS_CLUSTER,
+        "domains": ["*"],
+        "routes": [
+            {
+                "name": KEYS_CLUSTER,
+                "match": {"path": "/qagazsyz.identity.v1.TokenService/GetKeySet", "grpc": {}},
+                "route": {"cluster": "identity", "timeout": "5s"},
+                # Asked again and again, and nobody's call: it is not to fill the traces.
+                "request_headers_to_add": [
+                    {"header": {"key": "traceparent", "value": NOT_SAMPLED}}
+                ],
+            },
+            {"name": "unknown", "match": {"prefix": "/"}, "direct_response": {"status": 404}},
+        ],
+    }
+
+
+def native(path: str) -> Json:
+    """What a call of the method at this path looks like, and no other request does."""
+    return {
+        "path": path,
+        "headers": [
+            {"name": ":method", "string_match": {"exact": "POST"}},
+            # gRPC-Web too: it is chosen a route before it is made gRPC.
+            {"name": "content-type", "string_match": {"prefix": "application/grpc"}},
+        ],
+    }
+
+
+def _call(method: Method, settings: GatewaySettings) -> Json:
+    if method.streams:
+        return _stream(method.path, cluster_of(method), settings, method.open)
+    longest = f"{settings.call_timeout_seconds}s"
+    action: Json = {
+        "cluster": cluster_of(method),
+        # From the first byte of the call to the last of its answer; a caller's own deadline counts
+        # where it is shorter. Either way the service is told, in grpc-timeout.
+        "max_stream_duration": {
+            "max_stream_duration": longest,
+            "grpc_timeout_header_max": longest,
+        },
+    }
+    if method.is_question:
+        action["retry_policy"] = {
+            "retry_on": "connect-failure,refused-stream,reset-before-request,unavailable",
+            "num_retries": RETRIES,
+            "retry_host_predicate": [
+                {
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.retry.host"
+                        ".previous_hosts.v3.PreviousHostsPredicate"
+                    },
+                }
+            ],
+            "host_selection_retry_max_attempts": 3,
+        }
+    return {
+        "name": method.path[1:],
+        "match": native(method.path),
+        "route": action,
+        "request_body_buffer_limit": RETRY_BUFFER,
+        **_mark(method.open),
+    }
+
+
+def _stream(path: str, cluster: str, settings: GatewaySettings, is_open: bool) -> Json:
+    return {
+        "name": path[1:],
+        "match": native(path),
+        "route": {
+            "cluster": cluster,
+            "timeout": "0s",
+            "idle_timeout": f"{settings.stream_idle_seconds}s",
+        },
+        **_mark(is_open),
+    }
+
+
+def _mark(is_open: bool) -> Json:
+    return {"metadata": {"filter_metadata": {OPEN_MARK: {"open": "yes"}}}} if is_open else {}
+
+
+def _direct(path: str, status: int, body: Json) -> Json:
+    return {
+        "name": path[1:],
+        "match": {"path": path},
+        "tracing": {"overall_sampling": {"numerator": 0}},
+        "direct_response": {"status": status, "body": body},
+        "response_headers_to_add": [
+            {
+                "header": {"key": "content-type", "value": "application/json"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        ],
+        # It knows no such path and would refuse it.
+        "typed_per_filter_config": {TRANSCODER: DISABLED},
+    }
+
+
+def rate_limits() -> list[Json]:
+    """Whose bucket a call is taken from: the token's subject's, and the address's on open routes.
+
+    An action that finds nothing - no token, no mark on the route - leaves its bucket alone.
+    """
+    subject = {"key": JWT, "path": [{"key": CLAIMS}, {"key": "sub"}]}
+    marked = {"key": OPEN_MARK, "path": [{"key": "open"}]}
+    return [
+        {
+            "actions": [
+                {
+                    "metadata": {
+                        "descriptor_key": "subject",
+                        "source": "DYNAMIC",
+                        "metadata_key": subject,
+                        "skip_if_absent": True,
+                    }
+                }
+            ]
+        },
+        {
+            "actions": [
+                {
+                    "metadata": {
+                        "descriptor_key": "open",
+                        "source": "ROUTE_ENTRY",
+                        "metadata_key": marked,
+                        "skip_if_absent": True,
+                    }
+                },
+                # One household or one host has a whole /64 of IPv6.
+                {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}},
+            ]
+        },
+    ]
+
+
+def _cors(origins: tuple[str, ...]) -> Json:
+    return {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"exact": origin} for origin in origins],
+        "allow_methods": "GET,POST,PATCH,DELETE",
+        "allow_headers": "authorization,content-type,x-grpc-web,x-user-agent,grpc-timeout,"
+        "traceparent",
+        "expose_headers": "grpc-status,grpc-message,grpc-status-details-bin",
+        "max_age": "3600",
+    }
