@@ -151,8 +151,8 @@ class Log:
     async def _with_cosignatures(
         self, connection: AsyncConnection, tree_size: int, checkpoint: bytes
     ) -> bytes:
-        lines = await log_store.read_cosignatures(connection, tree_size)
-        return checkpoint + "".join(lines).encode()
+        cosignatures = await log_store.read_cosignatures(connection, tree_size)
+        return checkpoint + "".join(line for _, line in cosignatures).encode()
 
     async def _head(self, connection: AsyncConnection) -> log_store.StoredHead:
         head = await log_store.read_head(connection)

@@ -226,14 +226,14 @@ async def put_cosignature(
         )
 
 
-async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list[str]:
-    """The signature lines over the tree of that size."""
+async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list[tuple[str, str]]:
+    """The witnesses that cosigned the tree of that size, with their signature lines."""
     statement = (
-        select(log_cosignatures.c.line)
+        select(log_cosignatures.c.witness, log_cosignatures.c.line)
         .where(log_cosignatures.c.tree_size == tree_size)
         .order_by(log_cosignatures.c.witness)
     )
-    return [str(line) for line in (await connection.execute(statement)).scalars()]
+    return [(row.witness, row.line) for row in await connection.execute(statement)]
 
 
 async def newest_cosigned_size(connection: AsyncConnection) -> int | None:

@@ -130,6 +130,11 @@ def tile_width(level: int, index: int, tree_size: int) -> int:
     return max(0, min(TILE_WIDTH, hashes - index * TILE_WIDTH))
 
 
+def full_tiles(level: int, tree_size: int) -> int:
+    """How many full tiles a level has in a tree of that size."""
+    return tree_size >> (TILE_HEIGHT * (level + 1))
+
+
 def tile_rows(hashes: Sequence[bytes]) -> list[list[bytes]]:
     """All the whole subtrees inside a tile: at [height][i] the i-th one of that height."""
     rows = [list(hashes)]
