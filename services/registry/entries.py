@@ -44,17 +44,21 @@ class Opening:
     value: bytes
 
 
-def registered(document: Document) -> Entry:
-    """The entry of a document's registration."""
+def registered(document: Document, *, erased: bool = False) -> Entry:
+    """The entry of a document's registration; of an erased one, what can be made of it still.
+
+    Raises ValueError where not each subject has its salt.
+    """
     entry = _entry("registered", document.create_time)
     entry["document"] = document.name
     entry["document_type"] = document.document_type
     entry["issuer"] = document.issuer
-    entry["content_sha256"] = commitment(document.content_salt, document.content_sha256)
-    entry["subjects"] = _commit_all(document.subject_salts, document.subjects)
-    entry["signatures"] = [
-        hashlib.sha256(each.signature).hexdigest() for each in document.signatures
-    ]
+    if not erased:
+        entry["content_sha256"] = commitment(document.content_salt, document.content_sha256)
+        entry["subjects"] = _commit_all(document.subject_salts, document.subjects)
+        entry["signatures"] = [
+            hashlib.sha256(each.signature).hexdigest() for each in document.signatures
+        ]
     if document.expire_time is not None:
         entry["expire_time"] = in_seconds(document.expire_time)
     return entry

@@ -1,0 +1,26 @@
+"""What officers ask for when they look up, checked as far as can be without asking anybody."""
+
+from __future__ import annotations
+
+from qagazsyz.registry.v1 import documents_pb2
+from services.registry.accesses import LookUp
+from services.registry.consents import check_purpose
+from services.registry.names import check_name, check_text
+from services.runtime.access import Caller
+
+REASON_LENGTH = 1_000
+
+
+def read_look_up(request: documents_pb2.LookUpDocumentsRequest, caller: Caller) -> LookUp:
+    """The look-up in a request. Raises InvalidArgument naming the field.
+
+    Whether there is such a subject or such a type is nobody's business here.
+    """
+    return LookUp(
+        subject=check_name(request.subject, "subjects", "subject"),
+        document_type=check_name(request.document_type, "documentTypes", "document_type"),
+        organization=caller.organization,
+        officer=caller.subject,
+        purpose=check_purpose(request.purpose, "purpose"),
+        reason=check_text(request.reason, REASON_LENGTH, "reason"),
+    )

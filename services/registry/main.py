@@ -1,0 +1,217 @@
+"""The registry's process: everything is put together here, by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from qagazsyz import notes
+from services.registry.checkpoints import KeptCheckpoint
+from services.registry.consent_servicer import ConsentServicer
+from services.registry.contents import Contents, WrappingKey
+from services.registry.document_servicer import DocumentServicer
+from services.registry.log import Log, LogKey
+from services.registry.log_servicer import LogServicer
+from services.registry.looking_up import LookUps
+from services.registry.neighbours import Directory, IdentityService, SigningService, Verifier
+from services.registry.objects import Objects, open_objects
+from services.registry.record_store import RecordStore
+from services.registry.registration import Registration
+from services.registry.sequencer import Sequencer
+from services.registry.settings import RegistrySettings
+from services.registry.store import Store
+from services.runtime import process, telemetry
+from services.runtime.access import TokenVerifier
+from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
+from services.runtime.database import Database
+from services.runtime.migrations import migrate
+from services.runtime.peers import InternalTokens, Peer, fetch_key_set, open_channel
+from services.runtime.server import Server, wait_for
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+DOCUMENT_SERVICE = "qagazsyz.registry.v1.DocumentService"
+CONSENT_SERVICE = "qagazsyz.registry.v1.ConsentService"
+LOG_SERVICE = "qagazsyz.registry.v1.LogService"
+
+# How often objects that no document refers to are looked for.
+COLLECT_EVERY = timedelta(hours=1)
+# What others may read of a secret's file.
+_NO_OTHERS = 0o077
+
+
+class KeyFileRefused(Exception):
+    """A key's file is missing, open to others, or holds no such key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The registry without a server around it."""
+
+    documents: DocumentServicer
+    consents: ConsentServicer
+    log: LogServicer
+    sequencer: Sequencer
+    contents: Contents
+    store: Store
+    records: RecordStore
+
+    def servicers(self) -> dict[str, object]:
+        """The servicers by the names of their contracts."""
+        return {
+            DOCUMENT_SERVICE: self.documents,
+            CONSENT_SERVICE: self.consents,
+            LOG_SERVICE: self.log,
+        }
+
+
+def build(
+    *,
+    database: Database,
+    objects: Objects,
+    log_key: LogKey,
+    content_key: WrappingKey,
+    verifier: Verifier,
+    directory: Directory,
+    witnesses: Sequence[notes.VerifierKey] = (),
+    clock: Clock = system_clock,
+    randomness: Randomness = system_randomness,
+) -> Registry:
+    """The registry over ready objects; its sequencer has yet to be started."""
+    tree = Log(log_key, witnesses)
+    sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key), clock=clock)
+    contents = Contents(objects, content_key, clock=clock, randomness=randomness)
+    store = Store(database, sequencer, tree)
+    records = RecordStore(database, sequencer, clock)
+    registration = Registration(
+        store=store,
+        contents=contents,
+        verifier=verifier,
+        directory=directory,
+        clock=clock,
+        randomness=randomness,
+    )
+    look_ups = LookUps(records=records, clock=clock, randomness=randomness)
+    return Registry(
+        documents=DocumentServicer(
+            store=store,
+            records=records,
+            registration=registration,
+            look_ups=look_ups,
+            contents=contents,
+            directory=directory,
+            clock=clock,
+        ),
+        consents=ConsentServicer(
+            store=store,
+            records=records,
+            directory=directory,
+            clock=clock,
+            randomness=randomness,
+        ),
+        log=LogServicer(database, tree),
+        sequencer=sequencer,
+        contents=contents,
+        store=store,
+        records=records,
+    )
+
+
+async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
+    """Serves until stop is set. Raises KeyFileRefused and LogDamaged before the first call."""
+    log_key = load_log_key(settings)
+    content_key = load_content_key(settings)
+    witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
+    database = Database(settings.database())
+    telemetry.trace_database(database.engine)
+    identity = open_channel(settings.identity_address)
+    signing = open_channel(settings.signing_address)
+    internal = InternalTokens.load(identity, settings.credential_file())
+    registry = build(
+        database=database,
+        objects=open_objects(settings.contents_location()),
+        log_key=log_key,
+        content_key=content_key,
+        verifier=SigningService(Peer(signing, internal)),
+        directory=IdentityService(Peer(identity, internal)),
+        witnesses=witnesses,
+    )
+    try:
+        await migrate(database, MIGRATIONS)
+        await registry.sequencer.start()
+        server = Server(
+            registry.servicers(),
+            TokenVerifier(lambda: fetch_key_set(identity)),
+            concurrent_calls=settings.concurrent_calls,
+        )
+        server.listen(settings.listen)
+        collecting = asyncio.create_task(_collect_orphans(registry.contents, database))
+        try:
+            await wait_for(stop, server)
+        finally:
+            collecting.cancel()
+            with suppress(asyncio.CancelledError):
+                await collecting
+            await registry.sequencer.close()
+    finally:
+        await signing.close()
+        await identity.close()
+        await database.close()
+
+
+async def _collect_orphans(contents: Contents, database: Database) -> None:
+    """Removes, now and then, what a crash or an erasure left in the contents' store."""
+    while True:
+        await asyncio.sleep(COLLECT_EVERY.total_seconds())
+        try:
+            removed = await contents.collect_orphans(database)
+        except Exception as error:
+            # The next hour may go better; nothing depends on it.
+            log.warning("orphans were not collected", extra={"exception": type(error).__name__})
+        else:
+            log.info("orphans collected", extra={"objects": removed})
+
+
+def load_log_key(settings: RegistrySettings) -> LogKey:
+    """The key that signs checkpoints. Raises KeyFileRefused."""
+    path = settings.log_key_file()
+    try:
+        return LogKey.load(_read_secret(path), settings.log_origin)
+    except ValueError as error:
+        raise KeyFileRefused(f"{path.name}: {error}") from None
+
+
+def load_content_key(settings: RegistrySettings) -> WrappingKey:
+    """The key that wraps the contents' keys. Raises KeyFileRefused."""
+    path = settings.content_key_file()
+    try:
+        return WrappingKey.parse(_read_secret(path).decode("ascii"))
+    except ValueError as error:
+        raise KeyFileRefused(f"{path.name}: {error}") from None
+
+
+def _read_secret(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError:
+        raise KeyFileRefused(f"{path.name} cannot be read") from None
+    if mode & _NO_OTHERS:
+        raise KeyFileRefused(f"{path.name} is open to others; its mode must be 0600")
+    return data
+
+
+def main() -> None:
+    """Runs the registry by its environment variables."""
+    settings = RegistrySettings()  # type: ignore[call-arg]  # from the environment
+    process.run(settings, lambda stop: serve(settings, stop))
+
+
+if __name__ == "__main__":
+    main()

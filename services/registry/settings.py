@@ -1,0 +1,56 @@
+"""What the registry can be told from outside, beyond what every service can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.runtime.settings import ServiceSettings
+
+# architecture.md, Conventions.
+DEFAULT_ORIGIN = "log.qagazsyz.example"
+
+
+class RegistrySettings(ServiceSettings):
+    """Settings of the registry."""
+
+    service: str = "registry"
+    log_origin: str = Field(
+        default=DEFAULT_ORIGIN, description="The log's name, the first line of each checkpoint."
+    )
+    log_key: Path | None = Field(
+        default=None,
+        description="File of the key that signs checkpoints (Ed25519, PKCS#8 PEM), mode 0600; "
+        "log.key in the folder if unset.",
+    )
+    log_witnesses: str = Field(
+        default="",
+        description="Verifier keys of witnesses whose cosignatures are kept, by space.",
+    )
+    contents: str = Field(
+        default="",
+        description='Where contents are kept: a folder or "s3://bucket/prefix"; '
+        "contents in the folder if empty.",
+    )
+    content_key: Path | None = Field(
+        default=None,
+        description="File of the key that wraps the contents' keys, mode 0600; "
+        "content.key in the folder if unset.",
+    )
+    credential: Path | None = Field(
+        default=None,
+        description="The service's own certificate and key, PEM; credential.pem if unset.",
+    )
+
+    def log_key_file(self) -> Path:
+        return self.log_key or self.folder / "log.key"
+
+    def content_key_file(self) -> Path:
+        return self.content_key or self.folder / "content.key"
+
+    def credential_file(self) -> Path:
+        return self.credential or self.folder / "credential.pem"
+
+    def contents_location(self) -> str:
+        return self.contents or str(self.folder / "contents")
