@@ -89,7 +89,16 @@ async def differences(ledger, **more) -> list[str]:
 
 
 @pytest.fixture
-async def ledger(database_url, tmp_path):
+async def ledger(tmp_path):
+    url = f"sqlite:///{tmp_path}/test.db"
+    async with opened(url, tmp_path / "contents", witnesses=(WITNESS,)) as ledger:
+        await register(ledger, 0, DOCUMENTS)
+        yield ledger
+
+
+@pytest.fixture
+async def ledger_on_each(database_url, tmp_path):
+    """On SQLite and on PostgreSQL, for what the statements decide."""
     async with opened(database_url, tmp_path / "contents", witnesses=(WITNESS,)) as ledger:
         await register(ledger, 0, DOCUMENTS)
         yield ledger
@@ -100,7 +109,8 @@ async def change(ledger, statement) -> None:
         await connection.execute(statement)
 
 
-async def test_a_sound_registry_has_no_differences(ledger, tmp_path):
+async def test_a_sound_registry_has_no_differences(ledger_on_each):
+    ledger = ledger_on_each
     checkpoints = []
     for stop in (301, 512, 513):
         await register(ledger, stop - 1, stop)
@@ -181,12 +191,14 @@ async def test_a_changed_tile_is_named(ledger, column):
     assert found.startswith("tile 0/0: ")
 
 
-async def test_a_deleted_and_an_added_tile_are_named(ledger):
+async def test_a_deleted_and_an_added_tile_are_named(ledger_on_each):
+    ledger = ledger_on_each
     await change(ledger, update(tables.log_tiles).values(tile_index=1))
     assert await differences(ledger) == ["tile 0/0: is missing", "tile 0/1: was never signed"]
 
 
-async def test_a_deleted_document_is_named(ledger):
+async def test_a_deleted_document_is_named(ledger_on_each):
+    ledger = ledger_on_each
     await change(ledger, delete(tables.documents).where(tables.documents.c.name == name_of(7)))
     assert await differences(ledger) == [
         "entry 7: has no record (registered)",
@@ -213,7 +225,8 @@ async def test_a_document_that_borrows_anothers_entry_is_named(ledger):
     ]
 
 
-async def test_a_table_rolled_back_is_named(ledger):
+async def test_a_table_rolled_back_is_named(ledger_on_each):
+    ledger = ledger_on_each
     documents, contents = tables.documents, tables.contents
     async with ledger.database.reading() as connection:
         before = [dict(row._mapping) for row in await connection.execute(select(documents))]
@@ -309,7 +322,8 @@ async def test_a_missing_object_is_named_with_all_its_documents(ledger):
     assert len(found) == 1 + DOCUMENTS
 
 
-async def test_a_missing_and_a_swapped_key_are_named(ledger):
+async def test_a_missing_and_a_swapped_key_are_named(ledger_on_each):
+    ledger = ledger_on_each
     contents = tables.contents
     await change(ledger, delete(contents).where(contents.c.document == name_of(7)))
     await change(
