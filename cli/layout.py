@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from cli.failures import Failure
 
 SERVICES = ("identity", "signing", "registry")
 
@@ -35,6 +40,23 @@ class DataFolder:
     @property
     def traces(self) -> Path:
         return self.path / "traces"
+
+    @property
+    def processes(self) -> Path:
+        """What runs now under up: a line "part process-id" each."""
+        return self.path / "run" / "processes"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the folder for one process. Raises Failure where another has it."""
+        run = self.path / "run"
+        run.mkdir(mode=0o700, exist_ok=True)
+        with (run / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Failure(f"{self.path} is in use: qagazsyz up runs there") from None
+            yield
 
     def is_initialized(self) -> bool:
         return (self.of("identity") / "seed.json").exists()

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from cli.certificate import certificate
+from cli.demo.main import demo
 from cli.document import document
 from cli.failures import explain, report
 from cli.init import init
@@ -41,6 +42,7 @@ tool.add_typer(certificate, name="certificate")
 tool.add_typer(document, name="document")
 tool.add_typer(receipt, name="receipt")
 tool.command()(traces)
+tool.command()(demo)
 
 
 def app() -> None:

@@ -49,4 +49,4 @@ def _run(part: Part) -> None:
         from gateway import main as gateway
         from gateway.settings import GatewaySettings
 
-        raise typer.Exit(gateway.run(GatewaySettings()))
+        raise typer.Exit(gateway.run(GatewaySettings()))  # type: ignore[call-arg]

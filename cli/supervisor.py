@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 # The variable that names the pipe's reading end to a child.
 PARENT_PIPE = "QAGAZSYZ_PARENT_PIPE"
@@ -41,15 +41,22 @@ class _Child:
     program: Program
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = None
-    restarts: int = field(default=0)
 
 
 class Supervisor:
     """Runs programs until it is stopped."""
 
-    def __init__(self, programs: Sequence[Program], report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        report: Callable[[str], None],
+        changed: Callable[[Mapping[str, int]], None],
+    ) -> None:
+        """report is told what goes wrong; changed gets the process ids whenever one is new."""
         self._children = [_Child(program) for program in programs]
         self._report = report
+        self._changed = changed
         self._stopping = False
         self._read_end, self._write_end = os.pipe()
 
@@ -95,6 +102,7 @@ class Supervisor:
             pass_fds=[self._read_end],
             process_group=0,
         )
+        self._changed(self.process_ids())
 
     async def _keep(self, child: _Child) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -113,7 +121,6 @@ class Supervisor:
             if self._stopping:
                 return
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-            child.restarts += 1
             await self._spawn(child)
 
 

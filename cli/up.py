@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +111,8 @@ def up(
     if database_url and "{service}" not in database_url:
         raise Failure("the database URL must have {service} in it: each service owns its own")
     plan = Plan(folder, folder.sockets(), port or _free_ports(1)[0], host, workers, database_url)
-    asyncio.run(run(plan))
+    with folder.lock():
+        asyncio.run(run(plan))
 
 
 async def run(plan: Plan) -> None:
@@ -127,7 +129,8 @@ async def run(plan: Plan) -> None:
     plan.data.of("gateway").mkdir(mode=0o700, exist_ok=True)
     collector = Collector(plan.data.traces)
     await collector.start(f"unix:{plan.sockets / 'collector.sock'}")
-    supervisor = Supervisor(plan.programs(os.environ), _report)
+    programs = plan.programs(os.environ)
+    supervisor = Supervisor(programs, report=_report, changed=partial(_write_processes, plan.data))
     await supervisor.start()
     try:
         if await _becomes_ready(plan, stop):
@@ -165,6 +168,11 @@ async def _status_of_readyz(host: str, port: int) -> int | None:
         writer.close()
     parts = line.split()
     return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else None
+
+
+def _write_processes(data: DataFolder, process_ids: Mapping[str, int]) -> None:
+    lines = "".join(f"{name} {number}\n" for name, number in process_ids.items())
+    data.processes.write_text(lines)
 
 
 def _report(message: str) -> None:

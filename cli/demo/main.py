@@ -1,0 +1,113 @@
+"""Runs the demo: a suite of its own, progress as it goes, a table at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.failures import CHECK_FAILED, Failure
+from cli.layout import DataFolder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cli.demo.steps import Done
+    from cli.running import RunningSuite
+
+
+def demo(
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the signing service.")] = 1,
+) -> None:
+    """Run the main job on real input, and check every result; leaves nothing running."""
+    from rich.console import Console
+
+    from cli.running import running_suite
+
+    console = Console()
+    began = time.monotonic()
+    with _folder() as folder:
+        console.print("Starting identity, signing, registry and the gateway…")
+        with running_suite(folder / "data", "--workers", str(workers)) as suite:
+            started = time.monotonic() - began
+            console.print(f"Ready at http://{suite.gateway} after {started:.1f} s")
+            done, per_second = asyncio.run(_run(suite, folder, console))
+        _print_table(console, started, done, per_second, time.monotonic() - began)
+        traces = _keep_traces(folder)
+    console.print(
+        f"\nThe trace of any step: [bold]qagazsyz traces TRACE --data {traces}[/bold]"
+        f"\n(for instance: qagazsyz traces {done[-1].trace_id[:8]} --data {traces})"
+    )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that is gone at the end, whatever happens."""
+    folder = Path(tempfile.mkdtemp(prefix="qagazsyz-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_traces(folder: Path) -> Path:
+    """Moves the traces, and nothing else, to where the last demo's are; says where."""
+    kept = Path(tempfile.gettempdir()) / "qagazsyz-demo"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(mode=0o700)
+    DataFolder(folder / "data").traces.rename(DataFolder(kept).traces)
+    return kept
+
+
+async def _run(suite: RunningSuite, folder: Path, console: Console) -> tuple[list[Done], float]:
+    import grpc
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from cli.demo.steps import Demo, Mismatch
+
+    columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
+    done = []
+    with Progress(*columns, console=console) as progress:
+        demo = Demo(
+            suite, folder, lambda at, total: progress.update(task, completed=at, total=total)
+        )
+        try:
+            for title, step in demo.steps():
+                task = progress.add_task(title, total=None)
+                one = await demo.run(title, step)
+                done.append(one)
+                progress.update(task, completed=1, total=1)
+                console.print(f"  [green]✓[/green] {one.what}")
+        except Mismatch as error:
+            raise Failure(f"{title}: {error}", CHECK_FAILED) from None
+        except grpc.aio.AioRpcError as error:
+            message = f"{title}: {error.code().name}: {error.details()}"
+            raise Failure(message, CHECK_FAILED) from None
+        finally:
+            await demo.close()
+    return done, demo.per_second
+
+
+def _print_table(
+    console: Console, started: float, done: list[Done], per_second: float, total: float
+) -> None:
+    from rich.table import Table
+
+    table = Table(title="What was done", title_justify="left")
+    table.add_column("step")
+    table.add_column("result", overflow="fold")
+    table.add_column("seconds", justify="right")
+    table.add_column("trace")
+    table.add_row("Start", "three services and the gateway", f"{started:.1f}", "")
+    for one in done:
+        table.add_row(one.title, one.what, f"{one.seconds:.1f}", one.trace_id[:8])
+    table.add_row("Total", "every result exactly as it should be", f"{total:.1f}", "")
+    console.print(table)
+    console.print(f"Verifications per second, in one call through the gateway: {per_second:,.0f}")

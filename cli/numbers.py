@@ -1,0 +1,45 @@
+"""Well-formed IIN and BIN for made-up people and organizations.
+
+The check digit's rule is that of both numbers: Σ dᵢ·i over eleven digits, modulo
+11; where that is 10, again with the weights below; where it is 10 once more, no
+such number is issued.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+FIRST_WEIGHTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+SECOND_WEIGHTS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2)
+# A resident legal entity's head office.
+ORGANIZATION_KIND = "40"
+
+
+def check_digit(eleven: str) -> int | None:
+    """The twelfth digit, or None where no number begins so."""
+    for weights in (FIRST_WEIGHTS, SECOND_WEIGHTS):
+        digit = sum(int(d) * w for d, w in zip(eleven, weights, strict=True)) % 11
+        if digit < 10:
+            return digit
+    return None
+
+
+def _issued(prefix: str, serial: int, width: int) -> str:
+    while True:
+        eleven = f"{prefix}{serial % 10**width:0{width}d}"
+        digit = check_digit(eleven)
+        if digit is not None:
+            return f"{eleven}{digit}"
+        # No number begins so; half the range away is nobody else's in a made-up register.
+        serial += 10**width // 2
+
+
+def made_up_iin(birth_date: date, serial: int, *, female: bool = False) -> str:
+    """A person's number by date of birth, sex and a serial of four digits."""
+    century = (birth_date.year // 100 - 18) * 2 + (2 if female else 1)
+    return _issued(f"{birth_date:%y%m%d}{century}", serial, 4)
+
+
+def made_up_bin(registered: date, serial: int) -> str:
+    """An organization's number by its month of registration and a serial of five digits."""
+    return _issued(f"{registered:%y%m}{ORGANIZATION_KIND}", serial, 5)
