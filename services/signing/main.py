@@ -1,0 +1,149 @@
+"""The signing service's process: everything is put together here, by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from services.runtime import process, telemetry
+from services.runtime.access import TokenVerifier
+from services.runtime.clock import Clock, system_clock
+from services.runtime.database import Database
+from services.runtime.idempotency import KeptAnswers
+from services.runtime.migrations import migrate
+from services.runtime.peers import InternalTokens, Peer, fetch_key_set, open_channel
+from services.runtime.server import Server, wait_for
+from services.signing import store
+from services.signing.batch import Scheduler
+from services.signing.identity import Identity
+from services.signing.keys import KeyService, OrganizationExists
+from services.signing.sealing import KeyEncryptionKey, KeyFileRefused, KeyVault
+from services.signing.settings import SigningSettings
+from services.signing.signers import CheckCertificates, Signers
+from services.signing.verification import VerificationService
+from services.signing.workers import run_workers
+from signatures.backend import Backend, load_backend
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+KEY_SERVICE = "qagazsyz.signing.v1.KeyService"
+VERIFICATION_SERVICE = "qagazsyz.signing.v1.VerificationService"
+# How often answers that were kept long enough are deleted.
+HOUSEKEEPING_SECONDS = 3_600.0
+
+
+def build(
+    settings: SigningSettings,
+    *,
+    database: Database,
+    vault: KeyVault,
+    backend: Backend,
+    check_certificates: CheckCertificates,
+    organization_exists: OrganizationExists,
+    tokens: TokenVerifier,
+    clock: Clock = system_clock,
+) -> Server:
+    """The server with its two servicers; what they ask of identity comes as functions."""
+
+    async def find_public_keys(names: Sequence[str]) -> Mapping[str, bytes]:
+        async with database.reading() as connection:
+            return await store.find_public_keys(connection, names)
+
+    keys = KeyService(
+        database=database, vault=vault, organization_exists=organization_exists, clock=clock
+    )
+    scheduler = Scheduler(
+        backend, threads=settings.threads, bytes_in_flight=settings.bytes_in_flight
+    )
+    signers = Signers(
+        check_certificates=check_certificates, find_public_keys=find_public_keys, clock=clock
+    )
+    verification = VerificationService(backend=backend, scheduler=scheduler, signers=signers)
+    return Server(
+        {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},
+        tokens,
+        concurrent_calls=settings.concurrent_calls,
+    )
+
+
+def open_vault(settings: SigningSettings) -> KeyVault:
+    """What seals and unseals private keys here. Raises KeyFileRefused."""
+    current = KeyEncryptionKey.load(settings.key_encryption_key_file())
+    previous = settings.previous_key_encryption_key
+    if previous is None:
+        return KeyVault(current)
+    older = KeyEncryptionKey.load(previous)
+    if older.id == current.id:
+        raise KeyFileRefused(f"{previous} holds a key of the same id as the current one")
+    return KeyVault(current, older)
+
+
+async def check_vault(database: Database, vault: KeyVault) -> None:
+    """Raises KeyFileRefused where private keys are sealed under a key that is not here: better
+    now than at the first signature."""
+    async with database.reading() as connection:
+        in_use = await store.wrapping_keys_in_use(connection)
+    for key_id, count in in_use.items():
+        if not vault.knows(key_id):
+            raise KeyFileRefused(
+                f"{count} private keys are sealed under key-encryption key {key_id!r}: name its "
+                "file in QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY until they are rewrapped"
+            )
+
+
+async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
+    """Serves until stop is set. Raises KeyFileRefused before the first call is taken."""
+    vault = open_vault(settings)
+    backend = load_backend(settings.backend or None)
+    log.info("verification backend", extra={"backend": backend.name, "threads": settings.threads})
+    database = Database(settings.database())
+    telemetry.trace_database(database.engine)
+    channel = open_channel(settings.identity_address)
+    identity = Identity(Peer(channel, InternalTokens.load(channel, settings.credential_file())))
+    answers = KeptAnswers(store.requests, database, system_clock)
+    try:
+        await migrate(database, MIGRATIONS)
+        await check_vault(database, vault)
+        server = build(
+            settings,
+            database=database,
+            vault=vault,
+            backend=backend,
+            check_certificates=identity.check_certificates,
+            organization_exists=identity.organization_exists,
+            tokens=TokenVerifier(lambda: fetch_key_set(channel)),
+        )
+        server.listen(settings.listen)
+        housekeeping = asyncio.create_task(_forget_old_answers(answers))
+        await wait_for(stop, server)
+        housekeeping.cancel()
+    finally:
+        await channel.close()
+        await database.close()
+
+
+async def _forget_old_answers(answers: KeptAnswers) -> None:
+    while True:
+        await answers.forget_old()
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+
+def main() -> None:
+    """Serves as the environment says, in one process or several, until SIGTERM."""
+    settings = SigningSettings()  # type: ignore[call-arg]  # from the environment
+    if settings.workers > 1:
+        run_workers(settings)
+    else:
+        try:
+            process.run(settings, partial(serve, settings))
+        except KeyFileRefused as refusal:
+            sys.exit(f"qagazsyz signing: {refusal}")
+
+
+if __name__ == "__main__":
+    main()
