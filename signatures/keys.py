@@ -29,7 +29,8 @@ RSA_MIN_EXPONENT = 3
 # Below 2³³, as AWS-LC has it; bounds the work of a verification.
 RSA_MAX_EXPONENT_BITS = 33
 
-# Keys kept, the least recently used dropped first: some 20 MB where all are RSA.
+# Keys kept, the least recently used dropped first. None is over a few KB, ML-DSA's and GOST's tables
+# included, so that all are some tens of MB.
 KEY_CACHE_SIZE = 16_384
 
 RSA_OID = "1.2.840.113549.1.1.1"
