@@ -67,7 +67,9 @@ class Supervisor:
             child.keeper = asyncio.create_task(self._keep(child), name=child.program.name)
 
     async def stop(self) -> None:
-        """Stops every program, the last first, each with time to drain."""
+        """Stops every program, the last first, each with time to drain; a second call does nothing."""
+        if self._stopping:
+            return
         self._stopping = True
         for child in reversed(self._children):
             process = child.process
@@ -79,8 +81,10 @@ class Supervisor:
                     self._report(f"{child.program.name} did not stop, and is killed")
                     _signal_group(process, signal.SIGKILL)
                     await process.wait()
-            if child.keeper is not None:
-                child.keeper.cancel()
+        keepers = [child.keeper for child in self._children if child.keeper is not None]
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
         os.close(self._read_end)
         os.close(self._write_end)
 
