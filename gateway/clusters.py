@@ -3,8 +3,10 @@
 A service has a cluster for each kind of call, all with the same endpoints, so that one kind cannot
 use up what another needs: a gRPC server holds a whole message, several times over, before Python
 sees it, so the calls at once are what bounds its memory, and batches are where the large messages
-are. Over the bound a call is refused at once - but for signing's single calls, which are short: of
-those a few are under way on few connections and the rest wait here, unread, for their turn.
+are. JSON is Envoy's own burden: the transcoder holds a whole body, and a whole answer. Over the
+bound a call is refused at once - but for signing's single calls, which are short, and downloads,
+which come in JSON's raw bytes: of those a few are under way on few connections and the rest wait
+here, unread, for their turn.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ COLLECTOR_CLUSTER = "collector"
 CONNECT_TIMEOUT = "2s"
 # How soon a service that died or came back is noticed.
 CHECK_INTERVAL = "1s"
+OTHER_CHECK_INTERVAL = "5s"
 # A service that answers its health check so late is working hard, not dead.
 CHECK_TIMEOUT = "4s"
 # Identity's own check says most; this one shows that Envoy can have its keys. The first always
@@ -57,24 +60,40 @@ def cluster_of(method: Method) -> str:
     """The name of the cluster that the method's calls go to."""
     if method.streams:
         return f"{method.domain}-streams"
-    return f"{method.domain}-batches" if method.is_batch else method.domain
+    if method.is_batch:
+        return f"{method.domain}-batches"
+    return f"{method.domain}-downloads" if method.is_download else method.domain
+
+
+def large_json_cluster_of(method: Method) -> str:
+    """The name of the cluster that the method's calls with a large JSON body go to."""
+    return f"{method.domain}-large"
 
 
 def bounds(cluster: str, settings: GatewaySettings) -> Bounds:
-    """The cluster's bounds, from the settings; a replica's bounds count once for each replica."""
+    """The cluster's bounds, from the settings; those of a replica of signing count once for each,
+    those that keep Envoy's own memory are as they are."""
     domain, _, kind = cluster.partition("-")
     replicas = len(settings.endpoints(domain))
+    if kind == "large":
+        return Bounds(settings.large_json_at_once)
+    if kind == "downloads":
+        return _waiting(settings.downloads_at_once, 1, settings)
     if domain != "signing":
         return Bounds(settings.batches_at_once if kind == "batches" else settings.calls_at_once)
     if kind == "batches":
         return Bounds(settings.signing_batches_at_once * replicas)
     if kind == "streams":
         return Bounds(settings.signing_streams_at_once * replicas)
-    # Each worker has its own connection to each replica.
+    return _waiting(settings.signing_calls_at_once, replicas, settings)
+
+
+def _waiting(at_once: int, replicas: int, settings: GatewaySettings) -> Bounds:
+    """A few calls under way on one connection of each worker to each replica, the rest waiting."""
     return Bounds(
         calls=WAITING_CALLS,
         connections=settings.workers * replicas,
-        calls_per_connection=max(1, settings.signing_calls_at_once // settings.workers),
+        calls_per_connection=max(1, at_once // settings.workers),
     )
 
 
@@ -107,7 +126,11 @@ def _service(name: str, endpoints: tuple[Address, ...], bound: Bounds) -> Json:
                     }
                 ]
             },
-            "health_checks": [_checks() | {"grpc_health_check": {}}],
+            # One kind's cluster tells whether the service is ready; the others only choose by it.
+            "health_checks": [
+                (_checks(OTHER_CHECK_INTERVAL) if "-" in name else _checks())
+                | {"grpc_health_check": {}}
+            ],
         }
     )
 

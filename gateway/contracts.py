@@ -6,7 +6,7 @@ package, so that a method added to a .proto is served, guarded and documented wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -50,6 +50,7 @@ class Binding:
     verb: str  # "GET"
     template: str  # "/v1/{name=subjects/*}"
     body: str  # "", "*" or a field's name
+    raw: bool = False  # the body is no JSON but the bytes of an HttpBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,16 @@ class Method:
         )
 
     @property
+    def takes_json(self) -> bool:
+        """Whether a JSON body can come with it."""
+        return any(binding.body and not binding.raw for binding in self.bindings)
+
+    @property
+    def is_download(self) -> bool:
+        """Whether it answers raw bytes of which nobody knows how many: a document's."""
+        return self.output_type == HTTP_BODY and not self.open
+
+    @property
     def is_batch(self) -> bool:
         return self.name.startswith("Batch")
 
@@ -107,6 +118,12 @@ def without_comments(contracts: FileDescriptorSet) -> bytes:
 def methods(contracts: FileDescriptorSet) -> tuple[Method, ...]:
     """Every method of ours, by path. Raises MissingAccessOption for one without the option."""
     found = []
+    fields = {
+        f".{file.package}.{message.name}.{field.name}": field.type_name
+        for file in contracts.file
+        for message in file.message_type
+        for field in message.field
+    }
     for file in contracts.file:
         if not file.package.startswith(PACKAGE_PREFIX):
             continue
@@ -118,7 +135,7 @@ def methods(contracts: FileDescriptorSet) -> tuple[Method, ...]:
             for m, method in enumerate(service.method):
                 full = f"{file.package}.{service.name}"
                 comment = " ".join(comments.get((6, s, 2, m), "").split())
-                found.append(_method(full, method, comment))
+                found.append(_method(full, method, comment, fields))
     return tuple(sorted(found, key=lambda method: method.path))
 
 
@@ -127,7 +144,9 @@ def domains(all_methods: Iterable[Method]) -> tuple[str, ...]:
     return tuple(sorted({method.domain for method in all_methods}))
 
 
-def _method(service: str, method: MethodDescriptorProto, comment: str) -> Method:
+def _method(
+    service: str, method: MethodDescriptorProto, comment: str, fields: Mapping[str, str]
+) -> Method:
     # protoc's own type stubs say less of extensions than they are.
     access: Any = access_pb2.access
     if not method.options.HasExtension(access):
@@ -139,7 +158,7 @@ def _method(service: str, method: MethodDescriptorProto, comment: str) -> Method
         name=method.name,
         open=rule.open,
         roles=tuple(rule.roles),
-        bindings=_bindings(method),
+        bindings=_bindings(method, fields),
         streams=method.client_streaming or method.server_streaming,
         input_type=method.input_type,
         output_type=method.output_type,
@@ -147,7 +166,7 @@ def _method(service: str, method: MethodDescriptorProto, comment: str) -> Method
     )
 
 
-def _bindings(method: MethodDescriptorProto) -> tuple[Binding, ...]:
+def _bindings(method: MethodDescriptorProto, fields: Mapping[str, str]) -> tuple[Binding, ...]:
     option: Any = annotations_pb2.http
     if not method.options.HasExtension(option):
         return ()
@@ -157,5 +176,12 @@ def _bindings(method: MethodDescriptorProto) -> tuple[Binding, ...]:
         verb = one.WhichOneof("pattern")
         if verb not in VERBS:
             raise ValueError(f"{method.name}: a custom HTTP verb is not served")
-        found.append(Binding(verb=verb.upper(), template=getattr(one, verb), body=one.body))
+        found.append(
+            Binding(
+                verb=verb.upper(),
+                template=getattr(one, verb),
+                body=one.body,
+                raw=fields.get(f"{method.input_type}.{one.body}") == HTTP_BODY,
+            )
+        )
     return tuple(found)

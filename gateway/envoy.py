@@ -13,7 +13,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from gateway import contracts as read
 from gateway import filters, replies, routes
-from gateway.clusters import COLLECTOR_CLUSTER, KEYS_SOCKET, cluster_of, clusters, socket
+from gateway.clusters import (
+    COLLECTOR_CLUSTER,
+    KEYS_SOCKET,
+    cluster_of,
+    clusters,
+    large_json_cluster_of,
+    socket,
+)
 from gateway.settings import Address, GatewaySettings
 
 Json = dict[str, Any]
@@ -38,8 +45,9 @@ CONNECTION_IDLE = "600s"
 NOBODY = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
 OPENAPI_LIMIT = 4 * 1024 * 1024
 
-# Shares of the heap at which Envoy returns memory, refuses calls, ends the largest ones.
-SHRINK_AT, REFUSE_AT, RESET_FROM, RESET_ALL_AT = 0.7, 0.85, 0.92, 0.98
+# Shares of the heap at which Envoy returns memory, and refuses calls. (It can also end those that
+# hold most, but does so without an answer, and an HTTP/1.1 caller then waits for ever.)
+SHRINK_AT, REFUSE_AT = 0.7, 0.95
 
 # Envoy's own tags that say what a caller sent, overwritten.
 SPAN_TAGS = {"grpc.path": "/%ROUTE_NAME%", "user_agent": "-", "peer.address": "-"}
@@ -65,6 +73,7 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
     """The whole configuration, as JSON that Envoy reads."""
     methods = read.methods(contracts)
     names = {cluster_of(method) for method in methods}
+    names |= {large_json_cluster_of(method) for method in methods if method.takes_json}
     return {
         "node": {"id": "gateway", "cluster": "qagazsyz"},
         "admin": {"address": _private_pipe(ADMIN_SOCKET)},
@@ -103,6 +112,7 @@ def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
         # Who is at the other end counts, not what it says of itself; and nobody is internal, so
         # that x-envoy-… and x-request-id of a caller are dropped.
         "use_remote_address": True,
+        "early_header_mutation_extensions": [_kept_length()],
         "xff_num_trusted_hops": settings.trusted_proxies,
         "internal_address_config": {"cidr_ranges": [NOBODY]},
     }
@@ -139,6 +149,22 @@ def _manager(config: Json) -> Json:
     return {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {"@type": f"type.googleapis.com/{name}", **config},
+    }
+
+
+def _kept_length() -> Json:
+    """Keeps the announced length of a body where the transcoder leaves it."""
+    name = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    kept = {"key": routes.LENGTH_HEADER, "value": "%REQ(content-length)%"}
+    return {
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": f"type.googleapis.com/{name}",
+            "mutations": [
+                {"remove": routes.LENGTH_HEADER},
+                {"append": {"header": kept, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
+            ],
+        },
     }
 
 
@@ -215,21 +241,7 @@ def _overload(heap_bytes: int) -> Json:
         "actions": [
             action("shrink_heap", SHRINK_AT),
             action("stop_accepting_requests", REFUSE_AT),
-            {
-                "name": "envoy.overload_actions.reset_high_memory_stream",
-                "triggers": [
-                    {
-                        "name": heap,
-                        "scaled": {
-                            "scaling_threshold": RESET_FROM,
-                            "saturation_threshold": RESET_ALL_AT,
-                        },
-                    }
-                ],
-            },
         ],
-        # Calls that hold a MiB and more are the ones that are ended.
-        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
     }
 
 

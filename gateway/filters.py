@@ -42,7 +42,7 @@ def http_filters(methods: tuple[Method, ...], settings: GatewaySettings) -> list
         _readiness(),
         _filter("grpc_web", "GrpcWeb"),
         # Off but on the one route that turns it on.
-        _filter("buffer", "Buffer", max_request_bytes=routes.CHUNKED_LIMIT) | {"disabled": True},
+        _filter("buffer", "Buffer", max_request_bytes=routes.UNASKED_LIMIT) | {"disabled": True},
         transcoder(sorted({method.service for method in methods})),
         _jwt(methods),
         _rate_limit(settings),

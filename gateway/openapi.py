@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor_pb2 import (
@@ -66,11 +66,14 @@ _WELL_KNOWN: dict[str, Json] = {
 }
 
 
+T = TypeVar("T", DescriptorProto, EnumDescriptorProto)
+
+
 @dataclass(frozen=True, slots=True)
-class _Type:
+class _Type(Generic[T]):
     """A message or an enum, and where its comments are."""
 
-    descriptor: DescriptorProto | EnumDescriptorProto
+    descriptor: T
     path: tuple[int, ...]
     comments: dict[tuple[int, ...], str]
 
@@ -93,13 +96,33 @@ class _Writer:
 
     def __init__(self, contracts: FileDescriptorSet) -> None:
         self._methods = methods(contracts)
-        self._types = {name: found for file in contracts.file for name, found in _types(file)}
+        self._messages: dict[str, _Type[DescriptorProto]] = {}
+        self._enums: dict[str, _Type[EnumDescriptorProto]] = {}
+        for file in contracts.file:
+            self._read(file)
         self._services = {
             f"{file.package}.{service.name}": _text(_comments(file).get((6, index), ""))
             for file in contracts.file
             for index, service in enumerate(file.service)
         }
         self._schemas: dict[str, Json] = {}
+
+    def _read(self, file: FileDescriptorProto) -> None:
+        comments = _comments(file)
+        prefix = f".{file.package}"
+        for index, enum in enumerate(file.enum_type):
+            self._enums[f"{prefix}.{enum.name}"] = _Type(enum, (5, index), comments)
+        for index, message in enumerate(file.message_type):
+            self._read_message(prefix, _Type(message, (4, index), comments))
+
+    def _read_message(self, prefix: str, found: _Type[DescriptorProto]) -> None:
+        name = f"{prefix}.{found.descriptor.name}"
+        self._messages[name] = found
+        for index, enum in enumerate(found.descriptor.enum_type):
+            path = (*found.path, 4, index)
+            self._enums[f"{name}.{enum.name}"] = _Type(enum, path, found.comments)
+        for index, nested in enumerate(found.descriptor.nested_type):
+            self._read_message(name, _Type(nested, (*found.path, 3, index), found.comments))
 
     def document(self) -> Json:
         paths: Json = {}
@@ -151,11 +174,14 @@ class _Writer:
                 },
             },
         }
-        if binding.body:
-            body = method.input_type
-            if binding.body != "*":
-                body = self._field(method.input_type, binding.body).type_name
-            operation["requestBody"] = {"required": True, "content": self._content(body)}
+        if binding.body == "*":
+            content = {"application/json": {"schema": self._without_path(method, binding)}}
+            operation["requestBody"] = {"required": True, "content": content}
+        elif binding.body:
+            request = self._messages[method.input_type].descriptor
+            body = next(field for field in request.field if field.name == binding.body)
+            content = self._content(body.type_name)
+            operation["requestBody"] = {"required": True, "content": content}
         return operation
 
     def _content(self, type_name: str) -> Json:
@@ -166,9 +192,8 @@ class _Writer:
     def _query_parameters(self, method: Method, binding: Binding) -> Iterator[Json]:
         if binding.body == "*":
             return
-        request = self._types[method.input_type]
-        assert isinstance(request.descriptor, DescriptorProto)
-        in_path = {name.split(".")[0] for name, _ in _VARIABLE.findall(binding.template)}
+        request = self._messages[method.input_type]
+        in_path = _variables(binding)
         for index, field in enumerate(request.descriptor.field):
             if field.name == binding.body or field.name in in_path:
                 continue
@@ -182,10 +207,19 @@ class _Writer:
                 parameter["description"] = text
             yield parameter
 
-    def _field(self, type_name: str, name: str) -> FieldDescriptorProto:
-        message = self._types[type_name].descriptor
-        assert isinstance(message, DescriptorProto)
-        return next(field for field in message.field if field.name == name)
+    def _without_path(self, method: Method, binding: Binding) -> Json:
+        """The request's schema but for what the path says already."""
+        in_path = _variables(binding)
+        if not in_path:
+            return self._reference(method.input_type)
+        found = self._messages[method.input_type]
+        schema = self._message(found)
+        left = {field.json_name for field in found.descriptor.field if field.name not in in_path}
+        schema["properties"] = {
+            name: one for name, one in schema["properties"].items() if name in left
+        }
+        schema["required"] = [name for name in schema.get("required", []) if name in left]
+        return schema
 
     def _reference(self, type_name: str) -> Json:
         """A reference to the type's schema, which is written if it is not yet."""
@@ -194,18 +228,17 @@ class _Writer:
         name = type_name.lstrip(".")
         if name not in self._schemas:
             self._schemas[name] = {}  # a message may contain itself
-            found = self._types[type_name]
-            if isinstance(found.descriptor, EnumDescriptorProto):
-                self._schemas[name] = _enum(found)
+            if enum := self._enums.get(type_name):
+                self._schemas[name] = _enum(enum)
             else:
-                self._schemas[name] = self._message(found, found.descriptor)
+                self._schemas[name] = self._message(self._messages[type_name])
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def _message(self, found: _Type, message: DescriptorProto) -> Json:
+    def _message(self, found: _Type[DescriptorProto]) -> Json:
+        message = found.descriptor
         properties: Json = {}
         required = []
         for index, field in enumerate(message.field):
-            schema = self._schema(field)
             notes: Json = {}
             text = _text(found.comment(2, index))
             if field.HasField("oneof_index") and not field.proto3_optional:
@@ -217,8 +250,8 @@ class _Writer:
                 notes["readOnly"] = True
             if _demands(field, field_behavior_pb2.REQUIRED):
                 required.append(field.json_name)
-            properties[field.json_name] = schema | notes
-        schema = {"type": "object", "properties": properties}
+            properties[field.json_name] = self._schema(field) | notes
+        schema: Json = {"type": "object", "properties": properties}
         if required:
             schema["required"] = required
         if text := _text(found.comment()):
@@ -227,10 +260,9 @@ class _Writer:
 
     def _schema(self, field: FieldDescriptorProto) -> Json:
         if field.label == FieldDescriptorProto.LABEL_REPEATED:
-            found = self._types.get(field.type_name)
-            entry = found.descriptor if found else None
-            if isinstance(entry, DescriptorProto) and entry.options.map_entry:
-                value = self._schema(entry.field[1])
+            entry = self._messages.get(field.type_name)
+            if entry and entry.descriptor.options.map_entry:
+                value = self._schema(entry.descriptor.field[1])
                 return {"type": "object", "additionalProperties": value}
             return {"type": "array", "items": self._single(field)}
         return self._single(field)
@@ -274,8 +306,12 @@ def _path_parameters(binding: Binding) -> Iterator[Json]:
         yield parameter
 
 
-def _enum(found: _Type) -> Json:
-    assert isinstance(found.descriptor, EnumDescriptorProto)
+def _variables(binding: Binding) -> set[str]:
+    """The request's fields that the path says."""
+    return {name.split(".")[0] for name, _ in _VARIABLE.findall(binding.template)}
+
+
+def _enum(found: _Type[EnumDescriptorProto]) -> Json:
     lines = [_text(found.comment())]
     for index, value in enumerate(found.descriptor.value):
         if text := _text(found.comment(2, index)):
@@ -311,27 +347,3 @@ def _comments(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
 
 def _text(comment: str) -> str:
     return " ".join(comment.split())
-
-
-def _types(file: FileDescriptorProto) -> Iterator[tuple[str, _Type]]:
-    """All types of a file by name, nested ones included."""
-    comments = _comments(file)
-    prefix = f".{file.package}"
-    for index, enum in enumerate(file.enum_type):
-        yield f"{prefix}.{enum.name}", _Type(enum, (5, index), comments)
-    for index, message in enumerate(file.message_type):
-        yield from _messages(prefix, message, (4, index), comments)
-
-
-def _messages(
-    prefix: str,
-    message: DescriptorProto,
-    path: tuple[int, ...],
-    comments: dict[tuple[int, ...], str],
-) -> Iterator[tuple[str, _Type]]:
-    name = f"{prefix}.{message.name}"
-    yield name, _Type(message, path, comments)
-    for index, enum in enumerate(message.enum_type):
-        yield f"{name}.{enum.name}", _Type(enum, (*path, 4, index), comments)
-    for index, nested in enumerate(message.nested_type):
-        yield from _messages(name, nested, (*path, 3, index), comments)

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.rpc import code_pb2
 
+from gateway.routes import ORIGINAL_PATH
 from services.runtime.errors import ERROR_DOMAIN, ResourceExhausted, status_of
 
 Json = dict[str, Any]
@@ -52,7 +53,7 @@ IS_GRPC: Json = {
             {
                 "header_filter": {
                     "header": {
-                        "name": "x-envoy-original-path",
+                        "name": ORIGINAL_PATH,
                         "present_match": True,
                         "invert_match": True,
                     }

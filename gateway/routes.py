@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.clusters import KEYS_CLUSTER, cluster_of
+from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.contracts import Method
 from gateway.settings import GatewaySettings
 
@@ -45,9 +45,13 @@ DISABLED = {
 # Messages have 20 MiB at most (the services refuse more); in JSON, bytes are a third longer.
 MESSAGE_LIMIT = 20 * 1024 * 1024
 BODY_LIMIT = MESSAGE_LIMIT * 4 // 3 + 1024 * 1024
-# JSON that does not announce its length, as nearly all clients do, is held in memory before
-# anybody is asked for a token.
-CHUNKED_LIMIT = 2 * 1024 * 1024
+# What is held in memory before anybody is asked for a token: bodies that do not announce their
+# length, as nearly all clients do, and raw ones. JSON is large from here on.
+UNASKED_LIMIT = 1024 * 1024
+# The announced length of a body, kept from the transcoder, which removes it.
+LENGTH_HEADER = "x-qagazsyz-length"
+# The transcoder leaves here what path a JSON call had.
+ORIGINAL_PATH = "x-envoy-original-path"
 NOT_SAMPLED = "00-00000000000000000000000000000001-0000000000000001-00"
 # Under this name the token's claims are kept for the rate limit.
 CLAIMS = "claims"
@@ -61,47 +65,68 @@ RETRIES = 2
 
 def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
     """All routes of the outer listener, and who may call from a browser."""
+    methods = tuple(methods)
     host: Json = {
         "name": "suite",
         "domains": ["*"],
         "routes": [
-            _too_large(),
+            *_too_large(methods),
+            *(_large_json(method, settings) for method in methods if method.takes_json),
             *(_call(method, settings) for method in methods),
             *(_stream(path, REFLECTION_DOMAIN, settings, True) for path in REFLECTION),
             *(_stream(path, HEALTH_DOMAIN, settings, True) for path in GRPC_HEALTH),
             _direct(HEALTH, 200, {"inline_string": '{"status":"alive"}\n'}),
             _direct(OPENAPI, 200, {"filename": "openapi.json"}),
-            _json_of_unknown_length(),
+            _body_of_unknown_length(),
             _unknown(),
         ],
+        "request_headers_to_remove": [LENGTH_HEADER],
     }
     if settings.allowed_origins:
         host["typed_per_filter_config"] = {CORS: _cors(settings.allowed_origins)}
     return host
 
 
-def _too_large() -> Json:
-    """Refuses by the announced length what the transcoder would take whole into memory."""
-    length = {"start": str(BODY_LIMIT + 1), "end": str(2**63 - 1)}
-    return {
-        "name": "too-large",
-        "match": {
-            "prefix": "/",
-            "headers": [{"name": "content-length", "range_match": length}],
-        },
-        "direct_response": {
-            "status": 413,
-            "body": {"inline_string": "messages have 20 MiB at most"},
-        },
-        "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
-    }
+def _too_large(methods: Iterable[Method]) -> list[Json]:
+    """Refuse by its announced length what the transcoder would take whole into memory."""
+
+    def refused(match: Json, limit: int, message: str) -> Json:
+        longer = {"start": str(limit + 1), "end": str(2**63 - 1)}
+        headers = [{"name": "content-length", "range_match": longer}]
+        return {
+            "name": "too-large",
+            "match": match | {"headers": headers},
+            "direct_response": {"status": 413, "body": {"inline_string": message}},
+            "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
+        }
+
+    # Raw bodies come before anybody is asked for a token.
+    raw = [binding for method in methods for binding in method.bindings if binding.raw]
+    return [
+        *(refused({"path": one.template}, UNASKED_LIMIT, "raw bodies have 1 MiB") for one in raw),
+        refused({"prefix": "/"}, BODY_LIMIT, "messages have 20 MiB at most"),
+    ]
 
 
-def _json_of_unknown_length() -> Json:
-    """JSON that comes in chunks: the transcoder would take whatever comes, so it is held back
-    until it is complete, and refused where it is long."""
+def _large_json(method: Method, settings: GatewaySettings) -> Json:
+    """The method's route for JSON that is large, which only few may send at once."""
+    route = _call(method, settings)
+    route["match"]["headers"].append(
+        {
+            "name": LENGTH_HEADER,
+            "range_match": {"start": str(UNASKED_LIMIT + 1), "end": str(BODY_LIMIT + 1)},
+        }
+    )
+    route["match"]["headers"].append({"name": ORIGINAL_PATH, "present_match": True})
+    route["route"]["cluster"] = large_json_cluster_of(method)
+    return route
+
+
+def _body_of_unknown_length() -> Json:
+    """What comes in chunks: the transcoder would take whatever comes, so it is held back until it
+    is complete, and refused where it is long."""
     buffer = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
-    limit = {"buffer": {"max_request_bytes": CHUNKED_LIMIT}}
+    limit = {"buffer": {"max_request_bytes": UNASKED_LIMIT}}
     return _unknown() | {
         "match": {
             "prefix": "/",

@@ -137,8 +137,17 @@ class GatewaySettings(BaseSettings):
         ge=1,
         description="Streams open at once to one replica of signing; more are RESOURCE_EXHAUSTED.",
     )
+    large_json_at_once: int = Field(
+        default=3,
+        ge=1,
+        description="JSON calls with a body over 1 MiB under way at once in one service; "
+        "more are RESOURCE_EXHAUSTED. Each holds up to 48 MiB in Envoy's memory.",
+    )
+    downloads_at_once: int = Field(
+        default=4, ge=1, description="Downloads of documents under way at once; more wait."
+    )
     heap_mib: int = Field(
-        default=384,
+        default=400,
         ge=64,
         description="Envoy refuses new calls near this size of its heap, in MiB.",
     )
