@@ -79,13 +79,12 @@ class Registration:
     ) -> list[Outcome]:
         """What became of each draft, in order: the document, or why there is none."""
         outcomes: dict[int, Outcome] = {}
-        waiting = list(range(len(drafts)))
+        # Of those that are the same document or the same request one goes first, and the others
+        # find it there.
+        round_, later = _first_of_each(drafts)
         for _ in range(ATTEMPTS):
-            if not waiting:
+            if not round_:
                 break
-            # Of those that are the same document or the same request, one goes first and the
-            # others find it there.
-            round_, later = _first_of_each(drafts, waiting)
             results = await self._register_round(
                 [drafts[index] for index in round_], caller, during
             )
@@ -94,8 +93,8 @@ class Registration:
                     later.append(index)
                 else:
                     outcomes[index] = result
-            waiting = sorted(later)
-        for index in waiting:
+            round_, later = later, []
+        for index in round_:
             outcomes[index] = Unavailable("others registered the same at the same time")
         return [outcomes[index] for index in range(len(drafts))]
 
@@ -116,23 +115,24 @@ class Registration:
         open_ = [index for index, outcome in enumerate(outcomes) if outcome is None]
         judged = await self._judge([drafts[i] for i in open_], caller.organization, during)
         new: list[int] = []
+        repeated: list[int] = []
         signatures: list[tuple[Signature, ...]] = []
         for index, result in zip(open_, judged, strict=True):
-            name = view.registered.get(drafts[index].statement_key)
             if isinstance(result, DomainError):
                 outcomes[index] = result
-            elif name is None:
+            elif drafts[index].statement_key in view.registered:
+                repeated.append(index)
+            else:
                 new.append(index)
                 signatures.append(result)
-            else:
-                outcomes[index] = await self._repeat(
-                    drafts[index], keys[index], view.documents.get(name)
-                )
-        inserted = await self._insert(
-            [drafts[i] for i in new], signatures, [keys[i] for i in new], caller.organization
+        inserted, found = await asyncio.gather(
+            self._insert(
+                [drafts[i] for i in new], signatures, [keys[i] for i in new], caller.organization
+            ),
+            asyncio.gather(*(self._repeat(drafts[i], keys[i], view) for i in repeated)),
         )
-        for index, document in zip(new, inserted, strict=True):
-            outcomes[index] = document
+        for index, outcome in zip([*new, *repeated], [*inserted, *found], strict=True):
+            outcomes[index] = outcome
         return outcomes
 
     async def _judge(
@@ -169,9 +169,10 @@ class Registration:
         return results
 
     async def _repeat(
-        self, draft: Draft, key: RequestKey | None, document: Document | None
+        self, draft: Draft, key: RequestKey | None, view: RegistrationView
     ) -> Outcome | None:
         """The document that the same statement made before."""
+        document = view.documents.get(view.registered[draft.statement_key])
         if document is None:
             # It was erased between two reads: the statement is a new one now.
             return None
@@ -239,13 +240,12 @@ class Registration:
         )
 
 
-def _first_of_each(drafts: Sequence[Draft], waiting: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Those to register now, and those that repeat one of them."""
+def _first_of_each(drafts: Sequence[Draft]) -> tuple[list[int], list[int]]:
+    """The places of those to register first, and of those that repeat one of them."""
     first: list[int] = []
     repeats: list[int] = []
     seen: set[bytes | str] = set()
-    for index in waiting:
-        draft = drafts[index]
+    for index, draft in enumerate(drafts):
         marks: set[bytes | str] = {draft.statement_key}
         if draft.request_id:
             marks.add(draft.request_id)
