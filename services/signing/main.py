@@ -63,7 +63,9 @@ def build(
     signers = Signers(
         check_certificates=check_certificates, find_public_keys=find_public_keys, clock=clock
     )
-    verification = VerificationService(backend=backend, scheduler=scheduler, signers=signers)
+    verification = VerificationService(
+        backend=backend, scheduler=scheduler, signers=signers, clock=clock
+    )
     return Server(
         {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},
         tokens,

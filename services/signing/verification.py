@@ -8,7 +8,6 @@ together from the verdicts. Nothing here is done item by item.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from google.rpc import status_pb2
 
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime import telemetry
+from services.runtime.clock import Clock
 from services.runtime.errors import DomainError, InvalidArgument, Unauthenticated, status_of
 from services.runtime.server import Call, wire
 from services.signing.answers import (
@@ -53,12 +53,12 @@ class VerificationService:
         backend: Backend,
         scheduler: Scheduler,
         signers: Signers,
-        now: Callable[[], float] = time.time,
+        clock: Clock,
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
         self._signers = signers
-        self._now = now
+        self._clock = clock
 
     @wire
     async def Verify(self, request: bytes, call: Call) -> bytes:
@@ -83,7 +83,7 @@ class VerificationService:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(ends - self._now()):
+                    async with asyncio.timeout(ends - self._clock().timestamp()):
                         answer = await stream.next()
                 except TimeoutError:
                     raise Unauthenticated("the token expired an hour ago") from None

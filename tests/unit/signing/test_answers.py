@@ -1,0 +1,95 @@
+"""Answers put together by hand are the messages that protobuf makes."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qagazsyz.signing.v1 import verification_pb2
+from services.signing.answers import (
+    batch_of_stream_request,
+    batch_verify_response,
+    stream_response,
+    verify_response,
+)
+from services.signing.signers import SignerResult, Status
+
+results = st.builds(
+    SignerResult, st.sampled_from(list(Status)), st.text(max_size=200).filter(str.isascii)
+)
+
+
+@given(st.sampled_from(range(1, 11)), results)
+def test_a_single_answer(verdict: int, signer: SignerResult) -> None:
+    answer = verification_pb2.VerifyResponse.FromString(verify_response(verdict, signer))
+    assert answer.verdict == verdict
+    assert answer.HasField("signer")
+    assert answer.signer.certificate_status == signer.status
+    assert answer.signer.subject == signer.subject
+
+
+@given(
+    st.lists(st.integers(1, 10), max_size=400),
+    st.integers(0, 300),
+    st.dictionaries(st.integers(0, 299), results),
+)
+def test_a_batch_answer(
+    verdicts: list[int], signer_count: int, judged: dict[int, SignerResult]
+) -> None:
+    judged = {index: result for index, result in judged.items() if index < signer_count}
+    data = batch_verify_response(bytes(verdicts), signer_count, judged)
+    answer = verification_pb2.BatchVerifyResponse.FromString(data)
+    assert list(answer.verdicts) == verdicts
+    assert answer.valid_count == verdicts.count(1)
+    assert len(answer.signers) == signer_count
+    for index, signer in enumerate(answer.signers):
+        expected = judged.get(index, SignerResult())
+        assert (signer.certificate_status, signer.subject) == (expected.status, expected.subject)
+
+
+@given(st.integers(0, 2**40), st.lists(st.integers(1, 10), max_size=300))
+def test_a_streams_answer(sequence: int, verdicts: list[int]) -> None:
+    batch = batch_verify_response(bytes(verdicts), 0, {})
+    answer = verification_pb2.StreamVerifyResponse.FromString(stream_response(sequence, batch))
+    assert answer.sequence == sequence
+    assert answer.WhichOneof("result") == "batch"
+    assert list(answer.batch.verdicts) == verdicts
+    error = status_pb2.Status(code=3, message="bad" * len(verdicts))
+    answer = verification_pb2.StreamVerifyResponse.FromString(stream_response(sequence, error))
+    assert answer.error == error
+
+
+@given(st.binary(max_size=300))
+def test_a_streams_request_is_unwrapped_as_protobuf_does(data: bytes) -> None:
+    try:
+        message = verification_pb2.StreamVerifyRequest.FromString(data)
+    except DecodeError:
+        message = None
+    try:
+        found = batch_of_stream_request(data)
+        batch = verification_pb2.BatchVerifyRequest.FromString(found or b"")
+    except DecodeError:
+        assert message is None
+        return
+    # What the wrapper lets through unread is still decoded by whoever takes the batch.
+    assert message is not None
+    assert (found is not None) == message.HasField("batch")
+    assert batch == message.batch
+
+
+def test_a_batch_that_comes_in_two_parts_is_merged() -> None:
+    one = verification_pb2.StreamVerifyRequest(
+        batch=verification_pb2.BatchVerifyRequest(items=[verification_pb2.SignedItem(signer=1)])
+    ).SerializeToString()
+    merged = batch_of_stream_request(one + one)
+    assert merged is not None
+    assert len(verification_pb2.BatchVerifyRequest.FromString(merged).items) == 2
+
+
+@pytest.mark.parametrize("data", [b"\x0a\x05ab", b"\x0a", b"\x0a\xff\xff\xff\xff\xff\xff"])
+def test_a_request_that_is_cut_off_is_none(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        batch_of_stream_request(data)

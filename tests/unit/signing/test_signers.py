@@ -1,0 +1,319 @@
+"""Signers: which certificates are trusted, when, and how often identity is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.runtime.errors import DeadlineExceeded
+from services.signing.signers import (
+    CERTIFICATE_LIMIT_BYTES,
+    CHECK_AT_ONCE,
+    CertificateCheck,
+    SignerResult,
+    Signers,
+    Status,
+    TrustPolicy,
+    status_at,
+    time_of,
+)
+from signatures.algorithms import Verdict
+from tests.unit.signing.builders import NOW, FakeIdentity, TestKey, checked, good
+
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+KEY = TestKey()
+
+
+@dataclass(slots=True)
+class Named:
+    """The part of a batch that resolving sees."""
+
+    named: list[tuple[int, int, bytes]]
+    signer_count: int = 0
+    keys: dict[int, bytes | None] = field(default_factory=dict)
+    trust: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.signer_count = self.signer_count or len(self.named)
+
+    def named_signers(self) -> list[tuple[int, int, bytes]]:
+        return self.named
+
+    def set_key(self, index: int, spki: bytes | None) -> None:
+        self.keys[index] = spki
+
+    def set_trust(self, index: int, verdict: int) -> None:
+        self.trust[index] = verdict
+
+
+def certificates(*ders: bytes) -> Named:
+    return Named([(index, 2, der) for index, der in enumerate(ders)])
+
+
+@dataclass(slots=True)
+class Bench:
+    identity: FakeIdentity = field(default_factory=FakeIdentity)
+    keys: dict[str, bytes] = field(default_factory=dict)
+    looked_up: list[list[str]] = field(default_factory=list)
+    time: datetime = NOW
+    signers: Signers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signers = Signers(
+            check_certificates=self.identity.check_certificates,
+            find_public_keys=self.find,
+            clock=lambda: self.time,
+        )
+
+    async def find(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        self.looked_up.append(list(names))
+        return {name: self.keys[name] for name in names if name in self.keys}
+
+    async def resolve(
+        self,
+        batch: Named,
+        policy: TrustPolicy = TrustPolicy.UNSPECIFIED,
+        at: datetime | None = None,
+    ) -> dict[int, SignerResult]:
+        return await self.signers.resolve(batch, policy, at)  # type: ignore[arg-type]
+
+
+# --- Which certificates are trusted ----------------------------------------------------------
+
+
+async def test_a_good_certificate_is_trusted_and_names_its_subject() -> None:
+    bench = Bench()
+    bench.identity.checks[b"der"] = good("subjects/a")
+    batch = certificates(b"der")
+    assert await bench.resolve(batch) == {0: SignerResult(Status.GOOD, "subjects/a")}
+    assert batch.trust == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (Status.REVOKED, Verdict.UNTRUSTED_SIGNER),
+        (Status.EXPIRED, Verdict.UNTRUSTED_SIGNER),
+        (Status.NOT_YET_VALID, Verdict.UNTRUSTED_SIGNER),
+        (Status.UNTRUSTED, Verdict.UNTRUSTED_SIGNER),
+        (Status.MALFORMED, Verdict.UNTRUSTED_SIGNER),
+        (Status.WRONG_USAGE, Verdict.UNTRUSTED_SIGNER),
+        (Status.UNKNOWN, Verdict.INDETERMINATE),
+    ],
+)
+@pytest.mark.parametrize("policy", [TrustPolicy.UNSPECIFIED, TrustPolicy.CERTIFICATE])
+async def test_any_other_certificate_is_not(
+    status: Status, verdict: Verdict, policy: TrustPolicy
+) -> None:
+    bench = Bench()
+    bench.identity.checks[b"der"] = checked(status)
+    batch = certificates(b"der")
+    results = await bench.resolve(batch, policy)
+    assert results == {0: SignerResult(status, "subjects/signer")}
+    assert batch.trust == {0: verdict}
+
+
+async def test_what_identity_cannot_be_asked_is_indeterminate_and_asked_again() -> None:
+    bench = Bench()
+    bench.identity.checks[b"der"] = good()
+    bench.identity.reachable = False
+    batch = certificates(b"der")
+    assert await bench.resolve(batch) == {0: SignerResult(Status.UNKNOWN)}
+    assert batch.trust == {0: Verdict.INDETERMINATE}
+    bench.identity.reachable = True
+    batch = certificates(b"der")
+    await bench.resolve(batch)
+    assert batch.trust == {}
+
+
+async def test_an_identity_that_is_too_late_is_one_that_is_not_there() -> None:
+    async def too_late(_: Sequence[bytes]) -> Sequence[CertificateCheck]:
+        raise DeadlineExceeded("late")
+
+    signers = Signers(check_certificates=too_late, find_public_keys=Bench().find, clock=lambda: NOW)
+    batch = certificates(b"der")
+    await signers.resolve(batch, TrustPolicy.UNSPECIFIED, None)  # type: ignore[arg-type]
+    assert batch.trust == {0: Verdict.INDETERMINATE}
+
+
+async def test_signature_only_judges_nobody() -> None:
+    bench = Bench()
+    batch = certificates(b"der")
+    assert await bench.resolve(batch, TrustPolicy.SIGNATURE_ONLY) == {}
+    assert batch.trust == {} and bench.identity.asked == []
+
+
+async def test_without_a_policy_only_certificates_are_judged() -> None:
+    bench = Bench(keys={"keys/a/versions/1": b"spki"})
+    bench.identity.checks[b"der"] = good()
+    batch = Named([(1, 3, b"keys/a/versions/1"), (2, 2, b"der"), (3, 0, b"")], signer_count=4)
+    assert set(await bench.resolve(batch)) == {2}
+    assert batch.trust == {}
+
+
+async def test_under_the_certificate_policy_whoever_has_none_is_untrusted() -> None:
+    bench = Bench(keys={"keys/a/versions/1": b"spki"})
+    bench.identity.checks[b"der"] = good()
+    batch = Named([(1, 3, b"keys/a/versions/1"), (2, 2, b"der"), (3, 0, b"")], signer_count=4)
+    results = await bench.resolve(batch, TrustPolicy.CERTIFICATE)
+    untrusted = SignerResult(Status.UNTRUSTED)
+    assert [results[i] for i in range(4)] == [
+        untrusted,
+        untrusted,
+        SignerResult(Status.GOOD, "subjects/signer"),
+        untrusted,
+    ]
+    assert set(batch.trust) == {0, 1, 3}
+
+
+async def test_a_certificate_that_is_none_by_its_size_is_not_sent_to_identity() -> None:
+    bench = Bench()
+    batch = certificates(b"x" * (CERTIFICATE_LIMIT_BYTES + 1))
+    assert (await bench.resolve(batch))[0].status is Status.MALFORMED
+    assert bench.identity.asked == []
+
+
+# --- How often identity is asked -------------------------------------------------------------
+
+
+async def test_an_answer_is_reused_while_it_is_fresh_and_no_longer() -> None:
+    bench = Bench()
+    bench.identity.checks[b"der"] = good(fresh_until=NOW + 5 * SECOND)
+    await bench.resolve(certificates(b"der"))
+    bench.time = NOW + timedelta(seconds=4.999)
+    await bench.resolve(certificates(b"der"))
+    assert len(bench.identity.asked) == 1
+    bench.identity.checks[b"der"] = checked(Status.REVOKED)
+    bench.time = NOW + 5 * SECOND
+    batch = certificates(b"der")
+    await bench.resolve(batch)
+    assert len(bench.identity.asked) == 2
+    assert batch.trust == {0: Verdict.UNTRUSTED_SIGNER}
+
+
+async def test_an_answer_that_names_no_time_is_not_reused() -> None:
+    bench = Bench()
+    bench.identity.checks[b"der"] = good(fresh_until=None)
+    for _ in range(2):
+        await bench.resolve(certificates(b"der"))
+    assert len(bench.identity.asked) == 2
+
+
+async def test_distinct_certificates_are_asked_for_once_and_together() -> None:
+    bench = Bench()
+    ders = [b"%d" % (n % 2_500) for n in range(5_000)]
+    bench.identity.checks = {der: good(der.decode()) for der in ders}
+    results = await bench.resolve(certificates(*ders))
+    assert [results[n].subject for n in range(5_000)] == [der.decode() for der in ders]
+    assert sorted(len(asked) for asked in bench.identity.asked) == [500, 1_000, CHECK_AT_ONCE]
+
+
+async def test_batches_that_need_the_same_answer_wait_for_one_question() -> None:
+    asked: list[Sequence[bytes]] = []
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def slow(ders: Sequence[bytes]) -> Sequence[CertificateCheck]:
+        asked.append(ders)
+        await answer
+        return [good() for _ in ders]
+
+    signers = Signers(check_certificates=slow, find_public_keys=Bench().find, clock=lambda: NOW)
+    tasks = [
+        asyncio.create_task(
+            signers.resolve(certificates(b"der"), TrustPolicy.UNSPECIFIED, None)  # type: ignore[arg-type]
+        )
+        for _ in range(3)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    # A caller that gives up takes nothing away from the others.
+    tasks[0].cancel()
+    answer.set_result(None)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert results[1] == results[2] == {0: SignerResult(Status.GOOD, "subjects/signer")}
+    assert len(asked) == 1
+
+
+async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.signing.signers.KEPT_CHECKS", 2)
+    bench = Bench()
+    for der in (b"a", b"b", b"c"):
+        bench.identity.checks[der] = good()
+        await bench.resolve(certificates(der))
+    await bench.resolve(certificates(b"c", b"b"))
+    assert len(bench.identity.asked) == 3
+    await bench.resolve(certificates(b"a"))
+    assert bench.identity.asked[-1] == [b"a"]
+
+
+# --- Key versions ----------------------------------------------------------------------------
+
+
+async def test_a_key_version_is_looked_up_once_and_one_that_is_not_there_has_no_key() -> None:
+    bench = Bench(keys={"keys/a/versions/1": b"spki"})
+    names = [b"keys/a/versions/1", b"keys/none/versions/1", b"nonsense", "ключ".encode()]
+    for _ in range(2):
+        batch = Named([(index, 3, name) for index, name in enumerate(names)])
+        await bench.resolve(batch, TrustPolicy.SIGNATURE_ONLY)
+        assert batch.keys == {0: b"spki", 1: None, 2: None, 3: None}
+    assert bench.looked_up == [
+        ["keys/a/versions/1", "keys/none/versions/1"],
+        ["keys/none/versions/1"],
+    ]
+
+
+# --- Another time ----------------------------------------------------------------------------
+
+NOT_BEFORE, NOT_AFTER = NOW - 30 * DAY, NOW + 30 * DAY
+DER = KEY.certificate(NOT_BEFORE, NOT_AFTER)
+
+
+@pytest.mark.parametrize(
+    ("check", "at", "status"),
+    [
+        (good(), NOW, Status.GOOD),
+        (good(), NOT_BEFORE - SECOND, Status.NOT_YET_VALID),
+        (good(), NOT_BEFORE, Status.GOOD),
+        (good(), NOT_AFTER, Status.GOOD),
+        (good(), NOT_AFTER + SECOND, Status.EXPIRED),
+        (checked(Status.EXPIRED), NOW, Status.GOOD),
+        (checked(Status.NOT_YET_VALID), NOW, Status.GOOD),
+        (checked(Status.REVOKED, revoke_time=NOW), NOW - SECOND, Status.GOOD),
+        (checked(Status.REVOKED, revoke_time=NOW), NOW, Status.REVOKED),
+        (checked(Status.EXPIRED, revoke_time=NOW), NOW + SECOND, Status.REVOKED),
+        (checked(Status.REVOKED, revoke_time=NOW), NOT_BEFORE - DAY, Status.NOT_YET_VALID),
+        (checked(Status.REVOKED), NOW - DAY, Status.REVOKED),
+        (checked(Status.UNTRUSTED), NOW, Status.UNTRUSTED),
+        (checked(Status.WRONG_USAGE), NOW, Status.WRONG_USAGE),
+        (checked(Status.UNKNOWN), NOW, Status.UNKNOWN),
+        (checked(Status.MALFORMED), NOW, Status.MALFORMED),
+    ],
+)
+def test_at_another_time_the_certificates_own_dates_and_revocation_decide(
+    check: CertificateCheck, at: datetime, status: Status
+) -> None:
+    assert status_at(check, DER, at) is status
+
+
+async def test_an_answer_of_now_serves_for_another_time() -> None:
+    bench = Bench()
+    bench.identity.checks[DER] = good()
+    assert (await bench.resolve(certificates(DER)))[0].status is Status.GOOD
+    batch = certificates(DER)
+    results = await bench.resolve(batch, at=NOT_AFTER + DAY)
+    assert results[0].status is Status.EXPIRED
+    assert batch.trust == {0: Verdict.UNTRUSTED_SIGNER}
+    assert len(bench.identity.asked) == 1
+
+
+def test_a_timestamp_is_a_time_or_refused() -> None:
+    assert time_of(int(NOW.timestamp()), 5_000) == NOW + timedelta(microseconds=5)
+    for seconds, nanos in ((0, -1), (0, 10**9), (2**62, 0), (-(2**62), 0), (253402300800, 0)):
+        with pytest.raises(ValueError, match=r"nanos|seconds"):
+            time_of(seconds, nanos)

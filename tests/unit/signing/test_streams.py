@@ -1,0 +1,117 @@
+"""StreamVerify's flow control and end, seen from the servicer, one step at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from qagazsyz.signing.v1 import verification_pb2
+from services.runtime.errors import Unauthenticated
+from services.signing.batch import Scheduler
+from services.signing.signers import Signers
+from services.signing.verification import (
+    STREAM_ANSWERS_HELD,
+    STREAM_GRACE_SECONDS,
+    VerificationService,
+)
+from signatures.portable import PortableBackend
+from tests.unit.signing.builders import NOW, FakeIdentity, TestKey, citizen
+
+KEY = TestKey()
+REQUEST = verification_pb2.StreamVerifyRequest(
+    batch=verification_pb2.BatchVerifyRequest(
+        signers=[verification_pb2.Signer(public_key=KEY.spki)], items=[KEY.item()] * 10
+    )
+).SerializeToString()
+
+
+def service(clock_now: datetime = NOW) -> VerificationService:
+    async def no_keys(_: object) -> dict[str, bytes]:
+        return {}
+
+    backend = PortableBackend()
+    return VerificationService(
+        backend=backend,
+        scheduler=Scheduler(backend, threads=1, bytes_in_flight=1_000_000),
+        signers=Signers(
+            check_certificates=FakeIdentity().check_certificates,
+            find_public_keys=no_keys,
+            clock=lambda: clock_now,
+        ),
+        clock=lambda: clock_now,
+    )
+
+
+class Client:
+    """Has any number of requests to send; counts those that the service has read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.progress = asyncio.Event()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.read += 1
+        self.progress.set()
+        return REQUEST
+
+
+async def test_a_client_that_never_reads_makes_the_service_hold_two_answers() -> None:
+    client = Client()
+    call = citizen(expire_time=NOW.timestamp())
+    answers = service().StreamVerify(client, call)  # type: ignore[arg-type]
+    for taken in range(1, 6):
+        await anext(answers)
+        # The one just given is the client's once it asks for the next: it is still held.
+        await until_quiet()
+        assert client.read <= taken + STREAM_ANSWERS_HELD - 1
+    await until_quiet()
+    assert client.read == 5 + STREAM_ANSWERS_HELD - 1
+    await answers.aclose()  # type: ignore[attr-defined]
+
+
+async def until_quiet() -> None:
+    """Until every task but this one waits for something that no one will do."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+async def test_a_stream_ends_an_hour_after_the_token_and_not_before() -> None:
+    expired = NOW.timestamp() - STREAM_GRACE_SECONDS
+    call = citizen(expire_time=expired + 60)
+    answers = service().StreamVerify(Client(), call)  # type: ignore[arg-type]
+    await anext(answers)
+    await answers.aclose()  # type: ignore[attr-defined]
+    ended = service().StreamVerify(Client(), citizen(expire_time=expired))  # type: ignore[arg-type]
+    with pytest.raises(Unauthenticated):
+        await anext(ended)
+
+
+async def test_a_silent_stream_ends_as_well() -> None:
+    class Silent(Client):
+        async def __anext__(self) -> bytes:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    call = citizen(expire_time=NOW.timestamp() - STREAM_GRACE_SECONDS + 0.01)
+    with pytest.raises(Unauthenticated):
+        await anext(service().StreamVerify(Silent(), call))  # type: ignore[arg-type]
+
+
+async def test_a_stream_that_is_left_stops_reading_and_verifying() -> None:
+    client = Client()
+    call = citizen(expire_time=(NOW + timedelta(minutes=10)).timestamp())
+    answers = service().StreamVerify(client, call)  # type: ignore[arg-type]
+    await anext(answers)
+    await answers.aclose()  # type: ignore[attr-defined]
+    await until_quiet()
+    read = client.read
+    await until_quiet()
+    assert client.read == read
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    assert all(task.done() or task.cancelling() for task in others)
