@@ -21,7 +21,7 @@ from cli.subject import subject
 from cli.token import token
 from cli.traces import traces
 from cli.up import up
-from cli.verify import verify
+from cli.verify import WHICH, verify
 
 tool = typer.Typer(
     name="qagazsyz",
@@ -47,6 +47,8 @@ tool.command()(demo)
 
 def app() -> None:
     """Runs the tool; what is no defect ends in one line and an exit code."""
+    if sys.argv[1:] == ["verify", "--backend"]:
+        sys.argv.append(WHICH)  # without a name it asks which one is in use
     try:
         tool()
     except Exception as error:

@@ -1,0 +1,131 @@
+"""The running suite as tests see it: actors who sign in, and documents to act upon."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from dataclasses import dataclass, field
+
+import httpx
+
+from cli.certificate import KeyType
+from cli.demo.enrolment import Actor, Enrolment
+from cli.running import RunningSuite
+from qagazsyz.client import Client
+from qagazsyz.credentials import Credential
+from qagazsyz.documents import sign_document
+from qagazsyz.registry.v1 import (
+    consents_pb2,
+    consents_pb2_grpc,
+    documents_pb2,
+    documents_pb2_grpc,
+)
+from tests.builders import new_organization, new_person
+
+TIMEOUT_SECONDS = 30.0
+_type_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class World:
+    """One suite, and whoever a test needs in it; closes every channel that it opened."""
+
+    suite: RunningSuite
+    _clients: dict[int, tuple[Actor, Client]] = field(default_factory=dict)
+    _operator: Actor | None = None
+
+    @property
+    def operator(self) -> Actor:
+        """The first operator, whom init made."""
+        if self._operator is None:
+            path = self.suite.data / "credentials" / "operator.pem"
+            self._operator = Actor("", Credential.load(path))
+        return self._operator
+
+    def client(self, actor: Actor) -> Client:
+        """A channel signed in as the actor, the same for the whole test."""
+        if id(actor) not in self._clients:
+            self._clients[id(actor)] = (actor, actor.client(self.suite.gateway))
+        return self._clients[id(actor)][1]
+
+    async def token(self, actor: Actor) -> str:
+        """The actor's access token."""
+        return (await self.client(actor).token()).access_token
+
+    async def headers(self, actor: Actor) -> dict[str, str]:
+        """The actor's headers for an HTTP request."""
+        return {"authorization": f"Bearer {await self.token(actor)}"}
+
+    def http(self) -> httpx.AsyncClient:
+        """An HTTP client of the gateway; to be used in an async with statement."""
+        return httpx.AsyncClient(base_url=f"http://{self.suite.gateway}", timeout=TIMEOUT_SECONDS)
+
+    def enrolment(self) -> Enrolment:
+        return Enrolment(self.client(self.operator))
+
+    async def organization(self) -> str:
+        """A new organization's subject."""
+        return await self.enrolment().organization(new_organization())
+
+    async def citizen(self, key_type: KeyType = KeyType.P256) -> Actor:
+        """A new person with a certificate."""
+        return await self.enrolment().citizen(new_person(), key_type)
+
+    async def officer(self, organization: str = "", key_type: KeyType = KeyType.P256) -> Actor:
+        """A new person, member of the organization or of a new one."""
+        of = organization or await self.organization()
+        return await self.enrolment().officer(new_person(), of, key_type)
+
+    async def document_type(self, *issuers: str) -> str:
+        """A new type that these organizations issue."""
+        stub = documents_pb2_grpc.DocumentServiceStub(self.client(self.operator).channel)
+        created = await stub.CreateDocumentType(
+            documents_pb2.CreateDocumentTypeRequest(
+                document_type=documents_pb2.DocumentType(
+                    display_names={"en": "A test's own"}, issuers=issuers
+                ),
+                document_type_id=f"type-{next(_type_numbers)}",
+            ),
+            timeout=TIMEOUT_SECONDS,
+        )
+        return created.name
+
+    def documents(self, actor: Actor) -> documents_pb2_grpc.DocumentServiceStub:
+        return documents_pb2_grpc.DocumentServiceStub(self.client(actor).channel)
+
+    def consents(self, actor: Actor) -> consents_pb2_grpc.ConsentServiceStub:
+        return consents_pb2_grpc.ConsentServiceStub(self.client(actor).channel)
+
+    async def register(
+        self, officer: Actor, document_type: str, subject: str, content: bytes = b""
+    ) -> documents_pb2.Document:
+        """A document about the subject, signed and registered by the officer."""
+        request = registration(officer, document_type, subject, content)
+        return await self.documents(officer).RegisterDocument(request, timeout=TIMEOUT_SECONDS)
+
+    async def consent(
+        self, citizen: Actor, organization: str, document_type: str, purpose: str
+    ) -> consents_pb2.Consent:
+        """The citizen's consent to a look-up."""
+        consent = consents_pb2.Consent(
+            organization=organization, document_type=document_type, purpose=purpose
+        )
+        return await self.consents(citizen).GrantConsent(
+            consents_pb2.GrantConsentRequest(consent=consent), timeout=TIMEOUT_SECONDS
+        )
+
+    async def close(self) -> None:
+        for _, client in self._clients.values():
+            await client.close()
+
+
+def registration(
+    officer: Actor, document_type: str, subject: str, content: bytes = b""
+) -> documents_pb2.RegisterDocumentRequest:
+    """The request that registers a document about the subject, signed by the officer."""
+    document = documents_pb2.Document(
+        document_type=document_type, subjects=[subject], media_type="text/plain"
+    )
+    return sign_document(
+        document, content or uuid.uuid4().bytes, officer.credential, request_id=str(uuid.uuid4())
+    )
