@@ -73,6 +73,9 @@ def command(settings: GatewaySettings) -> list[str]:
         str(settings.workers),
         "--log-level",
         settings.log_level,
+        # It says each tenth of a second that identity is not there; the health checks tell.
+        "--component-log-level",
+        "jwt:error",
         "--file-flush-interval-msec",
         "500",
         "--disable-hot-restart",

@@ -35,8 +35,28 @@ STATUSES = {
     504: (504, code_pb2.DEADLINE_EXCEEDED),
 }
 
+
+def _details(expression: str) -> Json:
+    name = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+    return {
+        "extension_filter": {
+            "name": "envoy.access_loggers.extension_filters.cel",
+            "typed_config": {
+                "@type": f"type.googleapis.com/{name}",
+                "expression": f"response.code_details{expression}",
+            },
+        }
+    }
+
+
 # The circuit breakers and the overload manager say 503, and mean that too much is asked.
-TOO_MANY: Json = {"response_flag_filter": {"flags": ["UO", "OM"]}}
+TOO_MANY: Json = {
+    "or_filter": {
+        "filters": [{"response_flag_filter": {"flags": ["UO"]}}, _details(' == "overload"')]
+    }
+}
+# Tokens cannot be checked before identity has given its keys: that is nobody's fault who calls.
+NO_KEYS: Json = _details('.contains("Jwks_remote_fetch")')
 RETRY_AFTER_SECONDS = 1
 # A call is JSON if the transcoder has left the path it had; callers cannot send that header.
 IS_GRPC: Json = {
@@ -74,6 +94,8 @@ def local_replies() -> Json:
             # Only the rate limit says this by itself.
             *_come_again(_status_is(429), "too many calls: slow down"),
             *_come_again(TOO_MANY, "too many calls at once"),
+            _for_grpc(NO_KEYS, 503, {"grpc-status": str(code_pb2.UNAVAILABLE)}),
+            _for_json(NO_KEYS, 503, _plain(code_pb2.UNAVAILABLE)),
             *(
                 _for_grpc(_status_is(found), status, {"grpc-status": str(code)})
                 for found, (status, code) in to_grpc.items()
