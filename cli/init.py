@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import Failure
+from cli.layout import DataFolder
 from cli.options import DEFAULT_DATA, Data
 
 
@@ -18,6 +19,29 @@ def init(
     operator_name: Annotated[
         str, typer.Option(help='The first operator: "FAMILY GIVEN [PATRONYMIC]".')
     ] = "Оператор Бірінші",
+    platform_name: Annotated[
+        str, typer.Option(help="The platform's own organization.")
+    ] = "Qagazsyz",
 ) -> None:
     """Make keys, certificates and the first operator's credential in a new data folder."""
-    raise Failure("not yet")
+    from services.identity.bootstrap import create_platform
+    from services.identity.identifiers import InvalidNumber
+    from services.runtime.clock import system_clock, system_randomness
+
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Empty folders are a container's mounts; anything in them is somebody's.
+    if any(path.is_file() for path in data.rglob("*")):
+        raise Failure(f"{data} is in use")
+    data.chmod(0o700)
+    try:
+        create_platform(
+            data,
+            platform_name=platform_name,
+            operator_iin=operator_iin,
+            operator_name=operator_name,
+            now=system_clock(),
+            randomness=system_randomness,
+        )
+    except InvalidNumber as error:
+        raise Failure(f"--operator-iin: {error}") from None
+    typer.echo(f"made {data}; the first operator's credential is {DataFolder(data).operator}")

@@ -1,0 +1,292 @@
+"""The platform's own certification authority: a root, an issuing authority, and what they sign.
+
+Profiles follow those of NCA RK (see docs), so that software that reads Kazakhstan's
+certificates reads these: the number in serialNumber (IIN…) or OU (BIN…), roles
+and purposes in extendedKeyUsage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from services.runtime.clock import Randomness
+
+ROOT_YEARS, ISSUING_YEARS = 20, 10
+LEAF_LIFETIME = timedelta(days=365)
+# Clocks of those who check differ a little from ours.
+BACKDATED = timedelta(minutes=5)
+# 127 bits, positive, no more than 20 bytes (RFC 5280, section 4.1.2.2).
+SERIAL_BITS = 127
+CRL_LIFETIME = timedelta(hours=24)
+OCSP_LIFETIME = timedelta(minutes=5)
+
+# Roles of NCA RK in extendedKeyUsage.
+INDIVIDUAL = x509.ObjectIdentifier("1.2.398.3.3.4.1.1")
+LEGAL_ENTITY = x509.ObjectIdentifier("1.2.398.3.3.4.1.2")
+MAY_SIGN = x509.ObjectIdentifier("1.2.398.3.3.4.1.2.2")
+EMPLOYEE = x509.ObjectIdentifier("1.2.398.3.3.4.1.2.5")
+INFORMATION_SYSTEM = x509.ObjectIdentifier("1.2.398.3.3.4.1.2.6")
+
+
+class Usage(IntEnum):
+    """CertificateUsage of the contract."""
+
+    SIGN = 1
+    AUTHENTICATE = 2
+
+
+class InvalidRequest(ValueError):
+    """A PKCS#10 request that cannot be certified; its text says why."""
+
+
+IssuerKey = ec.EllipticCurvePrivateKey
+_CERTIFIABLE_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+RSA_BITS = range(2048, 8193)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whom a certificate names: a person, an employee of an organization, or an organization."""
+
+    common_name: str
+    surname: str = ""
+    patronymic: str = ""
+    iin: str = ""
+    organization_name: str = ""
+    bin: str = ""
+
+    @property
+    def is_person(self) -> bool:
+        return bool(self.iin)
+
+    def name(self) -> x509.Name:
+        """The subject as NCA RK writes it; Kazakh names may exceed X.520's 64 characters."""
+
+        def attribute(oid: x509.ObjectIdentifier, value: str) -> x509.NameAttribute[str]:
+            return x509.NameAttribute(oid, value, _validate=False)
+
+        parts = [attribute(NameOID.COMMON_NAME, self.common_name)]
+        if self.surname:
+            parts.append(attribute(NameOID.SURNAME, self.surname))
+        if self.iin:
+            parts.append(attribute(NameOID.SERIAL_NUMBER, f"IIN{self.iin}"))
+        parts.append(x509.NameAttribute(NameOID.COUNTRY_NAME, "KZ"))
+        if self.organization_name:
+            parts.append(attribute(NameOID.ORGANIZATION_NAME, self.organization_name))
+        if self.bin:
+            parts.append(attribute(NameOID.ORGANIZATIONAL_UNIT_NAME, f"BIN{self.bin}"))
+        if self.patronymic:
+            parts.append(attribute(NameOID.GIVEN_NAME, self.patronymic))
+        return x509.Name(parts)
+
+    def roles(self, usage: Usage) -> list[x509.ObjectIdentifier]:
+        """NCA's role OIDs: an individual, an employee who may sign, a seal, or a system."""
+        if self.is_person:
+            return [LEGAL_ENTITY, MAY_SIGN, EMPLOYEE] if self.bin else [INDIVIDUAL]
+        return [LEGAL_ENTITY] if usage is Usage.SIGN else [LEGAL_ENTITY, INFORMATION_SYSTEM]
+
+
+def certification_key(der: bytes) -> tuple[Any, bool]:
+    """The public key of a PKCS#10 request whose signature proves its possession, and whether the
+    request asks for usage SIGN. Raises InvalidRequest."""
+    try:
+        request = x509.load_der_x509_csr(der)
+        key = request.public_key()
+        if not request.is_signature_valid:
+            raise InvalidRequest("the request's own signature does not hold")
+        extensions = request.extensions
+    except InvalidRequest:
+        raise
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InvalidRequest("no PKCS#10 request in DER with a key that is known here") from error
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        if key.curve.name not in _CERTIFIABLE_CURVES:
+            raise InvalidRequest("the key is on a curve that is not known here")
+    elif isinstance(key, rsa.RSAPublicKey):
+        if key.key_size not in RSA_BITS:
+            raise InvalidRequest("an RSA key must have 2048 to 8192 bits")
+    elif not isinstance(key, ed25519.Ed25519PublicKey):
+        raise InvalidRequest("the key is of a kind that is not certified here")
+    try:
+        asked = extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return key, False
+    return key, asked.content_commitment
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """An entry of the revocation list."""
+
+    serial_number: int
+    time: datetime
+    reason: x509.ReasonFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """A certification authority's certificate and key."""
+
+    certificate: x509.Certificate
+    key: IssuerKey
+
+    def issue(
+        self,
+        *,
+        holder: Holder,
+        key: Any,
+        usage: Usage,
+        now: datetime,
+        randomness: Randomness,
+    ) -> x509.Certificate:
+        """A certificate of one year that binds the key to its holder."""
+        signs = usage is Usage.SIGN
+        purposes = [
+            ExtendedKeyUsageOID.EMAIL_PROTECTION if signs else ExtendedKeyUsageOID.CLIENT_AUTH,
+            *holder.roles(usage),
+        ]
+        builder = (
+            _builder(holder.name(), self.certificate.subject, key, now, randomness)
+            .not_valid_after(_whole(now) + LEAF_LIFETIME)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(digital_signature=True, content_commitment=signs), True)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+            .add_extension(self._identifier(), critical=False)
+        )
+        return builder.sign(self.key, hashes.SHA256())
+
+    def revocation_list(self, revoked: Iterable[Revoked], *, number: int, now: datetime) -> bytes:
+        """The CRL, DER (RFC 5280, section 5)."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(_whole(now))
+            .next_update(_whole(now) + CRL_LIFETIME)
+            .add_extension(x509.CRLNumber(number), critical=False)
+            .add_extension(self._identifier(), critical=False)
+        )
+        for entry in revoked:
+            revocation = (
+                x509.RevokedCertificateBuilder()
+                .serial_number(entry.serial_number)
+                .revocation_date(_whole(entry.time))
+            )
+            if entry.reason is not x509.ReasonFlags.unspecified:
+                # "unspecified" is said by leaving the reason out (section 5.3.1).
+                revocation = revocation.add_extension(x509.CRLReason(entry.reason), critical=False)
+            builder = builder.add_revoked_certificate(revocation.build())
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own.value)
+
+
+def create_authority(name: str, now: datetime, randomness: Randomness) -> tuple[Issuer, Issuer]:
+    """A new root and the authority under it that issues, both P-256."""
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    root_name = _authority_name(f"{name} Root CA")
+    root = _authority(root_name, root_name, root_key, root_key, None, now, randomness, 1)
+    issuing_key = ec.generate_private_key(ec.SECP256R1())
+    issuing = _authority(
+        _authority_name(f"{name} Issuing CA"),
+        root_name,
+        issuing_key,
+        root_key,
+        root,
+        now,
+        randomness,
+        0,
+    )
+    return Issuer(root, root_key), Issuer(issuing, issuing_key)
+
+
+def serial_number(randomness: Randomness) -> int:
+    """A random serial of 127 bits, never 0."""
+    return (int.from_bytes(randomness(16), "big") & ((1 << SERIAL_BITS) - 1)) | 1
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """What a certificate is named by: the lower-case hex SHA-256 of its DER."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def _authority_name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "KZ"),
+        ]
+    )
+
+
+def _authority(
+    name: x509.Name,
+    issuer_name: x509.Name,
+    key: IssuerKey,
+    issuer_key: IssuerKey,
+    issuer: x509.Certificate | None,
+    now: datetime,
+    randomness: Randomness,
+    path_length: int,
+) -> x509.Certificate:
+    years = ROOT_YEARS if issuer is None else ISSUING_YEARS
+    public = issuer_key.public_key()
+    return (
+        _builder(name, issuer_name, key.public_key(), now, randomness)
+        .not_valid_after(_whole(now) + timedelta(days=365 * years))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _builder(
+    name: x509.Name, issuer: x509.Name, key: Any, now: datetime, randomness: Randomness
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(serial_number(randomness))
+        .not_valid_before(_whole(now) - BACKDATED)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _key_usage(
+    *,
+    digital_signature: bool = False,
+    content_commitment: bool = False,
+    key_cert_sign: bool = False,
+    crl_sign: bool = False,
+) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=content_commitment,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _whole(moment: datetime) -> datetime:
+    # X.509 times have whole seconds.
+    return moment.replace(microsecond=0)

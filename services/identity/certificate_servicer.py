@@ -1,0 +1,353 @@
+"""CertificateService: issuing, registering, revoking and judging certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from cryptography import x509
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
+from qagazsyz.identity.v1 import certificates_pb2 as pb
+from services.identity import store
+from services.identity.authority import Holder, InvalidRequest, Issuer, Usage, certification_key
+from services.identity.bootstrap import stored
+from services.identity.certificates import (
+    CERTIFICATE_LIMIT_BYTES,
+    FRESH_FOR,
+    StoredCertificate,
+    check_may_issue,
+    check_may_read,
+    check_may_revoke,
+    fingerprint_of,
+    judge,
+    usage_of,
+)
+from services.identity.outside import Judgement, OutsideAuthorities
+from services.identity.subject_servicer import check_subject_name
+from services.identity.subjects import Subject
+from services.runtime import telemetry
+from services.runtime.access import Role
+from services.runtime.clock import Clock, Randomness, from_timestamp, to_timestamp
+from services.runtime.database import Database
+from services.runtime.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+)
+from services.runtime.idempotency import KeptAnswers
+from services.runtime.paging import decode_token, encode_token, page_size
+from services.runtime.server import Call
+
+BATCH_LIMIT = 1_000
+CHAIN_LIMIT = 8
+CERTIFICATE_NAME = re.compile(r"(subjects/[0-9a-f-]{36})/certificates/([0-9a-f]{64})")
+
+
+class CertificateService:
+    """Certificates that bind subjects to keys."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        kept: KeptAnswers,
+        issuer: Issuer,
+        outside: OutsideAuthorities,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        self._database = database
+        self._kept = kept
+        self._issuer = issuer
+        self._outside = outside
+        self._clock = clock
+        self._randomness = randomness
+
+    async def IssueCertificate(
+        self, request: pb.IssueCertificateRequest, call: Call
+    ) -> pb.Certificate:
+        subject_name = check_subject_name(request.subject, "subject")
+        organization_name = request.organization
+        if organization_name:
+            check_subject_name(organization_name, "organization")
+        if request.usage not in (0, Usage.SIGN, Usage.AUTHENTICATE):
+            raise InvalidArgument("usage", "is none that is known")
+        usage = Usage(request.usage or Usage.SIGN)
+        now = self._clock()
+        async with self._database.reading() as connection:
+            found = await store.get_subjects(connection, [subject_name, organization_name])
+            member = await store.get_memberships(connection, [(organization_name, subject_name)])
+            held = await store.list_certificates(connection, subject_name, after=None, limit=1_000)
+        subject = found.get(subject_name)
+        check_may_issue(
+            call.caller,
+            subject=subject_name,
+            is_person=subject is not None and subject.is_person,
+            usage=usage,
+            organization=organization_name,
+            held=held,
+            now=now,
+        )
+        if subject is None:
+            raise NotFound("there is no such subject")
+        if organization_name and not member:
+            raise FailedPrecondition("NOT_A_MEMBER", "the person is no member of the organization")
+        organization = found.get(organization_name)
+        try:
+            key, asks_to_sign = await asyncio.to_thread(
+                certification_key, request.certificate_request
+            )
+        except InvalidRequest as error:
+            raise InvalidArgument("certificate_request", str(error)) from None
+        if usage is Usage.AUTHENTICATE and asks_to_sign and not subject.is_person:
+            # The key of a seal, which the signing service holds, must sign nobody in.
+            raise InvalidArgument("usage", "the request asks for a certificate that signs")
+
+        async def work(connection: AsyncConnection) -> pb.Certificate:
+            certificate = self._issuer.issue(
+                holder=holder_of(subject, organization),
+                key=key,
+                usage=usage,
+                now=now,
+                randomness=self._randomness,
+            )
+            kept = stored(
+                certificate,
+                subject=subject_name,
+                usage=usage,
+                own=True,
+                organization=organization_name,
+                now=now,
+            )
+            await store.add_certificate(connection, kept)
+            return to_certificate(kept)
+
+        return await self._kept.once(
+            work, request=request, scope=call.caller.scope, response_type=pb.Certificate
+        )
+
+    async def RegisterCertificate(
+        self, request: pb.RegisterCertificateRequest, call: Call
+    ) -> pb.Certificate:
+        name = check_subject_name(request.subject, "subject")
+        caller = call.caller
+        if len(request.der) > CERTIFICATE_LIMIT_BYTES:
+            raise InvalidArgument("der", "too large for a certificate")
+        if len(request.chain) > CHAIN_LIMIT:
+            raise InvalidArgument("chain", f"more than {CHAIN_LIMIT}")
+        now = self._clock()
+        async with self._database.reading() as connection:
+            subject = await store.get_subject(connection, name)
+        theirs = subject is not None and (
+            caller.has(Role.ROLE_OPERATOR)
+            or (caller.has(Role.ROLE_REGISTRAR) and subject.is_person)
+            or (caller.has(Role.ROLE_CITIZEN) and caller.subject == name)
+        )
+        if subject is None and caller.has(Role.ROLE_OPERATOR):
+            raise NotFound("there is no such subject")
+        if not theirs or subject is None:
+            raise PermissionDenied()
+        try:
+            certificate = await asyncio.to_thread(x509.load_der_x509_certificate, request.der)
+            number = holder_number(certificate)
+        except ValueError:
+            raise InvalidArgument("der", "not an X.509 certificate in DER") from None
+        if number != subject.number:
+            raise InvalidArgument("der", "does not carry the subject's number")
+        judged = await self._outside.judge(request.der, list(request.chain), at=now)
+        if judged.status not in (
+            Status.CERTIFICATE_STATUS_GOOD,
+            Status.CERTIFICATE_STATUS_WRONG_USAGE,
+        ):
+            raise FailedPrecondition(
+                Status.Name(judged.status).removeprefix("CERTIFICATE_STATUS_"),
+                "the certificate does not hold here",
+            )
+        kept = stored(certificate, subject=name, usage=usage_of(certificate), own=False, now=now)
+
+        async def work(connection: AsyncConnection) -> pb.Certificate:
+            try:
+                await store.add_certificate(connection, kept)
+            except store.Taken:
+                raise AlreadyExists("the certificate is registered", "der") from None
+            return to_certificate(kept)
+
+        return await self._kept.once(
+            work, request=request, scope=caller.scope, response_type=pb.Certificate
+        )
+
+    async def GetCertificate(self, request: pb.GetCertificateRequest, call: Call) -> pb.Certificate:
+        subject_name, fingerprint = certificate_key(request.name)
+        async with self._database.reading() as connection:
+            subject = await store.get_subject(connection, subject_name)
+            found = await store.get_certificates(connection, [fingerprint])
+        # Whether a person exists is not told either.
+        check_may_read(
+            call.caller, subject=subject_name, is_person=subject is None or subject.is_person
+        )
+        certificate = found.get(fingerprint)
+        if certificate is None or certificate.subject != subject_name:
+            raise NotFound("there is no such certificate")
+        return to_certificate(certificate)
+
+    async def ListCertificates(
+        self, request: pb.ListCertificatesRequest, call: Call
+    ) -> pb.ListCertificatesResponse:
+        name = check_subject_name(request.subject, "subject")
+        size = page_size(request.page_size)
+        of = f"ListCertificates {name}"
+        last = decode_token(request.page_token, of=of, parts=1)
+        async with self._database.reading() as connection:
+            subject = await store.get_subject(connection, name)
+            check_may_read(
+                call.caller, subject=name, is_person=subject is None or subject.is_person
+            )
+            found = await store.list_certificates(
+                connection, name, after=last[0] if last else None, limit=size + 1
+            )
+        return pb.ListCertificatesResponse(
+            certificates=[to_certificate(certificate) for certificate in found[:size]],
+            next_page_token=(
+                encode_token([found[size - 1].fingerprint], of=of) if len(found) > size else ""
+            ),
+        )
+
+    async def RevokeCertificate(
+        self, request: pb.RevokeCertificateRequest, call: Call
+    ) -> pb.Certificate:
+        subject_name, fingerprint = certificate_key(request.name)
+        if request.reason not in pb.RevocationReason.values():
+            raise InvalidArgument("reason", "is none of RFC 5280's")
+
+        async def work(connection: AsyncConnection) -> pb.Certificate:
+            subject = await store.get_subject(connection, subject_name)
+            found = (await store.get_certificates(connection, [fingerprint])).get(fingerprint)
+            if found is not None and found.subject != subject_name:
+                found = None
+            if found is None and call.caller.has(Role.ROLE_OPERATOR):
+                raise NotFound("there is no such certificate")
+            check_may_revoke(
+                call.caller, found, is_person=subject is not None and subject.is_person
+            )
+            await store.revoke_certificate(
+                connection, fingerprint, reason=int(request.reason), now=self._clock()
+            )
+            revoked = (await store.get_certificates(connection, [fingerprint]))[fingerprint]
+            return to_certificate(revoked)
+
+        return await self._database.run(work)
+
+    async def BatchCheckCertificates(
+        self,
+        request: pb.BatchCheckCertificatesRequest,
+        call: Call,  # noqa: ARG002
+    ) -> pb.BatchCheckCertificatesResponse:
+        if len(request.certificates) > BATCH_LIMIT:
+            raise InvalidArgument("certificates", f"more than {BATCH_LIMIT:,}")
+        now = self._clock()
+        at = from_timestamp(request.at) if request.HasField("at") else now
+        telemetry.annotate(certificates=len(request.certificates))
+        return pb.BatchCheckCertificatesResponse(
+            checks=await self._check(list(request.certificates), at=at, now=now)
+        )
+
+    async def _check(
+        self, ders: Sequence[bytes], *, at: datetime, now: datetime
+    ) -> list[pb.CertificateCheck]:
+        fingerprints = [fingerprint_of(der) for der in ders]
+        async with self._database.reading() as connection:
+            known = await store.get_certificates(connection, fingerprints)
+        fresh_until = to_timestamp(now + FRESH_FOR)
+        checks: dict[str, pb.CertificateCheck] = {}
+        outside: dict[str, bytes] = {}
+        for der, fingerprint in zip(ders, fingerprints, strict=True):
+            found = known.get(fingerprint)
+            if found is not None and found.own:
+                checks[fingerprint] = pb.CertificateCheck(
+                    status=judge(found, at),
+                    subject=found.subject,
+                    revoke_time=to_timestamp(found.revoke_time),
+                    fresh_until=fresh_until,
+                )
+            else:
+                outside[fingerprint] = der
+        judged = await asyncio.gather(
+            *(self._outside.judge(der, [], at=at) for der in outside.values())
+        )
+        for fingerprint, judgement in zip(outside, judged, strict=True):
+            checks[fingerprint] = _outside_check(judgement, known.get(fingerprint), at, now)
+        return [checks[fingerprint] for fingerprint in fingerprints]
+
+
+def _outside_check(
+    judgement: Judgement, known: StoredCertificate | None, at: datetime, now: datetime
+) -> pb.CertificateCheck:
+    status, revoke_time = judgement.status, judgement.revoke_time
+    if known is not None and known.revoked_at(at):
+        # Revoked here by its holder, whatever its authority says.
+        status, revoke_time = Status.CERTIFICATE_STATUS_REVOKED, known.revoke_time
+    return pb.CertificateCheck(
+        status=status,
+        subject=known.subject if known is not None else "",
+        revoke_time=to_timestamp(revoke_time),
+        fresh_until=to_timestamp(min(judgement.fresh_until, now + FRESH_FOR)),
+    )
+
+
+def holder_of(subject: Subject, organization: Subject | None) -> Holder:
+    """Whom the certificate names."""
+    if not subject.is_person:
+        return Holder(
+            common_name=subject.display_name,
+            organization_name=subject.display_name,
+            bin=subject.number,
+        )
+    return Holder(
+        common_name=f"{subject.family_name} {subject.given_name}",
+        surname=subject.family_name,
+        patronymic=subject.patronymic,
+        iin=subject.number,
+        organization_name=organization.display_name if organization else "",
+        bin=organization.number if organization else "",
+    )
+
+
+def holder_number(certificate: x509.Certificate) -> str:
+    """The IIN, or without one the BIN, that a certificate carries; "" if neither."""
+    iin = bin_ = ""
+    for attribute in certificate.subject:
+        value = str(attribute.value)
+        if attribute.oid == x509.NameOID.SERIAL_NUMBER and value.startswith("IIN"):
+            iin = value[3:]
+        elif value.startswith("BIN"):
+            bin_ = value[3:]
+    return iin or bin_
+
+
+def certificate_key(name: str, field: str = "name") -> tuple[str, str]:
+    """(subject, fingerprint) of a certificate's name. Raises InvalidArgument."""
+    match = CERTIFICATE_NAME.fullmatch(name)
+    if match is None:
+        raise InvalidArgument(field, 'not of the form "subjects/{subject}/certificates/{hex}"')
+    return match[1], match[2]
+
+
+def to_certificate(certificate: StoredCertificate) -> pb.Certificate:
+    """The contract's message."""
+    parsed = x509.load_der_x509_certificate(certificate.der)
+    return pb.Certificate(
+        name=certificate.name,
+        der=certificate.der,
+        serial_number=certificate.serial_number,
+        issuer=parsed.issuer.rfc4514_string(),
+        not_before=to_timestamp(certificate.not_before),
+        not_after=to_timestamp(certificate.not_after),
+        revoke_time=to_timestamp(certificate.revoke_time),
+        revocation_reason=certificate.revocation_reason,  # type: ignore[arg-type]
+    )

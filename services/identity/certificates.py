@@ -1,0 +1,150 @@
+"""Rules of certificates: whom they bind, what they are worth at a time, who may ask for what."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
+from services.identity.authority import Usage
+from services.runtime.access import Caller, Role
+from services.runtime.errors import PermissionDenied
+
+# A revoked certificate's signature is refused everywhere by then.
+FRESH_FOR = timedelta(seconds=5)
+# Larger than any certificate met; parsing is not free.
+CERTIFICATE_LIMIT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCertificate:
+    """A certificate that binds a subject, as the database keeps it."""
+
+    fingerprint: str
+    subject: str
+    der: bytes
+    serial_number: str
+    not_before: datetime
+    not_after: datetime
+    usage: int
+    own: bool
+    create_time: datetime
+    organization: str = ""
+    service: str = ""
+    revoke_time: datetime | None = None
+    revocation_reason: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.subject}/certificates/{self.fingerprint}"
+
+    def revoked_at(self, at: datetime) -> bool:
+        return self.revoke_time is not None and self.revoke_time <= at
+
+
+def fingerprint_of(der: bytes) -> str:
+    """What a certificate is named by: the lower-case hex SHA-256 of its DER."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def judge(certificate: StoredCertificate, at: datetime) -> Status:
+    """What the certificate is worth for signing documents at a time.
+
+    Revocation goes before the dates: who asks about a certificate that was
+    revoked and has expired since must not read that it merely ran out.
+    """
+    if certificate.revoked_at(at):
+        return Status.CERTIFICATE_STATUS_REVOKED
+    if at < certificate.not_before:
+        return Status.CERTIFICATE_STATUS_NOT_YET_VALID
+    if at > certificate.not_after:
+        return Status.CERTIFICATE_STATUS_EXPIRED
+    if certificate.usage != Usage.SIGN:
+        return Status.CERTIFICATE_STATUS_WRONG_USAGE
+    return Status.CERTIFICATE_STATUS_GOOD
+
+
+def usage_of(certificate: x509.Certificate) -> Usage:
+    """SIGN where the certificate may sign documents: keyUsage with nonRepudiation, and no purpose
+    of authentication alone. Everything else only authenticates."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return Usage.AUTHENTICATE
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+    signs = (
+        usage.digital_signature
+        and usage.content_commitment
+        and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes
+    )
+    return Usage.SIGN if signs else Usage.AUTHENTICATE
+
+
+def check_may_issue(
+    caller: Caller,
+    *,
+    subject: str,
+    is_person: bool,
+    usage: Usage,
+    organization: str,
+    held: list[StoredCertificate],
+    now: datetime,
+) -> None:
+    """Raises PermissionDenied where the caller may not have this certificate issued.
+
+    held: the subject's certificates, of which a citizen renews one.
+    """
+    if caller.has(Role.ROLE_OPERATOR):
+        return
+    if caller.has(Role.ROLE_REGISTRAR) and is_person:
+        return
+    if caller.has(Role.ROLE_CITIZEN) and caller.subject == subject:
+        renews = any(
+            certificate.own
+            and certificate.usage == usage
+            and certificate.organization == organization
+            and not certificate.revoked_at(now)
+            and certificate.not_before <= now <= certificate.not_after
+            for certificate in held
+        )
+        if renews:
+            return
+    raise PermissionDenied()
+
+
+def check_may_read(caller: Caller, *, subject: str, is_person: bool) -> None:
+    """An organization's certificates are everyone's; a person's are theirs and the platform's."""
+    if not is_person:
+        return
+    platform = (Role.ROLE_OPERATOR, Role.ROLE_REGISTRAR, Role.ROLE_AUDITOR, Role.ROLE_SERVICE)
+    if caller.has(*platform) or (caller.has(Role.ROLE_CITIZEN) and caller.subject == subject):
+        return
+    raise PermissionDenied()
+
+
+def check_may_revoke(
+    caller: Caller, certificate: StoredCertificate | None, *, is_person: bool
+) -> StoredCertificate:
+    """The certificate, where the caller may revoke it; else PermissionDenied, the same for one
+    that does not exist. A service's credential is revoked by operators only."""
+    if certificate is not None:
+        if caller.has(Role.ROLE_OPERATOR):
+            return certificate
+        if not certificate.service:
+            if caller.has(Role.ROLE_REGISTRAR) and is_person:
+                return certificate
+            if caller.has(Role.ROLE_CITIZEN) and certificate.subject == caller.subject:
+                return certificate
+            if caller.has(Role.ROLE_OFFICER) and caller.organization in (
+                certificate.subject,
+                certificate.organization,
+            ):
+                return certificate
+    raise PermissionDenied()

@@ -1,0 +1,156 @@
+"""The identity service's process: everything is put together here, by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
+from services.identity.authority import Issuer
+from services.identity.authority_servicer import AuthorityService
+from services.identity.bootstrap import SEED, import_seed, load_issuer
+from services.identity.certificate_servicer import CertificateService
+from services.identity.certificates import FRESH_FOR
+from services.identity.outside import Judgement, OutsideAuthorities
+from services.identity.settings import IdentitySettings
+from services.identity.subject_servicer import SubjectService
+from services.identity.tables import requests
+from services.identity.token_keys import TokenKeys
+from services.identity.token_servicer import TokenService
+from services.identity.tokens import Challenges
+from services.runtime import process
+from services.runtime.access import TokenVerifier
+from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
+from services.runtime.database import Database
+from services.runtime.idempotency import KeptAnswers
+from services.runtime.migrations import migrate
+from services.runtime.server import Server, wait_for
+from signatures.algorithms import Verdict
+from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki, load_public_key
+from signatures.portable import verify
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+PACKAGE = "qagazsyz.identity.v1"
+HOUSEKEEPING_SECONDS = 3_600.0
+
+
+class NobodyOutside:
+    """Trusts no authority but the own one."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def judge(self, der: bytes, chain: list[bytes], *, at: datetime) -> Judgement:  # noqa: ARG002
+        try:
+            await asyncio.to_thread(x509.load_der_x509_certificate, der)
+        except ValueError:
+            status = Status.CERTIFICATE_STATUS_MALFORMED
+        else:
+            status = Status.CERTIFICATE_STATUS_UNTRUSTED
+        return Judgement(status, self._clock() + FRESH_FOR)
+
+
+def build(
+    *,
+    database: Database,
+    issuer: Issuer,
+    root: x509.Certificate,
+    token_keys: TokenKeys,
+    challenges: Challenges,
+    outside: OutsideAuthorities,
+    clock: Clock = system_clock,
+    randomness: Randomness = system_randomness,
+    concurrent_calls: int = 1_000,
+) -> Server:
+    """The server with its four servicers."""
+    kept = KeptAnswers(requests, database, clock)
+
+    async def own_keys() -> Mapping[str, Any]:
+        return token_keys.key_set()
+
+    return Server(
+        {
+            f"{PACKAGE}.SubjectService": SubjectService(database, kept, clock, randomness),
+            f"{PACKAGE}.CertificateService": CertificateService(
+                database=database,
+                kept=kept,
+                issuer=issuer,
+                outside=outside,
+                clock=clock,
+                randomness=randomness,
+            ),
+            f"{PACKAGE}.AuthorityService": AuthorityService(
+                database=database, issuer=issuer, root=root, clock=clock
+            ),
+            f"{PACKAGE}.TokenService": TokenService(
+                database=database,
+                challenges=challenges,
+                keys=token_keys,
+                outside=outside,
+                verify=signature_holds,
+                clock=clock,
+                randomness=randomness,
+            ),
+        },
+        TokenVerifier(own_keys, now=lambda: clock().timestamp()),
+        concurrent_calls=concurrent_calls,
+    )
+
+
+def signature_holds(certificate: bytes, algorithm: int, message: bytes, signature: bytes) -> bool:
+    """Whether the certificate's key made the signature over the message."""
+    try:
+        key = load_public_key(certificate_spki(certificate))
+    except (MalformedKey, UnsupportedKey):
+        return False
+    verdict = verify(key, algorithm, message=message, digest=None, signature=signature)
+    return verdict == Verdict.VALID
+
+
+async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
+    """Serves until stop is set."""
+    folder = settings.folder
+    database = Database(settings.database())
+    await migrate(database, MIGRATIONS)
+    await import_seed(database, json.loads((folder / SEED).read_bytes()))
+    clock, randomness = system_clock, system_randomness
+    challenge_key = folder / "challenge.key"
+    if challenge_key.stat().st_mode & 0o077:
+        raise RuntimeError("challenge.key is readable by others: make it 0600")
+    server = build(
+        database=database,
+        issuer=load_issuer(folder, "authority"),
+        root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
+        token_keys=TokenKeys(folder / "token-keys"),
+        challenges=Challenges(challenge_key.read_bytes(), settings.platform_name, randomness),
+        outside=NobodyOutside(clock),
+        concurrent_calls=settings.concurrent_calls,
+    )
+    housekeeping = asyncio.create_task(_forget(KeptAnswers(requests, database, clock)))
+    server.listen(settings.listen)
+    log.info("identity takes calls")
+    await wait_for(stop, server)
+    housekeeping.cancel()
+    await database.close()
+
+
+async def _forget(kept: KeptAnswers) -> None:
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+        await kept.forget_old()
+
+
+def main() -> None:
+    """Serves as the environment says, until SIGTERM."""
+    settings = IdentitySettings()  # type: ignore[call-arg]  # from the environment
+    process.run(settings, partial(serve, settings))

@@ -1,0 +1,90 @@
+"""Identity's schema."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+from services.runtime.database import UtcDateTime
+from services.runtime.idempotency import requests_table
+
+metadata = MetaData()
+
+subjects = Table(
+    "subjects",
+    metadata,
+    # "subjects/" and a UUID, as everywhere.
+    Column("name", String(64), primary_key=True),
+    Column("kind", String(12), nullable=False),
+    Column("number", String(12), nullable=False, unique=True),
+    Column("given_name", String, nullable=False, default=""),
+    Column("family_name", String, nullable=False, default=""),
+    Column("patronymic", String, nullable=False, default=""),
+    Column("birth_date", Date),
+    Column("display_name", String, nullable=False, default=""),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("update_time", UtcDateTime, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("organization", ForeignKey("subjects.name"), primary_key=True),
+    Column("person", ForeignKey("subjects.name"), primary_key=True),
+    Column("role", Integer, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+)
+Index("memberships_by_person", memberships.c.person)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    # Lower-case hex SHA-256 of the DER.
+    Column("fingerprint", String(64), primary_key=True),
+    # Empty for the platform's own services.
+    Column("subject", String(64), nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("serial_number", String(42), nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("usage", Integer, nullable=False),
+    # The organization that an employee may sign for.
+    Column("organization", String(64), nullable=False, default=""),
+    # Issued by the platform's own authority.
+    Column("own", Boolean, nullable=False),
+    # The service whose credential it is.
+    Column("service", String(32), nullable=False, default=""),
+    Column("revoke_time", UtcDateTime),
+    Column("revocation_reason", Integer, nullable=False, default=0),
+    Column("create_time", UtcDateTime, nullable=False),
+)
+Index("certificates_by_subject", certificates.c.subject, certificates.c.fingerprint)
+Index("certificates_by_serial", certificates.c.serial_number)
+
+used_challenges = Table(
+    "used_challenges",
+    metadata,
+    # SHA-256 of the challenge, in hex.
+    Column("challenge", String(64), primary_key=True),
+    Column("expire_time", UtcDateTime, nullable=False),
+)
+
+# What there is one of: "platform_organization", "revocation_number".
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+requests = requests_table(metadata)

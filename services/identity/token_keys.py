@@ -1,0 +1,91 @@
+"""The keys that tokens are signed with: a folder of Ed25519 keys, the newest of which signs.
+
+All of them are published. A new key signs only once it has been published for
+OVERLAP, and an old one stays published until its file is taken away, so that a
+rotation fails no call: put a new key in, wait, take the old one out.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+# Services and the gateway fetch the key set anew at least this often.
+OVERLAP = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """kid: the file's name; since: when it was put into the folder."""
+
+    kid: str
+    key: Ed25519PrivateKey
+    since: datetime
+
+
+class TokenKeys:
+    """The folder, read again whenever it changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: tuple[tuple[str, int], ...] = ()
+        self._keys: list[TokenKey] = []
+
+    def all(self) -> list[TokenKey]:
+        """Every key, the newest first. Raises RuntimeError where there is none."""
+        paths = sorted(self._folder.glob("*.pem"))
+        seen = tuple((path.name, path.stat().st_mtime_ns) for path in paths)
+        if seen != self._seen:
+            self._keys = sorted(
+                (_load(path) for path in paths), key=lambda key: key.since, reverse=True
+            )
+            self._seen = seen
+        if not self._keys:
+            raise RuntimeError("there is no token key")
+        return self._keys
+
+    def signing(self, now: datetime) -> TokenKey:
+        """The newest that has been published long enough, or the oldest there is."""
+        keys = self.all()
+        return next((key for key in keys if key.since + OVERLAP <= now), keys[-1])
+
+    def key_set(self) -> dict[str, Any]:
+        """The public keys as a JSON Web Key Set (RFC 7517, RFC 8037)."""
+        return {
+            "keys": [
+                {
+                    "kty": "OKP",
+                    "crv": "Ed25519",
+                    "alg": "EdDSA",
+                    "use": "sig",
+                    "kid": key.kid,
+                    "x": _base64url(
+                        key.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+                    ),
+                }
+                for key in self.all()
+            ]
+        }
+
+
+def _load(path: Path) -> TokenKey:
+    if path.stat().st_mode & 0o077:
+        raise RuntimeError(f"token key {path.name} is readable by others: make it 0600")
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise RuntimeError(f"token key {path.name} is not an Ed25519 key")
+    return TokenKey(path.stem, key, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
