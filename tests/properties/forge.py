@@ -21,16 +21,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from qagazsyz.signing.v1 import verification_pb2
 from signatures import der
-from signatures.algorithms import SCHEMES, Algorithm, KeyKind
+from signatures.algorithms import SCHEMES, Algorithm, Hash, KeyKind
 from signatures.ed25519 import L, P
+from signatures.gost.curves import CURVES_BY_OID
+from signatures.gost.streebog import streebog256, streebog512
 from signatures.keys import RSA_OID
 
 # What one request may hold. Signatures of large batches go through other code than a few.
 BATCH_SIZES = (1, 1, 2, 3, 5, 9, 17, 40, 150, 400)
-SIGNATURES_OF_EACH = 12
+SLOW_BATCH_SIZES = (1, 2, 5, 17, 40)
+SLOW_KINDS = (KeyKind.GOST_256, KeyKind.GOST_512)
+SIGNATURES_OF_EACH = 6
 
 _HASHES = {32: hashes.SHA256(), 48: hashes.SHA384(), 64: hashes.SHA512()}
-_DIGESTS = {32: hashlib.sha256, 48: hashlib.sha384, 64: hashlib.sha512}
+_DIGESTS: dict[Hash | None, Callable[[bytes], bytes]] = {
+    None: lambda message: hashlib.sha256(message).digest(),
+    Hash.SHA256: lambda message: hashlib.sha256(message).digest(),
+    Hash.SHA384: lambda message: hashlib.sha384(message).digest(),
+    Hash.SHA512: lambda message: hashlib.sha512(message).digest(),
+    Hash.STREEBOG256: streebog256,
+    Hash.STREEBOG512: streebog512,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +56,7 @@ class Sample:
     @property
     def digest(self) -> bytes:
         """The message's digest, or its SHA-256 where the algorithm signs no digest."""
-        scheme = SCHEMES[self.algorithm]
-        length = scheme.hash.digest_length if scheme.hash else 32
-        return _DIGESTS[length](self.message).digest()
+        return _DIGESTS[SCHEMES[self.algorithm].hash](self.message)
 
 
 # Ed25519 with torsion: curve arithmetic in affine coordinates, slow and short.
@@ -81,13 +90,15 @@ def _encode(point: Point) -> bytes:
 
 @cache
 def torsion() -> tuple[Point, ...]:
-    """The eight points of small order."""
-    y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
-    square = (y * y - 1) * pow(_D * y * y + 1, -1, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    if x * x % P != square:
-        x = x * pow(2, (P - 1) // 4, P) % P
-    return tuple(_multiply((x, y), number) for number in range(8))
+    """The eight points of small order: the multiples of one of order 8."""
+    for y in range(2, 100):
+        square = (y * y - 1) * pow(_D * y * y + 1, -1, P) % P
+        x = pow(square, (P + 3) // 8, P)
+        for root in (x, x * pow(2, (P - 1) // 4, P) % P):
+            point = _multiply((root, y), L)
+            if root * root % P == square and _multiply(point, 4) != (0, 1):
+                return tuple(_multiply(point, number) for number in range(8))
+    raise AssertionError("one point in two has a part of order 8")
 
 
 @cache
@@ -163,7 +174,7 @@ def _rsa_samples(random: Random, bits: int, exponent: int) -> list[Sample]:
     for place, (size, name) in enumerate(_HASHES.items()):
         for _ in range(SIGNATURES_OF_EACH // 3):
             message = random.randbytes(random.choice((0, 256)))
-            digest = _DIGESTS[size](message).digest()
+            digest = hashlib.new(name.name, message).digest()
             pss = padding.PSS(padding.MGF1(name), size)
             for first, form in ((8, padding.PKCS1v15()), (11, pss)):
                 signature = key.sign(digest, form, Prehashed(name))
@@ -188,6 +199,38 @@ def _ml_dsa_samples(random: Random) -> list[Sample]:
     return samples
 
 
+def _gost_samples(random: Random, curve_oid: str) -> list[Sample]:
+    curve = CURVES_BY_OID[curve_oid]
+    width, bits = curve.length, 8 * curve.length
+    algorithm = Algorithm.GOST3410_2012_256 if bits == 256 else Algorithm.GOST3410_2012_512
+    digest_of = _DIGESTS[SCHEMES[algorithm].hash]
+    base, samples = curve.odd_multiples(curve.base), []
+    for kazakh in (False, True):
+        arc = "12"[bits == 512]
+        key_oid = f"1.2.398.3.10.1.1.2.{arc}" if kazakh else f"1.2.643.7.1.1.1.{arc}"
+        digest_arc = "23"[bits == 512]
+        digest_oid = f"1.2.398.3.10.1.3.{digest_arc}" if kazakh else f"1.2.643.7.1.1.2.{digest_arc}"
+        names = der.encode_oid(curve_oid)
+        names += random.choice((b"", der.encode_oid(digest_oid)))
+        secret = random.randrange(1, curve.q)
+        point = curve.sum_of([(secret, base)])
+        assert point is not None
+        encoded = b"".join(coordinate.to_bytes(width, "little") for coordinate in point)
+        identifier = der.encode_oid(key_oid) + der.encode(der.SEQUENCE, names)
+        spki = _spki(identifier, der.encode(der.OCTET_STRING, encoded))
+        for _ in range(4):
+            message, nonce = random.randbytes(random.choice((0, 63, 64))), random.randrange(curve.q)
+            e = int.from_bytes(digest_of(message), "little") % curve.q or 1
+            shared = curve.sum_of([(nonce, base)])
+            assert shared is not None
+            r = shared[0] % curve.q
+            s = (r * secret + nonce * e) % curve.q
+            written = r.to_bytes(width, "little") + s.to_bytes(width, "little")
+            signature = written if kazakh else written[::-1]
+            samples.append(Sample(spki, algorithm, message, signature))
+    return samples
+
+
 @cache
 def samples() -> dict[KeyKind, list[Sample]]:
     """Signatures that hold, by the kind of their key; made once."""
@@ -201,6 +244,7 @@ def samples() -> dict[KeyKind, list[Sample]]:
         *_rsa_samples(random, 2048, 65537),
         *_rsa_samples(random, 2056, 3),
         *_ml_dsa_samples(random),
+        *(sample for oid in CURVES_BY_OID for sample in _gost_samples(random, oid)),
     ):
         grouped.setdefault(SCHEMES[sample.algorithm].key, []).append(sample)
     return grouped
@@ -255,6 +299,10 @@ class Forge:
         if scheme.encoding.name == "P1363" and random.random() < 0.4:
             half = len(signature) // 2
             part = random.choice((b"\0" * half, b"\xff" * half, signature[half:]))
+            return random.choice((part + signature[half:], signature[:half] + part))
+        if scheme.key in (KeyKind.GOST_256, KeyKind.GOST_512) and random.random() < 0.4:
+            half = len(signature) // 2
+            part = random.choice((b"\0" * half, b"\xff" * half, b"\1" + b"\0" * (half - 1)))
             return random.choice((part + signature[half:], signature[:half] + part))
         if scheme.key is KeyKind.RSA and random.random() < 0.3:
             number = int.from_bytes(signature, "big") + random.choice((-1, 1)) * self._modulus(
@@ -324,7 +372,8 @@ class Forge:
         """A key and an item, nothing wrong with them in `health` of all cases."""
         random = self._random
         sample = random.choice(samples()[random.choice(kinds)])
-        spki, item = sample.spki, verification_pb2.SignedItem(algorithm=int(sample.algorithm))
+        spki, item = sample.spki, verification_pb2.SignedItem()
+        item.algorithm = sample.algorithm.value
         item.signature = sample.signature
         if random.random() < 0.2:
             item.digest = sample.digest
@@ -351,10 +400,12 @@ class Forge:
         random, request = self._random, verification_pb2.BatchVerifyRequest()
         health = random.choice((0.0, 0.5, 0.9, 0.99, 1.0))
         every = list(samples())
-        # Ed25519 has the most to go wrong, and large batches of ML-DSA take long.
-        kinds = random.choice(([KeyKind.ED25519], [KeyKind.ED25519], every, [random.choice(every)]))
+        # Ed25519 has the most to go wrong; GOST takes milliseconds each in pure Python.
+        quick = [kind for kind in every if kind not in SLOW_KINDS]
+        kinds = random.choice(([KeyKind.ED25519], [KeyKind.ED25519], quick, every))
+        sizes = SLOW_BATCH_SIZES if kinds is every else BATCH_SIZES
         known: dict[bytes, int] = {}
-        for _ in range(random.choice(BATCH_SIZES)):
+        for _ in range(random.choice(sizes)):
             spki, item = self.item(health, kinds)
             if spki not in known or random.random() < 0.1:
                 known[spki] = len(request.signers)

@@ -76,6 +76,24 @@ def disagreements(random: Random, request: bytes, single: bool = False) -> list[
     ]
 
 
+def test_what_the_forge_starts_from_holds() -> None:
+    request = verification_pb2.BatchVerifyRequest()
+    for group in samples().values():
+        for sample in group:
+            if not sample.message.startswith(b"salt"):
+                request.items.add(
+                    signer=len(request.signers),
+                    algorithm=int(sample.algorithm),
+                    message=sample.message,
+                    signature=sample.signature,
+                )
+                request.signers.add(public_key=sample.spki)
+    count = len(request.items)
+    for backend in (*KERNELS, PORTABLE):
+        batch = backend.parse_batch(request.SerializeToString())
+        assert batch.verify(0, count) == bytes([Verdict.VALID]) * count
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_batch_gets_the_same_verdicts_from_both_backends(seed: int) -> None:

@@ -141,6 +141,7 @@ impl<'a> Job<'a> {
                 key.verify(padding, hash, signed, signature)
             }
             (Key::MlDsa(key), _, Signed::Message(message)) => key.verify(message, signature),
+            (Key::Gost(key), _, signed) => key.verify(signed, signature),
             _ => Verdict::KeyMismatch,
         })
     }
@@ -164,6 +165,7 @@ impl Key {
             (Self::Ed25519(_), Algorithm::Ed25519) | (Self::Rsa(_), Algorithm::Rsa(..)) => true,
             (Self::Ecdsa(key), Algorithm::Ecdsa(curve, _)) => key.curve == curve,
             (Self::MlDsa(key), Algorithm::MlDsa(level)) => key.level == level,
+            (Self::Gost(key), Algorithm::Gost(size)) => key.size() == size,
             _ => false,
         }
     }

@@ -8,6 +8,7 @@ use crate::algorithm::{Curve, Level, Verdict};
 use crate::aws_lc::{EcdsaKey, MlDsaKey, RsaKey};
 use crate::der::{BIT_STRING, Der, INTEGER, SEQUENCE};
 use crate::ed25519;
+use crate::gost;
 
 /// What each of the cache's two generations may hold, in bytes: about 60,000 Ed25519 keys, or
 /// 4,000 RSA keys.
@@ -33,6 +34,7 @@ pub enum Key {
     Ecdsa(EcdsaKey),
     Rsa(Box<RsaKey>),
     MlDsa(MlDsaKey),
+    Gost(Box<gost::Key>),
 }
 
 /// A key, or the verdict on every item of a signer without a usable one.
@@ -61,18 +63,22 @@ impl Key {
             ML_DSA_65 if plain => MlDsaKey::new(Level::MlDsa65, key).map(Self::MlDsa),
             ML_DSA_87 if plain => MlDsaKey::new(Level::MlDsa87, key).map(Self::MlDsa),
             ED25519 | RSA | ML_DSA_44 | ML_DSA_65 | ML_DSA_87 => None,
-            _ => return Err(Verdict::UnsupportedAlgorithm),
+            _ => match gost::Key::parse(algorithm, parameters, key) {
+                Some(key) => return key.map(|key| Self::Gost(Box::new(key))),
+                None => return Err(Verdict::UnsupportedAlgorithm),
+            },
         };
         key.ok_or(Verdict::MalformedKey)
     }
 
-    /// About how many bytes it holds, those that AWS-LC allocates for it included.
+    /// About how many bytes it holds, those that are made later, or by AWS-LC, included.
     fn weight(&self) -> usize {
         match self {
             Self::Ed25519(_) => 256,
             Self::Ecdsa(_) => 1024,
             Self::Rsa(key) => 1024 + 16 * key.size(),
             Self::MlDsa(_) => 4096,
+            Self::Gost(key) => key.weight(),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Verifies whole batches of signatures, from the request's bytes to packed verdicts, without the
 //! GIL. Where to read on: `wire` walks the request, `keys` parses and keeps public keys, `jobs`
-//! goes over the items, `ed25519` and `aws_lc` do the arithmetic.
+//! goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic.
 
 mod algorithm;
 mod aws_lc;
 mod der;
 mod ed25519;
+mod gost;
+mod gost_curves;
 mod jobs;
 mod keys;
+mod modular;
+mod weierstrass;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,0 +1,187 @@
+//! Arithmetic modulo an odd number of N 64-bit words, lowest word first.
+//!
+//! Moduli just below a power of 2⁶⁴ (2⁵¹² − 569 and 2²⁵⁶ − 617 among GOST's) are reduced by folding
+//! the upper half back, others by Montgomery's method; `encode` and `decode` hide which. Nothing
+//! is constant-time: what is verified is public.
+
+use crypto_bigint::{Odd, Uint};
+
+pub type Words<const N: usize> = [u64; N];
+
+/// The most words that a modulus here has.
+const MAX_WORDS: usize = 8;
+
+pub struct Modulus<const N: usize> {
+    pub words: Words<N>,
+    /// 2⁶⁴ᴺ − m where that is small, and 0 where Montgomery's method serves.
+    fold: u64,
+    /// −m⁻¹ modulo 2⁶⁴, for Montgomery's method.
+    inverse: u64,
+    /// R² modulo m, where R = 2⁶⁴ᴺ.
+    r_squared: Words<N>,
+}
+
+impl<const N: usize> Modulus<N> {
+    pub fn new(words: Words<N>) -> Self {
+        // 64 or more folded words' worth of carry would need a second fold.
+        let is_near_power = words[0] > u64::MAX - (1 << 32) && words[1..].iter().all(|&w| !w == 0);
+        let fold = if is_near_power { words[0].wrapping_neg() } else { 0 };
+        // Newton: each step doubles the number of right bits, and m is its own inverse modulo 8.
+        let inverse = (0..5)
+            .fold(words[0], |x, _| x.wrapping_mul(2u64.wrapping_sub(words[0].wrapping_mul(x))));
+        let mut modulus = Self { words, fold, inverse: inverse.wrapping_neg(), r_squared: [0; N] };
+        let mut power = [0; N];
+        power[0] = 1;
+        for _ in 0..128 * N {
+            power = modulus.add(&power, &power);
+        }
+        modulus.r_squared = power;
+        modulus
+    }
+
+    /// A number below the modulus, as it is calculated with.
+    pub fn encode(&self, number: &Words<N>) -> Words<N> {
+        if self.fold != 0 { *number } else { self.multiply(number, &self.r_squared) }
+    }
+
+    /// The number that `encode` was given.
+    pub fn decode(&self, encoded: &Words<N>) -> Words<N> {
+        let mut one = [0; N];
+        one[0] = 1;
+        self.multiply(encoded, &one)
+    }
+
+    pub fn one(&self) -> Words<N> {
+        let mut one = [0; N];
+        one[0] = 1;
+        self.encode(&one)
+    }
+
+    /// Any number of N words, reduced.
+    pub fn reduce(&self, number: &Words<N>) -> Words<N> {
+        let mut reduced = *number;
+        while let (less, false) = subtract(&reduced, &self.words) {
+            reduced = less;
+        }
+        reduced
+    }
+
+    pub fn add(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
+        let (sum, carry) = add(a, b);
+        self.reduce_once(sum, carry)
+    }
+
+    pub fn subtract(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
+        let (difference, borrow) = subtract(a, b);
+        if borrow { add(&difference, &self.words).0 } else { difference }
+    }
+
+    pub fn negate(&self, a: &Words<N>) -> Words<N> {
+        self.subtract(&[0; N], a)
+    }
+
+    pub fn square(&self, a: &Words<N>) -> Words<N> {
+        self.multiply(a, a)
+    }
+
+    pub fn multiply(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
+        if self.fold != 0 { self.multiply_fold(a, b) } else { self.multiply_montgomery(a, b) }
+    }
+
+    #[inline]
+    fn multiply_fold(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
+        let mut product = [0; 2 * MAX_WORDS];
+        for i in 0..N {
+            let mut carry = 0;
+            for j in 0..N {
+                (product[i + j], carry) = multiply_add(a[j], b[i], product[i + j], carry);
+            }
+            product[i + N] = carry;
+        }
+        let (mut low, mut carry) = ([0; N], 0);
+        for i in 0..N {
+            (low[i], carry) = multiply_add(product[i + N], self.fold, product[i], carry);
+        }
+        let (word, mut overflow) = low[0].overflowing_add(carry * self.fold);
+        low[0] = word;
+        for word in &mut low[1..] {
+            (*word, overflow) = word.overflowing_add(u64::from(overflow));
+        }
+        self.reduce_once(low, overflow)
+    }
+
+    #[inline]
+    fn multiply_montgomery(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
+        let (mut t, mut top) = ([0; N], false);
+        for &b in b {
+            let mut carry = 0;
+            for j in 0..N {
+                (t[j], carry) = multiply_add(a[j], b, t[j], carry);
+            }
+            let (upper, over) = add_with_carry(carry, u64::from(top), false);
+            let factor = t[0].wrapping_mul(self.inverse);
+            (_, carry) = multiply_add(factor, self.words[0], t[0], 0);
+            for j in 1..N {
+                (t[j - 1], carry) = multiply_add(factor, self.words[j], t[j], carry);
+            }
+            let (word, over_again) = upper.overflowing_add(carry);
+            (t[N - 1], top) = (word, over | over_again);
+        }
+        self.reduce_once(t, top)
+    }
+
+    /// The inverse of an encoded number that is not 0.
+    pub fn invert(&self, a: &Words<N>) -> Option<Words<N>> {
+        let modulus = Odd::new(Uint::from_words(self.words)).into_option()?;
+        let inverse = Uint::from_words(self.decode(a)).invert_odd_mod_vartime(&modulus);
+        Some(self.encode(&inverse.into_option()?.to_words()))
+    }
+
+    #[inline]
+    fn reduce_once(&self, number: Words<N>, overflow: bool) -> Words<N> {
+        let (less, borrow) = subtract(&number, &self.words);
+        if overflow || !borrow { less } else { number }
+    }
+}
+
+/// Whether a is below b.
+pub fn is_below<const N: usize>(a: &Words<N>, b: &Words<N>) -> bool {
+    subtract(a, b).1
+}
+
+/// a + b, and whether it is more than N words hold.
+#[inline]
+pub fn add<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
+    let mut sum = [0; N];
+    let mut carry = false;
+    for i in 0..N {
+        (sum[i], carry) = add_with_carry(a[i], b[i], carry);
+    }
+    (sum, carry)
+}
+
+#[inline]
+fn subtract<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
+    let mut difference = [0; N];
+    let mut borrow = false;
+    for i in 0..N {
+        let (word, first) = a[i].overflowing_sub(b[i]);
+        let (word, second) = word.overflowing_sub(u64::from(borrow));
+        (difference[i], borrow) = (word, first | second);
+    }
+    (difference, borrow)
+}
+
+#[inline]
+fn add_with_carry(a: u64, b: u64, carry: bool) -> (u64, bool) {
+    let (sum, first) = a.overflowing_add(b);
+    let (sum, second) = sum.overflowing_add(u64::from(carry));
+    (sum, first | second)
+}
+
+/// The lower and upper word of a·b + c + d, which two words always hold.
+#[inline]
+fn multiply_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
+    let wide = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(d);
+    (wide as u64, (wide >> 64) as u64)
+}
