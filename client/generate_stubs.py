@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -55,26 +56,30 @@ def descriptor_set(path: Path) -> tuple[str, ...]:
 
 def generate() -> None:
     """Writes *_pb2.py, *_pb2.pyi, *_pb2_grpc.py(i) and contracts.desc into the package."""
-    for domain in DOMAINS:
-        shutil.rmtree(PACKAGE / domain, ignore_errors=True)
     plugin = Path(sys.executable).parent / "protoc-gen-mypy_grpc"
     found = str(plugin) if plugin.exists() else shutil.which("protoc-gen-mypy_grpc")
     if found is None:
         raise FileNotFoundError("protoc-gen-mypy_grpc (of mypy-protobuf) is not installed")
-    compile_contracts(
-        contracts_folder(),
-        f"--plugin=protoc-gen-mypy_grpc={found}",
-        f"--python_out={HERE}",
-        f"--pyi_out={HERE}",
-        f"--grpc_python_out={HERE}",
-        f"--mypy_grpc_out=quiet:{HERE}",
-        *descriptor_set(PACKAGE / "contracts.desc"),
-    )
-    # error_details is in googleapis-common-protos; only its descriptor is wanted.
-    shutil.rmtree(HERE / "google", ignore_errors=True)
-    for domain in DOMAINS:
-        for folder in (PACKAGE / domain, PACKAGE / domain / "v1"):
-            (folder / "__init__.py").touch()
+    # Made aside and put in place when it is whole: somebody may be importing the old ones.
+    with tempfile.TemporaryDirectory(dir=HERE) as folder:
+        made = Path(folder)
+        compile_contracts(
+            contracts_folder(),
+            f"--plugin=protoc-gen-mypy_grpc={found}",
+            f"--python_out={made}",
+            f"--pyi_out={made}",
+            f"--grpc_python_out={made}",
+            f"--mypy_grpc_out=quiet:{made}",
+            *descriptor_set(made / "contracts.desc"),
+        )
+        (made / "contracts.desc").replace(PACKAGE / "contracts.desc")
+        for domain in DOMAINS:
+            package = made / "qagazsyz" / domain
+            for part in (package, package / "v1"):
+                (part / "__init__.py").touch()
+            if (PACKAGE / domain).exists():
+                (PACKAGE / domain).rename(made / f"old-{domain}")
+            package.rename(PACKAGE / domain)
 
 
 try:

@@ -54,6 +54,8 @@ def configure(service: str, *, endpoint: str, sample_ratio: float, log_level: st
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines(service))
     logging.basicConfig(level=log_level.upper(), handlers=[handler], force=True)
+    # It tells of each step of each start.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if endpoint:
         provider = TracerProvider(
             resource=Resource.create({"service.name": f"qagazsyz-{service}"}),

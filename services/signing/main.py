@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from services.runtime import process, telemetry
+from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, system_clock
 from services.runtime.database import Database
@@ -104,7 +104,6 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
     backend = load_backend(settings.backend or None)
     log.info("verification backend", extra={"backend": backend.name, "threads": settings.threads})
     database = Database(settings.database())
-    telemetry.trace_database(database.engine)
     channel = open_channel(settings.identity_address)
     identity = Identity(Peer(channel, InternalTokens.load(channel, settings.credential_file())))
     answers = KeptAnswers(store.requests, database, system_clock)
