@@ -1,27 +1,13 @@
-"""Well-formed IIN and BIN for made-up people and organizations.
-
-The check digit's rule is that of both numbers: Σ dᵢ·i over eleven digits, modulo
-11; where that is 10, again with the weights below; where it is 10 once more, no
-such number is issued.
-"""
+"""Well-formed IIN and BIN for made-up people and organizations."""
 
 from __future__ import annotations
 
 from datetime import date
 
-FIRST_WEIGHTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
-SECOND_WEIGHTS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2)
+from services.identity.identifiers import check_digit
+
 # A resident legal entity's head office.
 ORGANIZATION_KIND = "40"
-
-
-def check_digit(eleven: str) -> int | None:
-    """The twelfth digit, or None where no number begins so."""
-    for weights in (FIRST_WEIGHTS, SECOND_WEIGHTS):
-        digit = sum(int(d) * w for d, w in zip(eleven, weights, strict=True)) % 11
-        if digit < 10:
-            return digit
-    return None
 
 
 def _issued(prefix: str, serial: int, width: int) -> str:

@@ -5,15 +5,9 @@ from __future__ import annotations
 from datetime import date
 from itertools import islice
 
-import pytest
-
 from cli.demo.people import FIRST_BANK, MINISTRY, SECOND_BANK, people
-from cli.numbers import check_digit, made_up_bin, made_up_iin
-
-
-@pytest.mark.parametrize("number", ["791028302728", "061211600012", "931002451325"])
-def test_the_check_digit_of_known_numbers_is_found(number: str) -> None:
-    assert check_digit(number[:11]) == int(number[11])
+from cli.numbers import made_up_bin, made_up_iin
+from services.identity.identifiers import check_digit
 
 
 def test_a_made_up_iin_says_birth_date_century_and_sex() -> None:
