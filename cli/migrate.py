@@ -40,7 +40,7 @@ def migrate(
         ),
     ] = "",
 ) -> None:
-    """Apply the schema migrations; up does this by itself."""
+    """Apply the schema migrations; services do it by themselves when they start."""
     if service and service not in SERVICES:
         raise Failure(f"{service} is no service: {', '.join(SERVICES)}")
     for name in [service] if service else SERVICES:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cli.failures import UNREACHABLE, Failure
 
-START_SECONDS = 90.0
+START_SECONDS = 120.0
 # The supervisor gives each of its processes fifteen seconds.
 STOP_SECONDS = 60.0
 

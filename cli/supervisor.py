@@ -67,7 +67,7 @@ class Supervisor:
             child.keeper = asyncio.create_task(self._keep(child), name=child.program.name)
 
     async def stop(self) -> None:
-        """Stops every program, the last first, each with time to drain; a second call does nothing."""
+        """Stops every program, the last first, each with time to drain; a second time nothing."""
         if self._stopping:
             return
         self._stopping = True

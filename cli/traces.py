@@ -111,7 +111,7 @@ def _list(by_trace: dict[str, list[Span]], limit: int, name: str, *, as_machine_
     for spans in chosen[:limit]:
         start = min(span.start for span in spans)
         length = (max(span.end for span in spans) - start) / 1e6
-        call = next((s for s in in_order(spans) if "/" in s[0].name), in_order(spans)[0])[0]
+        call = max((s for s, depth in in_order(spans) if not depth), key=lambda s: s.milliseconds)
         rows.append(
             (
                 spans[0].trace_id,
@@ -123,7 +123,16 @@ def _list(by_trace: dict[str, list[Span]], limit: int, name: str, *, as_machine_
             )
         )
     columns = ("trace", "time", "call", "ms", "spans", "result")
+    if not as_machine_json:
+        # For people: enough of the id to ask for the trace, and a call's name on one line.
+        rows = [(row[0][:12], row[1][11:23], _short(row[2]), *row[3:]) for row in rows]
     print_rows("Recent traces", columns, rows, as_machine_json=as_machine_json)
+
+
+def _short(name: str) -> str:
+    """A method without its package: "DocumentService/GetDocument"."""
+    service, slash, method = name.rpartition("/")
+    return service.rpartition(".")[2] + slash + method
 
 
 def in_order(spans: Sequence[Span]) -> list[tuple[Span, int]]:
@@ -165,7 +174,7 @@ def _waterfall(spans: Sequence[Span], *, as_machine_json: bool) -> None:
         bar = Text(" " * left + "━" * min(width, BAR_WIDTH - left or 1))
         bar.stylize("red" if span.failed else "green")
         table.add_row(
-            "  " * depth + span.name,
+            "  " * depth + _short(span.name),
             span.service.removeprefix("qagazsyz-"),
             f"{(span.start - first) / 1e6:.1f}",
             f"{span.milliseconds:.1f}",
