@@ -1,0 +1,211 @@
+"""How much the gateway lets through, and what it says to the rest."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from tests.integration.gateway_backend import Backend, Gateway, running, until
+
+VERIFICATION = "/qagazsyz.signing.v1.VerificationService"
+GET_SUBJECT = "/qagazsyz.identity.v1.SubjectService/GetSubject"
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    found = Backend()
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def start(
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Gateway]]:
+    """Starts a gateway before the backend, with these settings."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+
+        def begin(**changed: object) -> Gateway:
+            one = dict.fromkeys(("identity", "signing", "registry"), backend.address)
+            folder = tmp_path_factory.mktemp("gateway")
+            return stack.enter_context(running(folder, **(one | changed)))
+
+        yield begin
+
+
+class Held:
+    """Calls that wait in the backend until they are let go, and how many did so at once."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.waiting = 0
+        self.most = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        with self._lock:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+        self.go.wait()
+        with self._lock:
+            self.waiting -= 1
+        return b""
+
+
+def outcome(channel: grpc.Channel, path: str, token: str) -> grpc.StatusCode:
+    try:
+        channel.unary_unary(path)(b"", metadata=(("authorization", f"Bearer {token}"),))
+    except grpc.RpcError as error:
+        code: grpc.StatusCode = error.code()
+        return code
+    return grpc.StatusCode.OK
+
+
+def test_a_subject_that_calls_too_often_is_told_to_wait_and_others_are_not(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start(rate_limit=1)
+    token, other = backend.token(sub="subjects/a"), backend.token(sub="subjects/b")
+    with gateway.http() as web, grpc.insecure_channel(gateway.target) as channel:
+        headers = {"authorization": f"Bearer {token}"}
+        answers = [web.get("/v1/subjects/a", headers=headers) for _ in range(10)]
+        assert Counter(one.status_code for one in answers)[429] >= 6
+        refused = next(one for one in answers if one.status_code == 429)
+        assert refused.headers["retry-after"] == "1"
+        assert refused.json()["details"][1]["retryDelay"] == "1s"
+        with pytest.raises(grpc.RpcError) as raised:
+            for _ in range(10):
+                channel.unary_unary(GET_SUBJECT)(
+                    b"", metadata=(("authorization", f"Bearer {token}"),)
+                )
+        status = rpc_status.from_call(raised.value)
+        assert status is not None
+        assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        retry = error_details_pb2.RetryInfo()
+        assert status.details[1].Unpack(retry)
+        assert retry.retry_delay.seconds == 1
+        assert outcome(channel, GET_SUBJECT, other) is grpc.StatusCode.OK
+
+
+def test_open_methods_are_limited_by_address(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start(open_rate_limit=1)
+    with gateway.http() as web:
+        answers = [web.get("/v1/documentTypes").status_code for _ in range(10)]
+        assert Counter(answers)[429] >= 6
+        headers = {"authorization": f"Bearer {backend.token()}"}
+        assert web.get("/v1/subjects/a", headers=headers).status_code == 200
+        assert web.get("/healthz").status_code == 200
+
+
+def test_who_is_behind_a_trusted_proxy_is_limited_by_their_own_address(
+    start: Callable[..., Gateway],
+) -> None:
+    gateway = start(open_rate_limit=1, trusted_proxies=1)
+    with gateway.http() as web:
+        answers = [
+            web.get("/v1/documentTypes", headers={"x-forwarded-for": f"10.0.0.{host}"}).status_code
+            for host in range(10)
+        ]
+    assert set(answers) == {200}
+
+
+def test_batches_over_the_bound_are_refused_at_once_and_small_calls_go_on(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start(signing_batches_at_once=2)
+    held = Held()
+    backend.answers[f"{VERIFICATION}/BatchVerify"] = held
+    token = backend.token()
+    with grpc.insecure_channel(gateway.target) as channel, ThreadPoolExecutor(8) as pool:
+        calls = [
+            pool.submit(outcome, channel, f"{VERIFICATION}/BatchVerify", token) for _ in range(8)
+        ]
+        until(lambda: sum(call.done() for call in calls) == 6)
+        assert outcome(channel, f"{VERIFICATION}/Verify", token) is grpc.StatusCode.OK
+        held.go.set()
+        found = Counter(call.result() for call in calls)
+    assert found == {grpc.StatusCode.OK: 2, grpc.StatusCode.RESOURCE_EXHAUSTED: 6}
+    assert held.most == 2
+
+
+def test_single_calls_of_signing_wait_their_turn(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start(signing_calls_at_once=2)
+    held = Held()
+    backend.answers[f"{VERIFICATION}/Verify"] = held
+    token = backend.token()
+    with grpc.insecure_channel(gateway.target) as channel, ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(outcome, channel, f"{VERIFICATION}/Verify", token) for _ in range(12)]
+        until(lambda: held.waiting >= 1)
+        held.go.set()
+        assert {call.result() for call in calls} == {grpc.StatusCode.OK}
+    assert held.most <= 2
+
+
+def test_large_json_over_the_bound_is_refused_and_small_json_is_not(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start(large_json_at_once=1)
+    held = Held()
+    backend.answers[f"{VERIFICATION}/Verify"] = held
+    message = base64.b64encode(bytes(2 * 1024 * 1024)).decode()
+    headers = {"authorization": f"Bearer {backend.token()}"}
+
+    def verify(body: dict[str, object]) -> int:
+        with gateway.http() as web:
+            return web.post("/v1/signatures:verify", json=body, headers=headers).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(verify, {"item": {"message": message}})
+        until(lambda: held.waiting == 1)
+        assert verify({"item": {"message": message}}) == 429
+        small = pool.submit(verify, {})
+        until(lambda: held.waiting == 2)
+        held.go.set()
+        assert (first.result(), small.result()) == (200, 200)
+
+
+def test_a_call_that_takes_too_long_is_ended(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start(call_timeout_seconds=1)
+    held = Held()
+    backend.answers[GET_SUBJECT] = held
+    token = backend.token()
+    with gateway.http() as web, grpc.insecure_channel(gateway.target) as channel:
+        answer = web.get("/v1/subjects/a", headers={"authorization": f"Bearer {token}"})
+        assert (answer.status_code, answer.json()["code"]) == (504, 4)
+        assert outcome(channel, GET_SUBJECT, token) is grpc.StatusCode.DEADLINE_EXCEEDED
+    held.go.set()
+
+
+def test_questions_are_asked_again_and_orders_are_not(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start()
+
+    def unavailable(_: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        raise AssertionError
+
+    sign = "/qagazsyz.signing.v1.KeyService/Sign"
+    backend.answers |= {GET_SUBJECT: unavailable, sign: unavailable}
+    with grpc.insecure_channel(gateway.target) as channel:
+        for path in (GET_SUBJECT, sign):
+            assert outcome(channel, path, backend.token()) is grpc.StatusCode.UNAVAILABLE
+    asked = Counter(backend.methods())
+    assert asked == {GET_SUBJECT: 3, sign: 1}

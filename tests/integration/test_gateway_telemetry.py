@@ -1,0 +1,167 @@
+"""What the gateway keeps of a call: a line in the access log and a span, and nothing personal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from tests.integration.gateway_backend import Backend, Gateway, running, until
+
+GET_SUBJECT = "qagazsyz.identity.v1.SubjectService/GetSubject"
+# Well formed, nobody's.
+IIN = "980101300400"
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Takes spans and keeps them."""
+
+    def __init__(self) -> None:
+        self.spans: list[trace_pb2.Span] = []
+        self.server = grpc.server(ThreadPoolExecutor(2))
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)
+        self.address = f"http://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        self.server.start()
+
+    def Export(
+        self,
+        request: trace_service_pb2.ExportTraceServiceRequest,
+        context: grpc.ServicerContext,
+    ) -> trace_service_pb2.ExportTraceServiceResponse:
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                self.spans.extend(scope.spans)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    found = Collector()
+    yield found
+    found.server.stop(None).wait()
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    found = Backend()
+    found.start()
+    yield found
+    found.stop()
+
+
+def refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
+    context.abort(grpc.StatusCode.INVALID_ARGUMENT, "numbers[0]: has a wrong check digit")
+    raise AssertionError
+
+
+def speak_of_somebody(gateway: Gateway, backend: Backend) -> list[int]:
+    """Calls of all kinds, good, refused and failed, each with a number in it; their statuses."""
+    backend.answers["/qagazsyz.identity.v1.SubjectService/ResolveSubjects"] = refuse
+    backend.answers["/qagazsyz.registry.v1.DocumentService/CheckDocument"] = lambda _, context: (
+        context.abort(grpc.StatusCode.UNAVAILABLE, "later")
+    )
+    good = {"authorization": f"Bearer {backend.token(sub=f'subjects/{IIN}')}"}
+    internal = {"authorization": f"Bearer {backend.token(sub=IIN, aud='qagazsyz.internal')}"}
+    calls: list[tuple[str, str, dict[str, str], bytes | None]] = [
+        ("GET", f"/v1/subjects/{IIN}", good, None),
+        ("GET", f"/v1/subjects/{IIN}", {}, None),
+        ("GET", f"/v1/subjects/{IIN}", {"authorization": f"Bearer {IIN}"}, None),
+        ("GET", f"/v1/subjects/{IIN}", internal, None),
+        ("GET", f"/{IIN}?a={IIN}", good, None),
+        ("GET", f"/v1/documentTypes?pageToken={IIN}", {"user-agent": IIN}, None),
+        ("GET", f"/v1/documentTypes?{IIN}=1", {}, None),
+        ("GET", f"/v1/verificationCodes/{IIN}", {"x-forwarded-for": IIN}, None),
+        ("POST", "/v1/subjects:resolve", good, json.dumps({"numbers": [IIN]}).encode()),
+        ("POST", "/v1/tokens:exchange", {}, json.dumps({"algorithm": IIN}).encode()),
+        ("POST", "/v1/tokens:exchange", {}, b'{"challenge": ' + IIN.encode()),
+    ]
+    with gateway.http() as web:
+        statuses = [
+            web.request(verb, path, headers=headers, content=body).status_code
+            for verb, path, headers, body in calls
+        ]
+    with grpc.insecure_channel(gateway.target) as channel, pytest.raises(grpc.RpcError):
+        channel.unary_unary(f"/qagazsyz.identity.v1.SubjectService/{IIN}")(b"")
+    return statuses
+
+
+def test_neither_log_nor_spans_hold_anything_personal(
+    backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("gateway")
+    one = backend.address
+    with running(
+        folder, identity=one, signing=one, registry=one, otlp_endpoint=collector.address
+    ) as gateway:
+        alive = len(gateway.logged(1))
+        statuses = speak_of_somebody(gateway, backend)
+        assert statuses == [200, 401, 401, 401, 404, 200, 400, 503, 400, 400, 400]
+        lines = gateway.logged(alive + len(statuses) + 1)[alive:]
+        until(lambda: len(collector.spans) >= len(statuses) + 1)
+    assert [line["status"] for line in lines[:-1]] == statuses
+    assert IIN not in json.dumps(lines)
+    assert all(IIN.encode() not in span.SerializeToString() for span in collector.spans)
+    assert lines[0]["route"] == GET_SUBJECT
+    assert lines[1]["details"] == "jwt_authn_access_denied{Jwt_is_missing}"
+    assert lines[7]["attempts"] == 3
+    assert lines[-1]["grpc_status"] == "16"
+    assert {span.trace_id.hex() for span in collector.spans} == {line["trace"] for line in lines}
+
+
+def test_a_call_has_one_span_that_goes_on_what_the_caller_began(
+    backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("gateway")
+    one = backend.address
+    with (
+        running(
+            folder, identity=one, signing=one, registry=one, otlp_endpoint=collector.address
+        ) as gateway,
+        gateway.http() as web,
+    ):
+        headers = {"authorization": f"Bearer {backend.token()}", "traceparent": PARENT}
+        assert web.get("/v1/subjects/a", headers=headers).status_code == 200
+        passed_on = backend.received[-1].metadata["traceparent"]
+        with grpc.insecure_channel(gateway.target) as channel:
+            metadata = (("authorization", headers["authorization"]),)
+            channel.unary_unary(f"/{GET_SUBJECT}")(b"", metadata=metadata)
+        until(lambda: len(collector.spans) >= 2)
+    first, second = collector.spans
+    assert first.name == second.name == GET_SUBJECT
+    assert first.trace_id.hex() == PARENT.split("-")[1]
+    assert first.parent_span_id.hex() == PARENT.split("-")[2]
+    assert passed_on == f"00-{first.trace_id.hex()}-{first.span_id.hex()}-01"
+    assert second.trace_id != first.trace_id
+
+
+def test_what_is_not_sampled_is_passed_on_as_such(
+    backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("gateway")
+    one = backend.address
+    with (
+        running(
+            folder,
+            identity=one,
+            signing=one,
+            registry=one,
+            otlp_endpoint=collector.address,
+            trace_sample_ratio=0,
+        ) as gateway,
+        gateway.http() as web,
+    ):
+        assert web.get("/v1/documentTypes").status_code == 200
+        assert backend.received[-1].metadata["traceparent"].endswith("-00")
+        # A caller cannot have itself sampled, though its trace goes on.
+        web.get("/v1/documentTypes", headers={"traceparent": PARENT})
+        passed_on = backend.received[-1].metadata["traceparent"]
+        assert passed_on.startswith(PARENT[:36])
+        assert passed_on.endswith("-00")
+    assert collector.spans == []
