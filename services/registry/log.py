@@ -20,7 +20,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +28,7 @@ from qagazsyz import notes
 from qagazsyz.receipts import ENTRY_LIMIT_BYTES
 from qagazsyz.registry.v1 import receipts_pb2
 from services.registry import log_store
+from services.registry.canonical import canonical_json
 from services.registry.merkle import (
     TILE_WIDTH,
     Node,
@@ -89,7 +89,7 @@ class Cosignature:
 
 def encode_entry(members: Mapping[str, Any]) -> bytes:
     """The entry as RFC 8785 JSON. Raises ValueError over ENTRY_LIMIT_BYTES."""
-    entry = rfc8785.dumps(dict(members))
+    entry = canonical_json(members)
     if len(entry) > ENTRY_LIMIT_BYTES:
         raise ValueError(f"a log entry has at most {ENTRY_LIMIT_BYTES} bytes")
     return entry

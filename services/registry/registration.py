@@ -302,7 +302,7 @@ def _fault(
 
 def _with_signers(draft: Draft, judgements: Sequence[Judgement]) -> tuple[Signature, ...]:
     return tuple(
-        replace(each, signer=judgement.signer)
+        Signature(each.certificate, each.algorithm, each.signature, judgement.signer)
         for each, judgement in zip(draft.signatures, judgements, strict=True)
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import rfc8785
+from services.registry.canonical import canonical_json
 
 STATEMENT_VERSION = 1
 
@@ -38,7 +38,7 @@ def statement(
     }
     if expire_time is not None:
         members["expire_time"] = in_seconds(expire_time)
-    return rfc8785.dumps(members)
+    return canonical_json(members)
 
 
 def statement_key(issuer: str, statement: bytes) -> bytes:

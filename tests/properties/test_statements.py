@@ -9,6 +9,7 @@ import rfc8785
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from services.registry.canonical import canonical_json
 from services.registry.statements import in_microseconds, in_seconds, statement, statement_key
 
 names = st.from_regex(r"subjects/[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
@@ -22,6 +23,18 @@ statements = st.fixed_dictionaries(
         "expire_time": st.none() | times,
     }
 )
+
+
+values = st.recursive(
+    st.text(st.characters(codec="utf-8")) | st.integers(-(2**53) + 1, 2**53 - 1) | st.booleans(),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_0-9]{1,12}", fullmatch=True), values))
+def test_the_fast_encoder_writes_what_the_general_one_does(members: dict[str, object]) -> None:
+    assert canonical_json(members) == rfc8785.dumps(members)  # type: ignore[arg-type]
 
 
 @given(statements)
