@@ -49,6 +49,8 @@ OPENAPI_LIMIT = 4 * 1024 * 1024
 # hold most, but does so without an answer, and an HTTP/1.1 caller then waits for ever.)
 SHRINK_AT, REFUSE_AT = 0.7, 0.95
 
+# A trace can be looked at as soon as its call is over, and not five seconds later.
+RUNTIME = {"tracing.opentelemetry.flush_interval_ms": 500}
 # Envoy's own tags that say what a caller sent, overwritten.
 SPAN_TAGS = {"grpc.path": "/%ROUTE_NAME%", "user_agent": "-", "peer.address": "-"}
 # Neither addresses nor queries nor headers of a caller: the route says which method it was.
@@ -84,6 +86,7 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
             "listeners": [_outer(methods, settings), _inner()],
             "clusters": clusters(names, settings),
         },
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
         "overload_manager": _overload(settings.heap_mib * 1024 * 1024),
     }
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import re
+import socket
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -32,9 +37,7 @@ def start(
     backend: Backend, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Gateway]]:
     """Starts a gateway before the backend, with these settings."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
 
         def begin(**changed: object) -> Gateway:
             one = dict.fromkeys(("identity", "signing", "registry"), backend.address)
@@ -63,9 +66,9 @@ class Held:
         return b""
 
 
-def outcome(channel: grpc.Channel, path: str, token: str) -> grpc.StatusCode:
+def outcome(channel: grpc.Channel, path: str, token: str, request: bytes = b"") -> grpc.StatusCode:
     try:
-        channel.unary_unary(path)(b"", metadata=(("authorization", f"Bearer {token}"),))
+        channel.unary_unary(path)(request, metadata=(("authorization", f"Bearer {token}"),))
     except grpc.RpcError as error:
         code: grpc.StatusCode = error.code()
         return code
@@ -177,6 +180,43 @@ def test_large_json_over_the_bound_is_refused_and_small_json_is_not(
         until(lambda: held.waiting == 2)
         held.go.set()
         assert (first.result(), small.result()) == (200, 200)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory's peak from /proc")
+def test_a_hundred_callers_with_the_largest_messages_do_not_fill_the_memory(
+    backend: Backend, start: Callable[..., Gateway]
+) -> None:
+    gateway = start()
+    token = backend.token()
+    message = bytes(20 * 1024 * 1024 - 64)
+    body = b'{"items":[{"message":"' + base64.b64encode(message) + b'"}]}'
+
+    def native(_: int) -> str:
+        alone = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+        with grpc.insecure_channel(gateway.target, options=alone) as channel:
+            return outcome(channel, f"{VERIFICATION}/BatchVerify", token, message).name
+
+    def web(_: int) -> str:
+        head = (
+            "POST /v1/signatures:batchVerify HTTP/1.1\r\nhost: gateway\r\n"
+            f"authorization: Bearer {token}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as connection:
+            with contextlib.suppress(ConnectionError):  # a refusal may come before all is sent
+                connection.sendall(head.encode() + body)
+            return connection.recv(12).decode()
+
+    for kind, good, refused in (
+        (native, "OK", "RESOURCE_EXHAUSTED"),
+        (web, "HTTP/1.1 200", "HTTP/1.1 429"),
+    ):
+        with ThreadPoolExecutor(100) as pool:
+            found = Counter(pool.map(kind, range(100)))
+        assert set(found) == {good, refused}
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{gateway.process.pid}/status").read_text())
+    assert peak is not None
+    assert int(peak[1]) < 512 * 1024
+    assert backend.methods()
 
 
 def test_a_call_that_takes_too_long_is_ended(

@@ -182,7 +182,7 @@ def test_the_access_log_names_the_route_and_nothing_that_a_caller_sent() -> None
         "ROUTE_NAME",
         "PROTOCOL",
         "RESPONSE_CODE",
-        "GRPC_STATUS",
+        "CEL",
         "RESPONSE_FLAGS",
         "RESPONSE_CODE_DETAILS",
         "DURATION",
@@ -192,6 +192,9 @@ def test_the_access_log_names_the_route_and_nothing_that_a_caller_sent() -> None
         "UPSTREAM_CLUSTER",
         "TRACE_ID",
     }
+    expression = envoy.ACCESS_LOG_FIELDS["grpc_status"]
+    assert set(re.findall(r"'([^']+)'", expression)) == {"grpc-status"}
+    assert "request." not in expression
 
 
 def test_replicas_of_signing_share_its_calls(config: Json) -> None:
