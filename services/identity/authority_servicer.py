@@ -7,7 +7,8 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from google.api import httpbody_pb2
 
@@ -169,7 +170,14 @@ def _nonce(request: ocsp.OCSPRequest) -> x509.OCSPNonce | None:
 def _issuer_hashes(
     issuer: x509.Certificate, algorithm: hashes.HashAlgorithm
 ) -> tuple[bytes, bytes]:
-    """What a CertID names the issuer by: the hashes of its name and of its key's bits."""
-    # Building a request computes both, by RFC 6960's rule for the BIT STRING.
-    request = ocsp.OCSPRequestBuilder().add_certificate(issuer, issuer, algorithm).build()
-    return request.issuer_name_hash, request.issuer_key_hash
+    """What a CertID names the issuer by: the hashes of its name and of its key's bits, without the
+    BIT STRING's tag, length and unused bits (RFC 6960, section 4.1.1)."""
+    key = issuer.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - load_issuer takes no other
+    point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    hashed = []
+    for part in (issuer.subject.public_bytes(), point):
+        digest = hashes.Hash(algorithm)
+        digest.update(part)
+        hashed.append(digest.finalize())
+    return hashed[0], hashed[1]
