@@ -56,6 +56,14 @@ async def read_head(connection: AsyncConnection, *, lock: bool = False) -> Store
     return StoredHead(row.tree_size, bytes(row.root_hash), bytes(row.checkpoint))
 
 
+async def limit_idleness(connection: AsyncConnection, seconds: int) -> None:
+    """Has PostgreSQL end this transaction, and free its locks, once nothing came for so long."""
+    if connection.dialect.name == "postgresql":
+        await connection.exec_driver_sql(
+            f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"
+        )
+
+
 async def create_head(connection: AsyncConnection, head: StoredHead) -> None:
     """Writes the first head. Raises IntegrityError if another replica was first."""
     await connection.execute(insert(log_head).values(id=_HEAD_ID, **_head_values(head)))

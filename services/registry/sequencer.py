@@ -94,6 +94,9 @@ GATHERED_SUBMISSIONS = 64
 # What waits beyond this is refused: it would wait for seconds.
 WAITING_SUBMISSIONS = 10_000
 RETRY_AFTER_SECONDS = 1.0
+# A replica that was killed lets go of the head's row at once; one whose machine died or hangs
+# has it taken away after this long, so that the others are going again within five seconds.
+LOCK_SECONDS = 4
 # An edge that is this far behind is read anew instead of being caught up leaf by leaf.
 CATCH_UP_LEAVES = 2_000
 
@@ -399,6 +402,7 @@ class Sequencer:
 
         Raises LogDamaged where what is stored is not what was signed.
         """
+        await log_store.limit_idleness(connection, LOCK_SECONDS)
         head = await log_store.read_head(connection, lock=True)
         known = self._head
         if head is None or known is None:

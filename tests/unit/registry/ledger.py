@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz import notes
+from services.registry.audit import Record
 from services.registry.checkpoints import KeptCheckpoint
 from services.registry.contents import Contents, WrappingKey
 from services.registry.log import Log, LogKey, encode_entry
 from services.registry.objects import Objects, open_objects
 from services.registry.sequencer import Sequencer
-from services.registry.tables import metadata
+from services.registry.tables import documents, metadata
 from services.runtime.database import Database
 
 ORIGIN = "log.qagazsyz.example"
@@ -77,3 +83,39 @@ async def opened(
             await sequencer.close()
     finally:
         await database.close()
+
+
+# --- Documents, as simple as can be ------------------------------------------
+
+
+def members_of(name: str, title: str) -> dict[str, Any]:
+    """The members of a document's entry, in these tests."""
+    return {"v": 1, "event": "registered", "document": name, "title": title}
+
+
+def document_row(name: str, content: bytes) -> dict[str, Any]:
+    """A row of the documents' table whose entry is the first of its submission."""
+    return {
+        "name": name,
+        "document_type": "documentTypes/one",
+        "issuer": "organizations/one",
+        "title": f"title of {name}",
+        "media_type": "text/plain",
+        "size_bytes": len(content),
+        "content_sha256": hashlib.sha256(content).digest(),
+        "content_salt": None,
+        "statement_key": os.urandom(32),
+        "verification_code": os.urandom(8).hex(),
+        "create_time": NOW,
+        "revoke_reason": "",
+        "erase_citation": "",
+        "log_index": 0,
+    }
+
+
+async def simple_records(connection: AsyncConnection) -> AsyncIterator[Record]:
+    """As simple as can be: the entry of a document holds its name and title."""
+    for row in (await connection.execute(select(documents).order_by(documents.c.name))).all():
+        yield Record(
+            row.name, row.log_index, members_of(row.name, row.title), exact=row.erase_time is None
+        )

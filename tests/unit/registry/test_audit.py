@@ -12,10 +12,17 @@ from sqlalchemy import delete, insert, select, update
 
 from qagazsyz import notes
 from services.registry import log_store, tables
-from services.registry.audit import Record, audit
+from services.registry.audit import audit
 from services.registry.log import encode_entry
 from services.registry.sequencer import Rows
-from tests.unit.registry.ledger import NOW, log_key, opened
+from tests.unit.registry.ledger import (
+    NOW,
+    document_row,
+    log_key,
+    members_of,
+    opened,
+    simple_records,
+)
 from tests.unit.registry.test_log import WITNESS, cosigned, reader
 
 DOCUMENTS = 300
@@ -23,38 +30,6 @@ DOCUMENTS = 300
 
 def name_of(number: int) -> str:
     return f"documents/{number:04d}"
-
-
-def members_of(name: str, title: str) -> dict[str, object]:
-    return {"v": 1, "event": "registered", "document": name, "title": title}
-
-
-def document_row(name: str, content: bytes) -> dict[str, object]:
-    return {
-        "name": name,
-        "document_type": "documentTypes/one",
-        "issuer": "organizations/one",
-        "title": f"title of {name}",
-        "media_type": "text/plain",
-        "size_bytes": len(content),
-        "content_sha256": hashlib.sha256(content).digest(),
-        "content_salt": None,
-        "statement_key": os.urandom(32),
-        "verification_code": os.urandom(8).hex(),
-        "create_time": NOW,
-        "revoke_reason": "",
-        "erase_citation": "",
-        "log_index": 0,
-    }
-
-
-async def records(connection):
-    """As simple as can be: the entry of a document holds its name and title."""
-    documents = tables.documents
-    for row in (await connection.execute(select(documents).order_by(documents.c.name))).all():
-        yield Record(
-            row.name, row.log_index, members_of(row.name, row.title), exact=row.erase_time is None
-        )
 
 
 async def register(ledger, start: int, stop: int) -> None:
@@ -83,7 +58,7 @@ async def register(ledger, start: int, stop: int) -> None:
 async def differences(ledger, **more) -> list[str]:
     found = await audit(
         ledger.database, ledger.contents, ledger.objects, ledger.key.verifier,
-        records=records, **more,
+        records=simple_records, **more,
     )  # fmt: skip
     return [str(each) for each in found]
 
