@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -135,6 +136,7 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(database_
 
 
 @pytest.mark.long
+@pytest.mark.skipif("LONG_RUN" not in os.environ, reason="minutes; LONG_RUN=1 runs it")
 async def test_nothing_acknowledged_is_lost_in_two_hundred_kills(database_url, tmp_path):
     await kill_often(database_url, tmp_path / "contents", MANY_KILLS)
 
