@@ -12,12 +12,14 @@ from google.api import httpbody_pb2
 from qagazsyz.registry.v1 import documents_pb2, receipts_pb2
 from services.registry import document_types, documents, entries
 from services.registry.accesses import Access
+from services.registry.attributes import read_content, value_at
 from services.registry.contents import ContentLost, Contents
 from services.registry.documents import Document
 from services.registry.drafts import BATCH_LIMIT, BATCH_LIMIT_BYTES, Draft, read_draft
-from services.registry.look_up_requests import read_look_up
+from services.registry.look_up_requests import read_attribute_look_up, read_look_up
 from services.registry.looking_up import LookUps
 from services.registry.messages import (
+    attribute_message,
     check_message,
     document_message,
     document_type_message,
@@ -54,7 +56,7 @@ CITATION_LENGTH = 500
 CHECKS_LIMIT = 100
 HASH_BYTES = 32
 
-_UPDATABLE = ("display_names", "issuers", "legal_bases")
+_UPDATABLE = ("display_names", "issuers", "legal_bases", "attributes")
 
 
 class DocumentServicer:
@@ -295,6 +297,29 @@ class DocumentServicer:
             documents=[document_message(each, now) for each in found.documents],
             access=found.access.name,
         )
+
+    async def LookUpAttribute(
+        self, request: documents_pb2.LookUpAttributeRequest, call: Call
+    ) -> documents_pb2.LookUpAttributeResponse:
+        look_up = read_attribute_look_up(request, call.caller)
+        document_type = await self._store.find_type(look_up.document_type)
+        declared = []
+        for index, pointer in enumerate(look_up.attributes):
+            attribute = document_type.attribute(pointer) if document_type else None
+            if attribute is None:
+                # Types are public, and only what they declare may come into the log.
+                raise InvalidArgument(f"attributes[{index}]", "the type declares no such attribute")
+            declared.append(attribute)
+        found = await self._look_ups.look_up(look_up, check_request_id(request.request_id))
+        response = documents_pb2.LookUpAttributeResponse(access=found.access.name)
+        for document in found.documents:
+            said = read_content(await self._read_content(document))
+            response.document = document.name
+            response.document_create_time.FromDatetime(document.create_time)
+            response.values.extend(
+                attribute_message(attribute, value_at(said, attribute)) for attribute in declared
+            )
+        return response
 
     async def CheckDocument(
         self, request: documents_pb2.CheckDocumentRequest, _call: Call

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.registry.attributes import Attribute, check_attributes
 from services.registry.consents import check_purpose
 from services.registry.statements import in_microseconds
 from services.runtime.errors import InvalidArgument
@@ -50,8 +51,12 @@ class DocumentType:
     display_names: Mapping[str, str]
     issuers: tuple[str, ...]
     legal_bases: tuple[LegalBasis, ...]
-    content_schema: str = ""
+    attributes: tuple[Attribute, ...] = ()
     etag: str = ""
+
+    def attribute(self, pointer: str) -> Attribute | None:
+        """The attribute that the type declares there."""
+        return next((each for each in self.attributes if each.pointer == pointer), None)
 
     def citation_for(self, organization: str, purpose: str, now: datetime) -> str:
         """The law that the organization's look-up for that purpose rests on, or ""."""
@@ -93,6 +98,10 @@ def check(document_type: DocumentType, field: str = "document_type") -> None:
         if basis.citation == "issuer" or basis.citation.startswith("consents/"):
             raise InvalidArgument(f"{where}.citation", "no citation of a law")
 
+    check_attributes(document_type.attributes, f"{field}.attributes")
+    for index, attribute in enumerate(document_type.attributes):
+        _check_display_names(attribute.display_names, f"{field}.attributes[{index}].display_names")
+
 
 def _check_display_names(names: Mapping[str, str], field: str) -> None:
     if len(names) > DISPLAY_NAMES_LIMIT:
@@ -119,6 +128,14 @@ def etag_of(document_type: DocumentType) -> str:
             ]
             for basis in document_type.legal_bases
         ],
-        document_type.content_schema,
+        [
+            [
+                attribute.pointer,
+                attribute.kind,
+                attribute.is_required,
+                sorted(attribute.display_names.items()),
+            ]
+            for attribute in document_type.attributes
+        ],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -31,6 +31,7 @@ from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import AlreadyExists, PermissionDenied, Unavailable
 
 METHOD = "LookUpDocuments"
+ATTRIBUTE_METHOD = "LookUpAttribute"
 # Each time something has to have changed within a transaction's wait.
 ATTEMPTS = 8
 
@@ -59,7 +60,8 @@ class LookUps:
         """
         request = None
         if request_id:
-            request = RequestKey(METHOD, look_up.organization, request_id)
+            method = ATTRIBUTE_METHOD if look_up.attributes else METHOD
+            request = RequestKey(method, look_up.organization, request_id)
         asked = fingerprint(look_up)
         for _ in range(ATTEMPTS):
             view = await self._records.view_look_up(look_up, request)
@@ -74,7 +76,7 @@ class LookUps:
             def still(later: LookUpView, access: Access = access, basis: str = basis) -> bool:
                 return (
                     _basis(look_up, later) == basis
-                    and _names(later.documents) == access.documents
+                    and _names(_given(look_up, later)) == access.documents
                     and _kept_record(later, asked) is None
                 )
 
@@ -89,7 +91,7 @@ class LookUps:
                 )
             except ViewChanged:
                 continue
-            return Found(replace(access, log_index=index), view.documents)
+            return Found(replace(access, log_index=index), _given(look_up, view))
         raise Unavailable("what was looked up keeps changing")
 
     async def _refuse(self, look_up: LookUp, now: datetime) -> None:
@@ -110,6 +112,7 @@ class LookUps:
         raise PermissionDenied
 
     def _record(self, look_up: LookUp, basis: str, view: LookUpView) -> Access:
+        given = _given(look_up, view)
         access = self._new_access(
             view.now,
             event=AccessEvent.LOOKED_UP,
@@ -120,10 +123,10 @@ class LookUps:
             purpose=look_up.purpose,
             reason=look_up.reason,
             basis=basis,
-            documents=_names(view.documents),
+            documents=_names(given),
             attributes=look_up.attributes,
         )
-        shared = {name for document in view.documents for name in document.subjects}
+        shared = {name for document in given for name in document.subjects}
         return replace(access, sharers=tuple(sorted(shared - {look_up.subject})))
 
     async def record_download(
@@ -201,6 +204,11 @@ def fingerprint(look_up: LookUp) -> bytes:
 
 def _basis(look_up: LookUp, view: LookUpView) -> str:
     return basis_of(look_up, consents=view.consents, document_type=view.document_type, now=view.now)
+
+
+def _given(look_up: LookUp, view: LookUpView) -> tuple[Document, ...]:
+    """What the look-up finds: for single attributes the newest document alone."""
+    return view.documents[:1] if look_up.attributes else view.documents
 
 
 def _kept_record(view: LookUpView, asked: bytes) -> Access | None:

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
 from services.registry.accesses import Access
+from services.registry.attributes import Attribute
 from services.registry.consents import Consent
 from services.registry.document_types import DocumentType, LegalBasis
 from services.registry.documents import Document, DocumentState, show_verification_code
@@ -86,6 +87,15 @@ def document_type_message(document_type: DocumentType) -> documents_pb2.Document
             for basis in document_type.legal_bases
         ],
         etag=document_type.etag,
+        attributes=[
+            documents_pb2.Attribute(
+                pointer=attribute.pointer,
+                kind=cast("documents_pb2.AttributeKind", attribute.kind),
+                required=attribute.is_required,
+                display_names=dict(attribute.display_names),
+            )
+            for attribute in document_type.attributes
+        ],
     )
 
 
@@ -103,6 +113,15 @@ def read_document_type(message: documents_pb2.DocumentType, name: str) -> Docume
                 expire_time=read_time(basis, f"document_type.legal_bases[{index}].expire_time"),
             )
             for index, basis in enumerate(message.legal_bases)
+        ),
+        attributes=tuple(
+            Attribute(
+                pointer=attribute.pointer,
+                kind=attribute.kind,
+                is_required=attribute.required,
+                display_names=dict(attribute.display_names),
+            )
+            for attribute in message.attributes
         ),
     )
 
@@ -143,6 +162,7 @@ def access_message(access: Access, receipt: receipts_pb2.Receipt) -> consents_pb
         receipt=receipt,
         create_time=to_timestamp(access.create_time),
         event=cast("consents_pb2.AccessEvent", int(access.event)),
+        attributes=access.attributes,
     )
 
 
@@ -157,6 +177,21 @@ def read_time(
         return from_timestamp(stamp)
     except (ValueError, OverflowError):
         raise InvalidArgument(field, "is no point in time") from None
+
+
+def attribute_message(
+    attribute: Attribute, value: str | float | bool | None
+) -> documents_pb2.AttributeValue:
+    """What a document says under an attribute."""
+    message = documents_pb2.AttributeValue(pointer=attribute.pointer)
+    # A bool is an int too, hence first.
+    if isinstance(value, bool):
+        message.flag = value
+    elif isinstance(value, str):
+        message.text = value
+    elif value is not None:
+        message.number = value
+    return message
 
 
 def next_page_token(names: Sequence[str], size: int, of: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.registry import entries
+from services.registry.attributes import check_content
 from services.registry.contents import Contents
 from services.registry.documents import Document, Signature, make_verification_code
 from services.registry.drafts import Draft
@@ -270,11 +271,18 @@ def _answered_before(draft: Draft, view: RegistrationView) -> Outcome | None:
 
 
 def _refused(draft: Draft, issuer: str, view: RegistrationView) -> DomainError | None:
-    """Why the issuer may not register documents of the type, if so."""
+    """Why the issuer may not register such a document of the type, if so."""
     document_type = view.types.get(draft.document_type)
     if document_type is None:
         return InvalidArgument("document.document_type", "there is no such type")
-    return None if issuer in document_type.issuers else PermissionDenied()
+    if issuer not in document_type.issuers:
+        return PermissionDenied()
+    if document_type.attributes:
+        try:
+            check_content(draft.media_type, draft.content, document_type.attributes)
+        except InvalidArgument as error:
+            return error
+    return None
 
 
 def _fault(

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qagazsyz.registry.v1 import receipts_pb2
 from services.registry import contents as content_store
 from services.registry import tables
+from services.registry.attributes import Attribute
 from services.registry.contents import ContentReference
 from services.registry.document_types import DocumentType, LegalBasis
 from services.registry.documents import Document, Signature
@@ -472,7 +473,15 @@ def _type_of(row: Row[Any]) -> DocumentType:
             )
             for basis in row.legal_bases
         ),
-        content_schema=row.content_schema,
+        attributes=tuple(
+            Attribute(
+                pointer=attribute["pointer"],
+                kind=attribute["kind"],
+                is_required=attribute["required"],
+                display_names=attribute["display_names"],
+            )
+            for attribute in row.attributes
+        ),
         etag=row.etag,
     )
 
@@ -519,7 +528,15 @@ def _type_row(document_type: DocumentType) -> dict[str, Any]:
             }
             for basis in document_type.legal_bases
         ],
-        "content_schema": document_type.content_schema,
+        "attributes": [
+            {
+                "pointer": attribute.pointer,
+                "kind": int(attribute.kind),
+                "required": attribute.is_required,
+                "display_names": dict(attribute.display_names),
+            }
+            for attribute in document_type.attributes
+        ],
         "etag": document_type.etag,
     }
 

@@ -108,8 +108,8 @@ document_types = Table(
     Column("display_names", JSON, nullable=False),
     Column("issuers", JSON, nullable=False),
     Column("legal_bases", JSON, nullable=False),
-    # JSON Schema of structured contents; empty where contents have no structure.
-    Column("content_schema", Text, nullable=False),
+    # Empty where contents have no structure.
+    Column("attributes", JSON, nullable=False),
     Column("etag", String(32), nullable=False),
 )
 

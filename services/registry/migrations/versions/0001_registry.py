@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.Column("display_names", sa.JSON(), nullable=False),
         sa.Column("issuers", sa.JSON(), nullable=False),
         sa.Column("legal_bases", sa.JSON(), nullable=False),
-        sa.Column("content_schema", sa.Text(), nullable=False),
+        sa.Column("attributes", sa.JSON(), nullable=False),
         sa.Column("etag", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
