@@ -11,10 +11,15 @@ from cli.running import RunningSuite, running_suite
 from tests.integration.world import World
 
 
+# Spans are exported soon after they end, so that no test waits for them.
+ENVIRONMENT = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
+
+
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
     """The suite that all tests of the session share."""
-    with running_suite(Path(tmp_path_factory.mktemp("suite")) / "data") as running:
+    data = Path(tmp_path_factory.mktemp("suite")) / "data"
+    with running_suite(data, environment=ENVIRONMENT) as running:
         yield running
 
 

@@ -191,7 +191,7 @@ async def _forged(world: World) -> dict[str, str]:
         "no signature": f"{head}.{body}.",
         "cut short": good[:-4],
         "no token": "x",
-        "nothing": "",
+        "another scheme in it": f"Basic {good}",
         "far too long": good + "A" * 8_000,
     }
 
