@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import grpc
 
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2
-from services.runtime.clock import from_timestamp
+from services.runtime.clock import from_timestamp, to_timestamp
 from services.runtime.errors import Unavailable
 from services.runtime.peers import Peer
 from services.runtime.server import Call
@@ -20,12 +21,16 @@ class Identity:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
-    async def check_certificates(self, certificates: Sequence[bytes]) -> list[CertificateCheck]:
-        """Its answer on each, as of now. Raises Unavailable or DeadlineExceeded."""
+    async def check_certificates(
+        self, certificates: Sequence[bytes], at: datetime | None
+    ) -> list[CertificateCheck]:
+        """Its answer on each, for a time or for now. Raises Unavailable or DeadlineExceeded."""
         try:
             response = await self._peer.call(
                 "qagazsyz.identity.v1.CertificateService/BatchCheckCertificates",
-                certificates_pb2.BatchCheckCertificatesRequest(certificates=certificates),
+                certificates_pb2.BatchCheckCertificatesRequest(
+                    certificates=certificates, at=to_timestamp(at)
+                ),
                 certificates_pb2.BatchCheckCertificatesResponse,
             )
         except grpc.aio.AioRpcError as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
@@ -65,8 +65,8 @@ class Status(IntEnum):
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# What depends on the time alone: at another time it may be another of these.
-_BY_TIME = frozenset({Status.GOOD, Status.REVOKED, Status.EXPIRED, Status.NOT_YET_VALID})
+# At another time it may be good.
+_NOT_GOOD_BY_TIME = frozenset({Status.REVOKED, Status.EXPIRED, Status.NOT_YET_VALID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class SignerResult:
 
 @dataclass(frozen=True, slots=True)
 class CertificateCheck:
-    """Identity's answer on one certificate, as of the time it was asked."""
+    """Identity's answer on one certificate."""
 
     status: Status
     subject: str = ""
@@ -91,7 +91,9 @@ NOT_JUDGED = SignerResult()
 _UNREACHABLE = CertificateCheck(Status.UNKNOWN)
 _TOO_LARGE = CertificateCheck(Status.MALFORMED)
 
-CheckCertificates = Callable[[Sequence[bytes]], Awaitable[Sequence[CertificateCheck]]]
+CheckCertificates = Callable[
+    [Sequence[bytes], datetime | None], Awaitable[Sequence[CertificateCheck]]
+]
 FindPublicKeys = Callable[[Sequence[str]], Awaitable[Mapping[str, bytes]]]
 
 
@@ -105,8 +107,9 @@ class Signers:
         find_public_keys: FindPublicKeys,
         clock: Clock,
     ) -> None:
-        """check_certificates: at most CHECK_AT_ONCE, answers in order; raises Unavailable or
-        DeadlineExceeded. find_public_keys: those that there are, by the version's name."""
+        """check_certificates: at most CHECK_AT_ONCE, for a time or for now, answers in order;
+        raises Unavailable or DeadlineExceeded. find_public_keys: those that there are, by name.
+        """
         self._checks = _Checks(check_certificates, clock)
         self._find_public_keys = find_public_keys
         self._keys: dict[str, bytes] = {}
@@ -128,17 +131,14 @@ class Signers:
         certificates = [
             (index, value) for index, field, value in named if field == CERTIFICATE_FIELD
         ]
-        checks = await self._checks.of([der for _, der in certificates])
-        statuses = [check.status for check in checks]
-        if at is not None and certificates:
-            # Certificates are parsed for this.
-            statuses = await asyncio.get_running_loop().run_in_executor(
-                None, lambda: _statuses_at(checks, [der for _, der in certificates], at)
-            )
-        for (index, _), check, status in zip(certificates, checks, statuses, strict=True):
-            results[index] = SignerResult(status, check.subject)
-            if status is not Status.GOOD:
-                batch.set_trust(index, _worth(status))
+        ders = [der for _, der in certificates]
+        checks = await self._checks.of(ders)
+        if at is not None:
+            checks = await self._checks.at(ders, checks, at)
+        for (index, _), check in zip(certificates, checks, strict=True):
+            results[index] = SignerResult(check.status, check.subject)
+            if check.status is not Status.GOOD:
+                batch.set_trust(index, _worth(check.status))
         if policy is TrustPolicy.CERTIFICATE:
             for index in range(batch.signer_count):
                 if index not in results:
@@ -166,30 +166,18 @@ def _worth(status: Status) -> Verdict:
     return Verdict.INDETERMINATE if status is Status.UNKNOWN else Verdict.UNTRUSTED_SIGNER
 
 
-def _statuses_at(
-    checks: Sequence[CertificateCheck], certificates: Sequence[bytes], at: datetime
-) -> list[Status]:
-    return [status_at(check, der, at) for check, der in zip(checks, certificates, strict=True)]
-
-
-def status_at(check: CertificateCheck, certificate: bytes, at: datetime) -> Status:
-    """The certificate's status at another time, by its own dates and its revoke_time."""
-    if check.status not in _BY_TIME:
-        return check.status
+def status_at(certificate: bytes, revoke_time: datetime | None, at: datetime) -> Status:
+    """The status at another time of a certificate that is good now, by its own dates."""
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         not_before, not_after = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     except ValueError:
         return Status.MALFORMED
-    if check.revoke_time is None:
-        if check.status is Status.REVOKED:
-            return Status.REVOKED
-    elif at >= check.revoke_time:
+    if revoke_time is not None and at >= revoke_time:
         return Status.REVOKED
     if at < not_before:
         return Status.NOT_YET_VALID
-    # notAfter is the last second in which it holds (RFC 5280, section 4.1.2.5).
-    if at >= not_after + timedelta(seconds=1):
+    if at > not_after:
         return Status.EXPIRED
     return Status.GOOD
 
@@ -228,6 +216,45 @@ class _Checks:
             known |= await asyncio.shield(task)
         return [known[digest] for digest in digests]
 
+    async def at(
+        self, certificates: Sequence[bytes], checks: Sequence[CertificateCheck], at: datetime
+    ) -> list[CertificateCheck]:
+        """The answers for another time, from those of now.
+
+        Of a certificate that is good now the chain and the usage hold, and its own dates tell the
+        rest. One that is not by its time alone may hide more behind that (identity tells the first
+        thing that it finds): identity is asked again, for that time, and the answer is not kept.
+        """
+        # Certificates are parsed for this.
+        found = await asyncio.get_running_loop().run_in_executor(
+            None,
+            lambda: [
+                replace(check, status=status_at(der, check.revoke_time, at))
+                if check.status is Status.GOOD
+                else check
+                for der, check in zip(certificates, checks, strict=True)
+            ],
+        )
+        unclear = {
+            der: check
+            for der, check in zip(certificates, checks, strict=True)
+            if check.status in _NOT_GOOD_BY_TIME
+        }
+        ders = list(unclear)
+        for start in range(0, len(ders), CHECK_AT_ONCE):
+            part = ders[start : start + CHECK_AT_ONCE]
+            unclear |= zip(part, await self._ask_in_time(part, at), strict=True)
+        return [unclear.get(der, check) for der, check in zip(certificates, found, strict=True)]
+
+    async def _ask_in_time(
+        self, certificates: Sequence[bytes], at: datetime | None
+    ) -> Sequence[CertificateCheck]:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                return await self._ask(certificates, at)
+        except (Unavailable, DeadlineExceeded, TimeoutError):
+            return [_UNREACHABLE] * len(certificates)
+
     def _start_asking(
         self, missing: Mapping[bytes, bytes]
     ) -> set[asyncio.Task[Mapping[bytes, CertificateCheck]]]:
@@ -244,11 +271,8 @@ class _Checks:
         self, certificates: Mapping[bytes, bytes]
     ) -> Mapping[bytes, CertificateCheck]:
         try:
-            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-                checks = await self._ask(list(certificates.values()))
+            checks = await self._ask_in_time(list(certificates.values()), None)
             answers = dict(zip(certificates, checks, strict=True))
-        except (Unavailable, DeadlineExceeded, TimeoutError):
-            return dict.fromkeys(certificates, _UNREACHABLE)
         finally:
             for digest in certificates:
                 del self._asking[digest]

@@ -68,15 +68,21 @@ class FakeIdentity:
     """Identity as the signing service asks it: answers that a test sets, questions it counts."""
 
     checks: dict[bytes, CertificateCheck] = field(default_factory=dict)
+    # Answers for another time than now.
+    checks_at: dict[tuple[bytes, datetime], CertificateCheck] = field(default_factory=dict)
     organizations: frozenset[str] = frozenset({MINISTRY, BANK})
     reachable: bool = True
     asked: list[list[bytes]] = field(default_factory=list)
 
-    async def check_certificates(self, certificates: Sequence[bytes]) -> list[CertificateCheck]:
+    async def check_certificates(
+        self, certificates: Sequence[bytes], at: datetime | None
+    ) -> list[CertificateCheck]:
         self.asked.append(list(certificates))
         if not self.reachable:
             raise Unavailable("not there")
         unknown = CertificateCheck(Status.UNTRUSTED, fresh_until=NOW + timedelta(seconds=5))
+        if at is not None:
+            return [self.checks_at.get((der, at), unknown) for der in certificates]
         return [self.checks.get(der, unknown) for der in certificates]
 
     async def organization_exists(self, name: str, _call: object) -> bool:

@@ -132,7 +132,7 @@ async def test_what_identity_cannot_be_asked_is_indeterminate_and_asked_again() 
 
 
 async def test_an_identity_that_is_too_late_is_one_that_is_not_there() -> None:
-    async def too_late(_: Sequence[bytes]) -> Sequence[CertificateCheck]:
+    async def too_late(_: Sequence[bytes], _at: object) -> Sequence[CertificateCheck]:
         raise DeadlineExceeded("late")
 
     signers = Signers(check_certificates=too_late, find_public_keys=Bench().find, clock=lambda: NOW)
@@ -217,7 +217,7 @@ async def test_batches_that_need_the_same_answer_wait_for_one_question() -> None
     asked: list[Sequence[bytes]] = []
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def slow(ders: Sequence[bytes]) -> Sequence[CertificateCheck]:
+    async def slow(ders: Sequence[bytes], _at: object) -> Sequence[CertificateCheck]:
         asked.append(ders)
         await answer
         return [good() for _ in ders]
@@ -275,30 +275,21 @@ DER = KEY.certificate(NOT_BEFORE, NOT_AFTER)
 
 
 @pytest.mark.parametrize(
-    ("check", "at", "status"),
+    ("at", "revoke_time", "status"),
     [
-        (good(), NOW, Status.GOOD),
-        (good(), NOT_BEFORE - SECOND, Status.NOT_YET_VALID),
-        (good(), NOT_BEFORE, Status.GOOD),
-        (good(), NOT_AFTER, Status.GOOD),
-        (good(), NOT_AFTER + SECOND, Status.EXPIRED),
-        (checked(Status.EXPIRED), NOW, Status.GOOD),
-        (checked(Status.NOT_YET_VALID), NOW, Status.GOOD),
-        (checked(Status.REVOKED, revoke_time=NOW), NOW - SECOND, Status.GOOD),
-        (checked(Status.REVOKED, revoke_time=NOW), NOW, Status.REVOKED),
-        (checked(Status.EXPIRED, revoke_time=NOW), NOW + SECOND, Status.REVOKED),
-        (checked(Status.REVOKED, revoke_time=NOW), NOT_BEFORE - DAY, Status.NOT_YET_VALID),
-        (checked(Status.REVOKED), NOW - DAY, Status.REVOKED),
-        (checked(Status.UNTRUSTED), NOW, Status.UNTRUSTED),
-        (checked(Status.WRONG_USAGE), NOW, Status.WRONG_USAGE),
-        (checked(Status.UNKNOWN), NOW, Status.UNKNOWN),
-        (checked(Status.MALFORMED), NOW, Status.MALFORMED),
+        (NOW, None, Status.GOOD),
+        (NOT_BEFORE - SECOND, None, Status.NOT_YET_VALID),
+        (NOT_BEFORE, None, Status.GOOD),
+        (NOT_AFTER, None, Status.GOOD),
+        (NOT_AFTER + SECOND, None, Status.EXPIRED),
+        (NOW - SECOND, NOW, Status.GOOD),
+        (NOW, NOW, Status.REVOKED),
     ],
 )
-def test_at_another_time_the_certificates_own_dates_and_revocation_decide(
-    check: CertificateCheck, at: datetime, status: Status
+def test_a_certificate_that_is_good_now_is_judged_at_another_time_by_its_dates(
+    at: datetime, revoke_time: datetime | None, status: Status
 ) -> None:
-    assert status_at(check, DER, at) is status
+    assert status_at(DER, revoke_time, at) is status
 
 
 async def test_an_answer_of_now_serves_for_another_time() -> None:
@@ -310,6 +301,42 @@ async def test_an_answer_of_now_serves_for_another_time() -> None:
     assert results[0].status is Status.EXPIRED
     assert batch.trust == {0: Verdict.UNTRUSTED_SIGNER}
     assert len(bench.identity.asked) == 1
+
+
+@pytest.mark.parametrize("now", [Status.REVOKED, Status.EXPIRED, Status.NOT_YET_VALID])
+@pytest.mark.parametrize("then", [Status.GOOD, Status.WRONG_USAGE, Status.UNTRUSTED])
+async def test_what_is_not_good_now_is_asked_for_again_at_that_time(
+    now: Status, then: Status
+) -> None:
+    bench = Bench()
+    at = NOW - DAY
+    bench.identity.checks = {DER: checked(now, revoke_time=NOW), b"other": good("subjects/o")}
+    bench.identity.checks_at[DER, at] = checked(then)
+    for _ in range(2):
+        batch = certificates(DER)
+        assert (await bench.resolve(batch, at=at))[0].status is then
+        assert bool(batch.trust) is (then is not Status.GOOD)
+    # The answer for that time is not kept, and never serves for now.
+    assert len(bench.identity.asked) == 3
+    assert (await bench.resolve(certificates(DER)))[0].status is now
+
+
+@pytest.mark.parametrize("status", [Status.UNTRUSTED, Status.WRONG_USAGE, Status.UNKNOWN])
+async def test_what_does_not_depend_on_the_time_stays_as_it_is(status: Status) -> None:
+    bench = Bench()
+    bench.identity.checks[DER] = checked(status)
+    assert (await bench.resolve(certificates(DER), at=NOW - DAY))[0].status is status
+    assert len(bench.identity.asked) == 1
+
+
+async def test_another_time_that_identity_cannot_be_asked_about_is_indeterminate() -> None:
+    bench = Bench()
+    bench.identity.checks[DER] = checked(Status.EXPIRED)
+    await bench.resolve(certificates(DER))
+    bench.identity.reachable = False
+    batch = certificates(DER)
+    await bench.resolve(batch, at=NOW - DAY)
+    assert batch.trust == {0: Verdict.INDETERMINATE}
 
 
 def test_a_timestamp_is_a_time_or_refused() -> None:

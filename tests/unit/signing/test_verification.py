@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,8 @@ async def test_a_signature_from_before_the_revocation_stays_valid_at_its_time(
     identity.checks[der] = checked(Status.REVOKED, "subjects/alice", revoke_time=NOW)
     for seconds, verdict in ((-1, VALID), (0, UNTRUSTED)):
         at = Timestamp(seconds=int(NOW.timestamp()) + seconds)
+        status = Status.GOOD if verdict == VALID else Status.REVOKED
+        identity.checks_at[der, NOW + timedelta(seconds=seconds)] = checked(status)
         answer = await verify(stub, batch(certified(der), items=[ALICE.item()], at=at))
         assert list(answer.verdicts) == [verdict]
 
