@@ -17,10 +17,11 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.runtime.clock import Randomness
+from signatures.keys import MalformedKey, UnsupportedKey, load_public_key
 
 ROOT_YEARS, ISSUING_YEARS = 20, 10
 LEAF_LIFETIME = timedelta(days=365)
@@ -51,8 +52,19 @@ class InvalidRequest(ValueError):
 
 
 IssuerKey = ec.EllipticCurvePrivateKey
-_CERTIFIABLE_CURVES = ("secp256r1", "secp384r1", "secp521r1")
-RSA_BITS = range(2048, 8193)
+# Of the contract's algorithms, those that tools everywhere make certificates for.
+CERTIFIABLE_KEYS = (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey, rsa.RSAPublicKey)
+# One with an RSA key of 8192 bits has about 2 KB.
+REQUEST_LIMIT_BYTES = 16 * 1024
+# What the parser raises over bytes that are no certificate, request or list.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +112,39 @@ class Holder:
 def certification_key(der: bytes) -> tuple[Any, bool]:
     """The public key of a PKCS#10 request whose signature proves its possession, and whether the
     request asks for usage SIGN. Raises InvalidRequest."""
+    if len(der) > REQUEST_LIMIT_BYTES:
+        raise InvalidRequest("too large for a PKCS#10 request")
     try:
         request = x509.load_der_x509_csr(der)
         key = request.public_key()
         if not request.is_signature_valid:
             raise InvalidRequest("the request's own signature does not hold")
-        extensions = request.extensions
+        _check_key(key)
+        return key, _asks_to_sign(request.extensions)
     except InvalidRequest:
         raise
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise InvalidRequest("no PKCS#10 request in DER with a key that is known here") from error
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.name not in _CERTIFIABLE_CURVES:
-            raise InvalidRequest("the key is on a curve that is not known here")
-    elif isinstance(key, rsa.RSAPublicKey):
-        if key.key_size not in RSA_BITS:
-            raise InvalidRequest("an RSA key must have 2048 to 8192 bits")
-    elif not isinstance(key, ed25519.Ed25519PublicKey):
+
+
+def _check_key(key: Any) -> None:
+    """Raises InvalidRequest for a key that is not certified here, or that verifies nothing."""
+    if not isinstance(key, CERTIFIABLE_KEYS):
         raise InvalidRequest("the key is of a kind that is not certified here")
+    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     try:
-        asked = extensions.get_extension_for_class(x509.KeyUsage).value
+        load_public_key(encoded)
+    except UnsupportedKey:
+        raise InvalidRequest("the key is on a curve that is not known here") from None
+    except MalformedKey:
+        raise InvalidRequest("the key is too weak, too large or no point of its curve") from None
+
+
+def _asks_to_sign(extensions: x509.Extensions) -> bool:
+    try:
+        return extensions.get_extension_for_class(x509.KeyUsage).value.content_commitment
     except x509.ExtensionNotFound:
-        return key, False
-    return key, asked.content_commitment
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +180,7 @@ class Issuer:
         ]
         builder = (
             _builder(holder.name(), self.certificate.subject, key, now, randomness)
-            .not_valid_after(_whole(now) + LEAF_LIFETIME)
+            .not_valid_after(min(_whole(now) + LEAF_LIFETIME, self.certificate.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(digital_signature=True, content_commitment=signs), True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
