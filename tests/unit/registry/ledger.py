@@ -63,7 +63,7 @@ async def create_tables(database: Database) -> None:
 @asynccontextmanager
 async def opened(
     url: str,
-    folder: Path,
+    location: Path | str,
     *,
     witnesses: tuple[notes.VerifierKey, ...] = (),
     key: LogKey | None = None,
@@ -73,7 +73,7 @@ async def opened(
     database = Database(url)
     try:
         await create_tables(database)
-        objects = open_objects(str(folder))
+        objects = open_objects(str(location))
         sequencer = Sequencer(database, key, kept=KeptCheckpoint(objects, key), clock=lambda: NOW)
         await sequencer.start()
         try:
