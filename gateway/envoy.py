@@ -100,6 +100,7 @@ def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
             "name": "suite",
             "max_direct_response_body_size_bytes": OPENAPI_LIMIT,
             "virtual_hosts": [routes.virtual_host(methods, settings)],
+            "validate_clusters": not settings.allowed_origins,
         },
         "http_filters": filters.http_filters(methods, settings),
         "local_reply_config": replies.local_replies(),

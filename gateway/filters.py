@@ -63,6 +63,8 @@ def transcoder(services: list[str]) -> Json:
         request_validation_options={
             "reject_unknown_method": True,
             "reject_unknown_query_parameters": True,
+            # A PATCH that names one thing in its path and another in its body; else the body wins.
+            "reject_binding_body_field_collisions": True,
         },
         print_options={"always_print_primitive_fields": True},
         query_param_unescape_plus=True,

@@ -52,6 +52,7 @@ UNASKED_LIMIT = 1024 * 1024
 LENGTH_HEADER = "x-qagazsyz-length"
 # The transcoder leaves here what path a JSON call had.
 ORIGINAL_PATH = "x-envoy-original-path"
+NO_CLUSTER = "none"
 NOT_SAMPLED = "00-00000000000000000000000000000001-0000000000000001-00"
 # Under this name the token's claims are kept for the rate limit.
 CLAIMS = "claims"
@@ -77,8 +78,8 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
             *(_stream(path, HEALTH_DOMAIN, settings, True) for path in GRPC_HEALTH),
             _direct(HEALTH, 200, {"inline_string": '{"status":"alive"}\n'}),
             _direct(OPENAPI, 200, {"filename": "openapi.json"}),
-            _body_of_unknown_length(),
-            _unknown(),
+            _body_of_unknown_length(settings),
+            _unknown(settings),
         ],
         "request_headers_to_remove": [LENGTH_HEADER],
     }
@@ -122,12 +123,12 @@ def _large_json(method: Method, settings: GatewaySettings) -> Json:
     return route
 
 
-def _body_of_unknown_length() -> Json:
+def _body_of_unknown_length(settings: GatewaySettings) -> Json:
     """What comes in chunks: the transcoder would take whatever comes, so it is held back until it
     is complete, and refused where it is long."""
     buffer = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
     limit = {"buffer": {"max_request_bytes": UNASKED_LIMIT}}
-    return _unknown() | {
+    return _unknown(settings) | {
         "match": {
             "prefix": "/",
             "headers": [
@@ -139,13 +140,15 @@ def _body_of_unknown_length() -> Json:
     }
 
 
-def _unknown() -> Json:
+def _unknown(settings: GatewaySettings) -> Json:
     """What is nothing of the suite's; JSON calls begin here, and the transcoder moves them on."""
-    return {
-        "name": "unknown",
-        "match": {"prefix": "/"},
-        "direct_response": {"status": 404, "body": {"inline_string": "no such method"}},
-    }
+    found: Json = {"name": "unknown", "match": {"prefix": "/"}}
+    if settings.allowed_origins:
+        # On a direct response Envoy does not look at origins. There is no such cluster.
+        missing = {"cluster": NO_CLUSTER, "cluster_not_found_response_code": "NOT_FOUND"}
+        return found | {"route": missing}
+    body = {"inline_string": "no such method"}
+    return found | {"direct_response": {"status": 404, "body": body}}
 
 
 def keys_host() -> Json:

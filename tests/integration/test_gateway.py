@@ -287,17 +287,15 @@ def test_defaults_are_printed_and_long_numbers_are_strings(
     assert answer.json()["logIndex"] == "0"
 
 
-def test_a_name_in_the_body_of_a_patch_wins_over_the_path(
-    backend: Backend, web: httpx.Client
-) -> None:
-    """So the service has to compare nothing: it sees one name. What it sees is the body's."""
+def test_a_patch_names_one_thing_only(backend: Backend, web: httpx.Client) -> None:
     headers = bearer(backend.token())
-    web.patch("/v1/subjects/a", json={"organization": {}}, headers=headers)
-    request = subjects_pb2.UpdateSubjectRequest.FromString(backend.received[-1].request)
-    assert request.subject.name == "subjects/a"
-    web.patch("/v1/subjects/a", json={"name": "subjects/b"}, headers=headers)
-    request = subjects_pb2.UpdateSubjectRequest.FromString(backend.received[-1].request)
-    assert request.subject.name == "subjects/b"
+    for body in ({"organization": {}}, {"name": "subjects/a", "organization": {}}):
+        assert web.patch("/v1/subjects/a", json=body, headers=headers).status_code == 200
+        request = subjects_pb2.UpdateSubjectRequest.FromString(backend.received[-1].request)
+        assert request.subject.name == "subjects/a"
+    answer = web.patch("/v1/subjects/a", json={"name": "subjects/b"}, headers=headers)
+    assert answer.status_code == 400
+    assert "subjects/b" in answer.json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -348,6 +346,13 @@ def test_http_1_0_is_answered(gateway: Gateway, backend: Backend) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
         connection.sendall(b"POST /pki/ocsp HTTP/1.0\r\nContent-Length: 2\r\n\r\nab")
         assert connection.recv(1000).startswith((b"HTTP/1.0 200", b"HTTP/1.1 200"))
+
+
+def test_json_comes_over_http_2_in_clear_text_too(gateway: Gateway, backend: Backend) -> None:
+    with gateway.http(http1=False, http2=True) as web:
+        answer = web.post("/v1/challenges", json={})
+    assert answer.http_version == "HTTP/2"
+    assert answer.status_code == 200
 
 
 def test_how_long_an_answer_may_be_kept_is_passed_on(backend: Backend, web: httpx.Client) -> None:

@@ -249,3 +249,19 @@ def test_questions_are_asked_again_and_orders_are_not(
             assert outcome(channel, path, backend.token()) is grpc.StatusCode.UNAVAILABLE
     asked = Counter(backend.methods())
     assert asked == {GET_SUBJECT: 3, sign: 1}
+
+
+def test_pages_of_configured_origins_may_call(start: Callable[..., Gateway]) -> None:
+    gateway = start(allowed_origins="https://a.example")
+    asked = {"access-control-request-method": "POST"}
+    with gateway.http() as web:
+        for path in ("/v1/challenges", "/v1/keys", "/qagazsyz.signing.v1.KeyService/Sign"):
+            headers = asked | {"origin": "https://a.example"}
+            answer = web.options(path, headers=headers)
+            assert answer.status_code == 200
+            assert answer.headers["access-control-allow-origin"] == "https://a.example"
+            answer = web.options(path, headers=asked | {"origin": "https://b.example"})
+            assert "access-control-allow-origin" not in answer.headers
+        assert web.get("/nothing").status_code == 404
+        answer = web.get("/v1/documentTypes", headers={"origin": "https://a.example"})
+        assert answer.headers["access-control-allow-origin"] == "https://a.example"
