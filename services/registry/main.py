@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from services.registry.checkpoints import KeptCheckpoint
 from services.registry.consent_servicer import ConsentServicer
 from services.registry.contents import Contents, WrappingKey
 from services.registry.document_servicer import DocumentServicer
+from services.registry.health import follow_neighbours
 from services.registry.log import Log, LogKey
 from services.registry.log_servicer import LogServicer
 from services.registry.looking_up import LookUps
@@ -151,13 +151,18 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)
-        collecting = asyncio.create_task(_collect_orphans(registry.contents, database))
+        housekeeping = [
+            asyncio.create_task(_collect_orphans(registry.contents, database)),
+            asyncio.create_task(
+                follow_neighbours(server.health, [identity, signing], registry.servicers())
+            ),
+        ]
         try:
             await wait_for(stop, server)
         finally:
-            collecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await collecting
+            for task in housekeeping:
+                task.cancel()
+            await asyncio.gather(*housekeeping, return_exceptions=True)
             await registry.sequencer.close()
     finally:
         await signing.close()

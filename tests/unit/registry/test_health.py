@@ -1,0 +1,76 @@
+"""The registry's health answers for those that it calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+from services.registry.health import NOT_SERVING, SERVING, follow_neighbours
+
+
+@asynccontextmanager
+async def neighbour(address: str) -> AsyncIterator[HealthServicer]:
+    server = grpc.aio.server()
+    health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    server.add_insecure_port(address)
+    await server.start()
+    await health.set("", SERVING)
+    try:
+        yield health
+    finally:
+        await server.stop(0)
+
+
+class Heard(HealthServicer):
+    """Tells when a name's health becomes another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        self._last: dict[str, int] = {}
+
+    async def set(self, service: str, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        await super().set(service, status)
+        if self._last.get(service) != status:
+            self._last[service] = status
+            self.changes.put_nowait((service, status))
+
+
+async def test_the_empty_name_is_well_when_all_neighbours_are(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path / 'neighbour.sock'}"
+    health = Heard()
+    async with neighbour(address) as other, grpc.aio.insecure_channel(address) as channel:
+        following = asyncio.create_task(
+            follow_neighbours(health, [channel], ["registry.Log"], every=0.01)
+        )
+        try:
+            async with asyncio.timeout(20):
+                assert await health.changes.get() == ("registry.Log", SERVING)
+                assert await health.changes.get() == ("", SERVING)
+                await other.set("", NOT_SERVING)
+                assert await health.changes.get() == ("", NOT_SERVING)
+                await other.set("", SERVING)
+                assert await health.changes.get() == ("", SERVING)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_neighbour_that_is_not_there_is_not_well(tmp_path: Path) -> None:
+    health = Heard()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'nobody.sock'}") as channel:
+        following = asyncio.create_task(follow_neighbours(health, [channel], [], every=0.01))
+        try:
+            async with asyncio.timeout(20):
+                assert await health.changes.get() == ("", SERVING)
+                assert await health.changes.get() == ("", NOT_SERVING)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
