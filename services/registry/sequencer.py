@@ -288,8 +288,10 @@ class Sequencer:
             # Whether it was committed may be unknown: the next group reads the head anyhow.
             if isinstance(error, LogDamaged):
                 self._damage = error
-            if len(group) > 1 or not _is_callers(error):
+                log.critical("nothing is signed any more: %s", error)
+            elif len(group) > 1 or not _is_callers(error):
                 log.error("a group of %d was not committed: %s", len(group), type(error).__name__)
+            if len(group) > 1 or not _is_callers(error):
                 error = Unavailable("the registry cannot commit changes now")
             for submission in group:
                 if not submission.done.done():
