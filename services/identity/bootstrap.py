@@ -179,7 +179,11 @@ async def import_seed(database: Database, seed: Mapping[str, Any]) -> None:
         await store.set_fact(connection, store.PLATFORM, platform["name"])
         await store.set_fact(connection, SEEDED, now.isoformat())
 
-    await database.run(work)
+    try:
+        await database.run(work)
+    except store.Taken:
+        # Another replica started at the same moment and was first.
+        await database.run(work)
 
 
 def stored(

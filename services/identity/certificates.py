@@ -92,30 +92,18 @@ def check_may_issue(
     *,
     subject: str,
     is_person: bool,
-    usage: Usage,
-    organization: str,
-    held: list[StoredCertificate],
-    now: datetime,
+    renews: bool,
 ) -> None:
     """Raises PermissionDenied where the caller may not have this certificate issued.
 
-    held: the subject's certificates, of which a citizen renews one.
+    renews: whether the subject holds one of this usage and organization that is good.
     """
     if caller.has(Role.ROLE_OPERATOR):
         return
     if caller.has(Role.ROLE_REGISTRAR) and is_person:
         return
-    if caller.has(Role.ROLE_CITIZEN) and caller.subject == subject:
-        renews = any(
-            certificate.own
-            and certificate.usage == usage
-            and certificate.organization == organization
-            and not certificate.revoked_at(now)
-            and certificate.not_before <= now <= certificate.not_after
-            for certificate in held
-        )
-        if renews:
-            return
+    if caller.has(Role.ROLE_CITIZEN) and caller.subject == subject and renews:
+        return
     raise PermissionDenied()
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from sqlalchemy.exc import SQLAlchemyError
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.authority import Issuer
+from services.identity.authority import UNREADABLE, Issuer
 from services.identity.authority_servicer import AuthorityService
 from services.identity.bootstrap import SEED, import_seed, load_issuer
 from services.identity.certificate_servicer import CertificateService
@@ -53,7 +54,7 @@ class NobodyOutside:
     async def judge(self, der: bytes, chain: list[bytes], *, at: datetime) -> Judgement:  # noqa: ARG002
         try:
             await asyncio.to_thread(x509.load_der_x509_certificate, der)
-        except ValueError:
+        except UNREADABLE:
             status = Status.CERTIFICATE_STATUS_MALFORMED
         else:
             status = Status.CERTIFICATE_STATUS_UNTRUSTED
@@ -147,7 +148,11 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
 async def _forget(kept: KeptAnswers) -> None:
     while True:
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
-        await kept.forget_old()
+        try:
+            await kept.forget_old()
+        except (SQLAlchemyError, OSError):
+            # The database is away for a moment: the next round does it.
+            log.warning("old requests are still kept")
 
 
 def main() -> None:

@@ -163,6 +163,23 @@ async def list_certificates(
     return [StoredCertificate(**row._mapping) for row in await connection.execute(query)]
 
 
+async def holds_certificate(
+    connection: AsyncConnection, subject: str, *, usage: int, organization: str, now: datetime
+) -> bool:
+    """Whether the own authority has given the subject one of this kind that is good now."""
+    columns = certificates.c
+    query = select(columns.fingerprint).where(
+        columns.subject == subject,
+        columns.own,
+        columns.usage == int(usage),
+        columns.organization == organization,
+        columns.revoke_time.is_(None),
+        columns.not_before <= now,
+        columns.not_after >= now,
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
+
+
 async def revoke_certificate(
     connection: AsyncConnection, fingerprint: str, *, reason: int, now: datetime
 ) -> None:

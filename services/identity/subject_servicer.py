@@ -337,14 +337,19 @@ def _changes(request: pb.UpdateSubjectRequest, subject: Subject) -> dict[str, An
     return values
 
 
+def _check_number(request: pb.UpdateSubjectRequest, subject: Subject) -> None:
+    """Raises InvalidArgument where another number stands than the subject's own."""
+    number = request.subject.person.iin or request.subject.organization.bin
+    if number not in ("", subject.number):
+        field = "person.iin" if subject.is_person else "organization.bin"
+        raise InvalidArgument(f"subject.{field}", "never changes")
+
+
 def _paths(request: pb.UpdateSubjectRequest, subject: Subject) -> Iterable[str]:
     own = [path for path in CHANGEABLE if path.startswith(f"{subject.kind}.")]
     if not request.HasField("update_mask") or list(request.update_mask.paths) == ["*"]:
-        # Without a mask, what is set is changed (AIP-134); the number may stand there unchanged.
-        number = request.subject.person.iin or request.subject.organization.bin
-        if number not in ("", subject.number):
-            field = "person.iin" if subject.is_person else "organization.bin"
-            raise InvalidArgument(f"subject.{field}", "never changes")
+        # Without a mask, what is set is changed (AIP-134).
+        _check_number(request, subject)
         part = request.subject.person if subject.is_person else request.subject.organization
         return [
             path
@@ -363,4 +368,6 @@ def _paths(request: pb.UpdateSubjectRequest, subject: Subject) -> Iterable[str]:
         if path not in own:
             raise InvalidArgument("update_mask", "names a field that the subject does not have")
     masked = set(request.update_mask.paths)
+    if subject.kind in masked:
+        _check_number(request, subject)
     return own if subject.kind in masked else [path for path in own if path in masked]

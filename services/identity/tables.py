@@ -78,6 +78,8 @@ used_challenges = Table(
     Column("challenge", String(64), primary_key=True),
     Column("expire_time", UtcDateTime, nullable=False),
 )
+# Each sign-in deletes what has expired.
+Index("used_challenges_by_time", used_challenges.c.expire_time)
 
 # What there is one of: "platform_organization", "revocation_number".
 facts = Table(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable
 
 from google.api import httpbody_pb2
@@ -107,7 +106,7 @@ class TokenService:
             granted,
             key=key.key,
             kid=key.kid,
-            token_id=str(uuid.UUID(bytes=uuid7(now, self._randomness).bytes)),
+            token_id=str(uuid7(now, self._randomness)),
             now=now,
         )
         return pb.Token(

@@ -71,6 +71,7 @@ def upgrade() -> None:
         sa.Column("expire_time", UtcDateTime, nullable=False),
         sa.PrimaryKeyConstraint("challenge"),
     )
+    op.create_index("used_challenges_by_time", "used_challenges", ["expire_time"], unique=False)
     op.create_table(
         "memberships",
         sa.Column("organization", sa.String(length=64), nullable=False),
