@@ -1,0 +1,62 @@
+"""The registry's process refuses secrets that others can read."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from services.registry.main import KeyFileRefused, load_content_key, load_log_key
+from services.registry.settings import RegistrySettings
+
+
+def pem(key: Ed25519PrivateKey | object) -> bytes:
+    made: bytes = key.private_bytes(  # type: ignore[union-attr]
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    return made
+
+
+def write(path: Path, data: bytes, mode: int = 0o600) -> None:
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RegistrySettings:
+    write(tmp_path / "log.key", pem(Ed25519PrivateKey.generate()))
+    write(tmp_path / "content.key", b"content-1 " + base64.b64encode(bytes(32)) + b"\n")
+    return RegistrySettings(folder=tmp_path)
+
+
+def test_the_keys_of_a_folder_are_read(settings: RegistrySettings) -> None:
+    assert load_log_key(settings).origin == "log.qagazsyz.example"
+    assert load_content_key(settings).id == "content-1"
+
+
+@pytest.mark.parametrize("name", ["log.key", "content.key"])
+def test_a_key_that_others_can_read_is_refused(settings: RegistrySettings, name: str) -> None:
+    (settings.folder / name).chmod(0o640)
+    load = load_log_key if name == "log.key" else load_content_key
+    with pytest.raises(KeyFileRefused, match="0600"):
+        load(settings)
+    (settings.folder / name).unlink()
+    with pytest.raises(KeyFileRefused, match="cannot be read"):
+        load(settings)
+
+
+def test_what_is_no_key_is_refused_without_being_shown(settings: RegistrySettings) -> None:
+    write(settings.folder / "content.key", b"content-1 c2VjcmV0")
+    with pytest.raises(KeyFileRefused) as refusal:
+        load_content_key(settings)
+    assert "c2VjcmV0" not in str(refusal.value)
+    write(settings.folder / "log.key", pem(generate_private_key(SECP256R1())))
+    with pytest.raises(KeyFileRefused):
+        load_log_key(settings)
+    write(settings.folder / "log.key", b"no key")
+    with pytest.raises(KeyFileRefused):
+        load_log_key(settings)
