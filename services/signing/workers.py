@@ -30,6 +30,8 @@ def run_workers(settings: SigningSettings) -> None:
     telemetry.configure(
         settings.service, endpoint="", sample_ratio=0.0, log_level=settings.log_level
     )
+    # They share the cores, unless the environment says how many threads each has.
+    threads = max(1, settings.threads // settings.workers)
     workers: dict[int, subprocess.Popen[bytes]] = {}
     stopping = threading.Event()
 
@@ -41,7 +43,7 @@ def run_workers(settings: SigningSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     for _ in range(settings.workers):
-        _start(workers)
+        _start(workers, threads)
     while not stopping.is_set():
         process_id, status = os.wait()
         worker = workers.pop(process_id, None)
@@ -51,18 +53,18 @@ def run_workers(settings: SigningSettings) -> None:
         worker.returncode = os.waitstatus_to_exitcode(status)
         log.error("a worker ended", extra={"exit_code": worker.returncode})
         if not stopping.wait(RESTART_PAUSE_SECONDS):
-            _start(workers)
+            _start(workers, threads)
     for worker in workers.values():
         # One that was started while the signal came has not had it.
         worker.terminate()
         worker.wait()
 
 
-def _start(workers: dict[int, subprocess.Popen[bytes]]) -> None:
+def _start(workers: dict[int, subprocess.Popen[bytes]], threads: int) -> None:
     # The command as it was given, "serve signing" or any other, with whatever it inherited.
     worker = subprocess.Popen(  # noqa: S603 - our own command line
         [sys.executable, *sys.orig_argv[1:]],
-        env={**os.environ, "QAGAZSYZ_WORKERS": "1"},
+        env={"QAGAZSYZ_THREADS": str(threads), **os.environ, "QAGAZSYZ_WORKERS": "1"},
         close_fds=False,
     )
     workers[worker.pid] = worker
