@@ -9,11 +9,15 @@ import sys
 
 import typer
 
+from cli.bench.command import bench
+from cli.audit import audit
 from cli.certificate import certificate
 from cli.demo.main import demo
 from cli.document import document
 from cli.failures import explain, report
 from cli.init import init
+from cli.keys import keys
+from cli.log import log
 from cli.migrate import migrate
 from cli.receipt import receipt
 from cli.serve import serve
@@ -41,8 +45,12 @@ tool.add_typer(subject, name="subject")
 tool.add_typer(certificate, name="certificate")
 tool.add_typer(document, name="document")
 tool.add_typer(receipt, name="receipt")
+tool.add_typer(log, name="log")
+tool.command()(audit)
+tool.add_typer(keys, name="keys")
 tool.command()(traces)
 tool.command()(demo)
+tool.command()(bench)
 
 
 def app() -> None:

@@ -1,0 +1,65 @@
+"""What a process and those it started have used: CPU and memory, from /proc (Linux)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """cpu: seconds of user and system time; resident, peak: bytes."""
+
+    cpu: float = 0.0
+    resident: int = 0
+    peak: int = 0
+
+
+def usage(pid: int) -> Usage:
+    """Of a process and all it started and that still run. Nothing where there is no /proc."""
+    cpu, resident, peak = 0.0, 0, 0
+    for member in tree(pid):
+        try:
+            fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+            status = Path(f"/proc/{member}/status").read_text()
+        except OSError:
+            continue
+        # utime and stime are the 14th and 15th of proc(5)'s fields, the name being the second.
+        cpu += (int(fields[11]) + int(fields[12])) / _TICKS
+        resident += _kilobytes(status, "VmRSS:") * 1024
+        peak += _kilobytes(status, "VmHWM:") * 1024
+    return Usage(cpu, resident, peak)
+
+
+def tree(pid: int) -> list[int]:
+    """A process and its descendants."""
+    found = [pid]
+    for member in found:
+        for task in Path(f"/proc/{member}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def named(root: int, *words: str) -> int | None:
+    """The descendant whose command line has these words, or None."""
+    for member in tree(root)[1:]:
+        try:
+            command = Path(f"/proc/{member}/cmdline").read_bytes().split(b"\x00")
+        except OSError:
+            continue
+        if all(word.encode() in command for word in words):
+            return member
+    return None
+
+
+def _kilobytes(status: str, name: str) -> int:
+    for line in status.splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    return 0

@@ -1,0 +1,123 @@
+"""Rows of figures, as tables for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure that the project set itself, and what was measured.
+
+    at_least: a floor; at_most: a ceiling. One of the two is set.
+    """
+
+    name: str
+    measured: float
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = ""
+
+    @property
+    def reached(self) -> bool:
+        if self.at_least is not None:
+            return self.measured >= self.at_least
+        return self.at_most is not None and self.measured <= self.at_most
+
+    @property
+    def goal(self) -> str:
+        if self.at_least is not None:
+            return f"≥ {number(self.at_least)}"
+        assert self.at_most is not None  # noqa: S101 - one of the two
+        return f"≤ {number(self.at_most)}"
+
+
+@dataclass(slots=True)
+class Report:
+    """All that one run measured."""
+
+    tables: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    console: Console = field(default_factory=Console)
+
+    def table(self, title: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Prints a table at once and keeps it."""
+        self.tables.append((title, list(rows)))
+        if not rows:
+            return
+        table = Table(title=title, title_justify="left")
+        for column in rows[0]:
+            first = rows[0][column]
+            table.add_column(column, justify="left" if isinstance(first, str) else "right")
+        for row in rows:
+            table.add_row(*(number(value) for value in row.values()))
+        self.console.print(table)
+
+    def figure(self, figure: Figure) -> None:
+        self.figures.append(figure)
+
+    def print_figures(self) -> None:
+        """The figures with their goals."""
+        table = Table(title="Figures", title_justify="left")
+        for column in ("figure", "goal", "measured", ""):
+            table.add_column(column, justify="left" if column == "figure" else "right")
+        for figure in self.figures:
+            table.add_row(
+                figure.name,
+                figure.goal,
+                f"{number(figure.measured)} {figure.unit}".strip(),
+                "reached" if figure.reached else "NOT REACHED",
+            )
+        self.console.print(table)
+
+    def write(self, path: Path) -> None:
+        """Everything as JSON."""
+        path.write_text(
+            json.dumps(
+                {
+                    "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "machine": machine(),
+                    "tables": [{"title": title, "rows": rows} for title, rows in self.tables],
+                    "figures": [
+                        asdict(figure) | {"reached": figure.reached} for figure in self.figures
+                    ],
+                },
+                indent=1,
+                ensure_ascii=False,
+            )
+        )
+
+
+def number(value: Any) -> str:
+    """A figure with three digits that count, or a text as it is."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def machine() -> str:
+    """What it was measured on: processor, cores, system, Python."""
+    model = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}"
+    )

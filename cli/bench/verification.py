@@ -1,0 +1,236 @@
+"""Verification: the kernel alone, the service called directly, and through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from cli.bench import load
+from cli.bench.inputs import Keyring, Scheme, Signed, schemes
+from cli.bench.report import Figure, Report
+from cli.bench.suite import Suite
+from signatures.backend import Backend, load_backend
+
+BATCH = "/qagazsyz.signing.v1.VerificationService/BatchVerify"
+SINGLE = "/qagazsyz.signing.v1.VerificationService/Verify"
+SIZES = (1, 16, 256, 1_000, 10_000)
+SIGNERS = {"distinct": 10_000, "16": 16, "one": 1}
+# The sizes of batches that differ in what is compared with cryptography.
+COMPARED = 1_000
+ITEMS = 10_000
+# Under a batch's load: as many callers as keep two cores busy; more when calls are single.
+CALLERS, SINGLE_CALLERS = 4, 32
+
+# What the issue asks of the kernel on one core, and of the service and Envoy together.
+GOALS = {
+    ("ED25519", "distinct"): (6.5, 5.5),
+    ("ED25519", "16"): (12, 9),
+    ("ECDSA_P256_SHA256", "distinct"): (1.2, 1.1),
+    ("ECDSA_P384_SHA384", "distinct"): (2.3, 2.1),
+    ("ECDSA_P521_SHA512", "distinct"): (1.5, 1.4),
+    ("RSA_PKCS1_SHA256", "distinct"): (1.2, 1.0),
+}
+# Everything between the kernel's own time and the whole service, without Envoy.
+OVERHEAD_MICROSECONDS = 1.0
+
+
+def loop_microseconds(signed: Signed, seconds: float) -> float:
+    """CPU that cryptography takes for one verification, called in a tight loop on one core."""
+    keys, verify = signed.public_keys, signed.scheme.verify
+    count, index = 0, 0
+    began = time.process_time()
+    while (took := time.process_time() - began) < seconds:
+        for _ in range(20):
+            verify(keys[signed.signer(index)], signed.signatures[index], signed.messages[index])
+            index = (index + 1) % len(signed.messages)
+        count += 20
+    return took / count * 1e6
+
+
+def loop_rate(signed: Signed, seconds: float) -> float:
+    """Verifications a second by cryptography on all cores: it releases the GIL."""
+    cores = os.cpu_count() or 1
+
+    def loop(number: int) -> int:
+        done = 0
+        keys, verify, end = signed.public_keys, signed.scheme.verify, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for _ in range(20):
+                index = (done + number * 997) % len(signed.messages)
+                verify(keys[signed.signer(index)], signed.signatures[index], signed.messages[index])
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(cores) as pool:
+        return sum(pool.map(loop, range(cores))) / seconds
+
+
+def kernel_rate(
+    backend: Backend, requests: Sequence[bytes], seconds: float, threads: int = 1
+) -> tuple[float, float]:
+    """Verifications a second, and CPU microseconds of one, by the backend alone: bytes in,
+    verdicts out. Keys are known: a first round is not counted."""
+
+    def verify(request: bytes) -> int:
+        batch = backend.parse_batch(request)
+        verdicts = batch.verify(0, batch.item_count)
+        if verdicts.count(1) != batch.item_count:
+            raise AssertionError("a good signature was refused")
+        return batch.item_count
+
+    for request in requests:
+        verify(request)
+
+    def loop(number: int) -> int:
+        done, turn, end = 0, number, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            done += verify(requests[turn % len(requests)])
+            turn += 1
+        return done
+
+    cpu, began = time.process_time(), time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        done = sum(pool.map(loop, range(threads)))
+    took = time.perf_counter() - began
+    return done / took, (time.process_time() - cpu) / done * 1e6
+
+
+def openssl_rates(names: Sequence[str]) -> dict[str, float]:
+    """Verifications a second of `openssl speed` on one core, by its name; empty without it."""
+    program = shutil.which("openssl")
+    if program is None:
+        return {}
+    found = {}
+    for name in names:
+        result = subprocess.run(  # noqa: S603
+            [program, "speed", "-seconds", "1", name], capture_output=True, text=True, check=False
+        )
+        lines = [line for line in result.stdout.splitlines() if line.strip()]
+        rates = re.findall(r"[\d.]+", lines[-1].rpartition("s ")[2]) if lines else []
+        if rates:
+            found[name] = float(rates[-1])
+    return found
+
+
+def requests_of(signed: Signed, size: int) -> list[bytes]:
+    """Batches of a size that together hold all items, twenty at the most."""
+    count = max(1, min(20, len(signed.messages) // size))
+    return [signed.request(size, number * size) for number in range(count)]
+
+
+async def served(
+    suite: Suite, signed: Signed, size: int, *, direct: bool, token: str, seconds: float
+) -> load.Measured:
+    """What the service does, called directly or through the gateway."""
+    address = suite.socket("signing") if direct else suite.gateway
+    watched = {"service": suite.process("signing"), "gateway": suite.process("gateway")}
+    single = size == 1
+    requests = (
+        [signed.single(index) for index in range(min(1_000, len(signed.messages)))]
+        if single
+        else requests_of(signed, size)
+    )
+    channels = [suite.channel(address) for _ in range(2)]
+    try:
+        return await load.run(
+            channels,
+            SINGLE if single else BATCH,
+            requests,
+            items_per_request=size,
+            token=token,
+            concurrency=SINGLE_CALLERS if single else CALLERS,
+            seconds=seconds,
+            watched=watched,
+        )
+    finally:
+        for channel in channels:
+            await channel.close()
+
+
+def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
+    """All of it: every algorithm, size and number of signers; quick leaves most of them out."""
+    backend = load_backend()
+    tell(f"the backend is {backend.name}")
+    keyring, seconds = Keyring(), 0.4 if quick else 0.8
+    token = asyncio.run(suite.token())
+    chosen = [s for s in schemes() if not quick or (s.name, "distinct") in GOALS]
+    rates = openssl_rates([scheme.openssl for scheme in chosen if scheme.openssl])
+    rows: list[dict[str, Any]] = []
+    for scheme in chosen:
+        for signers, count in SIGNERS.items():
+            tell(f"{scheme.name}, signers: {signers}")
+            signed = keyring.sign(scheme, items=ITEMS, signers=count)
+            rows += _scheme(
+                report, suite, signed, signers, backend, token, rates, seconds, quick=quick
+            )
+    report.table("Verification, 256-byte messages", rows)
+
+
+def _scheme(
+    report: Report,
+    suite: Suite,
+    signed: Signed,
+    signers: str,
+    backend: Backend,
+    token: str,
+    rates: dict[str, float],
+    seconds: float,
+    *,
+    quick: bool,
+) -> list[dict[str, Any]]:
+    scheme = signed.scheme
+    comparable = "P1363" not in scheme.name
+    rows = []
+    for size in (1, COMPARED) if quick else SIZES:
+        # Beside the loop that it is compared with, within a second or two.
+        loop = loop_microseconds(signed, seconds) if comparable else 0.0
+        rate, kernel = kernel_rate(backend, requests_of(signed, size), seconds)
+        direct = asyncio.run(served(suite, signed, size, direct=True, token=token, seconds=seconds))
+        whole = asyncio.run(served(suite, signed, size, direct=False, token=token, seconds=seconds))
+        server = whole.microseconds("service", "gateway")
+        row: dict[str, Any] = {
+            "algorithm": scheme.name,
+            "signers": signers,
+            "batch": size,
+            "kernel/s": rate,
+            "service/s": direct.rate,
+            "gateway/s": whole.rate,
+            "kernel µs": kernel,
+            "service µs": direct.microseconds("service"),
+            "gateway µs": whole.microseconds("gateway"),
+            "client µs": whole.microseconds("client"),
+            "p50 ms": whole.percentile(0.5),
+            "p99 ms": whole.percentile(0.99),
+            "kernel/loop": loop / kernel if comparable else "-",
+            "server/loop": loop / server if comparable and server else "-",
+            "loop/s, all cores": loop_rate(signed, seconds) if comparable and not quick else "-",
+            "kernel/openssl": rate / rates[scheme.openssl] if scheme.openssl in rates else "-",
+        }
+        rows.append(row)
+        goals = GOALS.get((scheme.name, signers))
+        if size == COMPARED and goals is not None:
+            name = f"{scheme.name}, signers {signers}"
+            report.figure(Figure(f"{name}: kernel, one core", loop / kernel, goals[0], unit="×"))
+            report.figure(Figure(f"{name}: whole server", loop / server, goals[1], unit="×"))
+            overhead = direct.microseconds("service") - kernel
+            report.figure(
+                Figure(
+                    f"{name}: service beyond the kernel",
+                    overhead,
+                    at_most=OVERHEAD_MICROSECONDS,
+                    unit="µs",
+                )
+            )
+    return rows
+
+
+def by_name(name: str) -> Scheme:
+    """A scheme by its name in the contract."""
+    return next(scheme for scheme in schemes() if scheme.name == name)
