@@ -41,6 +41,10 @@ HEADERS_TIMEOUT = "10s"
 # A body that stands still for so long is given up.
 STREAM_IDLE = "60s"
 CONNECTION_IDLE = "600s"
+# Where the connection is closed after the answer, its reader may stand still for so long: Envoy's
+# own second cuts downloads off where a network falters. And so long a caller that is refused and
+# goes on sending does not see it.
+LAST_ANSWER_IDLE = "3s"
 # An empty list would make private addresses internal, and believe their x-envoy-… headers.
 NOBODY = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
 OPENAPI_LIMIT = 4 * 1024 * 1024
@@ -116,6 +120,7 @@ def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
         "max_request_headers_kb": HEADERS_KIB,
         "request_headers_timeout": HEADERS_TIMEOUT,
         "stream_idle_timeout": STREAM_IDLE,
+        "delayed_close_timeout": LAST_ANSWER_IDLE,
         # Who is at the other end counts, not what it says of itself; and nobody is internal, so
         # that x-envoy-… and x-request-id of a caller are dropped.
         "use_remote_address": True,

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.contracts import Method
 from gateway.settings import GatewaySettings
+from services.runtime.server import MESSAGE_LIMIT_BYTES
 
 Json = dict[str, Any]
 
@@ -42,9 +43,8 @@ DISABLED = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
     "disabled": True,
 }
-# Messages have 20 MiB at most (the services refuse more); in JSON, bytes are a third longer.
-MESSAGE_LIMIT = 20 * 1024 * 1024
-BODY_LIMIT = MESSAGE_LIMIT * 4 // 3 + 1024 * 1024
+# The services refuse longer messages; in JSON, bytes are a third longer.
+BODY_LIMIT = MESSAGE_LIMIT_BYTES * 4 // 3 + 1024 * 1024
 # What is held in memory before anybody is asked for a token: bodies that do not announce their
 # length, as nearly all clients do, and raw ones. JSON is large from here on.
 UNASKED_LIMIT = 1024 * 1024

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -376,6 +377,25 @@ def test_a_download_larger_than_any_buffer_comes_whole(backend: Backend, web: ht
     found = web.get("/v1/documents/d1:download", headers=bearer(backend.token()))
     assert found.headers["content-type"] == "application/pdf"
     assert found.content == content
+
+
+def test_a_caller_that_reads_slowly_gets_all_of_its_last_answer(
+    backend: Backend, gateway: Gateway
+) -> None:
+    backend.answers[f"{DOCUMENTS}/DownloadDocument"] = lambda *_: httpbody_pb2.HttpBody(
+        content_type="application/pdf", data=bytes(16 * 1024 * 1024)
+    ).SerializeToString()
+    head = (
+        "GET /v1/documents/d1:download HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"
+        f"authorization: Bearer {backend.token()}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        received = len(connection.recv(1024))
+        threading.Event().wait(1.5)  # longer than Envoy's default would let it
+        while part := connection.recv(1024 * 1024):
+            received += len(part)
+    assert received > 16 * 1024 * 1024
 
 
 def refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
