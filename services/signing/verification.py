@@ -96,6 +96,13 @@ class VerificationService:
             telemetry.annotate(batches=sequence)
             stream.close()
 
+    async def GetVerificationBackend(
+        self,
+        request: verification_pb2.GetVerificationBackendRequest,  # noqa: ARG002
+        call: Call,  # noqa: ARG002
+    ) -> verification_pb2.VerificationBackend:
+        return verification_pb2.VerificationBackend(name=self._backend.name)
+
     async def _stream_answer(self, request: bytes, call: Call) -> bytes | status_pb2.Status:
         try:
             try:
