@@ -31,6 +31,12 @@ BUSY_TIMEOUT_MILLISECONDS = 10_000
 # Readers of one process at once; SQLite's writers take turns anyhow.
 POOL_SIZE = 8
 POOL_TIMEOUT_SECONDS = 20
+# SQLite's indexes over a million documents and their hashes take some hundred megabytes, and each
+# insert lands anywhere in them: with these two the
+# millionth costs little more than the first.
+CACHE_KIBIBYTES = 64 * 1024
+# Pages of 4 KiB in the write-ahead log before they are moved into the database.
+CHECKPOINT_PAGES = 8_000
 # A transaction that lost against another is run again, this often at most.
 ATTEMPTS = 8
 FIRST_PAUSE_SECONDS = 0.005
@@ -156,6 +162,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # What is deleted is overwritten too, as the keys of erased contents must be.
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MILLISECONDS}")
+    cursor.execute(f"PRAGMA cache_size=-{CACHE_KIBIBYTES}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     cursor.close()
 
 
