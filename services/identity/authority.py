@@ -30,7 +30,6 @@ BACKDATED = timedelta(minutes=5)
 # 127 bits, positive, no more than 20 bytes (RFC 5280, section 4.1.2.2).
 SERIAL_BITS = 127
 CRL_LIFETIME = timedelta(hours=24)
-OCSP_LIFETIME = timedelta(minutes=5)
 
 # Roles of NCA RK in extendedKeyUsage.
 INDIVIDUAL = x509.ObjectIdentifier("1.2.398.3.3.4.1.1")
@@ -269,7 +268,11 @@ def _authority(
         _builder(name, issuer_name, key.public_key(), now, randomness)
         .not_valid_after(_whole(now) + timedelta(days=365 * years))
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        # digitalSignature: the issuing authority signs its OCSP answers itself.
+        .add_extension(
+            _key_usage(digital_signature=issuer is not None, key_cert_sign=True, crl_sign=True),
+            critical=True,
+        )
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )

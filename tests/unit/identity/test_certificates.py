@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -330,8 +331,8 @@ async def test_a_malformed_ocsp_request_is_answered_as_such(
         "AuthorityService/AnswerOcsp", pb.AnswerOcspRequest(body=HttpBody(data=data))
     )
     assert (
-        x509.ocsp.load_der_ocsp_response(answer.data).response_status
-        == x509.ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+        ocsp.load_der_ocsp_response(answer.data).response_status
+        == ocsp.OCSPResponseStatus.MALFORMED_REQUEST
     )
 
 
