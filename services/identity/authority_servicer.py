@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from google.api import httpbody_pb2
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity import ocsp, store
+from services.identity import ocsp_responder as ocsp
+from services.identity import store
 from services.identity.authority import CRL_LIFETIME, Issuer, Revoked
 from services.runtime import telemetry
 from services.runtime.clock import Clock
