@@ -32,8 +32,7 @@ BUSY_TIMEOUT_MILLISECONDS = 10_000
 POOL_SIZE = 8
 POOL_TIMEOUT_SECONDS = 20
 # SQLite's indexes over a million documents and their hashes take some hundred megabytes, and each
-# insert lands anywhere in them: with these two the
-# millionth costs little more than the first.
+# insert lands anywhere in them: with these two the millionth costs little more than the first.
 CACHE_KIBIBYTES = 64 * 1024
 # Pages of 4 KiB in the write-ahead log before they are moved into the database.
 CHECKPOINT_PAGES = 8_000
