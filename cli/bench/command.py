@@ -14,6 +14,7 @@ class Part(enum.StrEnum):
     """What can be measured by itself."""
 
     VERIFICATION = "verification"
+    HOT_PATH = "hot-path"
 
 
 def bench(
@@ -26,19 +27,23 @@ def bench(
     json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
 ) -> None:
     """Measure the suite on this machine and print what it reaches."""
-    from cli.bench import suite, verification
+    from cli.bench import hot_path, suite, verification
     from cli.bench.report import Report, machine
 
     report = Report()
     chosen = only or list(Part)
     typer.echo(f"measured on {machine()}")
-    with suite.running() as started:
-        if Part.VERIFICATION in chosen:
-            verification.measure(
-                report, started, quick=quick, tell=lambda text: print(text, file=sys.stderr)
-            )
+    parts = {Part.VERIFICATION: verification.measure, Part.HOT_PATH: hot_path.measure}
+    for part in chosen:
+        # Each with a suite of its own, so that none measures what another left behind.
+        with suite.running() as started:
+            parts[part](report, started, quick=quick, tell=_tell)
     report.print_figures()
     if json is not None:
         report.write(json)
     if not all(figure.reached for figure in report.figures):
         typer.echo("not every figure was reached")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)

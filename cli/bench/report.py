@@ -14,6 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+# The widest table, whole, in a file as on a terminal.
+WIDTH = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -48,7 +51,7 @@ class Report:
 
     tables: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=lambda: Console(width=WIDTH))
 
     def table(self, title: str, rows: Sequence[dict[str, Any]]) -> None:
         """Prints a table at once and keeps it."""

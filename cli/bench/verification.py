@@ -37,8 +37,6 @@ GOALS = {
     ("ECDSA_P521_SHA512", "distinct"): (1.5, 1.4),
     ("RSA_PKCS1_SHA256", "distinct"): (1.2, 1.0),
 }
-# Everything between the kernel's own time and the whole service, without Envoy.
-OVERHEAD_MICROSECONDS = 1.0
 
 
 def loop_microseconds(signed: Signed, seconds: float) -> float:
@@ -219,15 +217,6 @@ def _scheme(
             name = f"{scheme.name}, signers {signers}"
             report.figure(Figure(f"{name}: kernel, one core", loop / kernel, goals[0], unit="×"))
             report.figure(Figure(f"{name}: whole server", loop / server, goals[1], unit="×"))
-            overhead = direct.microseconds("service") - kernel
-            report.figure(
-                Figure(
-                    f"{name}: service beyond the kernel",
-                    overhead,
-                    at_most=OVERHEAD_MICROSECONDS,
-                    unit="µs",
-                )
-            )
     return rows
 
 
