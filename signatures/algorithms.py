@@ -45,6 +45,8 @@ class Verdict(IntEnum):
     UNTRUSTED_SIGNER = 8
     MALFORMED_DIGEST = 9
     INDETERMINATE = 10
+    MISSING_ROLE = 11
+    INVALID_TIME_STAMP = 12
 
 
 class KeyKind(Enum):

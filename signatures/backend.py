@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from qagazsyz.common.v1.certificates_pb2 import RequiredRole
+
 
 class MalformedRequest(ValueError):
     """Bytes that are no message of the asked type."""
@@ -29,6 +31,11 @@ class Batch(Protocol):
     @property
     def at(self) -> tuple[int, int] | None:
         """Seconds and nanoseconds, or None where the field is unset."""
+        ...
+
+    @property
+    def required_role(self) -> RequiredRole | None:
+        """What the request asks of its signers, or None where it asks nothing."""
         ...
 
     def named_signers(self) -> list[tuple[int, int, bytes]]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import qagazsyz_kernel
+from google.protobuf.message import DecodeError
 
+from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from signatures.algorithms import Verdict
 from signatures.backend import Batch, MalformedRequest
 
@@ -24,11 +26,14 @@ VERSION: str = qagazsyz_kernel.version
 class KernelBatch:
     """A request in the kernel's hands: its bytes, and where in them every part lies."""
 
-    __slots__ = ("_batch", "_threads")
+    __slots__ = ("_batch", "_required_role", "_threads")
 
     def __init__(self, batch: qagazsyz_kernel.Batch, threads: int) -> None:
+        """Raises DecodeError where the required role, which the kernel does not read, is none."""
         self._batch = batch
         self._threads = threads
+        role: bytes | None = batch.required_role
+        self._required_role = None if role is None else RequiredRole.FromString(role)
 
     @property
     def native(self) -> qagazsyz_kernel.Batch:
@@ -51,6 +56,10 @@ class KernelBatch:
     def at(self) -> tuple[int, int] | None:
         at: tuple[int, int] | None = self._batch.at
         return at
+
+    @property
+    def required_role(self) -> RequiredRole | None:
+        return self._required_role
 
     def named_signers(self) -> list[tuple[int, int, bytes]]:
         named: list[tuple[int, int, bytes]] = self._batch.named_signers()
@@ -82,14 +91,14 @@ class KernelBackend:
         """A BatchVerifyRequest's wire bytes as a batch; raises MalformedRequest."""
         try:
             return KernelBatch(qagazsyz_kernel.parse_batch(request), self._threads)
-        except ValueError:
+        except (ValueError, DecodeError):
             raise MalformedRequest("the bytes are no BatchVerifyRequest") from None
 
     def parse_single(self, request: bytes) -> KernelBatch:
         """A VerifyRequest's wire bytes as a batch of one; raises MalformedRequest."""
         try:
             return KernelBatch(qagazsyz_kernel.parse_single(request), self._threads)
-        except ValueError:
+        except (ValueError, DecodeError):
             raise MalformedRequest("the bytes are no VerifyRequest") from None
 
     def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from google.protobuf.message import DecodeError
 
+from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from qagazsyz.signing.v1 import verification_pb2
 from signatures import ed25519
 from signatures.algorithms import SCHEMES, Encoding, Hash, Scheme, Verdict
@@ -206,6 +207,10 @@ class PortableBatch:
             return None
         return self._request.at.seconds, self._request.at.nanos
 
+    @property
+    def required_role(self) -> RequiredRole | None:
+        return self._request.required_role if self._request.HasField("required_role") else None
+
     def named_signers(self) -> list[tuple[int, int, bytes]]:
         named: list[tuple[int, int, bytes]] = []
         for index, signer in enumerate(self._signers):
@@ -303,6 +308,7 @@ class PortableBackend:
             items=[single.item],
             trust_policy=single.trust_policy,
             at=single.at if single.HasField("at") else None,
+            required_role=single.required_role if single.HasField("required_role") else None,
         )
         batch.items[0].signer = 0
         return PortableBatch(batch)

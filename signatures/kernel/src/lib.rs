@@ -8,9 +8,11 @@ mod der;
 mod ed25519;
 mod gost;
 mod gost_curves;
+mod group;
 mod jobs;
 mod keys;
 mod modular;
+mod p521;
 mod weierstrass;
 mod wire;
 
@@ -66,6 +68,12 @@ impl Batch {
     #[getter]
     fn at(&self) -> Option<(i64, i32)> {
         self.parsed.at
+    }
+
+    /// A RequiredRole's bytes, not looked into; None when unset.
+    #[getter]
+    fn required_role<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.parsed.required_role.as_ref().map(|bytes| PyBytes::new(py, bytes))
     }
 
     /// Index, field number of the source (0 where there is none) and its value, of every signer

@@ -64,6 +64,15 @@ pub struct Request {
     pub trust_policy: i32,
     /// Seconds and nanoseconds.
     pub at: Option<(i64, i32)>,
+    /// A RequiredRole's bytes, not looked into.
+    pub required_role: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// One that comes in parts is merged, which putting its bytes together does.
+    fn merge_required_role(&mut self, part: &[u8]) {
+        self.required_role.get_or_insert_default().extend_from_slice(part);
+    }
 }
 
 /// What a BatchVerifyRequest says.
@@ -83,6 +92,7 @@ pub fn parse_batch(data: &[u8]) -> Result<Request, Malformed> {
             }
             (3, Value::Varint(value)) => request.trust_policy = value as i32,
             (4, Value::Bytes(span)) => merge_time(&mut request.at, data, span)?,
+            (5, Value::Bytes(span)) => request.merge_required_role(span.of(data)),
             _ => {}
         }
         Ok(())
@@ -100,6 +110,7 @@ pub fn parse_single(data: &[u8]) -> Result<Request, Malformed> {
             (2, Value::Bytes(span)) => merge_item(item.get_or_insert_default(), data, span)?,
             (3, Value::Varint(value)) => request.trust_policy = value as i32,
             (4, Value::Bytes(span)) => merge_time(&mut request.at, data, span)?,
+            (5, Value::Bytes(span)) => request.merge_required_role(span.of(data)),
             _ => {}
         }
         Ok(())
