@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 
 use crate::algorithm::{Curve, Encoding, Hash, Level, Padding, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
+use crate::p521;
 
 /// The order of each curve's group, big-endian: SEC 2, section 2.
 const P256_ORDER: &[u8] =
@@ -49,6 +50,7 @@ fn verdict(holds: bool) -> Verdict {
 pub struct EcdsaKey {
     pub curve: Curve,
     key: ParsedPublicKey,
+    repeated: Option<p521::Key>,
 }
 
 impl EcdsaKey {
@@ -65,7 +67,17 @@ impl EcdsaKey {
             [4, xy @ ..] if xy.len() == 2 * size => {}
             _ => return None,
         }
-        Some(Self { curve, key: ParsedPublicKey::new(algorithm, point).ok()? })
+        let key = ParsedPublicKey::new(algorithm, point).ok()?;
+        let repeated = match (curve, point) {
+            (Curve::P521, [4, coordinates @ ..]) => p521::Key::new(coordinates),
+            _ => None,
+        };
+        Some(Self { curve, key, repeated })
+    }
+
+    /// About how many bytes it holds.
+    pub fn weight(&self) -> usize {
+        1024 + self.repeated.as_ref().map_or(0, |_| p521::Key::BYTES)
     }
 
     pub fn verify(&self, encoding: Encoding, signed: Signed, signature: &[u8]) -> Verdict {
@@ -75,6 +87,10 @@ impl EcdsaKey {
         let Some(digest) = signed.digest(self.curve.hash()) else {
             return Verdict::MalformedDigest;
         };
+        let repeated = self.repeated.as_ref();
+        if let Some(holds) = repeated.and_then(|key| key.holds(digest.as_ref(), r, s)) {
+            return verdict(holds);
+        }
         let holds = match encoding {
             Encoding::Der => self.key.verify_digest_sig(&digest, signature),
             Encoding::P1363 => self.key.verify_digest_sig(&digest, &encode_pair(r, s)),

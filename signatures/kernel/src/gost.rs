@@ -1,24 +1,17 @@
 //! GOST R 34.10-2012 (GOST 34.10-2015 in Kazakhstan), RFC 7091, with Streebog, RFC 6986.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use streebog::{Digest, Streebog256, Streebog512};
 
 use crate::algorithm::{Size, Verdict};
 use crate::aws_lc::Signed;
 use crate::der::{Der, OCTET_STRING, SEQUENCE};
-use crate::gost_curves::{self, Group};
-use crate::modular::{self, Words, is_below};
-use crate::weierstrass::{Affine, Jacobian, Table, WordTables};
+use crate::gost_curves;
+use crate::group::{Group, Point};
+use crate::modular::Words;
+use crate::weierstrass::{Jacobian, Table};
 
-/// A key's own table, eight points: what serves a key that comes once.
-const KEY_WIDTH: u32 = 5;
-
-/// A key used so often gets word tables, which cost as much as one verification to make and
-/// halve the cost of the next. They are 16 KB for 512 bits.
-const USES_BEFORE_TABLES: u32 = 2;
-const WORD_WIDTH: u32 = 6;
+/// Of a key's first table, eight points: what serves a key that comes once or twice.
+const FIRST_WIDTH: u32 = 5;
 
 // Contents of object identifiers.
 const TC26_KEY: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x01];
@@ -35,8 +28,8 @@ enum Writing {
 }
 
 pub enum Key {
-    Bits256(Point<4>),
-    Bits512(Point<8>),
+    Bits256(PointKey<4>),
+    Bits512(PointKey<8>),
 }
 
 /// The key's size and way of writing, where the identifier is a GOST key's.
@@ -86,12 +79,12 @@ impl Key {
         match size {
             Size::Bits256 => {
                 let group = gost_curves::of_256_bits(curve).ok_or(Verdict::UnsupportedAlgorithm)?;
-                let point = encoded.and_then(|encoded| Point::parse(group, writing, encoded));
+                let point = encoded.and_then(|encoded| PointKey::parse(group, writing, encoded));
                 point.map(Self::Bits256)
             }
             Size::Bits512 => {
                 let group = gost_curves::of_512_bits(curve).ok_or(Verdict::UnsupportedAlgorithm)?;
-                let point = encoded.and_then(|encoded| Point::parse(group, writing, encoded));
+                let point = encoded.and_then(|encoded| PointKey::parse(group, writing, encoded));
                 point.map(Self::Bits512)
             }
         }
@@ -101,8 +94,8 @@ impl Key {
     /// About how many bytes it holds, with its word tables.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Bits256(_) => 6 << 10,
-            Self::Bits512(_) => 20 << 10,
+            Self::Bits256(_) => 1024 + Point::<4>::TABLES_BYTES,
+            Self::Bits512(_) => 2048 + Point::<8>::TABLES_BYTES,
         }
     }
 
@@ -135,44 +128,32 @@ fn split_parameters(parameters: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     names.is_empty().then_some((curve, digest))
 }
 
-/// A public key: a point of the group, with tables of its multiples.
-pub struct Point<const N: usize> {
-    group: &'static Group<N>,
+/// A public key: a point of the group, and how its signatures are written.
+pub struct PointKey<const N: usize> {
     writing: Writing,
-    point: Affine<N>,
-    table: Table<N>,
-    uses: AtomicU32,
-    word_tables: OnceLock<Option<WordTables<N>>>,
+    point: Point<N>,
+    first_table: Table<N>,
 }
 
-impl<const N: usize> Point<N> {
+impl<const N: usize> PointKey<N> {
     fn parse(group: &'static Group<N>, writing: Writing, encoded: &[u8]) -> Option<Self> {
         let (x, y) = halves(encoded)?;
-        let p = &group.curve.p;
-        if !is_below(&x, &p.words) || !is_below(&y, &p.words) {
-            return None;
-        }
-        let point = Affine { x: p.encode(&x), y: p.encode(&y) };
-        if !group.curve.has(&point) {
-            return None;
-        }
-        let table = group.curve.table(&point, KEY_WIDTH)?;
+        let (curve, point) = (&group.curve, group.point(&x, &y)?);
+        let first_table = curve.table(&point, FIRST_WIDTH)?;
         // With cofactor 1, every point of the curve but infinity is in the group.
-        if group.cofactor != 1 && group.curve.multiple(&group.order.words, &table).z != [0; N] {
-            return None;
-        }
-        let (uses, word_tables) = (AtomicU32::new(0), OnceLock::new());
-        Some(Self { group, writing, point, table, uses, word_tables })
+        let is_in_group = group.cofactor == 1
+            || curve.p.is_zero(&curve.multiple(&group.order.words, &first_table).z);
+        is_in_group.then(|| Self { writing, point: Point::new(group, point), first_table })
     }
 
     fn verify(&self, digest: &[u8], signature: &[u8]) -> Verdict {
-        let q = &self.group.order;
+        let group = self.point.group;
         let numbers = match self.writing {
             Writing::Kazakh => halves(signature),
             Writing::Tc26 => halves(&signature.iter().rev().copied().collect::<Vec<_>>()),
         };
-        let in_range = |x: &Words<N>| *x != [0; N] && is_below(x, &q.words);
-        let Some((r, s)) = numbers.filter(|(r, s)| in_range(r) && in_range(s)) else {
+        let numbers = numbers.filter(|(r, s)| group.has_scalar(r) && group.has_scalar(s));
+        let Some((r, s)) = numbers else {
             return Verdict::MalformedSignature;
         };
         match words(digest).and_then(|digest| self.holds(&digest, &r, &s)) {
@@ -183,45 +164,22 @@ impl<const N: usize> Point<N> {
 
     /// Whether x of C = e⁻¹(sP − rQ) is r modulo q.
     fn holds(&self, digest: &Words<N>, r: &Words<N>, s: &Words<N>) -> Option<bool> {
-        let q = &self.group.order;
+        let q = &self.point.group.order;
         let mut e = q.reduce(digest);
         if e == [0; N] {
             e[0] = 1;
         }
         let v = q.invert(&q.encode(&e))?;
-        // An encoded factor and a plain one make a plain product, whichever the encoding.
-        let u1 = q.multiply(s, &v);
-        let u2 = q.negate(&q.multiply(r, &v));
-        let c = self.sum(&u1, &u2);
-        Some(self.has_x(&c, r))
-    }
-
-    /// Whether the point's x is r modulo q, tried without a division: x is r, r + q, r + 2q …
-    fn has_x(&self, point: &Jacobian<N>, r: &Words<N>) -> bool {
-        let (p, q) = (&self.group.curve.p, &self.group.order);
-        let z_square = p.square(&point.z);
-        let (mut x, mut is_past) = (*r, point.z == [0; N]);
-        while !is_past && is_below(&x, &p.words) {
-            if p.multiply(&p.encode(&x), &z_square) == point.x {
-                return true;
-            }
-            (x, is_past) = modular::add(&x, &q.words);
-        }
-        false
+        // An encoded factor and a plain one make a plain product.
+        let c = self.sum(&q.multiply(s, &v), &q.negate(&q.multiply(r, &v)));
+        Some(self.point.group.has_x(&c, r))
     }
 
     fn sum(&self, by_base: &Words<N>, by_key: &Words<N>) -> Jacobian<N> {
-        let (curve, base) = (&self.group.curve, self.group.base_tables());
-        let tables = if self.uses.fetch_add(1, Ordering::Relaxed) < USES_BEFORE_TABLES {
-            None
-        } else {
-            let make = || curve.word_tables(&self.point, WORD_WIDTH);
-            self.word_tables.get_or_init(make).as_ref()
-        };
-        match tables {
-            Some(tables) => curve.sum_by_words(by_base, base, by_key, tables),
-            None => curve.sum(by_base, base, by_key, &self.table),
-        }
+        self.point.sum(by_base, by_key).unwrap_or_else(|| {
+            let group = self.point.group;
+            group.curve.sum(by_base, group.base_tables(), by_key, &self.first_table)
+        })
     }
 }
 

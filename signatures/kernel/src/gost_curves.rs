@@ -1,47 +1,9 @@
 //! The groups of GOST R 34.10-2012: RFC 7836, appendix A; RFC 4357, section 11.4; and the names that
 //! the registry of Kazakhstan's NCA gives two of them.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
-use crate::modular::{Modulus, Words};
-use crate::weierstrass::{Affine, Curve, WordTables};
-
-/// Of the base point's tables: each of a word's has 64 points.
-const BASE_WIDTH: u32 = 8;
-
-pub struct Group<const N: usize> {
-    pub curve: Curve<N>,
-    pub order: Modulus<N>,
-    pub cofactor: u32,
-    base: Affine<N>,
-    base_tables: OnceLock<WordTables<N>>,
-}
-
-impl<const N: usize> Group<N> {
-    fn new(cofactor: u32, [p, a, b, q, x, y]: [&str; 6]) -> Self {
-        let curve = Curve::new(parse(p), parse(a), parse(b));
-        let base = Affine { x: curve.p.encode(&parse(x)), y: curve.p.encode(&parse(y)) };
-        let order = Modulus::new(parse(q));
-        Self { curve, order, cofactor, base, base_tables: OnceLock::new() }
-    }
-
-    pub fn base_tables(&self) -> &WordTables<N> {
-        self.base_tables.get_or_init(|| {
-            let tables = self.curve.word_tables(&self.base, BASE_WIDTH);
-            tables.expect("no small multiple of the base point is infinity")
-        })
-    }
-}
-
-/// The number with these hexadecimal digits, all of which are there.
-fn parse<const N: usize>(digits: &str) -> Words<N> {
-    let mut number = [0; N];
-    for (word, place) in number.iter_mut().zip((0..digits.len() / 16).rev()) {
-        let digits = &digits[16 * place..][..16];
-        *word = u64::from_str_radix(digits, 16).expect("hexadecimal digits");
-    }
-    number
-}
+use crate::group::Group;
 
 // The last arc of TC26's names for curves, or of CryptoPro's; Kazakhstan's whole names.
 const TC26_256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01];

@@ -75,7 +75,7 @@ impl Key {
     fn weight(&self) -> usize {
         match self {
             Self::Ed25519(_) => 256,
-            Self::Ecdsa(_) => 1024,
+            Self::Ecdsa(key) => key.weight(),
             Self::Rsa(key) => 1024 + 16 * key.size(),
             Self::MlDsa(_) => 4096,
             Self::Gost(key) => key.weight(),

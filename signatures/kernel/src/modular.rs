@@ -1,15 +1,17 @@
 //! Arithmetic modulo an odd number of N 64-bit words, lowest word first.
 //!
 //! Moduli just below a power of 2⁶⁴ (2⁵¹² − 569 and 2²⁵⁶ − 617 among GOST's) are reduced by folding
-//! the upper half back, others by Montgomery's method; `encode` and `decode` hide which. Nothing
-//! is constant-time: what is verified is public.
+//! what is above that power back, others by Montgomery's method; `encode` and `decode` hide which.
+//! Encoded numbers fit N words and need not be below the modulus: compare them by `is_zero` and `equals` only.
+//! Nothing is constant-time, since what is verified is public; branches are avoided where they
+//! would be guessed wrong.
 
 use crypto_bigint::{Odd, Uint};
 
 pub type Words<const N: usize> = [u64; N];
 
 /// The most words that a modulus here has.
-const MAX_WORDS: usize = 8;
+const MAX_WORDS: usize = 9;
 
 pub struct Modulus<const N: usize> {
     pub words: Words<N>,
@@ -44,11 +46,20 @@ impl<const N: usize> Modulus<N> {
         if self.fold != 0 { *number } else { self.multiply(number, &self.r_squared) }
     }
 
-    /// The number that `encode` was given.
+    /// The number below the modulus that an encoded one stands for.
     pub fn decode(&self, encoded: &Words<N>) -> Words<N> {
         let mut one = [0; N];
         one[0] = 1;
-        self.multiply(encoded, &one)
+        self.reduce(&self.multiply(encoded, &one))
+    }
+
+    pub fn is_zero(&self, a: &Words<N>) -> bool {
+        *a == [0; N] || *a == self.words
+    }
+
+    /// Whether both stand for the same number.
+    pub fn equals(&self, a: &Words<N>, b: &Words<N>) -> bool {
+        self.is_zero(&self.subtract(a, b))
     }
 
     pub fn one(&self) -> Words<N> {
@@ -73,7 +84,13 @@ impl<const N: usize> Modulus<N> {
 
     pub fn subtract(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
         let (difference, borrow) = subtract(a, b);
-        if borrow { add(&difference, &self.words).0 } else { difference }
+        let mask = u64::from(borrow).wrapping_neg();
+        if self.fold == 0 {
+            return add(&difference, &masked(&self.words, mask)).0;
+        }
+        // 2⁶⁴ᴺ was borrowed, and stands for `fold`; once more in the rarest cases.
+        let (difference, borrow) = subtract_word(difference, self.fold & mask);
+        if borrow { subtract_word(difference, self.fold).0 } else { difference }
     }
 
     pub fn negate(&self, a: &Words<N>) -> Words<N> {
@@ -102,11 +119,7 @@ impl<const N: usize> Modulus<N> {
         for i in 0..N {
             (low[i], carry) = multiply_add(product[i + N], self.fold, product[i], carry);
         }
-        let (word, mut overflow) = low[0].overflowing_add(carry * self.fold);
-        low[0] = word;
-        for word in &mut low[1..] {
-            (*word, overflow) = word.overflowing_add(u64::from(overflow));
-        }
+        let (low, overflow) = add_word(low, carry * self.fold);
         self.reduce_once(low, overflow)
     }
 
@@ -137,11 +150,52 @@ impl<const N: usize> Modulus<N> {
         Some(self.encode(&inverse.into_option()?.to_words()))
     }
 
+    /// A number below twice the modulus, one 2⁶⁴ᴺ of it in `overflow`, brought into N words.
     #[inline]
     fn reduce_once(&self, number: Words<N>, overflow: bool) -> Words<N> {
-        let (less, borrow) = subtract(&number, &self.words);
-        if overflow || !borrow { less } else { number }
+        let top = N - 1;
+        if self.fold != 0 {
+            let mask = u64::from(overflow).wrapping_neg();
+            let (number, overflow) = add_word(number, self.fold & mask);
+            return if overflow { add_word(number, self.fold).0 } else { number };
+        }
+        let is_past = overflow
+            || number[top] > self.words[top]
+            || number[top] == self.words[top] && !is_below(&number, &self.words);
+        subtract(&number, &masked(&self.words, u64::from(is_past).wrapping_neg())).0
     }
+}
+
+#[inline]
+fn masked<const N: usize>(words: &Words<N>, mask: u64) -> Words<N> {
+    words.map(|word| word & mask)
+}
+
+/// number + word, and whether it is more than N words hold; carries past the first word are rare.
+#[inline]
+fn add_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, bool) {
+    let mut carry;
+    (number[0], carry) = number[0].overflowing_add(word);
+    for word in &mut number[1..] {
+        if !carry {
+            break;
+        }
+        (*word, carry) = word.overflowing_add(1);
+    }
+    (number, carry)
+}
+
+#[inline]
+fn subtract_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, bool) {
+    let mut borrow;
+    (number[0], borrow) = number[0].overflowing_sub(word);
+    for word in &mut number[1..] {
+        if !borrow {
+            break;
+        }
+        (*word, borrow) = word.overflowing_sub(1);
+    }
+    (number, borrow)
 }
 
 /// Whether a is below b.

@@ -45,13 +45,13 @@ impl<const N: usize> Curve<N> {
         let p = Modulus::new(p);
         let (a, b, one) = (p.encode(&a), p.encode(&b), p.one());
         let minus_3 = p.negate(&p.add(&one, &p.add(&one, &one)));
-        Self { a_is_minus_3: a == minus_3, p, a, b }
+        Self { a_is_minus_3: p.equals(&a, &minus_3), p, a, b }
     }
 
     pub fn has(&self, point: &Affine<N>) -> bool {
         let p = &self.p;
         let slope = p.add(&p.square(&point.x), &self.a);
-        p.square(&point.y) == p.add(&p.multiply(&slope, &point.x), &self.b)
+        p.equals(&p.square(&point.y), &p.add(&p.multiply(&slope, &point.x), &self.b))
     }
 
     /// A table of 2ʷ⁻² odd multiples; none where one of them is infinity, as for points of very
@@ -172,16 +172,16 @@ impl<const N: usize> Curve<N> {
 
     fn add(&self, left: &Jacobian<N>, right: &Affine<N>) -> Jacobian<N> {
         let (p, Jacobian { x, y, z }) = (&self.p, left);
-        if *z == [0; N] {
+        if p.is_zero(z) {
             return self.jacobian(right);
         }
         let z_square = p.square(z);
         let h = p.subtract(&p.multiply(&right.x, &z_square), x);
         let r = p.subtract(&p.multiply(&right.y, &p.multiply(&z_square, z)), y);
-        if h == [0; N] {
+        if p.is_zero(&h) {
             // The same point, or the opposite one.
             let infinity = Jacobian { z: [0; N], ..*left };
-            return if r == [0; N] { self.double(left) } else { infinity };
+            return if p.is_zero(&r) { self.double(left) } else { infinity };
         }
         let h_square = p.square(&h);
         let h_cube = p.multiply(&h, &h_square);
