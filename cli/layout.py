@@ -11,6 +11,9 @@ from pathlib import Path
 
 from cli.failures import Failure
 
+# The signing service's, and the one before it while `keys rewrap` is under way.
+KEY_ENCRYPTION_KEY = "key-encryption.key"
+PREVIOUS_KEY_ENCRYPTION_KEY = "key-encryption.previous"
 SERVICES = ("identity", "signing", "registry")
 
 # A unix socket's path has 104 bytes at most on macOS, 108 on Linux, the final zero included.

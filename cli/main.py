@@ -9,8 +9,8 @@ import sys
 
 import typer
 
-from cli.bench.command import bench
 from cli.audit import audit
+from cli.bench.command import bench
 from cli.certificate import certificate
 from cli.demo.main import demo
 from cli.document import document

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import UNREACHABLE, Failure
-from cli.layout import SERVICES, DataFolder
+from cli.layout import PREVIOUS_KEY_ENCRYPTION_KEY, SERVICES, DataFolder
 from cli.options import DEFAULT_DATA, Data
 from cli.supervisor import Program, Supervisor
 
@@ -56,6 +56,9 @@ class Plan:
             "QAGAZSYZ_SIGNING_ADDRESS": addresses["signing"],
             "QAGAZSYZ_OTLP_ENDPOINT": collector,
         }
+        previous = self.data.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY
+        if previous.exists():  # a rewrap was cut short; both keys serve until it is run again
+            common["QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY"] = str(previous.absolute())
         programs = []
         for service in SERVICES:
             listeners = addresses[service].split(",")

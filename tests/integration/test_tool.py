@@ -175,3 +175,14 @@ def test_the_readmes_python_runs_as_written(suite: RunningSuite) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_log_is_followed_and_the_audit_finds_nothing(
+    suite: RunningSuite, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    follow = ["log", "follow", "--state", state, "--once", "--gateway", suite.gateway]
+    ok(*follow)
+    ok(*follow)
+    assert state.read_text().startswith("log.qagazsyz.example+")
+    assert ok("audit", "--data", suite.data) == "Nothing differs.\n"

@@ -1,0 +1,56 @@
+"""What operators do: several signing processes, a clean stop, a new key-encryption key."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from cli.demo.enrolment import Actor
+from cli.running import RunningSuite, free_port, initialize
+from qagazsyz.common.v1 import signatures_pb2
+from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc
+from tests.integration.test_tool import ok
+from tests.integration.world import World
+
+
+async def make_key(world: World, officer: Actor) -> keys_pb2.Key:
+    return await keys_pb2_grpc.KeyServiceStub(world.client(officer).channel).CreateKey(
+        keys_pb2.CreateKeyRequest(
+            key=keys_pb2.Key(
+                organization=officer.organization,
+                algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ED25519,
+            )
+        )
+    )
+
+
+async def sign(world: World, officer: Actor, key: keys_pb2.Key) -> bytes:
+    stub = keys_pb2_grpc.KeyServiceStub(world.client(officer).channel)
+    return (await stub.Sign(keys_pb2.SignRequest(key=key.name, message=b"statement"))).signature
+
+
+async def test_keys_go_on_signing_under_a_new_key_encryption_key(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    initialize(data)
+    suite = RunningSuite(data, free_port(), ["--workers", "2"])
+    await asyncio.to_thread(suite.start)
+    world = World(suite)
+    try:
+        assert {"signing-0", "signing-1"} <= set(suite.children())
+        officer = await world.officer()
+        key = await make_key(world, officer)
+        before = await sign(world, officer, key)
+        await world.close()
+        assert await asyncio.to_thread(suite.stop) == 0
+        old = (data / "signing" / "key-encryption.key").read_bytes()
+        assert ok("keys", "rewrap", "--data", data) == "1 private keys moved\n"
+        assert (data / "signing" / "key-encryption.key").read_bytes() != old
+        assert ok("audit", "--data", data) == "Nothing differs.\n"
+        suite.arguments = []
+        await asyncio.to_thread(suite.start)
+        world = World(suite)
+        # Ed25519 signs the same message the same way: it is the same key.
+        assert await sign(world, officer, key) == before
+    finally:
+        await world.close()
+        await asyncio.to_thread(suite.stop)
