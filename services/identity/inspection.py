@@ -20,7 +20,7 @@ from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.identity.authority import Usage
+from services.identity.authority import UNREADABLE, Usage
 
 
 class Role(IntEnum):
@@ -105,7 +105,7 @@ def load(der: bytes) -> x509.Certificate:
         # Decoded when first asked for, and kept: what cannot be decoded is no certificate.
         certificate.extensions  # noqa: B018
         certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018
-    except (ValueError, TypeError, OverflowError, x509.DuplicateExtension) as error:
+    except (*UNREADABLE, OverflowError) as error:
         raise NoCertificate("no X.509 certificate in DER") from error
     return certificate
 

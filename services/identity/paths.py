@@ -236,6 +236,10 @@ class Paths:
             return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
         except ValidationError as error:
             return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
+        except NotImplementedError as error:
+            # A constraint on a form of names that the engine does not compare (RFC 5280, 4.2.1.10:
+            # process it or refuse).
+            return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, str(error))
         except _FAULTS as error:
             # Whatever the lenient decoder meets late.
             return Refused(Status.CERTIFICATE_STATUS_MALFORMED, f"cannot be decoded: {error}")

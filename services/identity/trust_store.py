@@ -53,11 +53,15 @@ class TrustFolder:
         self._seen: tuple[object, ...] | None = None
         self._store = TrustStore()
 
+    def is_due(self) -> bool:
+        """Whether it is time to look at the folder again. Does not block."""
+        return self._now() - self._looked_at >= LOOKED_AT_EVERY_SECONDS
+
     def current(self) -> TrustStore:
         """What is trusted now; the same object for as long as nothing changes."""
-        now = self._now()
-        if now - self._looked_at < LOOKED_AT_EVERY_SECONDS:
+        if not self.is_due():
             return self._store
+        now = self._now()
         seen = _listing(self._folder)
         if seen != self._seen:
             self._store = _read(self._folder)

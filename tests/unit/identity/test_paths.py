@@ -1,0 +1,123 @@
+"""Paths of outside authorities' certificates: what holds, what does not, and from when to when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
+from services.identity.authority import Usage
+from services.identity.inspection import load, usage_of
+from services.identity.paths import Chain, Paths, Refused
+from services.identity.trust_store import TrustStore
+from tests.unit.identity import certificate_cases as cases
+from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Profile, make
+from tests.unit.signatures.builders import shared_certificate
+
+
+def judged(chain: cases.Chain) -> str:
+    """The status, revocation aside, without its prefix."""
+    paths = Paths(TrustStore(chain.anchors, chain.intermediates), frozenset(chain.policies))
+    found = paths.find(chain.leaf, chain.at)
+    if isinstance(found, Refused):
+        return Status.Name(found.status).removeprefix("CERTIFICATE_STATUS_")
+    return "GOOD" if usage_of(load(chain.leaf)) is Usage.SIGN else "WRONG_USAGE"
+
+
+@pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.id)
+def test_a_chain_is_worth_what_rfc_5280_says(case: cases.Case) -> None:
+    assert judged(case.build()) == case.status
+
+
+def test_a_chain_holds_while_all_of_its_certificates_do() -> None:
+    root = make(ROOT)
+    authority = make(replace(AUTHORITY, not_after=NOW + timedelta(days=10)), root)
+    leaf = make(Profile(not_before=NOW - timedelta(days=5)), authority)
+    found = Paths(TrustStore((root.der,), (authority.der,))).find(leaf.der, NOW)
+    assert isinstance(found, Chain)
+    assert found.valid_from == NOW - timedelta(days=5)
+    assert found.valid_until == NOW + timedelta(days=10)
+    assert found.covers(found.valid_until) and found.covers(found.valid_from)
+    assert not found.covers(found.valid_until + timedelta(seconds=1))
+    assert not found.covers(found.valid_from - timedelta(microseconds=1))
+
+
+def test_issuers_that_come_along_help_but_are_not_trusted() -> None:
+    root, stranger = make(ROOT), make(replace(ROOT, common_name="Stranger"))
+    authority = make(AUTHORITY, root)
+    leaf = make(Profile(), authority)
+    paths = Paths(TrustStore((root.der,)))
+    assert isinstance(paths.find(leaf.der, NOW), Refused)
+    assert isinstance(paths.find(leaf.der, NOW, [authority.der]), Chain)
+    own = make(Profile(), stranger)
+    assert isinstance(paths.find(own.der, NOW, [stranger.der]), Refused)
+    # One that was shown once is not remembered for others.
+    assert isinstance(paths.find(leaf.der, NOW), Refused)
+
+
+def test_many_issuers_of_one_name_make_no_endless_search() -> None:
+    root = make(ROOT)
+    same = [make(replace(ROOT, common_name="Same")) for _ in range(8)]
+    ring = [make(replace(AUTHORITY, common_name="Same"), made).der for made in same]
+    leaf = make(Profile(), same[0])
+    assert isinstance(Paths(TrustStore((root.der,))).find(leaf.der, NOW, ring), Refused)
+
+
+def test_an_authority_of_the_store_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.identity import paths as module
+
+    chain = cases.usual()
+    verified = []
+    verify = module.verify_x509_signature
+
+    def counted(*arguments: object) -> bool:
+        verified.append(arguments)
+        return verify(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "verify_x509_signature", counted)
+    paths = Paths(TrustStore(chain.anchors, chain.intermediates))
+    for _ in range(3):
+        assert isinstance(paths.find(chain.leaf, NOW), Chain)
+    assert len(verified) == 4, "the authority once, the leaf three times"
+
+
+LEAF_TIME = datetime(2022, 6, 1, tzinfo=UTC)
+
+
+def test_nca_leaf_holds_under_its_authority_in_its_time() -> None:
+    authority = shared_certificate("nca_rsa_test.crt")
+    leaf = shared_certificate("individual_valid_sign_2004_rsa.cer")
+    paths = Paths(TrustStore(anchors=(authority,)))
+    assert isinstance(paths.find(leaf, LEAF_TIME), Chain)
+    expired = paths.find(leaf, NOW)
+    assert isinstance(expired, Refused)
+    # The authority itself has expired by now.
+    assert expired.status == Status.CERTIFICATE_STATUS_UNTRUSTED
+    year_later = paths.find(leaf, datetime(2023, 6, 1, tzinfo=UTC))
+    assert isinstance(year_later, Refused)
+    assert year_later.status == Status.CERTIFICATE_STATUS_EXPIRED
+
+
+def test_nca_authentication_leaf_has_a_path_and_signs_nothing() -> None:
+    authority = shared_certificate("nca_rsa_test.crt")
+    leaf = shared_certificate("individual_valid_sign_2004_rsa_auth.cer")
+    assert isinstance(Paths(TrustStore((authority,))).find(leaf, LEAF_TIME), Chain)
+    assert usage_of(load(leaf)) is Usage.AUTHENTICATE
+
+
+def test_nca_gost_authority_holds_under_the_gost_root() -> None:
+    root = shared_certificate("root_test_gost_2022.cer")
+    authority = shared_certificate("nca_gost2022_test.cer")
+    found = Paths(TrustStore((root,))).find(authority, NOW)
+    assert isinstance(found, Chain)
+    assert found.links[0].lists == ("http://crl.root.gov.kz/gost_test_2022.crl",)
+
+
+def test_a_leaf_of_the_older_gost_is_untrusted_and_no_error() -> None:
+    leaf = shared_certificate("ceo_valid_sign_2004_gost.cer")
+    authority = shared_certificate("nca_gost_test.crt")
+    found = Paths(TrustStore((authority,))).find(leaf, LEAF_TIME)
+    assert isinstance(found, Refused)
+    assert found.status == Status.CERTIFICATE_STATUS_UNTRUSTED
