@@ -18,7 +18,7 @@ SERVICES = ("identity", "signing", "registry")
 
 # A unix socket's path has 104 bytes at most on macOS, 108 on Linux, the final zero included.
 SOCKET_PATH_LIMIT = 100
-LONGEST_SOCKET_NAME = "collector.sock"
+COLLECTOR_SOCKET = "collector.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,12 @@ class DataFolder:
         return (self.of("identity") / "seed.json").exists()
 
     def sockets(self) -> Path:
-        """A folder for sockets: run/ inside, or a temporary one where that path is too long."""
+        """A folder for sockets: run/ inside, or a temporary one where that path is too long.
+
+        The collector's socket has the longest name of all.
+        """
         run = self.path.absolute() / "run"
-        if len(str(run / LONGEST_SOCKET_NAME).encode()) > SOCKET_PATH_LIMIT:
+        if len(str(run / COLLECTOR_SOCKET).encode()) > SOCKET_PATH_LIMIT:
             return Path(tempfile.mkdtemp(prefix="qagazsyz-"))
         run.mkdir(mode=0o700, exist_ok=True)
         return run

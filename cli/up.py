@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import UNREACHABLE, Failure
-from cli.layout import PREVIOUS_KEY_ENCRYPTION_KEY, SERVICES, DataFolder
+from cli.layout import COLLECTOR_SOCKET, PREVIOUS_KEY_ENCRYPTION_KEY, SERVICES, DataFolder
 from cli.options import DEFAULT_DATA, Data
 from cli.supervisor import Program, Supervisor
 
@@ -36,6 +37,11 @@ class Plan:
     workers: int = 1
     database_url: str = ""
 
+    @property
+    def collector(self) -> str:
+        """Where the embedded collector takes spans."""
+        return f"unix:{self.sockets / COLLECTOR_SOCKET}"
+
     def address(self, service: str) -> str:
         """Where a service listens; several signing processes by comma."""
         if service == "signing" and self.workers > 1:
@@ -49,12 +55,11 @@ class Plan:
     def programs(self, environment: Mapping[str, str]) -> list[Program]:
         """The processes in the order in which they start."""
         addresses = {service: self.address(service) for service in SERVICES}
-        collector = f"unix:{self.sockets / 'collector.sock'}"
         common = {
             **environment,
             "QAGAZSYZ_IDENTITY_ADDRESS": addresses["identity"],
             "QAGAZSYZ_SIGNING_ADDRESS": addresses["signing"],
-            "QAGAZSYZ_OTLP_ENDPOINT": collector,
+            "QAGAZSYZ_OTLP_ENDPOINT": self.collector,
         }
         previous = self.data.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY
         if previous.exists():  # a rewrap was cut short; both keys serve until it is run again
@@ -75,7 +80,7 @@ class Plan:
             **environment,
             "QAGAZSYZ_GATEWAY_FOLDER": str(self.data.of("gateway").absolute()),
             "QAGAZSYZ_GATEWAY_LISTEN": f"{self.host}:{self.port}",
-            "QAGAZSYZ_GATEWAY_OTLP_ENDPOINT": collector,
+            "QAGAZSYZ_GATEWAY_OTLP_ENDPOINT": self.collector,
             **{f"QAGAZSYZ_GATEWAY_{name.upper()}": addresses[name] for name in SERVICES},
         }
         programs.append(Program("gateway", _serve("gateway"), gateway))
@@ -115,7 +120,11 @@ def up(
         raise Failure("the database URL must have {service} in it: each service owns its own")
     plan = Plan(folder, folder.sockets(), port or _free_ports(1)[0], host, workers, database_url)
     with folder.lock():
-        asyncio.run(run(plan))
+        try:
+            asyncio.run(run(plan))
+        finally:
+            if not plan.sockets.is_relative_to(data.absolute()):
+                shutil.rmtree(plan.sockets, ignore_errors=True)
 
 
 async def run(plan: Plan) -> None:
@@ -131,7 +140,8 @@ async def run(plan: Plan) -> None:
         loop.add_signal_handler(number, stop.set)
     plan.data.of("gateway").mkdir(mode=0o700, exist_ok=True)
     collector = Collector(plan.data.traces)
-    await collector.start(f"unix:{plan.sockets / 'collector.sock'}")
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):  # else spans go there instead
+        await collector.start(plan.collector)
     programs = plan.programs(os.environ)
     supervisor = Supervisor(programs, report=_report, changed=partial(_write_processes, plan.data))
     await supervisor.start()

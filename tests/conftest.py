@@ -49,9 +49,9 @@ class Postgres:
             cwd=self.folder,
         )
 
-    def create_database(self) -> str:
+    def create_database(self, name: str = "") -> str:
         """The URL of a new, empty database."""
-        name = f"test{next(_numbers)}"
+        name = name or f"test{next(_numbers)}"
         self.run("createdb", "--host", str(self.folder), "--username", "qagazsyz", name)
         return self.url(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
@@ -59,7 +60,7 @@ def _folder() -> Iterator[Path]:
 
 def _keep_traces(folder: Path) -> Path:
     """Moves the traces, and nothing else, to where the last demo's are; says where."""
-    kept = Path(tempfile.gettempdir()) / "qagazsyz-demo"
+    kept = Path(tempfile.gettempdir()) / f"qagazsyz-demo-{os.getuid()}"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(mode=0o700)
     DataFolder(folder / "data").traces.rename(DataFolder(kept).traces)

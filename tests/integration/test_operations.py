@@ -1,4 +1,4 @@
-"""What operators do: several signing processes, a clean stop, a new key-encryption key."""
+"""What operators do: several processes, PostgreSQL, a clean stop, a new key-encryption key."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import asyncio
 from pathlib import Path
 
 from cli.demo.enrolment import Actor
+from cli.layout import SERVICES
 from cli.running import RunningSuite, free_port, initialize
 from qagazsyz.common.v1 import signatures_pb2
+from qagazsyz.registry.v1 import documents_pb2
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc
+from tests.conftest import Postgres
 from tests.integration.test_tool import ok
 from tests.integration.world import World
 
@@ -51,6 +54,37 @@ async def test_keys_go_on_signing_under_a_new_key_encryption_key(tmp_path: Path)
         world = World(suite)
         # Ed25519 signs the same message the same way: it is the same key.
         assert await sign(world, officer, key) == before
+    finally:
+        await world.close()
+        await asyncio.to_thread(suite.stop)
+
+
+async def test_the_whole_suite_runs_on_postgresql(tmp_path: Path, postgres: Postgres) -> None:
+    for service in SERVICES:
+        postgres.create_database(f"suite_{service}")
+    data = tmp_path / "data"
+    initialize(data)
+    url = postgres.url("suite_{service}")
+    suite = RunningSuite(data, free_port(), ["--database-url", url])
+    await asyncio.to_thread(suite.start)
+    world = World(suite)
+    try:
+        issuer, bank, citizen = await world.officer(), await world.officer(), await world.citizen()
+        document_type = await world.document_type(issuer.organization)
+        document = await world.register(issuer, document_type, citizen.subject, b"content")
+        await world.consent(citizen, bank.organization, document_type, "mortgage")
+        found = await world.documents(bank).LookUpDocuments(
+            documents_pb2.LookUpDocumentsRequest(
+                subject=citizen.subject,
+                document_type=document_type,
+                purpose="mortgage",
+                reason="a test",
+            )
+        )
+        assert [one.name for one in found.documents] == [document.name]
+        assert not list(data.rglob("*.db"))
+        registry = postgres.url("suite_registry")
+        assert ok("audit", "--data", data, "--database-url", registry) == "Nothing differs.\n"
     finally:
         await world.close()
         await asyncio.to_thread(suite.stop)
