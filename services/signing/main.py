@@ -20,10 +20,10 @@ from services.runtime.server import Server, wait_for
 from services.signing import store
 from services.signing.batch import Scheduler
 from services.signing.identity import Identity
-from services.signing.keys import KeyService, OrganizationExists
+from services.signing.keys import KeyService
 from services.signing.sealing import KeyEncryptionKey, KeyFileRefused, KeyVault
 from services.signing.settings import SigningSettings
-from services.signing.signers import CheckCertificates, Signers
+from services.signing.signers import Signers
 from services.signing.verification import VerificationService
 from services.signing.workers import run_workers
 from signatures.backend import Backend, load_backend
@@ -43,28 +43,37 @@ def build(
     database: Database,
     vault: KeyVault,
     backend: Backend,
-    check_certificates: CheckCertificates,
-    organization_exists: OrganizationExists,
+    identity: Identity,
     tokens: TokenVerifier,
     clock: Clock = system_clock,
 ) -> Server:
-    """The server with its two servicers; what they ask of identity comes as functions."""
+    """The server with its two servicers."""
 
     async def find_public_keys(names: Sequence[str]) -> Mapping[str, bytes]:
         async with database.reading() as connection:
             return await store.find_public_keys(connection, names)
 
     keys = KeyService(
-        database=database, vault=vault, organization_exists=organization_exists, clock=clock
+        database=database,
+        vault=vault,
+        organization_exists=identity.organization_exists,
+        clock=clock,
     )
     scheduler = Scheduler(
         backend, threads=settings.threads, bytes_in_flight=settings.bytes_in_flight
     )
     signers = Signers(
-        check_certificates=check_certificates, find_public_keys=find_public_keys, clock=clock
+        check_certificates=identity.check_certificates,
+        inspect_certificates=identity.inspect_certificates,
+        find_public_keys=find_public_keys,
+        clock=clock,
     )
     verification = VerificationService(
-        backend=backend, scheduler=scheduler, signers=signers, clock=clock
+        backend=backend,
+        scheduler=scheduler,
+        signers=signers,
+        verify_time_stamp=identity.verify_time_stamp,
+        clock=clock,
     )
     return Server(
         {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},
@@ -115,8 +124,7 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             database=database,
             vault=vault,
             backend=backend,
-            check_certificates=identity.check_certificates,
-            organization_exists=identity.organization_exists,
+            identity=identity,
             tokens=TokenVerifier(lambda: fetch_key_set(channel)),
         )
         server.listen(settings.listen)

@@ -1,44 +1,38 @@
-"""Who the signers of a batch are, and whether their certificates are to be trusted.
+"""Who the signers of a batch are, and whether they are to be trusted.
 
 Key versions are looked up in our own database, once: a version's public key
-never changes. Certificates are judged by identity, all those of a batch that
-are not known in one call, and its answers are kept by the certificate's SHA-256
-for as long as identity says; whoever asks for a certificate that is being asked
-for already waits for the same answer. What cannot be found out is told apart
-from what is refused, and neither is ever read as good.
+never changes. Certificates are judged by identity, whose answers serve for as
+long as it says. What cannot be found out is told apart from what is refused,
+and neither is ever read as good.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
-from cryptography import x509
-
 from services.runtime.clock import Clock
-from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.signing.inquiries import ASKED_AT_ONCE, Inquiry, within_time
 from services.signing.keystore import is_version_name
 from signatures.algorithms import Verdict
 from signatures.backend import Batch
 
-# Certificates that identity takes in one call.
-CHECK_AT_ONCE = 1_000
 # No certificate that an authority issues is near this size; an answer is known without asking.
 CERTIFICATE_LIMIT_BYTES = 64 * 1024
-# A verdict that comes later is of less use than INDETERMINATE now.
-CHECK_TIMEOUT_SECONDS = 3.0
 # About 20 MB; the batches of ten seconds with all signers distinct.
 KEPT_CHECKS = 50_000
+# About 10 MB. What a certificate says of its holder never changes.
+KEPT_HOLDERS = 20_000
 # About 5 MB of RSA keys.
 KEPT_KEYS = 10_000
 
 # Numbers of Signer's fields, as Batch.named_signers gives them.
 CERTIFICATE_FIELD = 2
 KEY_VERSION_FIELD = 3
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TrustPolicy(IntEnum):
@@ -63,10 +57,8 @@ class Status(IntEnum):
     WRONG_USAGE = 8
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-# At another time it may be good.
-_NOT_GOOD_BY_TIME = frozenset({Status.REVOKED, Status.EXPIRED, Status.NOT_YET_VALID})
+# What another time may change.
+_BY_TIME = frozenset({Status.GOOD, Status.REVOKED, Status.EXPIRED, Status.NOT_YET_VALID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +77,55 @@ class CertificateCheck:
     subject: str = ""
     revoke_time: datetime | None = None
     fresh_until: datetime | None = None
+    # Where set, the answer tells about other times too.
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+    def status_at(self, at: datetime) -> Status | None:
+        """The status at another time, or None where this answer does not tell."""
+        if self.status not in _BY_TIME:
+            return self.status
+        if self.valid_from is None or self.valid_until is None:
+            return None
+        if self.revoke_time is not None and at >= self.revoke_time:
+            return Status.REVOKED
+        if at < self.valid_from:
+            return Status.NOT_YET_VALID
+        if at > self.valid_until:
+            return Status.EXPIRED
+        return Status.GOOD
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What a certificate says of its holder, as far as a role may be asked for."""
+
+    bin: str = ""
+    roles: frozenset[int] = frozenset()
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredRole:
+    """Who every signer has to be: the holder of one of the roles, of that organization if any."""
+
+    roles: frozenset[int]
+    bin: str = ""
+
+    def is_held_by(self, holder: Holder) -> bool:
+        """Whether the certificate says so."""
+        return not self.roles.isdisjoint(holder.roles) and self.bin in ("", holder.bin)
 
 
 NOT_JUDGED = SignerResult()
-_UNREACHABLE = CertificateCheck(Status.UNKNOWN)
+_NO_CHECK = CertificateCheck(Status.UNKNOWN)
 _TOO_LARGE = CertificateCheck(Status.MALFORMED)
+_NO_HOLDER = Holder(known=False)
 
 CheckCertificates = Callable[
     [Sequence[bytes], datetime | None], Awaitable[Sequence[CertificateCheck]]
 ]
+InspectCertificates = Callable[[Sequence[bytes]], Awaitable[Sequence[Holder]]]
 FindPublicKeys = Callable[[Sequence[str]], Awaitable[Mapping[str, bytes]]]
 
 
@@ -104,47 +136,124 @@ class Signers:
         self,
         *,
         check_certificates: CheckCertificates,
+        inspect_certificates: InspectCertificates,
         find_public_keys: FindPublicKeys,
         clock: Clock,
     ) -> None:
-        """check_certificates: at most CHECK_AT_ONCE, for a time or for now, answers in order;
-        raises Unavailable or DeadlineExceeded. find_public_keys: those that there are, by name.
-        """
-        self._checks = _Checks(check_certificates, clock)
+        """The first two are asked about ASKED_AT_ONCE at most, answer in order, and raise
+        Unavailable or DeadlineExceeded; the third finds those that there are, by name."""
+        self._check_certificates = check_certificates
+        self._checks: Inquiry[CertificateCheck] = Inquiry(
+            lambda certificates: check_certificates(certificates, None),
+            is_fresh=lambda check: check.fresh_until is not None and clock() < check.fresh_until,
+            no_answer=_NO_CHECK,
+            kept=KEPT_CHECKS,
+        )
+        self._holders: Inquiry[Holder] = Inquiry(
+            inspect_certificates,
+            is_fresh=lambda holder: holder.known,
+            no_answer=_NO_HOLDER,
+            kept=KEPT_HOLDERS,
+        )
         self._find_public_keys = find_public_keys
         self._keys: dict[str, bytes] = {}
 
     async def resolve(
-        self, batch: Batch, policy: TrustPolicy, at: datetime | None
+        self,
+        batch: Batch,
+        policy: TrustPolicy,
+        at: datetime | None = None,
+        role: RequiredRole | None = None,
     ) -> dict[int, SignerResult]:
         """What the answer says of each signer that was judged; the batch knows keys and trust.
 
-        at: the time to judge certificates at, or None for now.
+        at: the time to judge certificates at, or None for now. role: what signers must hold;
+        not with SIGNATURE_ONLY.
         """
         named = batch.named_signers()
         await self._give_keys(
-            batch, [(index, value) for index, field, value in named if field == KEY_VERSION_FIELD]
+            batch, [(i, value) for i, f, value in named if f == KEY_VERSION_FIELD]
         )
         if policy is TrustPolicy.SIGNATURE_ONLY:
             return {}
-        results: dict[int, SignerResult] = {}
-        certificates = [
-            (index, value) for index, field, value in named if field == CERTIFICATE_FIELD
-        ]
-        ders = [der for _, der in certificates]
-        checks = await self._checks.of(ders)
-        if at is not None:
-            checks = await self._checks.at(ders, checks, at)
-        for (index, _), check in zip(certificates, checks, strict=True):
-            results[index] = SignerResult(check.status, check.subject)
-            if check.status is not Status.GOOD:
-                batch.set_trust(index, _worth(check.status))
+        certificates = {index: der for index, f, der in named if f == CERTIFICATE_FIELD}
+        results = await self._judge(certificates, at)
+        worth = {
+            index: _worth(result.status)
+            for index, result in results.items()
+            if result.status is not Status.GOOD
+        }
+        if role is not None:
+            worth |= await self._missing(role, certificates, worth, batch.signer_count)
         if policy is TrustPolicy.CERTIFICATE:
             for index in range(batch.signer_count):
                 if index not in results:
                     results[index] = SignerResult(Status.UNTRUSTED)
-                    batch.set_trust(index, Verdict.UNTRUSTED_SIGNER)
+                    worth[index] = Verdict.UNTRUSTED_SIGNER
+        for index, verdict in worth.items():
+            batch.set_trust(index, verdict)
         return results
+
+    async def leave_unjudged(self, batch: Batch, verdict: Verdict) -> None:
+        """Gives every signer its key, and their signatures that hold this verdict."""
+        await self.resolve(batch, TrustPolicy.SIGNATURE_ONLY)
+        for index in range(batch.signer_count):
+            batch.set_trust(index, verdict)
+
+    async def _judge(
+        self, certificates: Mapping[int, bytes], at: datetime | None
+    ) -> dict[int, SignerResult]:
+        small = {i: der for i, der in certificates.items() if len(der) <= CERTIFICATE_LIMIT_BYTES}
+        checks = dict(zip(small, await self._checks.about(list(small.values())), strict=True))
+        if at is not None:
+            checks = await self._at(small, checks, at)
+        found = {index: checks.get(index, _TOO_LARGE) for index in certificates}
+        return {index: SignerResult(check.status, check.subject) for index, check in found.items()}
+
+    async def _at(
+        self,
+        certificates: Mapping[int, bytes],
+        checks: Mapping[int, CertificateCheck],
+        at: datetime,
+    ) -> dict[int, CertificateCheck]:
+        """The answers for another time. Where those of now do not tell, identity is asked again:
+        it names the first thing that it finds, which may hide more. Such answers are not kept."""
+        statuses = {index: check.status_at(at) for index, check in checks.items()}
+        unclear = list({certificates[i]: None for i, status in statuses.items() if status is None})
+        asked: dict[bytes, CertificateCheck] = {}
+        for start in range(0, len(unclear), ASKED_AT_ONCE):
+            part = unclear[start : start + ASKED_AT_ONCE]
+            answers = await within_time(self._check_certificates(part, at))
+            asked |= zip(part, answers or [_NO_CHECK] * len(part), strict=True)
+        return {
+            index: asked[certificates[index]] if status is None else replace(check, status=status)
+            for (index, check), status in zip(checks.items(), statuses.values(), strict=True)
+        }
+
+    async def _missing(
+        self,
+        role: RequiredRole,
+        certificates: Mapping[int, bytes],
+        worth: Mapping[int, Verdict],
+        signer_count: int,
+    ) -> dict[int, Verdict]:
+        """Those who are not shown to hold the role, untrusted ones left out: they are worse."""
+        shown = {
+            index: der
+            for index, der in certificates.items()
+            if worth.get(index) is not Verdict.UNTRUSTED_SIGNER
+        }
+        holders = await self._holders.about(list(shown.values()))
+        missing = dict.fromkeys(
+            (index for index in range(signer_count) if index not in certificates),
+            Verdict.MISSING_ROLE,
+        )
+        for index, holder in zip(shown, holders, strict=True):
+            if not holder.known:
+                missing[index] = Verdict.INDETERMINATE
+            elif not role.is_held_by(holder):
+                missing[index] = Verdict.MISSING_ROLE
+        return missing
 
     async def _give_keys(self, batch: Batch, asked: Sequence[tuple[int, bytes]]) -> None:
         if not asked:
@@ -156,7 +265,8 @@ class Signers:
             new = await self._find_public_keys(sorted(missing))
             found |= new
             self._keys |= new
-            _forget_oldest(self._keys, KEPT_KEYS)
+            while len(self._keys) > KEPT_KEYS:
+                del self._keys[next(iter(self._keys))]
         for index, name in names:
             batch.set_key(index, found.get(name))
 
@@ -164,130 +274,6 @@ class Signers:
 def _worth(status: Status) -> Verdict:
     """What a signature that holds is worth where its certificate is not good."""
     return Verdict.INDETERMINATE if status is Status.UNKNOWN else Verdict.UNTRUSTED_SIGNER
-
-
-def status_at(certificate: bytes, revoke_time: datetime | None, at: datetime) -> Status:
-    """The status at another time of a certificate that is good now, by its own dates."""
-    try:
-        parsed = x509.load_der_x509_certificate(certificate)
-        not_before, not_after = parsed.not_valid_before_utc, parsed.not_valid_after_utc
-    except ValueError:
-        return Status.MALFORMED
-    if revoke_time is not None and at >= revoke_time:
-        return Status.REVOKED
-    if at < not_before:
-        return Status.NOT_YET_VALID
-    if at > not_after:
-        return Status.EXPIRED
-    return Status.GOOD
-
-
-class _Checks:
-    """Identity's answers, kept while they are fresh."""
-
-    def __init__(self, ask: CheckCertificates, clock: Clock) -> None:
-        self._ask = ask
-        self._clock = clock
-        self._kept: dict[bytes, CertificateCheck] = {}
-        self._asking: dict[bytes, asyncio.Task[Mapping[bytes, CertificateCheck]]] = {}
-
-    async def of(self, certificates: Sequence[bytes]) -> list[CertificateCheck]:
-        """One answer for each, UNKNOWN where identity could not be reached."""
-        if not certificates:
-            return []
-        digests = [hashlib.sha256(der).digest() for der in certificates]
-        now = self._clock()
-        known: dict[bytes, CertificateCheck] = {}
-        missing: dict[bytes, bytes] = {}
-        waiting: set[asyncio.Task[Mapping[bytes, CertificateCheck]]] = set()
-        for digest, der in zip(digests, certificates, strict=True):
-            kept = self._kept.get(digest)
-            if kept is not None and kept.fresh_until is not None and now < kept.fresh_until:
-                known[digest] = kept
-            elif digest in self._asking:
-                waiting.add(self._asking[digest])
-            elif len(der) > CERTIFICATE_LIMIT_BYTES:
-                known[digest] = _TOO_LARGE
-            else:
-                missing[digest] = der
-        waiting |= self._start_asking(missing)
-        for task in waiting:
-            # Others may wait for the same answer: a caller that gives up must not end it.
-            known |= await asyncio.shield(task)
-        return [known[digest] for digest in digests]
-
-    async def at(
-        self, certificates: Sequence[bytes], checks: Sequence[CertificateCheck], at: datetime
-    ) -> list[CertificateCheck]:
-        """The answers for another time, from those of now.
-
-        Of a certificate that is good now the chain and the usage hold, and its own dates tell the
-        rest. One that is not by its time alone may hide more behind that (identity tells the first
-        thing that it finds): identity is asked again, for that time, and the answer is not kept.
-        """
-        # Certificates are parsed for this.
-        found = await asyncio.get_running_loop().run_in_executor(
-            None,
-            lambda: [
-                replace(check, status=status_at(der, check.revoke_time, at))
-                if check.status is Status.GOOD
-                else check
-                for der, check in zip(certificates, checks, strict=True)
-            ],
-        )
-        unclear = {
-            der: check
-            for der, check in zip(certificates, checks, strict=True)
-            if check.status in _NOT_GOOD_BY_TIME
-        }
-        ders = list(unclear)
-        for start in range(0, len(ders), CHECK_AT_ONCE):
-            part = ders[start : start + CHECK_AT_ONCE]
-            unclear |= zip(part, await self._ask_in_time(part, at), strict=True)
-        return [unclear.get(der, check) for der, check in zip(certificates, found, strict=True)]
-
-    async def _ask_in_time(
-        self, certificates: Sequence[bytes], at: datetime | None
-    ) -> Sequence[CertificateCheck]:
-        try:
-            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-                return await self._ask(certificates, at)
-        except (Unavailable, DeadlineExceeded, TimeoutError):
-            return [_UNREACHABLE] * len(certificates)
-
-    def _start_asking(
-        self, missing: Mapping[bytes, bytes]
-    ) -> set[asyncio.Task[Mapping[bytes, CertificateCheck]]]:
-        tasks = set()
-        digests = list(missing)
-        for start in range(0, len(digests), CHECK_AT_ONCE):
-            part = {digest: missing[digest] for digest in digests[start : start + CHECK_AT_ONCE]}
-            task = asyncio.create_task(self._answers(part))
-            self._asking |= dict.fromkeys(part, task)
-            tasks.add(task)
-        return tasks
-
-    async def _answers(
-        self, certificates: Mapping[bytes, bytes]
-    ) -> Mapping[bytes, CertificateCheck]:
-        try:
-            checks = await self._ask_in_time(list(certificates.values()), None)
-            answers = dict(zip(certificates, checks, strict=True))
-        finally:
-            for digest in certificates:
-                del self._asking[digest]
-        for digest, check in answers.items():
-            # Deleted first, so that the oldest answers stand first.
-            self._kept.pop(digest, None)
-            if check.fresh_until is not None:
-                self._kept[digest] = check
-        _forget_oldest(self._kept, KEPT_CHECKS)
-        return answers
-
-
-def _forget_oldest(kept: dict[bytes, CertificateCheck] | dict[str, bytes], limit: int) -> None:
-    while len(kept) > limit:
-        del kept[next(iter(kept))]  # type: ignore[arg-type]
 
 
 def time_of(seconds: int, nanos: int) -> datetime:

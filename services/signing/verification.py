@@ -8,16 +8,26 @@ together from the verdicts. Nothing here is done item by item.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from qagazsyz.common.v1.certificates_pb2 import CertificateRole
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime import telemetry
 from services.runtime.clock import Clock
-from services.runtime.errors import DomainError, InvalidArgument, Unauthenticated, status_of
+from services.runtime.errors import (
+    DeadlineExceeded,
+    DomainError,
+    InvalidArgument,
+    Unauthenticated,
+    Unavailable,
+    status_of,
+)
 from services.runtime.server import Call, wire
 from services.signing.answers import (
     batch_of_stream_request,
@@ -27,7 +37,16 @@ from services.signing.answers import (
     verify_response,
 )
 from services.signing.batch import Scheduler
-from services.signing.signers import NOT_JUDGED, SignerResult, Signers, TrustPolicy, time_of
+from services.signing.signers import (
+    NOT_JUDGED,
+    RequiredRole,
+    SignerResult,
+    Signers,
+    TrustPolicy,
+    time_of,
+)
+from services.signing.stamps import Stamp, StampStatus, VerifyTimeStamp
+from signatures.algorithms import Verdict
 from signatures.backend import Backend, Batch, MalformedRequest
 
 # The contract's limits.
@@ -43,6 +62,13 @@ STREAM_ANSWERS_HELD = 2
 # The contract: a stream ends this long after its caller's token has expired.
 STREAM_GRACE_SECONDS = 3_600.0
 
+_BIN = re.compile(r"[0-9]{12}")
+_ROLES = frozenset(CertificateRole.values()) - {CertificateRole.CERTIFICATE_ROLE_UNSPECIFIED}
+# The contract: who may sign for an organization, where the request names no role.
+_MAY_SIGN = frozenset(
+    {CertificateRole.CERTIFICATE_ROLE_FIRST_HEAD, CertificateRole.CERTIFICATE_ROLE_MAY_SIGN}
+)
+
 
 class VerificationService:
     """The servicer of qagazsyz.signing.v1.VerificationService."""
@@ -53,19 +79,24 @@ class VerificationService:
         backend: Backend,
         scheduler: Scheduler,
         signers: Signers,
+        verify_time_stamp: VerifyTimeStamp,
         clock: Clock,
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
         self._signers = signers
+        self._verify_time_stamp = verify_time_stamp
         self._clock = clock
 
     @wire
     async def Verify(self, request: bytes, call: Call) -> bytes:
-        _check_required(request)
+        message = _single_request(request)
         with self._scheduler.admit(len(request) + ENTRY_BYTES):
             batch = await _decoded(self._backend.parse_single, request)
-            verdicts, judged = await self._verdicts(batch, len(request), call)
+            judged = await self._judge_single(batch, message)
+            verdicts = await self._scheduler.verify(
+                batch, size=len(request), time_remaining=call.time_remaining()
+            )
         return verify_response(verdicts[0], judged.get(0, NOT_JUDGED))
 
     @wire
@@ -122,9 +153,13 @@ class VerificationService:
                 raise InvalidArgument(f"{prefix}items", f"more than {ITEMS_LIMIT:,}")
             if batch.signer_count > SIGNERS_LIMIT:
                 raise InvalidArgument(f"{prefix}signers", f"more than {SIGNERS_LIMIT:,}")
+            policy, at, role = asked_of_signers(batch, prefix=prefix)
             entries = batch.item_count + batch.signer_count
             with self._scheduler.admit(entries * ENTRY_BYTES):
-                verdicts, judged = await self._verdicts(batch, len(request), call, prefix=prefix)
+                judged = await self._signers.resolve(batch, policy, at, role)
+                verdicts = await self._scheduler.verify(
+                    batch, size=len(request), time_remaining=call.time_remaining()
+                )
         return _BatchAnswer(
             batch_verify_response(verdicts, batch.signer_count, judged),
             batch.item_count,
@@ -132,22 +167,25 @@ class VerificationService:
             count_valid(verdicts),
         )
 
-    async def _verdicts(
-        self, batch: Batch, size: int, call: Call, *, prefix: str = ""
-    ) -> tuple[bytes, dict[int, SignerResult]]:
+    async def _judge_single(
+        self, batch: Batch, message: verification_pb2.VerifyRequest
+    ) -> dict[int, SignerResult]:
+        policy, at, role = asked_of_signers(batch)
+        if not message.time_stamp:
+            return await self._signers.resolve(batch, policy, at, role)
+        if at is not None:
+            raise InvalidArgument("time_stamp", "the time is either given or stamped")
         try:
-            policy = TrustPolicy(batch.trust_policy)
-        except ValueError:
-            raise InvalidArgument(f"{prefix}trust_policy", "no such policy") from None
-        try:
-            at = time_of(*batch.at) if batch.at is not None else None
-        except ValueError:
-            raise InvalidArgument(f"{prefix}at", "is no point in time") from None
-        judged = await self._signers.resolve(batch, policy, at)
-        verdicts = await self._scheduler.verify(
-            batch, size=size, time_remaining=call.time_remaining()
-        )
-        return verdicts, judged
+            stamp = await self._verify_time_stamp(message.time_stamp, message.item.signature)
+        except (Unavailable, DeadlineExceeded):
+            stamp = Stamp(StampStatus.UNKNOWN)
+        if stamp.status is StampStatus.VALID:
+            return await self._signers.resolve(batch, policy, stamp.time, role)
+        # At which time to judge the certificate is not known.
+        invalid = stamp.status is StampStatus.INVALID
+        verdict = Verdict.INVALID_TIME_STAMP if invalid else Verdict.INDETERMINATE
+        await self._signers.leave_unjudged(batch, verdict)
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +251,32 @@ class _Stream:
             self._answers.put_nowait(None)
 
 
-def _check_required(request: bytes) -> None:
+def asked_of_signers(
+    batch: Batch, *, prefix: str = ""
+) -> tuple[TrustPolicy, datetime | None, RequiredRole | None]:
+    """How a request wants its signers judged. Raises InvalidArgument."""
+    try:
+        policy = TrustPolicy(batch.trust_policy)
+    except ValueError:
+        raise InvalidArgument(f"{prefix}trust_policy", "no such policy") from None
+    try:
+        at = time_of(*batch.at) if batch.at is not None else None
+    except ValueError:
+        raise InvalidArgument(f"{prefix}at", "is no point in time") from None
+    asked = batch.required_role
+    if asked is None:
+        return policy, at, None
+    field = f"{prefix}required_role"
+    if policy is TrustPolicy.SIGNATURE_ONLY:
+        raise InvalidArgument(field, "no role is looked for where only the signature counts")
+    if asked.bin and not _BIN.fullmatch(asked.bin):
+        raise InvalidArgument(f"{field}.bin", "not twelve digits")
+    if any(role not in _ROLES for role in asked.roles):
+        raise InvalidArgument(f"{field}.roles", "no such role")
+    return policy, at, RequiredRole(frozenset(asked.roles) or _MAY_SIGN, asked.bin)
+
+
+def _single_request(request: bytes) -> verification_pb2.VerifyRequest:
     try:
         message = verification_pb2.VerifyRequest.FromString(request)
     except DecodeError:
@@ -221,6 +284,7 @@ def _check_required(request: bytes) -> None:
     for field in ("signer", "item"):
         if not message.HasField(field):
             raise InvalidArgument(field, "is required")
+    return message
 
 
 async def _decoded(parse: Callable[[bytes], Batch], request: bytes) -> Batch:

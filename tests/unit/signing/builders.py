@@ -16,7 +16,8 @@ from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.access import Caller
 from services.runtime.errors import Unavailable
 from services.signing.sealing import KeyEncryptionKey, KeyVault
-from services.signing.signers import CertificateCheck, Status
+from services.signing.signers import CertificateCheck, Holder, Status
+from services.signing.stamps import Stamp, StampStatus
 from signatures.algorithms import Algorithm
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -70,6 +71,8 @@ class FakeIdentity:
     checks: dict[bytes, CertificateCheck] = field(default_factory=dict)
     # Answers for another time than now.
     checks_at: dict[tuple[bytes, datetime], CertificateCheck] = field(default_factory=dict)
+    holders: dict[bytes, Holder] = field(default_factory=dict)
+    stamp: Stamp = field(default_factory=lambda: Stamp(StampStatus.UNKNOWN))
     organizations: frozenset[str] = frozenset({MINISTRY, BANK})
     reachable: bool = True
     asked: list[list[bytes]] = field(default_factory=list)
@@ -84,6 +87,18 @@ class FakeIdentity:
         if at is not None:
             return [self.checks_at.get((der, at), unknown) for der in certificates]
         return [self.checks.get(der, unknown) for der in certificates]
+
+    async def inspect_certificates(self, certificates: Sequence[bytes]) -> list[Holder]:
+        self.asked.append(list(certificates))
+        if not self.reachable:
+            raise Unavailable("not there")
+        return [self.holders.get(der, Holder()) for der in certificates]
+
+    async def verify_time_stamp(self, token: bytes, data: bytes) -> Stamp:
+        self.asked.append([token, data])
+        if not self.reachable:
+            raise Unavailable("not there")
+        return self.stamp
 
     async def organization_exists(self, name: str, _call: object) -> bool:
         return name in self.organizations
@@ -143,5 +158,6 @@ def checked(
     subject: str = "subjects/signer",
     revoke_time: datetime | None = None,
     fresh_until: datetime | None = NOW + timedelta(seconds=5),
+    **fields: datetime | None,
 ) -> CertificateCheck:
-    return CertificateCheck(status, subject, revoke_time, fresh_until)
+    return CertificateCheck(status, subject, revoke_time, fresh_until, **fields)

@@ -6,27 +6,28 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from services.runtime.errors import DeadlineExceeded
+from services.signing.inquiries import ASKED_AT_ONCE
 from services.signing.signers import (
     CERTIFICATE_LIMIT_BYTES,
-    CHECK_AT_ONCE,
     CertificateCheck,
+    Holder,
+    RequiredRole,
     SignerResult,
     Signers,
     Status,
     TrustPolicy,
-    status_at,
     time_of,
 )
 from signatures.algorithms import Verdict
-from tests.unit.signing.builders import NOW, FakeIdentity, TestKey, checked, good
+from tests.unit.signing.builders import NOW, FakeIdentity, checked, good
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
-KEY = TestKey()
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.signers = Signers(
             check_certificates=self.identity.check_certificates,
+            inspect_certificates=self.identity.inspect_certificates,
             find_public_keys=self.find,
             clock=lambda: self.time,
         )
@@ -79,8 +81,18 @@ class Bench:
         batch: Named,
         policy: TrustPolicy = TrustPolicy.UNSPECIFIED,
         at: datetime | None = None,
+        role: RequiredRole | None = None,
     ) -> dict[int, SignerResult]:
-        return await self.signers.resolve(batch, policy, at)  # type: ignore[arg-type]
+        return await self.signers.resolve(batch, policy, at, role)  # type: ignore[arg-type]
+
+
+def signers_asking(ask: Any) -> Signers:
+    return Signers(
+        check_certificates=ask,
+        inspect_certificates=FakeIdentity().inspect_certificates,
+        find_public_keys=Bench().find,
+        clock=lambda: NOW,
+    )
 
 
 # --- Which certificates are trusted ----------------------------------------------------------
@@ -135,7 +147,7 @@ async def test_an_identity_that_is_too_late_is_one_that_is_not_there() -> None:
     async def too_late(_: Sequence[bytes], _at: object) -> Sequence[CertificateCheck]:
         raise DeadlineExceeded("late")
 
-    signers = Signers(check_certificates=too_late, find_public_keys=Bench().find, clock=lambda: NOW)
+    signers = signers_asking(too_late)
     batch = certificates(b"der")
     await signers.resolve(batch, TrustPolicy.UNSPECIFIED, None)  # type: ignore[arg-type]
     assert batch.trust == {0: Verdict.INDETERMINATE}
@@ -210,7 +222,7 @@ async def test_distinct_certificates_are_asked_for_once_and_together() -> None:
     bench.identity.checks = {der: good(der.decode()) for der in ders}
     results = await bench.resolve(certificates(*ders))
     assert [results[n].subject for n in range(5_000)] == [der.decode() for der in ders]
-    assert sorted(len(asked) for asked in bench.identity.asked) == [500, 1_000, CHECK_AT_ONCE]
+    assert sorted(len(asked) for asked in bench.identity.asked) == [500, 1_000, ASKED_AT_ONCE]
 
 
 async def test_batches_that_need_the_same_answer_wait_for_one_question() -> None:
@@ -222,7 +234,7 @@ async def test_batches_that_need_the_same_answer_wait_for_one_question() -> None
         await answer
         return [good() for _ in ders]
 
-    signers = Signers(check_certificates=slow, find_public_keys=Bench().find, clock=lambda: NOW)
+    signers = signers_asking(slow)
     tasks = [
         asyncio.create_task(
             signers.resolve(certificates(b"der"), TrustPolicy.UNSPECIFIED, None)  # type: ignore[arg-type]
@@ -268,44 +280,116 @@ async def test_a_key_version_is_looked_up_once_and_one_that_is_not_there_has_no_
     ]
 
 
-# --- Another time ----------------------------------------------------------------------------
+# --- A required role -------------------------------------------------------------------------
 
-NOT_BEFORE, NOT_AFTER = NOW - 30 * DAY, NOW + 30 * DAY
-DER = KEY.certificate(NOT_BEFORE, NOT_AFTER)
+BIN, OTHER_BIN = "061211600012", "931002451325"
+HEAD = RequiredRole(frozenset({3}), BIN)
 
 
 @pytest.mark.parametrize(
-    ("at", "revoke_time", "status"),
+    ("holder", "status", "verdict"),
     [
-        (NOW, None, Status.GOOD),
-        (NOT_BEFORE - SECOND, None, Status.NOT_YET_VALID),
-        (NOT_BEFORE, None, Status.GOOD),
-        (NOT_AFTER, None, Status.GOOD),
-        (NOT_AFTER + SECOND, None, Status.EXPIRED),
-        (NOW - SECOND, NOW, Status.GOOD),
-        (NOW, NOW, Status.REVOKED),
+        (Holder(BIN, frozenset({3, 7})), Status.GOOD, None),
+        (Holder(OTHER_BIN, frozenset({3})), Status.GOOD, Verdict.MISSING_ROLE),
+        (Holder("", frozenset({3})), Status.GOOD, Verdict.MISSING_ROLE),
+        (Holder(BIN, frozenset({7})), Status.GOOD, Verdict.MISSING_ROLE),
+        (Holder(BIN), Status.GOOD, Verdict.MISSING_ROLE),
+        (Holder(BIN, frozenset({3})), Status.REVOKED, Verdict.UNTRUSTED_SIGNER),
+        (Holder(BIN), Status.REVOKED, Verdict.UNTRUSTED_SIGNER),
+        (Holder(BIN, frozenset({3})), Status.UNKNOWN, Verdict.INDETERMINATE),
+        (Holder(BIN), Status.UNKNOWN, Verdict.MISSING_ROLE),
     ],
 )
-def test_a_certificate_that_is_good_now_is_judged_at_another_time_by_its_dates(
-    at: datetime, revoke_time: datetime | None, status: Status
+async def test_a_signer_must_be_shown_to_hold_the_role(
+    holder: Holder, status: Status, verdict: Verdict | None
 ) -> None:
-    assert status_at(DER, revoke_time, at) is status
+    bench = Bench()
+    bench.identity.checks[b"der"] = checked(status)
+    bench.identity.holders[b"der"] = holder
+    batch = certificates(b"der")
+    await bench.resolve(batch, role=HEAD)
+    assert batch.trust.get(0) is verdict
+
+
+def test_a_role_for_no_organization_in_particular_takes_any() -> None:
+    anyone = RequiredRole(frozenset({3, 4}))
+    assert anyone.is_held_by(Holder("", frozenset({4})))
+    assert anyone.is_held_by(Holder(BIN, frozenset({3})))
+    assert not anyone.is_held_by(Holder(BIN, frozenset({5})))
+
+
+async def test_who_has_no_certificate_holds_no_role() -> None:
+    bench = Bench(keys={"keys/a/versions/1": b"spki"})
+    batch = Named([(1, 3, b"keys/a/versions/1")], signer_count=2)
+    await bench.resolve(batch, role=HEAD)
+    assert batch.trust == dict.fromkeys((0, 1), Verdict.MISSING_ROLE)
+    await bench.resolve(batch, TrustPolicy.CERTIFICATE, role=HEAD)
+    assert batch.trust == dict.fromkeys((0, 1), Verdict.UNTRUSTED_SIGNER)
+
+
+async def test_a_role_that_cannot_be_found_out_is_indeterminate() -> None:
+    bench = Bench()
+    bench.identity.checks[b"der"] = good()
+    await bench.resolve(certificates(b"der"))
+    bench.identity.reachable = False
+    batch = certificates(b"der")
+    await bench.resolve(batch, role=HEAD)
+    assert batch.trust == {0: Verdict.INDETERMINATE}
+
+
+# --- Another time ----------------------------------------------------------------------------
+
+FROM, UNTIL = NOW - 30 * DAY, NOW + 30 * DAY
+DER = b"der"
+
+
+def telling(status: Status, revoke_time: datetime | None = None) -> CertificateCheck:
+    """An answer that tells about other times too."""
+    return checked(status, revoke_time=revoke_time, valid_from=FROM, valid_until=UNTIL)
+
+
+@pytest.mark.parametrize(
+    ("check", "at", "status"),
+    [
+        (telling(Status.GOOD), NOW, Status.GOOD),
+        (telling(Status.GOOD), FROM - SECOND, Status.NOT_YET_VALID),
+        (telling(Status.GOOD), FROM, Status.GOOD),
+        (telling(Status.GOOD), UNTIL, Status.GOOD),
+        (telling(Status.GOOD), UNTIL + SECOND, Status.EXPIRED),
+        (telling(Status.EXPIRED), NOW, Status.GOOD),
+        (telling(Status.NOT_YET_VALID), NOW, Status.GOOD),
+        (telling(Status.REVOKED, NOW), NOW - SECOND, Status.GOOD),
+        (telling(Status.REVOKED, NOW), NOW, Status.REVOKED),
+        (telling(Status.EXPIRED, NOW), NOW + SECOND, Status.REVOKED),
+        (telling(Status.REVOKED, NOW), FROM - DAY, Status.NOT_YET_VALID),
+        (telling(Status.WRONG_USAGE), NOW, Status.WRONG_USAGE),
+        (telling(Status.UNTRUSTED), NOW, Status.UNTRUSTED),
+        (telling(Status.UNKNOWN), NOW, Status.UNKNOWN),
+        (checked(Status.MALFORMED), NOW, Status.MALFORMED),
+        (checked(Status.GOOD), NOW, None),
+        (checked(Status.EXPIRED), NOW, None),
+    ],
+)
+def test_at_another_time_the_answers_dates_and_revocation_decide(
+    check: CertificateCheck, at: datetime, status: Status | None
+) -> None:
+    assert check.status_at(at) is status
 
 
 async def test_an_answer_of_now_serves_for_another_time() -> None:
     bench = Bench()
-    bench.identity.checks[DER] = good()
+    bench.identity.checks[DER] = telling(Status.GOOD)
     assert (await bench.resolve(certificates(DER)))[0].status is Status.GOOD
     batch = certificates(DER)
-    results = await bench.resolve(batch, at=NOT_AFTER + DAY)
+    results = await bench.resolve(batch, at=UNTIL + DAY)
     assert results[0].status is Status.EXPIRED
     assert batch.trust == {0: Verdict.UNTRUSTED_SIGNER}
     assert len(bench.identity.asked) == 1
 
 
-@pytest.mark.parametrize("now", [Status.REVOKED, Status.EXPIRED, Status.NOT_YET_VALID])
+@pytest.mark.parametrize("now", [Status.GOOD, Status.REVOKED, Status.EXPIRED])
 @pytest.mark.parametrize("then", [Status.GOOD, Status.WRONG_USAGE, Status.UNTRUSTED])
-async def test_what_is_not_good_now_is_asked_for_again_at_that_time(
+async def test_what_the_answer_does_not_tell_is_asked_for_again_at_that_time(
     now: Status, then: Status
 ) -> None:
     bench = Bench()

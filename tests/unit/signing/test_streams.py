@@ -32,15 +32,17 @@ def service(clock_now: datetime = NOW) -> VerificationService:
     async def no_keys(_: object) -> dict[str, bytes]:
         return {}
 
-    backend = PortableBackend()
+    backend, identity = PortableBackend(), FakeIdentity()
     return VerificationService(
         backend=backend,
         scheduler=Scheduler(backend, threads=1, bytes_in_flight=1_000_000),
         signers=Signers(
-            check_certificates=FakeIdentity().check_certificates,
+            check_certificates=identity.check_certificates,
+            inspect_certificates=identity.inspect_certificates,
             find_public_keys=no_keys,
             clock=lambda: clock_now,
         ),
+        verify_time_stamp=identity.verify_time_stamp,
         clock=lambda: clock_now,
     )
 

@@ -17,13 +17,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
 from qagazsyz.common.v1 import certificates_pb2, signatures_pb2
+from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc, verification_pb2, verification_pb2_grpc
 from services.runtime.access import CALLER_AUDIENCE, ISSUER, TokenVerifier
 from services.runtime.database import Database, sqlite_url
 from services.runtime.migrations import migrate
 from services.signing.main import MIGRATIONS, build
 from services.signing.settings import SigningSettings
-from services.signing.signers import Status
+from services.signing.signers import Holder, Status
+from services.signing.stamps import Stamp, StampStatus
 from signatures.backend import Backend, load_backend
 from tests.unit.signing.builders import MINISTRY, NOW, FakeIdentity, TestKey, checked, good, vault
 
@@ -85,8 +87,7 @@ async def channel(
         database=database,
         vault=vault(),
         backend=backend,
-        check_certificates=identity.check_certificates,
-        organization_exists=identity.organization_exists,
+        identity=identity,  # type: ignore[arg-type]
         tokens=TokenVerifier(key_set, now=NOW.timestamp),
         clock=lambda: NOW,
     )
@@ -106,6 +107,7 @@ def stub(channel: grpc.aio.Channel) -> verification_pb2_grpc.VerificationService
 
 Stub = Any
 ALICE, BOB = TestKey(), TestKey()
+BIN = "061211600012"
 
 
 def public(key: TestKey) -> verification_pb2.Signer:
@@ -133,6 +135,8 @@ async def verify(
         )
         if request.HasField("at"):
             single.at.CopyFrom(request.at)
+        if request.HasField("required_role"):
+            single.required_role.CopyFrom(request.required_role)
         alone = await stub.Verify(single, metadata=CITIZEN)
         assert alone.verdict == verdict
         assert alone.signer == answer.signers[item.signer]
@@ -315,6 +319,53 @@ async def test_a_signature_from_before_the_revocation_stays_valid_at_its_time(
         assert list(answer.verdicts) == [verdict]
 
 
+async def test_a_signer_without_the_role_that_is_asked_for_is_told_apart(
+    stub: Stub, identity: FakeIdentity
+) -> None:
+    head, employee = ALICE.certificate(), BOB.certificate()
+    identity.checks = {head: good("subjects/alice"), employee: good("subjects/bob")}
+    identity.holders = {head: Holder(BIN, frozenset({3})), employee: Holder(BIN, frozenset({7}))}
+    items = [ALICE.item(0), BOB.item(1), BOB.item(1, good=False), BOB.item(2)]
+    request = batch(
+        certified(head),
+        certified(employee),
+        public(BOB),
+        items=items,
+        required_role=certificates_pb2.RequiredRole(bin=BIN),
+    )
+    answer = await verify(stub, request)
+    missing = signatures_pb2.VERDICT_MISSING_ROLE
+    assert list(answer.verdicts) == [VALID, missing, INVALID, missing]
+    request.required_role.roles.append(certificates_pb2.CERTIFICATE_ROLE_EMPLOYEE)
+    answer = await verify(stub, request)
+    assert list(answer.verdicts) == [missing, VALID, INVALID, missing]
+
+
+async def test_a_stamped_time_is_the_one_that_the_certificate_is_judged_at(
+    stub: Stub, identity: FakeIdentity
+) -> None:
+    der = ALICE.certificate()
+    then = NOW - timedelta(days=1)
+    identity.checks[der] = checked(Status.EXPIRED)
+    identity.checks_at[der, then] = good("subjects/alice")
+    request = verification_pb2.VerifyRequest(
+        signer=certified(der), item=ALICE.item(), time_stamp=b"token"
+    )
+    for stamp, verdict in (
+        (Stamp(StampStatus.VALID, then), VALID),
+        (Stamp(StampStatus.VALID, NOW), UNTRUSTED),
+        (Stamp(StampStatus.INVALID), signatures_pb2.VERDICT_INVALID_TIME_STAMP),
+        (Stamp(StampStatus.UNKNOWN), INDETERMINATE),
+    ):
+        identity.stamp = stamp
+        assert (await stub.Verify(request, metadata=CITIZEN)).verdict == verdict
+    assert [b"token", request.item.signature] in identity.asked
+    identity.reachable = False
+    assert (await stub.Verify(request, metadata=CITIZEN)).verdict == INDETERMINATE
+    request.item.CopyFrom(ALICE.item(good=False))
+    assert (await stub.Verify(request, metadata=CITIZEN)).verdict == INVALID
+
+
 # --- What is refused -------------------------------------------------------------------------
 
 
@@ -332,6 +383,13 @@ async def test_whoever_has_no_token_is_refused(stub: Stub) -> None:
         (batch(items=[ALICE.item()], trust_policy=3), "trust_policy"),
         (batch(items=[ALICE.item()], at=Timestamp(seconds=2**60)), "at"),
         (batch(items=[ALICE.item()], at=Timestamp(nanos=-1)), "at"),
+        (
+            batch(items=[], trust_policy=SIGNATURE_ONLY, required_role=RequiredRole()),
+            "required_role",
+        ),
+        (batch(items=[], required_role=RequiredRole(bin="12")), "required_role.bin"),
+        (batch(items=[], required_role=RequiredRole(roles=[0])), "required_role.roles"),
+        (batch(items=[], required_role=RequiredRole(roles=[99])), "required_role.roles"),
     ],
 )
 async def test_a_batch_that_cannot_be_taken_names_its_field(
@@ -352,6 +410,12 @@ async def test_a_batch_that_cannot_be_taken_names_its_field(
                 trust_policy=9,  # type: ignore[arg-type]
             ),
             "trust_policy",
+        ),
+        (
+            verification_pb2.VerifyRequest(
+                signer=public(ALICE), item=ALICE.item(), at=Timestamp(), time_stamp=b"token"
+            ),
+            "time_stamp",
         ),
     ],
 )
