@@ -109,6 +109,13 @@ async def test_a_name_changes_and_a_number_never_does(identity: Identity) -> Non
             )
         ),
         pb.UpdateSubjectRequest(
+            subject=pb.Subject(
+                name=name,
+                person=pb.Person(iin="931002451325", given_name="А", family_name="Б"),
+            ),
+            update_mask=FieldMask(paths=["person"]),
+        ),
+        pb.UpdateSubjectRequest(
             subject=pb.Subject(name=name, person=pb.Person()),
             update_mask=FieldMask(paths=["person.given_name"]),
         ),
@@ -266,3 +273,42 @@ async def test_only_operators_change_memberships(identity: Identity) -> None:
         identity.as_citizen(person),
     ):
         assert await identity.refused("SubjectService/AddMembership", request, token) == DENIED
+
+
+async def test_a_page_token_serves_for_its_own_list_only(identity: Identity) -> None:
+    first, second = await identity.organization(), await identity.organization()
+    people = {await identity.person() for _ in range(3)}
+    for person in people:
+        await identity.member(first, person)
+    seen: set[str] = set()
+    token = ""
+    for _ in range(3):
+        page = await identity.call(
+            "SubjectService/ListMemberships",
+            pb.ListMembershipsRequest(organization=first, page_size=1, page_token=token),
+            identity.as_auditor,
+        )
+        seen.add(page.memberships[0].person)
+        for method, request in (
+            ("ListSubjects", pb.ListSubjectsRequest(page_token=page.next_page_token)),
+            (
+                "ListMemberships",
+                pb.ListMembershipsRequest(organization=second, page_token=page.next_page_token),
+            ),
+        ):
+            if page.next_page_token:
+                code = await identity.refused(
+                    f"SubjectService/{method}", request, identity.as_auditor
+                )
+                assert code == INVALID
+        token = page.next_page_token
+    assert seen == people and not token
+
+
+async def test_long_names_stand_in_certificates_and_longer_ones_are_refused(
+    identity: Identity,
+) -> None:
+    await identity.issue(await identity.organization("Ұ" * 256))
+    request = creation(iin=identity.iin(), given_name="Ұ" * 257, family_name="Б")
+    code = await identity.refused("SubjectService/CreateSubject", request, identity.as_operator)
+    assert code == INVALID
