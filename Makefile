@@ -36,12 +36,12 @@ BUILD_KERNEL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-ha
   PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --reinstall ./$(KERNEL)
 NO_KERNEL = $(BIN)/uv pip uninstall --quiet --python $(BIN)/python qagazsyz-kernel 2>/dev/null; echo
 
-$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/Cargo.toml $(KERNEL)/pyproject.toml)
+$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/.cargo $(KERNEL)/*.toml -type f)
 	@if ! command -v cargo >/dev/null; then \
 	  $(NO_KERNEL) "No native kernel (there is no cargo): the portable backend serves."; \
 	elif ! CARGO_NET_RETRY=1 timeout 120 cargo fetch --manifest-path $(KERNEL)/Cargo.toml >$@.log 2>&1; then \
 	  $(NO_KERNEL) "No native kernel (its crates cannot be had, see $@.log): the portable backend serves."; \
-	elif ! ( $(BUILD_KERNEL) ) >>$@.log 2>&1; then \
+	elif echo "Building the native kernel, which takes a minute the first time."; ! ( $(BUILD_KERNEL) ) >>$@.log 2>&1; then \
 	  $(NO_KERNEL) "No native kernel (it does not build here, see $@.log): the portable backend serves."; \
 	fi
 	@touch $@

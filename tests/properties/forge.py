@@ -148,7 +148,7 @@ def _public(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | MlDsaPrivate) 
 MlDsaPrivate = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
 
 
-def _ecdsa_samples(random: Random, curve: ec.EllipticCurve, first: int, size: int) -> list[Sample]:
+def ecdsa_samples(random: Random, curve: ec.EllipticCurve, first: int, size: int) -> list[Sample]:
     samples = []
     for compressed in (False, True):
         key = ec.generate_private_key(curve)
@@ -199,7 +199,7 @@ def _ml_dsa_samples(random: Random) -> list[Sample]:
     return samples
 
 
-def _gost_samples(random: Random, curve_oid: str) -> list[Sample]:
+def gost_samples(random: Random, curve_oid: str) -> list[Sample]:
     curve = CURVES_BY_OID[curve_oid]
     width, bits = curve.length, 8 * curve.length
     algorithm = Algorithm.GOST3410_2012_256 if bits == 256 else Algorithm.GOST3410_2012_512
@@ -238,13 +238,13 @@ def samples() -> dict[KeyKind, list[Sample]]:
     grouped: dict[KeyKind, list[Sample]] = {}
     for sample in (
         *_ed25519_samples(random),
-        *_ecdsa_samples(random, ec.SECP256R1(), 2, 32),
-        *_ecdsa_samples(random, ec.SECP384R1(), 3, 48),
-        *_ecdsa_samples(random, ec.SECP521R1(), 4, 64),
+        *ecdsa_samples(random, ec.SECP256R1(), 2, 32),
+        *ecdsa_samples(random, ec.SECP384R1(), 3, 48),
+        *ecdsa_samples(random, ec.SECP521R1(), 4, 64),
         *_rsa_samples(random, 2048, 65537),
         *_rsa_samples(random, 2056, 3),
         *_ml_dsa_samples(random),
-        *(sample for oid in CURVES_BY_OID for sample in _gost_samples(random, oid)),
+        *(sample for oid in CURVES_BY_OID for sample in gost_samples(random, oid)),
     ):
         grouped.setdefault(SCHEMES[sample.algorithm].key, []).append(sample)
     return grouped

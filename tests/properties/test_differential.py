@@ -8,14 +8,16 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qagazsyz.signing.v1 import verification_pb2
 from signatures.algorithms import Verdict
 from signatures.backend import Backend, Batch, MalformedRequest
+from signatures.gost.curves import CURVES_BY_OID
 from signatures.portable import PortableBackend
-from tests.properties.forge import Forge, samples
+from tests.properties.forge import Forge, Sample, ecdsa_samples, gost_samples, samples
 
 native = pytest.importorskip("signatures.native", reason="the native kernel is not built")
 
@@ -132,6 +134,37 @@ def test_a_batch_returns_exactly_what_its_items_get_alone(seed: int) -> None:
     singly = b"".join(alone.verify(place, place + 1) for place in range(len(request.items)))
     assert together.verify(0, len(request.items)) == singly
     assert kernel.verify_many([alone, together, alone]) == [singly, singly, singly]
+
+
+@pytest.mark.parametrize("curve", [*CURVES_BY_OID, "P-521"])
+def test_a_key_that_comes_again_is_verified_as_at_its_first_use(curve: str) -> None:
+    # The kernel makes tables of a key's multiples at its third use: new keys, and each thrice.
+    random = Random(time.time_ns())
+    made: list[Sample] = (
+        ecdsa_samples(random, ec.SECP521R1(), 4, 64)
+        if curve == "P-521"
+        else gost_samples(random, curve)
+    )
+    forge, request = Forge(random), verification_pb2.BatchVerifyRequest()
+    for sample in made:
+        spoiled = forge.bend(sample.message), forge.bend(sample.signature)
+        for message, signature in (
+            (sample.message, sample.signature),
+            (spoiled[0], sample.signature),
+            (sample.message, spoiled[1]),
+        ):
+            item = request.items.add(signer=len(request.signers))
+            item.algorithm = sample.algorithm.value
+            item.message, item.signature = message, signature
+        request.signers.add(public_key=sample.spki)
+    wire = request.SerializeToString()
+    batch, places = KERNELS[0].parse_batch(wire), list(range(len(request.items)))
+    expected = PORTABLE.parse_batch(wire).verify(0, len(places))
+    for _ in range(2):
+        random.shuffle(places)
+        assert [batch.verify(place, place + 1)[0] for place in places] == [
+            expected[place] for place in places
+        ]
 
 
 @pytest.mark.long

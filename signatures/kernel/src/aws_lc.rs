@@ -50,7 +50,7 @@ fn verdict(holds: bool) -> Verdict {
 pub struct EcdsaKey {
     pub curve: Curve,
     key: ParsedPublicKey,
-    repeated: Option<p521::Key>,
+    repeated: Option<Box<p521::Key>>,
 }
 
 impl EcdsaKey {
@@ -69,7 +69,7 @@ impl EcdsaKey {
         }
         let key = ParsedPublicKey::new(algorithm, point).ok()?;
         let repeated = match (curve, point) {
-            (Curve::P521, [4, coordinates @ ..]) => p521::Key::new(coordinates),
+            (Curve::P521, [4, coordinates @ ..]) => p521::Key::new(coordinates).map(Box::new),
             _ => None,
         };
         Some(Self { curve, key, repeated })
