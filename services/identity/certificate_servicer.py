@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -292,29 +292,39 @@ class CertificateService:
     async def _check(
         self, ders: Sequence[bytes], *, at: datetime, now: datetime
     ) -> list[pb.CertificateCheck]:
-        fingerprints = [fingerprint_of(der) for der in ders]
+        # Hashing twenty megabytes and judging a thousand is no work for the event loop.
+        fingerprints = await asyncio.to_thread(lambda: [fingerprint_of(der) for der in ders])
         async with self._database.reading() as connection:
             known = await store.get_certificates(connection, fingerprints)
-        fresh_until = to_timestamp(now + FRESH_FOR)
-        checks: dict[str, pb.CertificateCheck] = {}
-        outside: dict[str, bytes] = {}
-        for der, fingerprint in zip(ders, fingerprints, strict=True):
-            found = known.get(fingerprint)
-            if found is not None and found.own:
-                checks[fingerprint] = pb.CertificateCheck(
-                    status=judge(found, at),
-                    subject=found.subject,
-                    revoke_time=to_timestamp(found.revoke_time),
-                    fresh_until=fresh_until,
-                )
-            else:
-                outside[fingerprint] = der
+        checks = await asyncio.to_thread(_own_checks, known, at, now)
+        outside = {
+            fingerprint: der
+            for der, fingerprint in zip(ders, fingerprints, strict=True)
+            if fingerprint not in checks
+        }
         judged = await asyncio.gather(
             *(self._outside.judge(der, [], at=at) for der in outside.values())
         )
         for fingerprint, judgement in zip(outside, judged, strict=True):
             checks[fingerprint] = _outside_check(judgement, known.get(fingerprint), at, now)
         return [checks[fingerprint] for fingerprint in fingerprints]
+
+
+def _own_checks(
+    known: Mapping[str, StoredCertificate], at: datetime, now: datetime
+) -> dict[str, pb.CertificateCheck]:
+    """What the own authority's certificates among the known are worth, by fingerprint."""
+    fresh_until = to_timestamp(now + FRESH_FOR)
+    return {
+        fingerprint: pb.CertificateCheck(
+            status=judge(certificate, at),
+            subject=certificate.subject,
+            revoke_time=to_timestamp(certificate.revoke_time),
+            fresh_until=fresh_until,
+        )
+        for fingerprint, certificate in known.items()
+        if certificate.own
+    }
 
 
 def _outside_check(

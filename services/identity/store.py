@@ -17,6 +17,8 @@ from services.identity.tables import certificates, facts, memberships, subjects,
 
 PLATFORM = "platform_organization"
 REVOCATION_NUMBER = "revocation_number"
+# Making objects of this many rows keeps the event loop for about two milliseconds.
+ROWS_AT_ONCE = 100
 
 
 class Taken(Exception):
@@ -131,10 +133,14 @@ async def get_certificates(
     connection: AsyncConnection, fingerprints: Iterable[str]
 ) -> dict[str, StoredCertificate]:
     """Those that are known, by fingerprint."""
-    rows = await connection.execute(
-        select(certificates).where(certificates.c.fingerprint.in_(set(fingerprints)))
-    )
-    return {row.fingerprint: StoredCertificate(**row._mapping) for row in rows}
+    wanted = sorted(set(fingerprints))
+    found = {}
+    for start in range(0, len(wanted), ROWS_AT_ONCE):
+        some = wanted[start : start + ROWS_AT_ONCE]
+        query = select(certificates).where(certificates.c.fingerprint.in_(some))
+        for row in await connection.execute(query):
+            found[row.fingerprint] = StoredCertificate(**row._mapping)
+    return found
 
 
 async def get_certificates_by_serial(
