@@ -17,9 +17,6 @@ from services.runtime.server import Call
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-# Calls under way at once. One would leave the callee idle while its answer travels.
-FLIGHTS = 2
-
 
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[Q, A]):
@@ -36,8 +33,11 @@ class Gathering(Generic[Q, A]):
         ask_all: Callable[[Sequence[Q], Call | None], Awaitable[Sequence[A]]],
         *,
         limit: int,
+        flights: int,
     ) -> None:
         self._ask_all = ask_all
+        # Calls under way at once. One would leave the callee idle while its answer travels.
+        self._flights_limit = flights
         # Questions that one call may carry.
         self._limit = limit
         self._waiting: list[_Waiting[Q, A]] = []
@@ -61,7 +61,7 @@ class Gathering(Generic[Q, A]):
         return await waiting.answers
 
     def _take_off(self) -> None:
-        if self._waiting and len(self._flights) < FLIGHTS:
+        if self._waiting and len(self._flights) < self._flights_limit:
             # It sets out in the loop's next turn: what else is asked in this one goes along.
             flight = asyncio.create_task(self._fly())
             self._flights.add(flight)

@@ -26,6 +26,8 @@ VERIFICATION = "qagazsyz.signing.v1.VerificationService"
 # subjects.proto and verification.proto: what one call may carry.
 NAMES_LIMIT = 1_000
 ITEMS_LIMIT = 10_000
+# Calls of one kind under way at once.
+FLIGHTS = 4
 # subjects.proto, BatchGetSubjects: "reusable for at most five seconds".
 SUBJECT_LIFETIME_SECONDS = 5.0
 # A name and a time each: a few megabytes.
@@ -61,6 +63,14 @@ class Judgement:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """A person, and the organization that they act for or claim to."""
+
+    organization: str
+    person: str
+
+
 class SubjectKind(Enum):
     PERSON = "person"
     ORGANIZATION = "organization"
@@ -86,8 +96,8 @@ class Directory(Protocol):
         ...
 
     async def find_officers(
-        self, organization: str, people: Collection[str], during: Call | None
-    ) -> frozenset[str]:
+        self, people: Collection[Officer], during: Call | None
+    ) -> frozenset[Officer]:
         """Those of the people who are the organization's officers. Raises as above."""
         ...
 
@@ -98,7 +108,7 @@ class SigningService:
     def __init__(self, signing: Peer) -> None:
         self._signing = signing
         self._gathering: Gathering[SignedStatement, Judgement] = Gathering(
-            self._ask, limit=ITEMS_LIMIT
+            self._ask, limit=ITEMS_LIMIT, flights=FLIGHTS
         )
 
     async def verify(
@@ -139,10 +149,10 @@ class IdentityService:
         self._now = now
         self._known: dict[str, tuple[SubjectKind, float]] = {}
         self._subjects: Gathering[str, SubjectKind | None] = Gathering(
-            self._ask_subjects, limit=NAMES_LIMIT
+            self._ask_subjects, limit=NAMES_LIMIT, flights=FLIGHTS
         )
         self._memberships: Gathering[str, bool] = Gathering(
-            self._ask_memberships, limit=NAMES_LIMIT
+            self._ask_memberships, limit=NAMES_LIMIT, flights=FLIGHTS
         )
 
     async def find_subjects(
@@ -163,15 +173,16 @@ class IdentityService:
         return found
 
     async def find_officers(
-        self, organization: str, people: Collection[str], during: Call | None
-    ) -> frozenset[str]:
+        self, people: Collection[Officer], during: Call | None
+    ) -> frozenset[Officer]:
         ordered = list(dict.fromkeys(people))
         names = [
-            f"{organization}/memberships/{person.removeprefix('subjects/')}" for person in ordered
+            f"{each.organization}/memberships/{each.person.removeprefix('subjects/')}"
+            for each in ordered
         ]
         answers = await self._memberships.ask(names, during)
         return frozenset(
-            person for person, is_officer in zip(ordered, answers, strict=True) if is_officer
+            each for each, is_officer in zip(ordered, answers, strict=True) if is_officer
         )
 
     async def _ask_subjects(

@@ -116,7 +116,7 @@ class RecordStore:
     async def find_granted(self, key: RequestKey) -> tuple[KeptRequest, Consent] | None:
         """The consent that a request_id made."""
         async with self._database.reading() as connection:
-            kept = (await read_requests(connection, [key])).get(key.request_id)
+            kept = (await read_requests(connection, [key])).get(key)
             if kept is None:
                 return None
             consent = await _read_consent(connection, kept.resource)
@@ -150,7 +150,7 @@ class RecordStore:
         kept_access = None
         kept_documents: dict[str, Document] = {}
         if request is not None:
-            kept = (await read_requests(connection, [request])).get(request.request_id)
+            kept = (await read_requests(connection, [request])).get(request)
             if kept is not None:
                 kept_access = await _read_access(connection, kept.resource)
         if kept_access is not None:

@@ -3,27 +3,30 @@
 Nothing here is done document by document that can be done for all: one read of
 what is there already, one call that verifies all signatures, one that asks who
 exists and one that asks who is an officer, one flush of all contents, and the
-sequencer's group commit for rows and entries. Each document fails by itself:
-what is wrong with one is its own outcome and no other's.
+sequencer's group commit for rows and entries. Calls that come while others are
+under way share such a round (gathering.py). Each document fails by itself: what
+is wrong with one is its own outcome and no other's.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.registry import entries
 from services.registry.attributes import check_content
 from services.registry.contents import Contents
 from services.registry.documents import Document, Signature, make_verification_code
-from services.registry.drafts import Draft
+from services.registry.drafts import BATCH_LIMIT, Draft
 from services.registry.entries import SALT_SIZE
+from services.registry.gathering import Gathering
 from services.registry.names import new_name
 from services.registry.neighbours import (
     Directory,
     Judgement,
+    Officer,
     SignedStatement,
     SubjectKind,
     Verdict,
@@ -51,8 +54,26 @@ from services.runtime.server import Call
 METHOD = "RegisterDocument"
 # Who lost a race reads what the winner left; losing again and again is no race any more.
 ATTEMPTS = 4
+# Rounds under way at once: while one verifies another one writes.
+FLIGHTS = 3
 
 Outcome = Document | DomainError
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A draft, whose document it is to be, and whose its request_id is."""
+
+    draft: Draft
+    issuer: str
+    scope: str
+
+    @property
+    def key(self) -> RequestKey | None:
+        """What a repeat is known by, None without a request_id."""
+        if not self.draft.request_id:
+            return None
+        return RequestKey(METHOD, self.scope, self.draft.request_id)
 
 
 class Registration:
@@ -74,21 +95,26 @@ class Registration:
         self._directory = directory
         self._clock = clock
         self._randomness = randomness
+        self._gathering: Gathering[Wanted, Outcome] = Gathering(
+            self._register_all, limit=BATCH_LIMIT, flights=FLIGHTS
+        )
 
     async def register(
         self, drafts: Sequence[Draft], caller: Caller, during: Call | None
     ) -> list[Outcome]:
         """What became of each draft, in order: the document, or why there is none."""
+        wanted = [Wanted(draft, caller.organization, caller.scope) for draft in drafts]
+        return await self._gathering.ask(wanted, during)
+
+    async def _register_all(self, wanted: Sequence[Wanted], during: Call | None) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         # Of those that are the same document or the same request one goes first, and the others
         # find it there.
-        round_, later = _first_of_each(drafts)
+        round_, later = _first_of_each(wanted)
         for _ in range(ATTEMPTS):
             if not round_:
                 break
-            results = await self._register_round(
-                [drafts[index] for index in round_], caller, during
-            )
+            results = await self._register_round([wanted[index] for index in round_], during)
             for index, result in zip(round_, results, strict=True):
                 if result is None:
                     later.append(index)
@@ -97,123 +123,121 @@ class Registration:
             round_, later = later, []
         for index in round_:
             outcomes[index] = Unavailable("others registered the same at the same time")
-        return [outcomes[index] for index in range(len(drafts))]
+        return [outcomes[index] for index in range(len(wanted))]
 
     async def _register_round(
-        self, drafts: Sequence[Draft], caller: Caller, during: Call | None
+        self, wanted: Sequence[Wanted], during: Call | None
     ) -> list[Outcome | None]:
-        """An outcome for each draft; None for one that lost a race and is to be tried again."""
-        keys = [_request_key(draft, caller) for draft in drafts]
+        """An outcome for each; None for one that lost a race and is to be tried again."""
         view = await self._store.view_registration(
-            types={draft.document_type for draft in drafts},
-            request_keys=[key for key in keys if key is not None],
-            statement_keys={draft.statement_key for draft in drafts},
+            types={each.draft.document_type for each in wanted},
+            request_keys=[each.key for each in wanted if each.key is not None],
+            statement_keys={each.draft.statement_key for each in wanted},
         )
         outcomes: list[Outcome | None] = [
-            _answered_before(draft, view) or _refused(draft, caller.organization, view)
-            for draft in drafts
+            _answered_before(each, view) or _refused(each, view) for each in wanted
         ]
         open_ = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        judged = await self._judge([drafts[i] for i in open_], caller.organization, during)
+        judged = await self._judge([wanted[index] for index in open_], during)
         new: list[int] = []
         repeated: list[int] = []
         signatures: list[tuple[Signature, ...]] = []
         for index, result in zip(open_, judged, strict=True):
             if isinstance(result, DomainError):
                 outcomes[index] = result
-            elif drafts[index].statement_key in view.registered:
+            elif wanted[index].draft.statement_key in view.registered:
                 repeated.append(index)
             else:
                 new.append(index)
                 signatures.append(result)
         inserted, found = await asyncio.gather(
-            self._insert(
-                [drafts[i] for i in new], signatures, [keys[i] for i in new], caller.organization
-            ),
-            asyncio.gather(*(self._repeat(drafts[i], keys[i], view) for i in repeated)),
+            self._insert([wanted[index] for index in new], signatures),
+            asyncio.gather(*(self._repeat(wanted[index], view) for index in repeated)),
         )
         for index, outcome in zip([*new, *repeated], [*inserted, *found], strict=True):
             outcomes[index] = outcome
         return outcomes
 
     async def _judge(
-        self, drafts: Sequence[Draft], issuer: str, during: Call | None
+        self, wanted: Sequence[Wanted], during: Call | None
     ) -> list[tuple[Signature, ...] | DomainError]:
-        """For each draft its signatures with their signers, or what is wrong with it."""
-        if not drafts:
+        """For each its draft's signatures with their signers, or what is wrong with it."""
+        if not wanted:
             return []
         judgements, subjects = await asyncio.gather(
             self._verifier.verify(
                 [
                     SignedStatement(
-                        each.certificate, each.algorithm, each.signature, draft.statement
+                        signature.certificate,
+                        signature.algorithm,
+                        signature.signature,
+                        each.draft.statement,
                     )
-                    for draft in drafts
-                    for each in draft.signatures
+                    for each in wanted
+                    for signature in each.draft.signatures
                 ],
                 during,
             ),
             self._directory.find_subjects(
-                {name for draft in drafts for name in draft.subjects}, during
+                {name for each in wanted for name in each.draft.subjects}, during
             ),
         )
-        signers = {each.signer for each in judgements if each.signer}
-        officers = await self._directory.find_officers(issuer, signers - {issuer}, during)
-        results: list[tuple[Signature, ...] | DomainError] = []
+        own: list[Sequence[Judgement]] = []
         start = 0
-        for draft in drafts:
-            stop = start + len(draft.signatures)
-            own = judgements[start:stop]
+        for each in wanted:
+            stop = start + len(each.draft.signatures)
+            own.append(judgements[start:stop])
             start = stop
-            fault = _fault(draft, own, subjects, officers | {issuer})
-            results.append(fault or _with_signers(draft, own))
-        return results
+        claimed = {
+            Officer(each.issuer, judgement.signer)
+            for each, judged in zip(wanted, own, strict=True)
+            for judgement in judged
+            if judgement.signer not in ("", each.issuer)
+        }
+        officers = await self._directory.find_officers(claimed, during)
+        return [
+            _fault(each, judged, subjects, officers) or _with_signers(each.draft, judged)
+            for each, judged in zip(wanted, own, strict=True)
+        ]
 
-    async def _repeat(
-        self, draft: Draft, key: RequestKey | None, view: RegistrationView
-    ) -> Outcome | None:
+    async def _repeat(self, wanted: Wanted, view: RegistrationView) -> Outcome | None:
         """The document that the same statement made before."""
+        draft = wanted.draft
         document = view.documents.get(view.registered[draft.statement_key])
         if document is None:
             # It was erased between two reads: the statement is a new one now.
             return None
-        if key is not None:
+        if wanted.key is not None:
             try:
-                await self._store.keep_request(key, draft.fingerprint, document.name)
+                await self._store.keep_request(wanted.key, draft.fingerprint, document.name)
             except Taken:
                 return None
         return document
 
     async def _insert(
-        self,
-        drafts: Sequence[Draft],
-        signatures: Sequence[tuple[Signature, ...]],
-        keys: Sequence[RequestKey | None],
-        issuer: str,
+        self, wanted: Sequence[Wanted], signatures: Sequence[tuple[Signature, ...]]
     ) -> list[Outcome | None]:
         """The new documents, once they and their entries are durable; None where somebody else
         was first."""
-        references = await self._contents.put_many([draft.content for draft in drafts])
+        references = await self._contents.put_many([each.draft.content for each in wanted])
         now = self._clock()
         news = [
-            self._new(draft, signed, issuer, now)
-            for draft, signed in zip(drafts, signatures, strict=True)
+            self._new(each.draft, signed, each.issuer, now)
+            for each, signed in zip(wanted, signatures, strict=True)
         ]
         results = await asyncio.gather(
             *(
                 self._store.insert_document(
                     NewDocument(
                         document=document,
-                        statement_key=draft.statement_key,
+                        statement_key=each.draft.statement_key,
                         reference=reference,
                         entry=entries.registered(document),
-                        request=key,
-                        request_sha256=draft.fingerprint,
+                        request=each.key,
+                        request_sha256=each.draft.fingerprint,
                     )
                 )
-                for draft, document, reference, key in zip(
-                    drafts, news, references, keys, strict=True
-                )
+                for each, document, reference in zip(wanted, news, references, strict=True)
             ),
             return_exceptions=True,
         )
@@ -241,41 +265,38 @@ class Registration:
         )
 
 
-def _first_of_each(drafts: Sequence[Draft]) -> tuple[list[int], list[int]]:
+def _first_of_each(wanted: Sequence[Wanted]) -> tuple[list[int], list[int]]:
     """The places of those to register first, and of those that repeat one of them."""
     first: list[int] = []
     repeats: list[int] = []
-    seen: set[bytes | str] = set()
-    for index, draft in enumerate(drafts):
-        marks: set[bytes | str] = {draft.statement_key}
-        if draft.request_id:
-            marks.add(draft.request_id)
+    seen: set[bytes | RequestKey] = set()
+    for index, each in enumerate(wanted):
+        marks: set[bytes | RequestKey] = {each.draft.statement_key}
+        if each.key is not None:
+            marks.add(each.key)
         (repeats if marks & seen else first).append(index)
         seen |= marks
     return first, repeats
 
 
-def _request_key(draft: Draft, caller: Caller) -> RequestKey | None:
-    return RequestKey(METHOD, caller.scope, draft.request_id) if draft.request_id else None
-
-
-def _answered_before(draft: Draft, view: RegistrationView) -> Outcome | None:
+def _answered_before(wanted: Wanted, view: RegistrationView) -> Outcome | None:
     """The answer to the first request of that id, if there was one."""
-    kept: KeptRequest | None = view.kept.get(draft.request_id)
+    kept: KeptRequest | None = view.kept.get(wanted.key) if wanted.key is not None else None
     if kept is None:
         return None
     # Of an erased document not even a hash is left to compare.
-    if kept.request_sha256 is not None and kept.request_sha256 != draft.fingerprint:
+    if kept.request_sha256 is not None and kept.request_sha256 != wanted.draft.fingerprint:
         return AlreadyExists("this request_id was used for another request", "request_id")
     return view.documents[kept.resource]
 
 
-def _refused(draft: Draft, issuer: str, view: RegistrationView) -> DomainError | None:
+def _refused(wanted: Wanted, view: RegistrationView) -> DomainError | None:
     """Why the issuer may not register such a document of the type, if so."""
+    draft = wanted.draft
     document_type = view.types.get(draft.document_type)
     if document_type is None:
         return InvalidArgument("document.document_type", "there is no such type")
-    if issuer not in document_type.issuers:
+    if wanted.issuer not in document_type.issuers:
         return PermissionDenied()
     if document_type.attributes:
         try:
@@ -286,24 +307,27 @@ def _refused(draft: Draft, issuer: str, view: RegistrationView) -> DomainError |
 
 
 def _fault(
-    draft: Draft,
+    wanted: Wanted,
     judgements: Sequence[Judgement],
     subjects: Mapping[str, SubjectKind],
-    issuers: frozenset[str],
+    officers: frozenset[Officer],
 ) -> DomainError | None:
     """What is wrong with the draft's signatures or subjects, if anything.
 
-    issuers: the issuer itself and those of its officers who signed something.
+    officers: all of all issuers who signed something.
     """
     for index, judgement in enumerate(judgements):
         if judgement.verdict is Verdict.REFUSED:
             return InvalidArgument(f"signatures[{index}]", judgement.reason)
-    for index, subject in enumerate(draft.subjects):
+    for index, subject in enumerate(wanted.draft.subjects):
         if subject not in subjects:
             return InvalidArgument(f"document.subjects[{index}]", "there is no such subject")
     if any(judgement.verdict is Verdict.UNKNOWN for judgement in judgements):
         return Unavailable("whether the signer may be trusted cannot be found out now")
-    if not any(judgement.signer in issuers for judgement in judgements):
+    if not any(
+        judgement.signer == wanted.issuer or Officer(wanted.issuer, judgement.signer) in officers
+        for judgement in judgements
+    ):
         return InvalidArgument("signatures", "none by the issuer's seal or one of its officers")
     return None
 

@@ -71,8 +71,7 @@ class RegistrationView:
     """What is there already of what is to be registered."""
 
     types: Mapping[str, DocumentType]
-    # By request_id.
-    kept: Mapping[str, KeptRequest]
+    kept: Mapping[RequestKey, KeptRequest]
     # By statement key.
     registered: Mapping[bytes, str]
     # Those that kept and registered name.
@@ -151,7 +150,7 @@ class Store:
         request_keys: Sequence[RequestKey],
         statement_keys: Collection[bytes],
     ) -> RegistrationView:
-        """What is there of these, in one transaction. All request keys are of one scope."""
+        """What is there of these, in one transaction. All request keys are of one method."""
         async with self._database.reading() as connection:
             kept = await read_requests(connection, request_keys)
             registered = await _read_registered(connection, statement_keys)
@@ -333,17 +332,18 @@ async def read_types(
 
 async def read_requests(
     connection: AsyncConnection, keys: Sequence[RequestKey]
-) -> dict[str, KeptRequest]:
-    """What the request_ids made, by id. All keys are of one method and scope."""
+) -> dict[RequestKey, KeptRequest]:
+    """What the request_ids made. All keys are of one method."""
     if not keys:
         return {}
-    statement = select(requests.c.request_id, requests.c.request_sha256, requests.c.resource).where(
+    statement = select(requests).where(
         requests.c.method == keys[0].method,
-        requests.c.scope == keys[0].scope,
+        # Every scope with every id finds more than was asked for, seldom and harmlessly.
+        requests.c.scope.in_({key.scope for key in keys}),
         requests.c.request_id.in_([key.request_id for key in keys]),
     )
     return {
-        row.request_id: KeptRequest(
+        RequestKey(row.method, row.scope, row.request_id): KeptRequest(
             None if row.request_sha256 is None else bytes(row.request_sha256), row.resource
         )
         for row in await connection.execute(statement)

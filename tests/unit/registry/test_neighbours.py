@@ -12,10 +12,11 @@ from google.protobuf.message import Message
 from qagazsyz.common.v1 import access_pb2, certificates_pb2, signatures_pb2
 from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.signing.v1 import verification_pb2
-from services.registry.gathering import FLIGHTS, Gathering
+from services.registry.gathering import Gathering
 from services.registry.neighbours import (
     SUBJECT_LIFETIME_SECONDS,
     IdentityService,
+    Officer,
     SignedStatement,
     SigningService,
     SubjectKind,
@@ -26,6 +27,7 @@ from services.runtime.peers import Peer
 from services.runtime.server import Call
 
 GOOD = certificates_pb2.CERTIFICATE_STATUS_GOOD
+FLIGHTS = 2
 REVOKED = certificates_pb2.CERTIFICATE_STATUS_REVOKED
 UNKNOWN = certificates_pb2.CERTIFICATE_STATUS_UNKNOWN
 
@@ -89,7 +91,7 @@ async def settle() -> None:
 
 async def test_a_question_alone_goes_out_at_once() -> None:
     asked = Asked()
-    gathering = Gathering(asked, limit=10)
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
     asking = asyncio.create_task(gathering.ask([1, 2], None))
     await settle()
     assert asked.calls == [[1, 2]]
@@ -99,7 +101,7 @@ async def test_a_question_alone_goes_out_at_once() -> None:
 
 async def test_what_is_asked_meanwhile_goes_out_together() -> None:
     asked = Asked()
-    gathering = Gathering(asked, limit=10)
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
     first = []
     for number in range(FLIGHTS):
         first.append(asyncio.create_task(gathering.ask([number], None)))
@@ -116,7 +118,7 @@ async def test_what_is_asked_meanwhile_goes_out_together() -> None:
 async def test_no_call_carries_more_than_it_may() -> None:
     asked = Asked()
     asked.may_answer.set()
-    gathering = Gathering(asked, limit=3)
+    gathering = Gathering(asked, limit=3, flights=FLIGHTS)
     numbers = list(range(10))
     assert await gathering.ask(numbers, None) == [2 * number for number in numbers]
     assert all(len(call) <= 3 for call in asked.calls)
@@ -127,7 +129,7 @@ async def test_a_failed_call_fails_for_all_who_asked() -> None:
     asked = Asked()
     asked.error = Unavailable("down")
     asked.may_answer.set()
-    gathering = Gathering(asked, limit=10)
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
     found = await asyncio.gather(
         gathering.ask([1], None), gathering.ask([2], None), return_exceptions=True
     )
@@ -138,7 +140,7 @@ async def test_a_failed_call_fails_for_all_who_asked() -> None:
 
 async def test_a_caller_who_left_spoils_nothing_for_the_others() -> None:
     asked = Asked()
-    gathering = Gathering(asked, limit=10)
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
     gone = asyncio.create_task(gathering.ask([1], None))
     stays = asyncio.create_task(gathering.ask([2], None))
     await settle()
@@ -151,7 +153,7 @@ async def test_a_caller_who_left_spoils_nothing_for_the_others() -> None:
 async def test_a_shared_call_may_take_as_long_as_its_most_patient_caller() -> None:
     asked = Asked()
     asked.may_answer.set()
-    gathering = Gathering(asked, limit=10)
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
     short, long = (cast("Call", PatientCall(seconds)) for seconds in (1.0, 9.0))
     await asyncio.gather(gathering.ask([1], short), gathering.ask([2], long))
     assert asked.during == [long]
@@ -302,8 +304,8 @@ async def test_officers_are_members_of_that_role() -> None:
         return response
 
     fake = FakePeer(answer)
-    found = await directory(fake, [0.0]).find_officers(
-        "subjects/o", ["subjects/a", "subjects/b", "subjects/c"], None
-    )
-    assert found == {"subjects/a"}
-    assert await directory(fake, [0.0]).find_officers("subjects/o", [], None) == frozenset()
+    asked = [Officer("subjects/o", f"subjects/{person}") for person in "abc"]
+    found = await directory(fake, [0.0]).find_officers([*asked, *asked], None)
+    assert found == {Officer("subjects/o", "subjects/a")}
+    assert len(fake.requests[0].names) == 3
+    assert await directory(fake, [0.0]).find_officers([], None) == frozenset()

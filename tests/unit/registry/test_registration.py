@@ -14,6 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from qagazsyz.receipts import parse_entry
 from qagazsyz.registry.v1 import documents_pb2
 from services.registry import drafts
+from services.registry.neighbours import Officer
 from services.runtime.errors import (
     AlreadyExists,
     InvalidArgument,
@@ -254,7 +255,7 @@ async def test_none_of_the_issuers_signatures_is_not_enough(
 
 
 async def test_an_officer_who_left_signs_no_more(world: World) -> None:
-    world.directory.officers.discard((MINISTRY, CLERK))
+    world.directory.officers.discard(Officer(MINISTRY, CLERK))
     with pytest.raises(InvalidArgument, match="signatures"):
         await world.register()
 

@@ -14,7 +14,13 @@ from typing import Any, cast
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
 from services.registry.main import Registry, build
-from services.registry.neighbours import Judgement, SignedStatement, SubjectKind, Verdict
+from services.registry.neighbours import (
+    Judgement,
+    Officer,
+    SignedStatement,
+    SubjectKind,
+    Verdict,
+)
 from services.registry.objects import Objects, open_objects
 from services.registry.statements import statement
 from services.runtime.access import Caller, Role
@@ -100,7 +106,7 @@ class FakeDirectory:
     """Who exists and who is an officer; counts how often it was asked."""
 
     subjects: dict[str, SubjectKind] = field(default_factory=dict)
-    officers: set[tuple[str, str]] = field(default_factory=set)
+    officers: set[Officer] = field(default_factory=set)
     is_down: bool = False
     subject_questions: list[set[str]] = field(default_factory=list)
 
@@ -113,11 +119,11 @@ class FakeDirectory:
         return {name: self.subjects[name] for name in names if name in self.subjects}
 
     async def find_officers(
-        self, organization: str, people: Collection[str], during: Call | None
-    ) -> frozenset[str]:
+        self, people: Collection[Officer], during: Call | None
+    ) -> frozenset[Officer]:
         if self.is_down:
             raise Unavailable("identity cannot be reached")
-        return frozenset(person for person in people if (organization, person) in self.officers)
+        return frozenset(each for each in people if each in self.officers)
 
 
 def sign(statement_bytes: bytes, signer: str) -> documents_pb2.DocumentSignature:
@@ -293,7 +299,11 @@ async def opened_world(url: str, folder: Path) -> AsyncIterator[World]:
                 SubjectKind.PERSON,
             ),
         },
-        officers={(MINISTRY, CLERK), (FIRST_BANK, TELLER), (SECOND_BANK, RIVAL)},
+        officers={
+            Officer(MINISTRY, CLERK),
+            Officer(FIRST_BANK, TELLER),
+            Officer(SECOND_BANK, RIVAL),
+        },
     )
     verifier, clock = FakeVerifier(), Clock()
     try:
