@@ -20,6 +20,7 @@ from signatures import ed25519
 from signatures.algorithms import SCHEMES, Encoding, Hash, Scheme, Verdict
 from signatures.backend import Batch, MalformedRequest
 from signatures.der import MalformedDer, Reader
+from signatures.fields import MalformedFields, length_delimited
 from signatures.gost import verification as gost
 from signatures.gost.verification import GostKey
 from signatures.keys import (
@@ -42,6 +43,11 @@ _HASHES: dict[Hash | None, hashes.HashAlgorithm] = {
 _PREHASHED = {name: Prehashed(h) for name, h in _HASHES.items()}
 _PSS = {name: padding.PSS(padding.MGF1(h), h.digest_size) for name, h in _HASHES.items()}
 _PKCS1 = padding.PKCS1v15()
+
+# The contract's limit of signers and of items.
+ENTRIES_LIMIT = 10_000
+# BatchVerifyRequest.signers and BatchVerifyRequest.items.
+_SIGNERS_FIELD, _ITEMS_FIELD = 1, 2
 
 
 def verify(
@@ -285,16 +291,50 @@ class PortableBatch:
             return Verdict.UNSUPPORTED_ALGORITHM
 
 
+class _Excess(PortableBatch):
+    """A request with too many entries to be decoded."""
+
+    def __init__(self, signer_count: int, item_count: int) -> None:
+        super().__init__(verification_pb2.BatchVerifyRequest())
+        self._counts = signer_count, item_count
+
+    @property
+    def signer_count(self) -> int:
+        return self._counts[0]
+
+    @property
+    def item_count(self) -> int:
+        return self._counts[1]
+
+
+def _count_entries(request: bytes) -> tuple[int, int]:
+    """How many signers and items a BatchVerifyRequest has, counted until either is too many."""
+    signers = items = 0
+    for number, _, _ in length_delimited(request):
+        signers += number == _SIGNERS_FIELD
+        items += number == _ITEMS_FIELD
+        if max(signers, items) > ENTRIES_LIMIT:
+            break
+    return signers, items
+
+
 class PortableBackend:
     """Needs nothing native of our own."""
 
     name = "portable"
 
     def parse_batch(self, request: bytes) -> PortableBatch:
-        """A BatchVerifyRequest's wire bytes as a batch; raises MalformedRequest."""
+        """A BatchVerifyRequest's wire bytes as a batch; raises MalformedRequest.
+
+        Of one with more signers or items than the contract allows only their number is told, as
+        far as it was counted: decoded, they could take forty times the request's bytes.
+        """
         try:
+            entries = _count_entries(request)
+            if max(entries) > ENTRIES_LIMIT:
+                return _Excess(*entries)
             return PortableBatch(verification_pb2.BatchVerifyRequest.FromString(request))
-        except DecodeError:
+        except (DecodeError, MalformedFields):
             raise MalformedRequest("the bytes are no BatchVerifyRequest") from None
 
     def parse_single(self, request: bytes) -> PortableBatch:

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from google.rpc import status_pb2
 
-from qagazsyz.signing.v1 import verification_pb2
 from services.signing.signers import SignerResult
 from signatures.algorithms import Verdict
+from signatures.fields import MalformedFields, length_delimited
 
 # Field number * 8 + wire type, of the messages in verification.proto.
 _VERDICTS = b"\x0a"  # BatchVerifyResponse.verdicts = 1, packed
@@ -25,7 +25,9 @@ _SEQUENCE = b"\x08"  # StreamVerifyResponse.sequence = 1
 _BATCH = b"\x12"  # StreamVerifyResponse.batch = 2
 _ERROR = b"\x1a"  # StreamVerifyResponse.error = 3
 
-_REQUEST_BATCH = 0x0A  # StreamVerifyRequest.batch = 1
+_REQUEST_BATCH = 1  # StreamVerifyRequest.batch
+# Every client writes a batch in one part.
+_PARTS_LIMIT = 100
 
 # A signer that was not judged: a SignerResult without anything in it.
 _NOT_JUDGED = _SIGNERS + b"\x00"
@@ -74,15 +76,16 @@ def stream_response(sequence: int, answer: bytes | status_pb2.Status) -> bytes:
 def batch_of_stream_request(request: bytes) -> bytes | None:
     """The BatchVerifyRequest's bytes in a StreamVerifyRequest's, or None where it has none.
 
-    Raises google.protobuf.message.DecodeError where the bytes are no such message.
+    Raises MalformedFields where the bytes are no such message.
     """
-    if request[:1] == bytes([_REQUEST_BATCH]):
-        length, start = _read_varint(request, 1)
-        if start + length == len(request):
-            # The batch and nothing else, as every client writes it.
-            return request[start:]
-    message = verification_pb2.StreamVerifyRequest.FromString(request)
-    return message.batch.SerializeToString() if message.HasField("batch") else None
+    parts = []
+    for number, start, stop in length_delimited(request):
+        if number == _REQUEST_BATCH:
+            parts.append(request[start:stop])
+            if len(parts) > _PARTS_LIMIT:
+                raise MalformedFields("a batch in too many parts")
+    # A message that comes in parts is merged, which putting its bytes together does.
+    return b"".join(parts) if parts else None
 
 
 @lru_cache(maxsize=_KEPT_SIGNERS)
@@ -101,18 +104,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at a place and the place behind it; a number too long or cut off reads as one
-    that fits nothing."""
-    value = 0
-    for shift in range(0, 35, 7):
-        if at >= len(data):
-            break
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    return -1, 0

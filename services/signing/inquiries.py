@@ -21,6 +21,8 @@ A = TypeVar("A")
 ASKED_AT_ONCE = 1_000
 # A verdict that comes later is of less use than INDETERMINATE now.
 ANSWER_SECONDS = 3.0
+# Two milliseconds' worth; more are hashed on a thread.
+HASHED_ON_LOOP = 1_000
 
 
 class Inquiry(Generic[A]):
@@ -47,7 +49,11 @@ class Inquiry(Generic[A]):
         """One answer for each certificate, in order."""
         if not certificates:
             return []
-        digests = [hashlib.sha256(der).digest() for der in certificates]
+        if len(certificates) <= HASHED_ON_LOOP:
+            digests = _digests(certificates)
+        else:
+            loop = asyncio.get_running_loop()
+            digests = await loop.run_in_executor(None, _digests, certificates)
         known: dict[bytes, A] = {}
         missing: dict[bytes, bytes] = {}
         waiting: set[asyncio.Task[Mapping[bytes, A]]] = set()
@@ -94,6 +100,10 @@ class Inquiry(Generic[A]):
         while len(self._kept) > self._limit:
             del self._kept[next(iter(self._kept))]
         return answers
+
+
+def _digests(certificates: Sequence[bytes]) -> list[bytes]:
+    return [hashlib.sha256(der).digest() for der in certificates]
 
 
 async def within_time(answer: Awaitable[Sequence[A]]) -> Sequence[A] | None:

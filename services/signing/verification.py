@@ -48,12 +48,15 @@ from services.signing.signers import (
 from services.signing.stamps import Stamp, StampStatus, VerifyTimeStamp
 from signatures.algorithms import Verdict
 from signatures.backend import Backend, Batch, MalformedRequest
+from signatures.fields import MalformedFields
 
 # The contract's limits.
 ITEMS_LIMIT = 10_000
 SIGNERS_LIMIT = 10_000
 # What an item or a signer takes in memory beside its bytes, about: two bytes on the wire are one.
 ENTRY_BYTES = 128
+# Neither a time-stamp with its authorities' certificates nor any signature comes near this.
+STAMPED_LIMIT_BYTES = 64 * 1024
 # Smaller requests are decoded on the loop: a thread would take longer to start than that does.
 DECODED_ON_LOOP_BYTES = 512 * 1024
 # A stream's requests that are read and not yet answered: one is verified while another's answer
@@ -138,7 +141,7 @@ class VerificationService:
         try:
             try:
                 batch = batch_of_stream_request(request)
-            except DecodeError:
+            except MalformedFields:
                 raise _malformed() from None
             if batch is None:
                 raise InvalidArgument("batch", "is required")
@@ -175,10 +178,7 @@ class VerificationService:
             return await self._signers.resolve(batch, policy, at, role)
         if at is not None:
             raise InvalidArgument("time_stamp", "the time is either given or stamped")
-        try:
-            stamp = await self._verify_time_stamp(message.time_stamp, message.item.signature)
-        except (Unavailable, DeadlineExceeded):
-            stamp = Stamp(StampStatus.UNKNOWN)
+        stamp = await self._stamp(message.time_stamp, message.item.signature)
         if stamp.status is StampStatus.VALID:
             return await self._signers.resolve(batch, policy, stamp.time, role)
         # At which time to judge the certificate is not known.
@@ -186,6 +186,17 @@ class VerificationService:
         verdict = Verdict.INVALID_TIME_STAMP if invalid else Verdict.INDETERMINATE
         await self._signers.leave_unjudged(batch, verdict)
         return {}
+
+    async def _stamp(self, token: bytes, signature: bytes) -> Stamp:
+        if len(token) > STAMPED_LIMIT_BYTES:
+            return Stamp(StampStatus.INVALID)
+        if len(signature) > STAMPED_LIMIT_BYTES:
+            # It is a signature of no algorithm, which is the verdict then.
+            return Stamp(StampStatus.UNKNOWN)
+        try:
+            return await self._verify_time_stamp(token, signature)
+        except (Unavailable, DeadlineExceeded):
+            return Stamp(StampStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +282,7 @@ def asked_of_signers(
         raise InvalidArgument(field, "no role is looked for where only the signature counts")
     if asked.bin and not _BIN.fullmatch(asked.bin):
         raise InvalidArgument(f"{field}.bin", "not twelve digits")
-    if any(role not in _ROLES for role in asked.roles):
+    if len(asked.roles) > len(_ROLES) or any(role not in _ROLES for role in asked.roles):
         raise InvalidArgument(f"{field}.roles", "no such role")
     return policy, at, RequiredRole(frozenset(asked.roles) or _MAY_SIGN, asked.bin)
 
