@@ -32,7 +32,9 @@ def init(
     # Empty folders are a container's mounts; anything in them is somebody's.
     if any(path.is_file() for path in data.rglob("*")):
         raise Failure(f"{data} is in use")
-    data.chmod(0o700)
+    # A container's folder is right already, and cannot be changed where its root is read-only.
+    if data.stat().st_mode & 0o077:
+        data.chmod(0o700)
     try:
         create_platform(
             data,

@@ -15,6 +15,7 @@ from cli.certificate import certificate
 from cli.demo.main import demo
 from cli.document import document
 from cli.failures import explain, report
+from cli.health import health
 from cli.init import init
 from cli.keys import keys
 from cli.log import log
@@ -48,6 +49,7 @@ tool.add_typer(receipt, name="receipt")
 tool.add_typer(log, name="log")
 tool.command()(audit)
 tool.add_typer(keys, name="keys")
+tool.command()(health)
 tool.command()(traces)
 tool.command()(demo)
 tool.command()(bench)
