@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ class Part(enum.StrEnum):
 
     VERIFICATION = "verification"
     HOT_PATH = "hot-path"
+    REGISTRATION = "registration"
 
 
 def bench(
@@ -24,20 +26,33 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="The figures alone, shorter and coarser.")
     ] = False,
+    postgres: Annotated[
+        str,
+        typer.Option(
+            help="Measure registration on PostgreSQL too: its URL, {service} for the database."
+        ),
+    ] = "",
     json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
 ) -> None:
     """Measure the suite on this machine and print what it reaches."""
-    from cli.bench import hot_path, suite, verification
+    from cli.bench import hot_path, registration, suite, verification
     from cli.bench.report import Report, machine
 
     report = Report()
     chosen = only or list(Part)
     typer.echo(f"measured on {machine()}")
-    parts = {Part.VERIFICATION: verification.measure, Part.HOT_PATH: hot_path.measure}
+    parts: dict[Part, Any] = {
+        Part.VERIFICATION: verification.measure,
+        Part.HOT_PATH: hot_path.measure,
+        Part.REGISTRATION: partial(registration.measure, database="SQLite"),
+    }
     for part in chosen:
         # Each with a suite of its own, so that none measures what another left behind.
         with suite.running() as started:
             parts[part](report, started, quick=quick, tell=_tell)
+    if Part.REGISTRATION in chosen and postgres:
+        with suite.running(database_url=postgres) as started:
+            registration.measure(report, started, quick=quick, tell=_tell, database="PostgreSQL")
     report.print_figures()
     if json is not None:
         report.write(json)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,21 +53,76 @@ async def run(
 
     watched: processes by name, whose CPU is read before and after; "client" is this one.
     """
+    # Caches and connections are warm before the clock starts.
+    metadata = (("authorization", f"Bearer {token}"),)
+    for channel in channels:
+        warm: Any = channel.unary_unary(method)
+        await warm(requests[0], metadata=metadata)
+    end = time.perf_counter() + seconds
+
+    def turns() -> Iterator[bytes]:
+        for request in itertools.cycle(requests):
+            if time.perf_counter() >= end:
+                return
+            yield request
+
+    return await _send(
+        channels,
+        method,
+        turns(),
+        items_per_request=items_per_request,
+        token=token,
+        concurrency=concurrency,
+        watched=watched,
+    )
+
+
+async def once(
+    channels: Sequence[grpc.aio.Channel],
+    method: str,
+    requests: Sequence[bytes],
+    *,
+    token: str,
+    concurrency: int,
+    watched: Mapping[str, int],
+    check: Callable[[bytes], None],
+) -> Measured:
+    """Sends each request once; check raises where an answer is not what it should be."""
+    return await _send(
+        channels,
+        method,
+        iter(requests),
+        items_per_request=1,
+        token=token,
+        concurrency=concurrency,
+        watched=watched,
+        check=check,
+    )
+
+
+async def _send(
+    channels: Sequence[grpc.aio.Channel],
+    method: str,
+    requests: Iterator[bytes],
+    *,
+    items_per_request: int,
+    token: str,
+    concurrency: int,
+    watched: Mapping[str, int],
+    check: Callable[[bytes], None] | None = None,
+) -> Measured:
     calls: list[Any] = [channel.unary_unary(method) for channel in channels]
     metadata = (("authorization", f"Bearer {token}"),)
     latencies: list[float] = []
-    # Caches and connections are warm before the clock starts.
-    for call in calls:
-        await call(requests[0], metadata=metadata)
-    end = time.perf_counter() + seconds
 
     async def caller(number: int) -> None:
-        turn = number
-        while time.perf_counter() < end:
+        call = calls[number % len(calls)]
+        for request in requests:
             began = time.perf_counter()
-            await calls[turn % len(calls)](requests[turn % len(requests)], metadata=metadata)
+            answer = await call(request, metadata=metadata)
             latencies.append(time.perf_counter() - began)
-            turn += concurrency
+            if check is not None:
+                check(answer)
 
     before = {name: processes.usage(pid).cpu for name, pid in watched.items()}
     own, began = time.process_time(), time.perf_counter()

@@ -84,7 +84,11 @@ def running(*, database_url: str = "") -> Iterator[Suite]:
             line = process.stdout.readline()
             if "ready" not in line:
                 raise Failure("the suite did not start: " + (Path(folder) / "up.log").read_text())
-            yield Suite(data, line.split("http://")[1].strip(), process.pid)
+            try:
+                yield Suite(data, line.split("http://")[1].strip(), process.pid)
+            except Exception:
+                print((Path(folder) / "up.log").read_text()[-4_000:], file=sys.stderr)
+                raise
         finally:
             process.terminate()
             process.wait(60)
