@@ -6,9 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
-
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from services.identity.authority import Usage
 from services.runtime.access import Caller, Role
@@ -51,7 +48,23 @@ def fingerprint_of(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def judge(certificate: StoredCertificate, at: datetime) -> Status:
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What of a certificate decides its status, without the certificate."""
+
+    fingerprint: str
+    subject: str
+    not_before: datetime
+    not_after: datetime
+    usage: int
+    own: bool
+    revoke_time: datetime | None
+
+    def revoked_at(self, at: datetime) -> bool:
+        return self.revoke_time is not None and self.revoke_time <= at
+
+
+def judge(certificate: StoredCertificate | Binding, at: datetime) -> Status:
     """What the certificate is worth for signing documents at a time.
 
     Revocation goes before the dates: who asks about a certificate that was
@@ -61,30 +74,12 @@ def judge(certificate: StoredCertificate, at: datetime) -> Status:
         return Status.CERTIFICATE_STATUS_REVOKED
     if at < certificate.not_before:
         return Status.CERTIFICATE_STATUS_NOT_YET_VALID
-    if at > certificate.not_after:
+    # notAfter is the last second in which it holds (RFC 5280, section 4.1.2.5).
+    if at >= certificate.not_after + timedelta(seconds=1):
         return Status.CERTIFICATE_STATUS_EXPIRED
     if certificate.usage != Usage.SIGN:
         return Status.CERTIFICATE_STATUS_WRONG_USAGE
     return Status.CERTIFICATE_STATUS_GOOD
-
-
-def usage_of(certificate: x509.Certificate) -> Usage:
-    """SIGN where the certificate may sign documents: keyUsage with nonRepudiation, and no purpose
-    of authentication alone. Everything else only authenticates."""
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return Usage.AUTHENTICATE
-    try:
-        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
-    signs = (
-        usage.digital_signature
-        and usage.content_commitment
-        and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes
-    )
-    return Usage.SIGN if signs else Usage.AUTHENTICATE
 
 
 def check_may_issue(

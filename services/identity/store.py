@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.identity.certificates import StoredCertificate
+from services.identity.certificates import Binding, StoredCertificate
 from services.identity.subjects import Membership, Subject
 from services.identity.tables import certificates, facts, memberships, subjects, used_challenges
 
@@ -141,6 +141,23 @@ async def get_certificates(
         for row in await connection.execute(query):
             found[row.fingerprint] = StoredCertificate(**row._mapping)
     return found
+
+
+async def get_bindings(connection: AsyncConnection, fingerprints: Sequence[str]) -> list[Binding]:
+    """What decides the status of those that are known."""
+    columns = certificates.c
+    rows = await connection.execute(
+        select(
+            columns.fingerprint,
+            columns.subject,
+            columns.not_before,
+            columns.not_after,
+            columns.usage,
+            columns.own,
+            columns.revoke_time,
+        ).where(columns.fingerprint.in_(fingerprints))
+    )
+    return [Binding(*row) for row in rows]
 
 
 async def get_certificates_by_serial(
