@@ -53,6 +53,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table, insert
@@ -66,13 +67,14 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qagazsyz import merkle, notes
+from qagazsyz import merkle
 from qagazsyz.receipts import ENTRY_LIMIT_BYTES
 from services.registry import log_store
 from services.registry.checkpoints import KeptCheckpoint
-from services.registry.log import Log, LogDamaged, LogKey
+from services.registry.log import LogDamaged, LogKey
 from services.registry.log_store import StoredHead
 from services.registry.merkle import Edge
+from services.registry.signed_tree import SignedTree
 from services.registry.tables import metadata
 from services.runtime.clock import Clock, system_clock
 from services.runtime.database import Database, is_retryable
@@ -94,11 +96,6 @@ GATHERED_SUBMISSIONS = 64
 # What waits beyond this is refused: it would wait for seconds.
 WAITING_SUBMISSIONS = 10_000
 RETRY_AFTER_SECONDS = 1.0
-# A replica that was killed lets go of the head's row at once; one whose machine died or hangs
-# has it taken away after this long, so that the others are going again within five seconds.
-LOCK_SECONDS = 4
-# An edge that is this far behind is read anew instead of being caught up leaf by leaf.
-CATCH_UP_LEAVES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +175,9 @@ class Sequencer:
         clock: Clock = system_clock,
     ) -> None:
         self._database = database
-        self._key = log_key
-        self._log = Log(log_key)
+        self._tree = SignedTree(log_key)
         self._kept = kept
         self._clock = clock
-        # The tree as this process knows it, and the head that it was compared with.
-        self._edge = Edge()
-        self._head: StoredHead | None = None
         self._damage: LogDamaged | None = None
         self._waiting: list[_Submission] = []
         self._submitted = asyncio.Event()
@@ -196,24 +189,15 @@ class Sequencer:
         """Returns once the stored log is found to be what was signed. Raises LogDamaged."""
         kept = await self._kept.read()
 
-        async def check(connection: AsyncConnection) -> tuple[StoredHead, Edge]:
-            head = await log_store.read_head(connection, lock=True)
-            if head is None:
-                if kept is not None or await log_store.count_entries(connection):
-                    raise LogDamaged("the log has no head, and yet there was a log")
-                head = self._sign(Edge())
-                await log_store.create_head(connection, head)
-            edge = await self._read_edge(connection, head)
-            if kept is not None:
-                await self._check_extends(connection, head, kept.tree_size, kept.root_hash)
-            return head, edge
+        async def open_tree(connection: AsyncConnection) -> tuple[StoredHead, Edge]:
+            return await self._tree.open(connection, kept)
 
         try:
-            head, self._edge = await self._database.run(check)
+            head, edge = await self._database.run(open_tree)
         except IntegrityError:
             # Another replica, starting at the same moment, made the first head.
-            head, self._edge = await self._database.run(check)
-        self._head = head
+            head, edge = await self._database.run(open_tree)
+        self._tree.remember(head, edge)
         self._kept.note(head.checkpoint)
         self._work = asyncio.create_task(self._commit_groups())
 
@@ -297,7 +281,7 @@ class Sequencer:
                 if not submission.done.done():
                     submission.done.set_exception(error)
             return
-        self._head, self._edge = written.head, written.edge
+        self._tree.remember(written.head, written.edge)
         self._kept.note(written.head.checkpoint)
         for submission, outcome in zip(group, written.outcomes, strict=True):
             if submission.done.done():
@@ -336,7 +320,7 @@ class Sequencer:
         ],
     ) -> _Written:
         """All of a group's statements, in the transaction that the caller commits."""
-        head, edge = await self._lock(connection)
+        head, edge = await self._tree.lock(connection)
         first_index = edge.tree_size
         time = self._clock()
         outcomes = await write_submissions(connection, group, first_index)
@@ -351,7 +335,7 @@ class Sequencer:
             await log_store.insert_entries(connection, first_index, entries)
             if tiles:
                 await log_store.insert_tiles(connection, tiles)
-            head = self._sign(edge)
+            head = self._tree.sign(edge)
             await log_store.write_head(connection, head)
         return _Written(edge, head, time, outcomes)
 
@@ -397,64 +381,6 @@ class Sequencer:
             outcomes.append(outcome)
         return outcomes
 
-    # --- The tree ------------------------------------------------------------
-
-    async def _lock(self, connection: AsyncConnection) -> tuple[StoredHead, Edge]:
-        """The head, locked until the transaction ends, and a copy of the edge that belongs to it.
-
-        Raises LogDamaged where what is stored is not what was signed.
-        """
-        await log_store.limit_idleness(connection, LOCK_SECONDS)
-        head = await log_store.read_head(connection, lock=True)
-        known = self._head
-        if head is None or known is None:
-            raise LogDamaged("the log has no head")
-        if head == known:
-            return head, self._edge.copy()
-        # Another replica has committed, or this process did not learn how a commit ended.
-        if not known.tree_size < head.tree_size <= known.tree_size + CATCH_UP_LEAVES:
-            edge = await self._read_edge(connection, head)
-            await self._check_extends(connection, head, known.tree_size, known.root_hash)
-            return head, edge
-        edge = self._edge.copy()
-        edge.append(await log_store.read_leaf_hashes(connection, edge.tree_size, head.tree_size))
-        self._check_head(head, edge)
-        return head, edge
-
-    async def _read_edge(self, connection: AsyncConnection, head: StoredHead) -> Edge:
-        try:
-            edge = await log_store.read_edge(connection, head.tree_size)
-        except ValueError:
-            raise LogDamaged("parts of the stored tree are missing") from None
-        self._check_head(head, edge)
-        return edge
-
-    def _check_head(self, head: StoredHead, edge: Edge) -> None:
-        """Returns where head, checkpoint and edge are one tree that the log's key signed."""
-        try:
-            signed = notes.open_checkpoint(head.checkpoint, self._key.verifier)
-        except notes.NoteError as error:
-            raise LogDamaged(f"the stored checkpoint: {error}") from None
-        expected = (edge.tree_size, edge.root())
-        if (head.tree_size, head.root_hash) != expected or (
-            signed.tree_size,
-            signed.root_hash,
-        ) != expected:
-            raise LogDamaged("the stored tree is not the one that was signed")
-
-    async def _check_extends(
-        self, connection: AsyncConnection, head: StoredHead, tree_size: int, root_hash: bytes
-    ) -> None:
-        """Returns where the stored tree begins with the one that was signed before."""
-        if head.tree_size < tree_size:
-            raise LogDamaged("the stored log is older than a checkpoint that was signed")
-        if await self._log.root(connection, tree_size) != root_hash:
-            raise LogDamaged("the stored log is not the one that was signed before")
-
-    def _sign(self, edge: Edge) -> StoredHead:
-        root = edge.root()
-        return StoredHead(edge.tree_size, root, self._key.sign(edge.tree_size, root))
-
 
 async def _insert_rows(
     connection: AsyncConnection, group: Sequence[_Submission], outcomes: Sequence[_Outcome]
@@ -465,18 +391,15 @@ async def _insert_rows(
         first_index = outcome.indexes[0] if outcome.indexes else 0
         for rows in submission.rows:
             merged.setdefault(rows.table, []).extend(rows.at(first_index))
-    for table in sorted(merged, key=_order_of) if len(merged) > 1 else merged:
+    for table in sorted(merged, key=_order().__getitem__):
         if merged[table]:
             await connection.execute(insert(table), merged[table])
 
 
-_ORDER: dict[Table, int] = {}
-
-
-def _order_of(table: Table) -> int:
-    if table not in _ORDER:
-        _ORDER.update({each: i for i, each in enumerate(metadata.sorted_tables)})
-    return _ORDER.get(table, len(_ORDER))
+@cache
+def _order() -> dict[Table, int]:
+    """The tables' order of dependency, which does not change once they are all declared."""
+    return {table: place for place, table in enumerate(metadata.sorted_tables)}
 
 
 def _is_callers(error: Exception) -> bool:

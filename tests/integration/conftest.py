@@ -10,7 +10,6 @@ import pytest
 from cli.running import RunningSuite, running_suite
 from tests.integration.world import World
 
-
 # Spans are exported soon after they end, so that no test waits for them.
 ENVIRONMENT = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
 

@@ -11,7 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from typer.testing import CliRunner
 
+from cli.failures import explain
+from cli.main import tool
 from cli.running import RunningSuite, free_port
 from tests.builders import new_organization, new_person
 from tests.integration.world import World
@@ -19,16 +24,23 @@ from tests.integration.world import World
 REPOSITORY = Path(__file__).parents[2]
 
 
-def run(*arguments: object, data: str = "") -> subprocess.CompletedProcess[str]:
+def run_apart(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Runs the tool in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        input=data,
-        timeout=60,
-        check=False,
-    )
+    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs the tool in this process, which takes a tenth of the time; the same answer."""
+    words = list(map(str, arguments))
+    result = CliRunner().invoke(tool, words)
+    code, errors = result.exit_code, result.stderr
+    if isinstance(result.exception, Exception):
+        failure = explain(result.exception)
+        if failure is None:
+            raise result.exception
+        code, errors = failure.exit_code, errors + failure.message
+    return subprocess.CompletedProcess(words, code, result.stdout, errors)
 
 
 def ok(*arguments: object) -> str:
@@ -70,7 +82,8 @@ def test_up_refuses_a_folder_that_another_up_has(suite: RunningSuite) -> None:
 
 
 def test_token_prints_the_token_and_nothing_else(operator: list[object]) -> None:
-    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", ok("token", *operator))
+    printed = run_apart("token", *operator).stdout
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", printed)
 
 
 def test_a_citizens_document_from_enrolment_to_receipt(
@@ -159,7 +172,8 @@ def test_exit_codes_tell_refusals_apart(
     assert run("subject", "get", nobody, *missing).returncode == 2
     closed = ["--credential", operator[1], "--gateway", f"127.0.0.1:{free_port()}"]
     assert run("token", *closed).returncode == 5
-    for done in (run("subject", "get", nobody, *operator), run("token", *closed)):
+    for done in (run_apart("subject", "get", nobody, *operator), run_apart("token", *closed)):
+        assert done.returncode in (4, 5)
         assert len(done.stderr.splitlines()) == 1
         assert "Traceback" not in done.stderr
 
@@ -186,3 +200,58 @@ def test_the_log_is_followed_and_the_audit_finds_nothing(
     ok(*follow)
     assert state.read_text().startswith("log.qagazsyz.example+")
     assert ok("audit", "--data", suite.data) == "Nothing differs.\n"
+
+
+async def test_the_platform_verifies_files_and_judges_their_certificates(
+    world: World, operator: list[object], tmp_path: Path
+) -> None:
+    signer = await world.citizen()
+    pem = x509.load_der_x509_certificate(signer.credential.certificate).public_bytes(
+        serialization.Encoding.PEM
+    )
+    for name in ("a.pdf", "b.pdf"):
+        (tmp_path / name).write_bytes(name.encode())
+        _, signature = signer.credential.sign(name.encode())
+        (tmp_path / f"{name}.sig").write_bytes(signature)
+        (tmp_path / f"{name}.cer").write_bytes(pem)
+    verify = ["verify", tmp_path, "--json", *operator]
+    lines = (await asyncio.to_thread(ok, *verify)).splitlines()
+    assert {json.loads(line)["verdict"] for line in lines} == {"VALID"}
+    certificate = tmp_path / "a.pdf.cer"
+    shown = await asyncio.to_thread(ok, "certificate", "check", certificate, "--json", *operator)
+    assert json.loads(shown) == {
+        "file": str(certificate), "status": "good", "subject": signer.subject,
+    }  # fmt: skip
+    listed = await asyncio.to_thread(ok, "certificate", "list", signer.subject, "--json", *operator)
+    name = json.loads(listed)["name"]
+    revoke = ["certificate", "revoke", name, "--reason", "key-compromise", *operator]
+    await asyncio.to_thread(ok, *revoke)
+    check = ["certificate", "check", certificate, "--json", *operator]
+    done = await asyncio.to_thread(run, *check)
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (1, "revoked")
+    # By its signature alone it still holds.
+    await asyncio.to_thread(ok, *verify, "--signature-only")
+
+
+def test_subjects_are_found_by_number_and_members_listed(operator: list[object]) -> None:
+    organization = new_organization()
+    created = ok(
+        "subject", "create-organization", "--bin", organization.bin,
+        "--display-name", organization.display_name, "--json", *operator,
+    )  # fmt: skip
+    name = json.loads(created)["name"]
+    resolved = ok("subject", "resolve", organization.bin, "--json", *operator)
+    assert json.loads(resolved) == {"number": organization.bin, "name": name}
+    person = new_person()
+    created = ok(
+        "subject", "create-person", "--iin", person.iin, "--given-name", person.given_name,
+        "--family-name", person.family_name, "--json", *operator,
+    )  # fmt: skip
+    member = json.loads(created)["name"]
+    membership = json.loads(ok("subject", "add-member", name, member, "--json", *operator))["name"]
+    listed = json.loads(ok("subject", "members", name, "--json", *operator))
+    assert listed == {"name": membership, "person": member, "role": "officer"}
+    ok("subject", "remove-member", membership, *operator)
+    assert ok("subject", "members", name, "--json", *operator) == ""
+    assert name in ok("subject", "list", "--json", *operator)
+    assert organization.bin in ok("subject", "get", name, *operator)

@@ -153,7 +153,10 @@ async def test_kept_answers_are_forgotten_in_time(database: Database) -> None:
     assert await create(later, creation, request(request_id)) != first
 
 
-@pytest.mark.parametrize("bad", ["x", "0" * 32, "{" + str(uuid.uuid4()) + "}", "urn:uuid:1"])
+BRACED = "{00000000-0000-4000-8000-000000000000}"
+
+
+@pytest.mark.parametrize("bad", ["x", "0" * 32, BRACED, "urn:uuid:1"])
 async def test_a_request_id_that_is_no_uuid_is_refused(database: Database, bad: str) -> None:
     with pytest.raises(InvalidArgument, match="request_id"):
         await create(kept(database), Creation(), request(bad))
