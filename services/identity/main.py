@@ -20,6 +20,7 @@ from services.identity.authority_servicer import AuthorityService
 from services.identity.bootstrap import SEED, import_seed, load_issuer
 from services.identity.certificate_servicer import CertificateService
 from services.identity.certificates import FRESH_FOR
+from services.identity.fetching import Fetcher, Guard
 from services.identity.outside import Judgement, OutsideAuthorities
 from services.identity.settings import IdentitySettings
 from services.identity.subject_servicer import SubjectService
@@ -27,6 +28,8 @@ from services.identity.tables import requests
 from services.identity.token_keys import TokenKeys
 from services.identity.token_servicer import TokenService
 from services.identity.tokens import Challenges
+from services.identity.trust_store import TrustFolder
+from services.identity.validator import Validator
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
@@ -133,21 +136,38 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     challenge_key = folder / "challenge.key"
     if challenge_key.stat().st_mode & 0o077:
         raise RuntimeError("challenge.key is readable by others: make it 0600")
+    guard = Guard.of(_listed(settings.revocation_hosts), _listed(settings.revocation_networks))
+    fetcher = Fetcher(guard)
+    validator = Validator(
+        folder=TrustFolder(settings.trust_folder or folder / "trust"),
+        fetch=fetcher,
+        clock=clock,
+        randomness=randomness,
+        policies=frozenset(_listed(settings.certificate_policies)),
+    )
     server = build(
         database=database,
         issuer=load_issuer(folder, "authority"),
         root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
         token_keys=TokenKeys(folder / "token-keys"),
         challenges=Challenges(challenge_key.read_bytes(), settings.platform_name, randomness),
-        outside=NobodyOutside(clock),
+        outside=validator,
         concurrent_calls=settings.concurrent_calls,
     )
     housekeeping = asyncio.create_task(_forget(KeptAnswers(requests, database, clock)))
+    renewing = asyncio.create_task(validator.keep_renewing())
     server.listen(settings.listen)
     log.info("identity takes calls")
     await wait_for(stop, server)
     housekeeping.cancel()
+    renewing.cancel()
+    await fetcher.close()
+    validator.close()
     await database.close()
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 async def _forget(kept: KeptAnswers) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from services.runtime.settings import ServiceSettings
@@ -14,4 +16,21 @@ class IdentitySettings(ServiceSettings):
     platform_name: str = Field(
         default="qagazsyz.example",
         description="The platform's name in sign-in challenges: one signed for another is refused.",
+    )
+    trust_folder: Path | None = Field(
+        default=None,
+        description="Outside authorities that are trusted; trust in the service's folder if unset.",
+    )
+    certificate_policies: str = Field(
+        default="",
+        description="Policy OIDs, with commas, of which an outside certificate's path must hold one.",
+    )
+    revocation_hosts: str = Field(
+        default="",
+        description='Hosts, with commas ("host" or "host:port"), that may be asked about'
+        " revocation; all public ones if empty.",
+    )
+    revocation_networks: str = Field(
+        default="",
+        description="Networks, with commas, that may be asked though they are not public.",
     )
