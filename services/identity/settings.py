@@ -23,7 +23,7 @@ class IdentitySettings(ServiceSettings):
     )
     certificate_policies: str = Field(
         default="",
-        description="Policy OIDs, with commas, of which an outside certificate's path must hold one.",
+        description="Policy OIDs, with commas: an outside certificate's path must hold one.",
     )
     revocation_hosts: str = Field(
         default="",
