@@ -62,7 +62,7 @@ demo: setup ## The main job on real input, in under two minutes
 	@$(BIN)/qagazsyz demo
 
 test: setup ## Everything that a newcomer can run
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-fast: setup ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/properties
