@@ -12,8 +12,13 @@ from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import documents_pb2
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc
 from tests.conftest import Postgres
-from tests.integration.test_tool import ok
+from tests.integration import test_tool
 from tests.integration.world import World
+
+
+async def ok(*arguments: object) -> str:
+    """What the tool prints. It has an event loop of its own, and so gets a thread of its own."""
+    return await asyncio.to_thread(test_tool.ok, *arguments)
 
 
 async def make_key(world: World, officer: Actor) -> keys_pb2.Key:
@@ -46,9 +51,9 @@ async def test_keys_go_on_signing_under_a_new_key_encryption_key(tmp_path: Path)
         await world.close()
         assert await asyncio.to_thread(suite.stop) == 0
         old = (data / "signing" / "key-encryption.key").read_bytes()
-        assert ok("keys", "rewrap", "--data", data) == "1 private keys moved\n"
+        assert await ok("keys", "rewrap", "--data", data) == "1 private keys moved\n"
         assert (data / "signing" / "key-encryption.key").read_bytes() != old
-        assert ok("audit", "--data", data) == "Nothing differs.\n"
+        assert await ok("audit", "--data", data) == "Nothing differs.\n"
         suite.arguments = []
         await asyncio.to_thread(suite.start)
         world = World(suite)
@@ -84,7 +89,7 @@ async def test_the_whole_suite_runs_on_postgresql(tmp_path: Path, postgres: Post
         assert [one.name for one in found.documents] == [document.name]
         assert not list(data.rglob("*.db"))
         registry = postgres.url("suite_registry")
-        assert ok("audit", "--data", data, "--database-url", registry) == "Nothing differs.\n"
+        assert await ok("audit", "--data", data, "--database-url", registry) == "Nothing differs.\n"
     finally:
         await world.close()
         await asyncio.to_thread(suite.stop)
