@@ -8,6 +8,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
 from cli.demo.enrolment import Actor
+from cli.running import RunningSuite
 from qagazsyz.common.v1 import access_pb2
 from services.runtime.access import access_rule
 from services.runtime.contracts import service_descriptors
@@ -83,14 +84,33 @@ async def test_an_operator_comes_only_where_operators_and_citizens_may(world: Wo
     await assert_rules(world, world.operator, {Role.ROLE_OPERATOR, Role.ROLE_CITIZEN})
 
 
+def code_without_a_token(gateway: str, method: MethodDescriptor) -> grpc.StatusCode:
+    """The code that an empty request is answered with.
+
+    Not by grpc.aio: a stream is refused while its first request is still being written, and of
+    that its client makes INTERNAL whatever the server said (grpc/grpc#36066).
+    """
+    request = message_factory.GetMessageClass(method.input_type)().SerializeToString()
+    with grpc.insecure_channel(gateway) as channel:
+        path = f"/{name_of(method)}"
+        try:
+            if method.client_streaming:
+                next(channel.stream_stream(path)(iter([request]), timeout=TIMEOUT_SECONDS))
+            else:
+                channel.unary_unary(path)(request, timeout=TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            code: grpc.StatusCode = error.code()
+            return code
+    return grpc.StatusCode.OK
+
+
 @pytest.mark.parametrize("method", METHODS, ids=name_of)
-async def test_without_a_token_only_open_methods_answer(
-    world: World, method: MethodDescriptor
+def test_without_a_token_only_open_methods_answer(
+    suite: RunningSuite, method: MethodDescriptor
 ) -> None:
     rule = access_rule(method)
     assert rule is not None
-    async with grpc.aio.insecure_channel(world.suite.gateway) as channel:
-        code = await code_of(channel, method)
+    code = code_without_a_token(suite.gateway, method)
     if rule.open:
         assert code in FAIR
     else:
