@@ -24,6 +24,8 @@ from services.runtime.clock import Randomness
 from signatures.keys import MalformedKey, UnsupportedKey, load_public_key
 
 ROOT_YEARS, ISSUING_YEARS = 20, 10
+# Behind the platform's name.
+ISSUING_NAME, STAMPING_NAME = " Issuing CA", " Time Stamping"
 LEAF_LIFETIME = timedelta(days=365)
 # Clocks of those who check differ a little from ours.
 BACKDATED = timedelta(minutes=5)
@@ -40,10 +42,12 @@ INFORMATION_SYSTEM = x509.ObjectIdentifier("1.2.398.3.3.4.1.2.6")
 
 
 class Usage(IntEnum):
-    """CertificateUsage of the contract."""
+    """CertificateUsage of the contract, and one that nobody asks for."""
 
     SIGN = 1
     AUTHENTICATE = 2
+    # The platform's own time-stamping authority: signs no documents and nobody in.
+    STAMP_TIME = 3
 
 
 class InvalidRequest(ValueError):
@@ -187,6 +191,24 @@ class Issuer:
         )
         return builder.sign(self.key, hashes.SHA256())
 
+    def issue_stamper(self, key: Any, *, now: datetime, randomness: Randomness) -> x509.Certificate:
+        """The certificate of the time-stamping authority, for as long as the issuer's own: tokens
+        are verified for years, and a new authority has a new one made.
+
+        Its only purpose is critical, as RFC 3161 (section 2.3) has it.
+        """
+        (common_name,) = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        name = str(common_name.value).removesuffix(ISSUING_NAME) + STAMPING_NAME
+        builder = (
+            _builder(_authority_name(name), self.certificate.subject, key, now, randomness)
+            .not_valid_after(self.certificate.not_valid_after_utc)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(digital_signature=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True)
+            .add_extension(self._identifier(), critical=False)
+        )
+        return builder.sign(self.key, hashes.SHA256())
+
     def revocation_list(self, revoked: Iterable[Revoked], *, number: int, now: datetime) -> bytes:
         """The CRL, DER (RFC 5280, section 5)."""
         builder = (
@@ -221,7 +243,7 @@ def create_authority(name: str, now: datetime, randomness: Randomness) -> tuple[
     root = _authority(root_name, root_name, root_key, root_key, None, now, randomness, 1)
     issuing_key = ec.generate_private_key(ec.SECP256R1())
     issuing = _authority(
-        _authority_name(f"{name} Issuing CA"),
+        _authority_name(f"{name}{ISSUING_NAME}"),
         root_name,
         issuing_key,
         root_key,

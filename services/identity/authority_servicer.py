@@ -1,4 +1,4 @@
-"""AuthorityService: the chain, the revocation list and OCSP, in the formats of ordinary clients."""
+"""AuthorityService: chain, revocation list, OCSP, time-stamps, as ordinary clients speak them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity import ocsp_responder as ocsp
 from services.identity import store
 from services.identity.authority import CRL_LIFETIME, Issuer, Revoked
+from services.identity.time_stamping import Stamper
 from services.runtime import telemetry
-from services.runtime.clock import Clock
+from services.runtime.clock import Clock, Randomness
 from services.runtime.database import Database
 from services.runtime.server import Call
 
@@ -33,12 +34,21 @@ class AuthorityService:
     """What the own authority publishes."""
 
     def __init__(
-        self, *, database: Database, issuer: Issuer, root: x509.Certificate, clock: Clock
+        self,
+        *,
+        database: Database,
+        issuer: Issuer,
+        root: x509.Certificate,
+        stamper: Stamper,
+        clock: Clock,
+        randomness: Randomness,
     ) -> None:
         self._database = database
         self._issuer = issuer
         self._root = root
+        self._stamper = stamper
         self._clock = clock
+        self._randomness = randomness
         self._list: tuple[int, datetime, bytes] | None = None
 
     async def GetAuthorityChain(
@@ -112,3 +122,13 @@ class AuthorityService:
             for text, certificate in found.items()
         }
         return await asyncio.to_thread(ocsp.answer, self._issuer, question, known, self._clock())
+
+    async def AnswerTimeStamp(
+        self,
+        request: pb.AnswerTimeStampRequest,
+        call: Call,  # noqa: ARG002
+    ) -> httpbody_pb2.HttpBody:
+        answer = await asyncio.to_thread(
+            self._stamper.answer, request.body.data, self._clock(), self._randomness
+        )
+        return httpbody_pb2.HttpBody(content_type="application/timestamp-reply", data=answer)

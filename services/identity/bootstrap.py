@@ -7,6 +7,7 @@ into identity's database, once, when it first starts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from base64 import b64encode
@@ -28,6 +29,7 @@ from services.identity import authority, store
 from services.identity.authority import Holder, Issuer, Usage
 from services.identity.certificates import StoredCertificate
 from services.identity.identifiers import check_bin, check_digit, check_iin
+from services.identity.signed import issued_by
 from services.identity.subjects import ORGANIZATION, PERSON, Membership, Subject
 from services.runtime.access import Role
 from services.runtime.clock import Randomness, uuid7
@@ -35,6 +37,8 @@ from services.runtime.database import Database
 
 # What calls other services, and so has a credential of its own.
 CALLING_SERVICES = ("signing", "registry")
+# The time-stamping authority's certificate and key.
+STAMPING = "time-stamping"
 SEED = "seed.json"
 SEEDED = "seeded"
 
@@ -65,6 +69,7 @@ def create_platform(
     for name, made in (("root", root), ("authority", issuer)):
         _write(identity / f"{name}.pem", made.certificate.public_bytes(Encoding.PEM))
         _write(identity / f"{name}.key", _key_pem(made.key))
+    make_stamper(identity, issuer, now=now, randomness=randomness)
     _folder(identity / "token-keys")
     _folder(identity / "trusted")
     kid = f"{now:%Y%m%dT%H%M%S}-{randomness(4).hex()}"
@@ -184,6 +189,53 @@ async def import_seed(database: Database, seed: Mapping[str, Any]) -> None:
     except store.Taken:
         # Another replica started at the same moment and was first.
         await database.run(work)
+
+
+def make_stamper(folder: Path, issuer: Issuer, *, now: datetime, randomness: Randomness) -> None:
+    """Writes a new key and certificate of the time-stamping authority, in place of any."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = issuer.issue_stamper(key.public_key(), now=now, randomness=randomness)
+    for suffix, content in (
+        ("pem", certificate.public_bytes(Encoding.PEM)),
+        ("key", _key_pem(key)),
+    ):
+        path = folder / f"{STAMPING}.{suffix}"
+        path.unlink(missing_ok=True)
+        _write(path, content)
+
+
+def load_stamper(folder: Path, issuer: Issuer, *, now: datetime, randomness: Randomness) -> Issuer:
+    """The time-stamping authority's certificate and key, made now where there are none: a folder
+    of an earlier version has none, and an operator takes them away to have them renewed.
+
+    Raises RuntimeError where they are not of this issuer, and as load_issuer does.
+    """
+    if not all((folder / f"{STAMPING}.{suffix}").exists() for suffix in ("pem", "key")):
+        make_stamper(folder, issuer, now=now, randomness=randomness)
+    stamper = load_issuer(folder, STAMPING)
+    der, of = (
+        certificate.public_bytes(Encoding.DER)
+        for certificate in (stamper.certificate, issuer.certificate)
+    )
+    if not issued_by(der, of):
+        raise RuntimeError(f"{STAMPING}.pem is not of this authority: take it and its key away")
+    return stamper
+
+
+async def register_stamper(
+    database: Database, certificate: x509.Certificate, now: datetime
+) -> None:
+    """Makes the certificate one of the platform's organization, where its operators find and
+    revoke it, unless that was done before. Earlier ones stay: tokens of their time are judged by
+    them."""
+
+    async def work(connection: AsyncConnection) -> None:
+        platform = await store.get_fact(connection, store.PLATFORM) or ""
+        kept = stored(certificate, subject=platform, usage=Usage.STAMP_TIME, own=True, now=now)
+        with contextlib.suppress(store.Taken):
+            await store.add_certificate(connection, kept)
+
+    await database.run(work)
 
 
 def stored(

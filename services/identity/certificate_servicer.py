@@ -30,6 +30,7 @@ from services.identity.certificates import (
 from services.identity.checking import Checking
 from services.identity.inspection import NoCertificate, inspect, load
 from services.identity.outside import OutsideAuthorities
+from services.identity.stamp_checking import StampChecking
 from services.identity.subject_servicer import check_subject_name
 from services.identity.subjects import Subject
 from services.runtime import telemetry
@@ -70,6 +71,7 @@ class CertificateService:
         self._issuer = issuer
         self._outside = outside
         self._checking = Checking(database=database, outside=outside, clock=clock)
+        self._stamps = StampChecking(database=database, outside=outside, clock=clock)
         self._clock = clock
         self._randomness = randomness
 
@@ -300,6 +302,20 @@ class CertificateService:
                 ]
             )
         )
+
+    async def VerifyTimeStamps(
+        self,
+        request: pb.VerifyTimeStampsRequest,
+        call: Call,  # noqa: ARG002
+    ) -> pb.VerifyTimeStampsResponse:
+        if len(request.time_stamps) > BATCH_LIMIT:
+            raise InvalidArgument("time_stamps", f"more than {BATCH_LIMIT:,}")
+        for index, stamped in enumerate(request.time_stamps):
+            if stamped.WhichOneof("imprint") is None:
+                raise InvalidArgument(f"time_stamps[{index}].imprint", "is required")
+        telemetry.annotate(time_stamps=len(request.time_stamps))
+        checks = await self._stamps.check(request.time_stamps)
+        return pb.VerifyTimeStampsResponse(checks=checks)
 
 
 def holder_of(subject: Subject, organization: Subject | None) -> Holder:

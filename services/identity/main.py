@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from services.identity.authority import UNREADABLE, Issuer
 from services.identity.authority_servicer import AuthorityService
-from services.identity.bootstrap import SEED, import_seed, load_issuer
+from services.identity.bootstrap import (
+    SEED,
+    import_seed,
+    load_issuer,
+    load_stamper,
+    register_stamper,
+)
 from services.identity.certificate_servicer import CertificateService
 from services.identity.certificates import FRESH_FOR
 from services.identity.fetching import Fetcher, Guard
 from services.identity.outside import Judgement, OutsideAuthorities
+from services.identity.paths import Chain, Refused
+from services.identity.revocation import Finding
 from services.identity.settings import IdentitySettings
 from services.identity.subject_servicer import SubjectService
 from services.identity.tables import requests
+from services.identity.time_stamping import Stamper
 from services.identity.token_keys import TokenKeys
 from services.identity.token_servicer import TokenService
 from services.identity.tokens import Challenges
@@ -68,12 +77,19 @@ class NobodyOutside:
     ) -> dict[str, Judgement]:
         return {name: await self.judge(der, [], at=at) for name, der in certificates.items()}
 
+    async def chain(self, der: bytes, chain: Sequence[bytes], *, at: datetime) -> Chain | Refused:  # noqa: ARG002
+        return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, "nobody outside is trusted")
+
+    async def revocation(self, chain: Chain) -> list[Finding | None]:  # noqa: ARG002
+        return []
+
 
 def build(
     *,
     database: Database,
     issuer: Issuer,
     root: x509.Certificate,
+    stamper: Stamper,
     token_keys: TokenKeys,
     challenges: Challenges,
     outside: OutsideAuthorities,
@@ -99,7 +115,12 @@ def build(
                 randomness=randomness,
             ),
             f"{PACKAGE}.AuthorityService": AuthorityService(
-                database=database, issuer=issuer, root=root, clock=clock
+                database=database,
+                issuer=issuer,
+                root=root,
+                stamper=stamper,
+                clock=clock,
+                randomness=randomness,
             ),
             f"{PACKAGE}.TokenService": TokenService(
                 database=database,
@@ -145,10 +166,14 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         randomness=randomness,
         policies=frozenset(_listed(settings.certificate_policies)),
     )
+    issuer = load_issuer(folder, "authority")
+    stamper = load_stamper(folder, issuer, now=clock(), randomness=randomness)
+    await register_stamper(database, stamper.certificate, clock())
     server = build(
         database=database,
-        issuer=load_issuer(folder, "authority"),
+        issuer=issuer,
         root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
+        stamper=Stamper.of(stamper, issuer, settings.time_stamp_policy),
         token_keys=TokenKeys(folder / "token-keys"),
         challenges=Challenges(challenge_key.read_bytes(), settings.platform_name, randomness),
         outside=validator,

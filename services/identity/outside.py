@@ -7,12 +7,14 @@ only authenticates is WRONG_USAGE for documents and may stand well otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
+from services.identity.paths import Chain, Refused
+from services.identity.revocation import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +42,12 @@ class OutsideAuthorities(Protocol):
         self, certificates: Mapping[str, bytes], *, at: datetime
     ) -> dict[str, Judgement]:
         """What each is worth for documents at a time, by the fingerprint that it came under."""
+        ...
+
+    async def chain(self, der: bytes, chain: Sequence[bytes], *, at: datetime) -> Chain | Refused:
+        """The certificate's path at a time, revocation aside. chain: as for judge."""
+        ...
+
+    async def revocation(self, chain: Chain) -> list[Finding | None]:
+        """What is known of each link, the leaf first; None where nobody need ask."""
         ...

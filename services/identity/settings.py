@@ -25,6 +25,11 @@ class IdentitySettings(ServiceSettings):
         default="",
         description="Policy OIDs, with commas: an outside certificate's path must hold one.",
     )
+    time_stamp_policy: str = Field(
+        default="2.999.3161",
+        pattern=r"[0-2](\.(0|[1-9][0-9]{0,17}))+",
+        description="The policy OID of the platform's own time-stamps; one for examples if unset.",
+    )
     revocation_hosts: str = Field(
         default="",
         description='Hosts, with commas ("host" or "host:port"), that may be asked about'

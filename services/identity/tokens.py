@@ -115,8 +115,9 @@ def grant(
     if holder is None:
         raise Unauthenticated("the certificate signs nobody in")
     if not holder.is_person:
-        # A seal signs documents; an information system's key signs in and nothing else.
-        if certificate.usage == Usage.SIGN:
+        # A seal signs documents, and the time-stamping authority tokens; an information system's
+        # key signs in and nothing else.
+        if certificate.usage != Usage.AUTHENTICATE:
             raise Unauthenticated("the certificate signs nobody in")
         if organization not in ("", holder.name) or holder.name == platform:
             raise PermissionDenied()

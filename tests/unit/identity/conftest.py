@@ -23,9 +23,16 @@ from google.protobuf.message import Message
 from qagazsyz.common.v1 import access_pb2
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
-from services.identity.bootstrap import create_platform, import_seed, load_issuer
+from services.identity.bootstrap import (
+    create_platform,
+    import_seed,
+    load_issuer,
+    load_stamper,
+    register_stamper,
+)
 from services.identity.identifiers import check_digit
 from services.identity.main import MIGRATIONS, NobodyOutside, build
+from services.identity.time_stamping import Stamper
 from services.identity.token_keys import TokenKeys
 from services.identity.tokens import Challenges, Grant, encode
 from services.runtime.access import CALLER_AUDIENCE, INTERNAL_AUDIENCE
@@ -37,6 +44,7 @@ from services.runtime.migrations import migrate
 Role = access_pb2.Role
 R = TypeVar("R", bound=Message)
 PLATFORM = "test.qagazsyz.example"
+STAMP_POLICY = "2.999.1"
 
 
 class Clock:
@@ -271,10 +279,14 @@ async def identity(tmp_path: Path, database_url: str) -> AsyncIterator[Identity]
     seed = json.loads((folder / "seed.json").read_bytes())
     await import_seed(database, seed)
     keys = TokenKeys(folder / "token-keys")
+    issuer = load_issuer(folder, "authority")
+    stamper = load_stamper(folder, issuer, now=clock(), randomness=system_randomness)
+    await register_stamper(database, stamper.certificate, clock())
     server = build(
         database=database,
-        issuer=load_issuer(folder, "authority"),
+        issuer=issuer,
         root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
+        stamper=Stamper.of(stamper, issuer, STAMP_POLICY),
         token_keys=keys,
         challenges=Challenges(b"k" * 32, PLATFORM, system_randomness),
         outside=NobodyOutside(clock),
