@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 
 use crate::algorithm::{Curve, Encoding, Hash, Level, Padding, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
-use crate::p521;
+use crate::nist;
 
 /// The order of each curve's group, big-endian: SEC 2, section 2.
 const P256_ORDER: &[u8] =
@@ -50,7 +50,7 @@ fn verdict(holds: bool) -> Verdict {
 pub struct EcdsaKey {
     pub curve: Curve,
     key: ParsedPublicKey,
-    repeated: Option<Box<p521::Key>>,
+    repeated: Option<Box<nist::Key>>,
 }
 
 impl EcdsaKey {
@@ -68,8 +68,8 @@ impl EcdsaKey {
             _ => return None,
         }
         let key = ParsedPublicKey::new(algorithm, point).ok()?;
-        let repeated = match (curve, point) {
-            (Curve::P521, [4, coordinates @ ..]) => p521::Key::new(coordinates).map(Box::new),
+        let repeated = match point {
+            [4, coordinates @ ..] => nist::Key::new(curve, coordinates).map(Box::new),
             _ => None,
         };
         Some(Self { curve, key, repeated })
@@ -77,7 +77,7 @@ impl EcdsaKey {
 
     /// About how many bytes it holds.
     pub fn weight(&self) -> usize {
-        1024 + self.repeated.as_ref().map_or(0, |_| p521::Key::BYTES)
+        1024 + self.repeated.as_ref().map_or(0, |key| key.tables_bytes())
     }
 
     pub fn verify(&self, encoding: Encoding, signed: Signed, signature: &[u8]) -> Verdict {

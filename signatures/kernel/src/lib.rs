@@ -12,7 +12,7 @@ mod group;
 mod jobs;
 mod keys;
 mod modular;
-mod p521;
+mod nist;
 mod weierstrass;
 mod wire;
 

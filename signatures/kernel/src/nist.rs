@@ -1,0 +1,106 @@
+//! ECDSA on P-384 and P-521 for keys that come again. AWS-LC doubles as often as an order has bits,
+//! and inverts s without assembly; with tables of a key's multiples a verification takes half as
+//! long. Keys that come once or twice, or compressed, stay with AWS-LC; so does P-256, for which it
+//! has tables and assembly of its own.
+
+use std::sync::LazyLock;
+
+use crate::algorithm::Curve;
+use crate::group::{Group, Point};
+use crate::modular::Words;
+
+/// SP 800-186, section 3.2.1.4.
+static P384: LazyLock<Group<6>> = LazyLock::new(|| {
+    Group::new(
+        1,
+        [
+            "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF\
+         FFFFFFFFFFFFFFFEFFFFFFFF0000000000000000FFFFFFFF",
+            "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF\
+         FFFFFFFFFFFFFFFEFFFFFFFF0000000000000000FFFFFFFC",
+            "B3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE814112\
+         0314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF",
+            "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF\
+         C7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973",
+            "AA87CA22BE8B05378EB1C71EF320AD746E1D3B628BA79B98\
+         59F741E082542A385502F25DBF55296C3A545E3872760AB7",
+            "3617DE4A96262C6F5D9E98BF9292DC29F8F41DBD289A147C\
+         E9DA3113B5F0B8C00A60B1CE1D7E819D7A431D7C90EA0E5F",
+        ],
+    )
+});
+
+/// SP 800-186, section 3.2.1.5.
+static P521: LazyLock<Group<9>> = LazyLock::new(|| {
+    Group::new(
+        1,
+        [
+            "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF\
+         FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF",
+            "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF\
+         FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC",
+            "0051953EB9618E1C9A1F929A21A0B68540EEA2DA725B99B315F3B8B489918EF109\
+         E156193951EC7E937B1652C0BD3BB1BF073573DF883D2C34F1EF451FD46B503F00",
+            "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF\
+         FA51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409",
+            "00C6858E06B70404E9CD9E3ECB662395B4429C648139053FB521F828AF606B4D3D\
+         BAA14B5E77EFE75928FE1DC127A2FFA8DE3348B3C1856A429BF97E7E31C2E5BD66",
+            "011839296A789A3BC0045C8A5FB42C7D1BD998F54449579B446817AFBD17273E66\
+         2C97EE72995EF42640C550B9013FAD0761353C7086A272C24088BE94769FD16650",
+        ],
+    )
+});
+
+pub enum Key {
+    P384(Point<6>),
+    P521(Point<9>),
+}
+
+impl Key {
+    /// The key of these coordinates side by side; none where it is no point or not worth tables.
+    pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
+        match curve {
+            Curve::P256 => None,
+            Curve::P384 => point(&P384, coordinates).map(Self::P384),
+            Curve::P521 => point(&P521, coordinates).map(Self::P521),
+        }
+    }
+
+    /// What its tables take once it has them, in bytes.
+    pub fn tables_bytes(&self) -> usize {
+        match self {
+            Self::P384(_) => Point::<6>::TABLES_BYTES,
+            Self::P521(_) => Point::<9>::TABLES_BYTES,
+        }
+    }
+
+    /// Whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n; none
+    /// while the key has come too little to say (FIPS 186-5, section 6.4.2).
+    pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
+        match self {
+            Self::P384(key) => holds(key, digest, r, s),
+            Self::P521(key) => holds(key, digest, r, s),
+        }
+    }
+}
+
+fn point<const N: usize>(group: &'static Group<N>, coordinates: &[u8]) -> Option<Point<N>> {
+    let (x, y) = coordinates.split_at(coordinates.len() / 2);
+    Some(Point::new(group, group.point(&words(x), &words(y))?))
+}
+
+fn holds<const N: usize>(key: &Point<N>, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
+    let (n, r, s) = (&key.group.order, words(r), words(s));
+    let inverse = n.invert(&n.encode(&s))?;
+    let point = key.sum(&n.multiply(&words(digest), &inverse), &n.multiply(&r, &inverse))?;
+    Some(key.group.has_x(&point, &r))
+}
+
+/// A big-endian number of N words at most.
+fn words<const N: usize>(bytes: &[u8]) -> Words<N> {
+    let mut number = [0; N];
+    for (word, bytes) in number.iter_mut().zip(bytes.rchunks(8)) {
+        *word = bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    }
+    number
+}
