@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
+    from rich.console import Console
 
     from qagazsyz.credentials import Credential
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 NUMBER = re.compile(r"\d{12}")
 # One call of a command: generous, and never for ever.
 TIMEOUT_SECONDS = 30.0
+# The widest table, whole: a file and a pipe have no width of their own.
+WIDTH = 200
 
 
 @contextmanager
@@ -98,7 +102,6 @@ def print_rows(
             line: Mapping[str, str] = dict(zip(columns, row, strict=True))
             print(json.dumps(line, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -106,7 +109,14 @@ def print_rows(
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for whole names where it is none."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
 
 
 def moment(stamp: Timestamp) -> str:

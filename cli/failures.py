@@ -12,6 +12,10 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 CHECK_FAILED = 1
 WRONG_USE = 2
@@ -62,11 +66,27 @@ def explain(error: Exception) -> Failure | None:
             details = "the gateway cannot be reached"
         said = f": {details}" if details else ""
         return Failure(f"{code}{said}", _EXIT_CODES.get(code, DEFECT))
+    from pydantic import ValidationError
+
     from qagazsyz.credentials import CredentialError
+    from services.runtime.settings import CannotStart
 
     if isinstance(error, CredentialError):
         return Failure(f"the credential cannot be used: {error}")
+    if isinstance(error, CannotStart):
+        return Failure(str(error))
+    if isinstance(error, ValidationError):
+        return Failure(_of_settings(error))
     return None
+
+
+def _of_settings(error: ValidationError) -> str:
+    """Each setting that is wrong, by the variable that sets it, without the value."""
+    prefix = "QAGAZSYZ_GATEWAY_" if error.title == "GatewaySettings" else "QAGAZSYZ_"
+    return "; ".join(
+        f"{prefix}{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}"
+        for one in error.errors(include_input=False, include_url=False)
+    )
 
 
 def report(failure: Failure) -> int:

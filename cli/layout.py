@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,11 @@ SERVICES = ("identity", "signing", "registry")
 # A unix socket's path has 104 bytes at most on macOS, 108 on Linux, the final zero included.
 SOCKET_PATH_LIMIT = 100
 COLLECTOR_SOCKET = "collector.sock"
+
+
+def private_files() -> None:
+    """Has this process, and those it starts, make files and folders for their owner alone."""
+    os.umask(0o077)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import Failure
-from cli.layout import SERVICES, DataFolder
+from cli.layout import SERVICES, DataFolder, private_files
 from cli.options import DEFAULT_DATA, Data
 
 
@@ -41,6 +41,7 @@ def migrate(
     ] = "",
 ) -> None:
     """Apply the schema migrations; services do it by themselves when they start."""
+    private_files()
     if service and service not in SERVICES:
         raise Failure(f"{service} is no service: {', '.join(SERVICES)}")
     for name in [service] if service else SERVICES:

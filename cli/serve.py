@@ -21,8 +21,10 @@ class Part(enum.StrEnum):
 
 def serve(part: Annotated[Part, typer.Argument(help="Which process to run.")]) -> None:
     """Run one process of the suite; its settings are environment variables QAGAZSYZ_…"""
+    from cli.layout import private_files
     from cli.supervisor import watch_parent
 
+    private_files()
     watch_parent(_stop_this_process)
     _run(part)
 

@@ -159,15 +159,20 @@ def _waterfall(spans: Sequence[Span], *, as_machine_json: bool) -> None:
         for span, depth in in_order(spans):
             print(dumps({**asdict(span), "depth": depth}, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from cli.connection import console
 
     first = min(span.start for span in spans)
     length = max(max(span.end for span in spans) - first, 1)
     table = Table(title=f"Trace {spans[0].trace_id}, {length / 1e6:.1f} ms", title_justify="left")
-    for column in ("span", "service", "from ms", "ms", "", "what"):
-        table.add_column(column, overflow="fold", justify="right" if "ms" in column else "left")
+    for column in ("span", "service", "from ms", "ms"):
+        table.add_column(column, justify="right" if "ms" in column else "left")
+    table.add_column("", width=BAR_WIDTH)
+    table.add_column("what")
+    for one in table.columns:  # a span a line: what does not fit is cut
+        one.no_wrap, one.overflow = True, "ellipsis"
     for span, depth in in_order(spans):
         left = int((span.start - first) / length * BAR_WIDTH)
         width = max(1, round((span.end - span.start) / length * BAR_WIDTH))
@@ -181,7 +186,7 @@ def _waterfall(spans: Sequence[Span], *, as_machine_json: bool) -> None:
             bar,
             _what(span),
         )
-    Console().print(table)
+    console().print(table)
 
 
 def _what(span: Span) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import ipaddress
 import os
 import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +20,21 @@ from typing import Annotated
 import typer
 
 from cli.failures import UNREACHABLE, Failure
-from cli.layout import COLLECTOR_SOCKET, PREVIOUS_KEY_ENCRYPTION_KEY, SERVICES, DataFolder
+from cli.layout import (
+    COLLECTOR_SOCKET,
+    PREVIOUS_KEY_ENCRYPTION_KEY,
+    SERVICES,
+    DataFolder,
+    private_files,
+)
 from cli.options import DEFAULT_DATA, Data
 from cli.supervisor import Program, Supervisor
 
 # Three services import, migrate and start; a slow machine takes many seconds for it.
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.05
+# Longer than a gateway drains whose supervisor is gone.
+PORT_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +112,10 @@ def _free_ports(count: int) -> list[int]:
 
 def up(
     data: Data = DEFAULT_DATA,
-    port: Annotated[int, typer.Option(help="The gateway's port; 0 takes a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="The gateway's address.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The gateway's port; 0 takes a free one.")
+    ] = 8080,
+    host: Annotated[str, typer.Option(help="The gateway's IP address.")] = "127.0.0.1",
     workers: Annotated[int, typer.Option(min=1, help="Processes of the signing service.")] = 1,
     database_url: Annotated[
         str,
@@ -118,13 +131,41 @@ def up(
         raise Failure(f"{data} is no data folder: run qagazsyz init --data {data} first")
     if database_url and "{service}" not in database_url:
         raise Failure("the database URL must have {service} in it: each service owns its own")
+    private_files()
     plan = Plan(folder, folder.sockets(), port or _free_ports(1)[0], host, workers, database_url)
     with folder.lock():
         try:
+            wait_for_port(plan.host, plan.port)
             asyncio.run(run(plan))
         finally:
             if not plan.sockets.is_relative_to(data.absolute()):
                 shutil.rmtree(plan.sockets, ignore_errors=True)
+
+
+def wait_for_port(host: str, port: int) -> None:
+    """Returns once the port is free. Raises Failure where it stays another's, or is no address.
+
+    Envoy would share it (SO_REUSEPORT): calls would come to either suite. A gateway whose
+    supervisor was killed lets go of it when it has drained.
+    """
+    deadline = time.monotonic() + PORT_SECONDS
+    told = False
+    while True:
+        try:
+            family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+            socket.create_server((host, port), family=family).close()
+            return
+        except ValueError:
+            raise Failure(f"--host {host}: not an IP address") from None
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Failure(f"{host}:{port}: {error.strerror}") from None
+            if time.monotonic() > deadline:
+                raise Failure(f"another program has {host}:{port}", UNREACHABLE) from None
+        if not told:
+            told = True
+            _report(f"another program has {host}:{port}; waiting for it to end")
+        time.sleep(POLL_SECONDS)
 
 
 async def run(plan: Plan) -> None:

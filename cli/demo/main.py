@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
     from cli.running import RunningSuite
 
 
+# The step whose trace goes through all services, among those that are done.
+LOOK_UP = 4
+
+
 def demo(
     workers: Annotated[int, typer.Option(min=1, help="Processes of the signing service.")] = 1,
 ) -> None:
     """Run the main job on real input, and check every result; leaves nothing running."""
-    from rich.console import Console
-
+    from cli.connection import console as standard_output
     from cli.running import running_suite
 
-    console = Console()
+    console = standard_output()
     began = time.monotonic()
     with _folder() as folder:
         console.print("Starting identity, signing, registry and the gateway…")
@@ -42,9 +46,12 @@ def demo(
             done, per_second = asyncio.run(_run(suite, folder, console))
         _print_table(console, started, done, per_second, time.monotonic() - began)
         traces = _keep_traces(folder)
+    # As it was called: it need not be on the PATH.
+    tool = sys.argv[0] if Path(sys.argv[0]).name == "qagazsyz" else "qagazsyz"
     console.print(
-        f"\nThe trace of any step: [bold]qagazsyz traces TRACE --data {traces}[/bold]"
-        f"\n(for instance: qagazsyz traces {done[-1].trace_id[:8]} --data {traces})"
+        "\nThe trace of any step, here of the look-up; the others stand in the table:\n"
+        f"  {tool} traces --data {traces} {done[LOOK_UP].trace_id[:8]}",
+        soft_wrap=True,
     )
 
 

@@ -311,7 +311,7 @@ class Demo:
         must(list(exam.expected), list(answer.verdicts), "the verdicts")
         must(SIGNATURES - len(exam.spoiled), answer.valid_count, "the number of valid ones")
         self.advance(1, 1)
-        return f"{SIGNATURES} signatures, exactly the {len(exam.spoiled)} spoiled ones found"
+        return f"{SIGNATURES:,} signatures, exactly the {len(exam.spoiled)} spoiled ones found"
 
     # Look-up
 

@@ -46,6 +46,7 @@ from services.runtime.database import Database
 from services.runtime.idempotency import KeptAnswers
 from services.runtime.migrations import migrate
 from services.runtime.server import Server, wait_for
+from services.runtime.settings import CannotStart
 from signatures.algorithms import Verdict
 from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki, load_public_key
 from signatures.portable import verify
@@ -156,7 +157,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     clock, randomness = system_clock, system_randomness
     challenge_key = folder / "challenge.key"
     if challenge_key.stat().st_mode & 0o077:
-        raise RuntimeError("challenge.key is readable by others: make it 0600")
+        raise CannotStart("challenge.key is readable by others: make it 0600")
     guard = Guard.of(_listed(settings.revocation_hosts), _listed(settings.revocation_networks))
     fetcher = Fetcher(guard)
     validator = Validator(

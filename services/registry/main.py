@@ -32,6 +32,7 @@ from services.runtime.database import Database
 from services.runtime.migrations import migrate
 from services.runtime.peers import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.server import Server, wait_for
+from services.runtime.settings import CannotStart
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ COLLECT_EVERY = timedelta(hours=1)
 _NO_OTHERS = 0o077
 
 
-class KeyFileRefused(Exception):
+class KeyFileRefused(CannotStart):
     """A key's file is missing, open to others, or holds no such key."""
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, TypeDecorator, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -72,16 +72,26 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
 
 
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "cockroachdb": "cockroachdb+asyncpg",
+}
+
+
 def with_driver(url: str) -> str:
-    """The URL with the driver that this suite uses: "postgresql://…" gets asyncpg."""
-    parsed = make_url(url)
-    drivers = {
-        "sqlite": "sqlite+aiosqlite",
-        "postgres": "postgresql+asyncpg",
-        "postgresql": "postgresql+asyncpg",
-        "cockroachdb": "cockroachdb+asyncpg",
-    }
-    name = drivers.get(parsed.drivername, parsed.drivername)
+    """The URL with the driver that this suite uses: "postgresql://…" gets asyncpg.
+
+    Raises ValueError, which says nothing of the URL, where it is none or names another database.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("not a database's URL") from None
+    name = DRIVERS.get(parsed.drivername, parsed.drivername)
+    if name not in DRIVERS.values():
+        raise ValueError(f"a URL of {parsed.drivername}; these are known: {', '.join(DRIVERS)}")
     return parsed.set(drivername=name).render_as_string(hide_password=False)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.database import Database
+from services.runtime.settings import CannotStart
 
 # Replicas that start together migrate one after the other ("qagazsyz" in ASCII, 63 bits).
 MIGRATION_LOCK = 0x716167617A73797A
@@ -19,8 +20,15 @@ MIGRATION_LOCK = 0x716167617A73797A
 async def migrate(database: Database, folder: Path) -> str:
     """Brings the schema to the newest revision in folder/versions and returns that revision.
 
-    Runs in one transaction: a migration that fails leaves the schema as it was.
+    Runs in one transaction: a migration that fails leaves the schema as it was. Raises CannotStart
+    where the database cannot be opened.
     """
+    try:
+        async with database.reading():
+            pass
+    except Exception as error:  # each driver has its own; none of them names the password
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise CannotStart(f"the database cannot be opened: {reason}") from None
 
     async def upgrade(connection: AsyncConnection) -> str:
         if connection.dialect.name == "postgresql":

@@ -22,6 +22,7 @@ from qagazsyz.identity.v1 import tokens_pb2
 from services.runtime import telemetry
 from services.runtime.errors import DeadlineExceeded, Unavailable
 from services.runtime.server import MESSAGE_LIMIT_BYTES, Call
+from services.runtime.settings import CannotStart
 
 R = TypeVar("R", bound=Message)
 
@@ -55,7 +56,12 @@ TOKENS = "/qagazsyz.identity.v1.TokenService"
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to another service: "unix:/path", "host:port", or several by comma."""
+    """A channel to another service: "unix:/path", "host:port", or several by comma.
+
+    Raises CannotStart without an address.
+    """
+    if not address:
+        raise CannotStart("the address of a service that it calls is not set")
     target = f"ipv4:{address}" if "," in address and not address.startswith("unix") else address
     return grpc.aio.insecure_channel(
         target,

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
 from services.runtime import telemetry
-from services.runtime.settings import ServiceSettings
+from services.runtime.settings import CannotStart, ServiceSettings
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,10 @@ WORKER_THREADS = 8
 
 
 def run(settings: ServiceSettings, serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Runs serve until SIGTERM or SIGINT sets its event, on uvloop, with telemetry configured."""
+    """Runs serve until SIGTERM or SIGINT sets its event, on uvloop, with telemetry configured.
+
+    Exits with one line where serve raises CannotStart.
+    """
     endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint
     telemetry.configure(
         settings.service,
@@ -31,6 +35,8 @@ def run(settings: ServiceSettings, serve: Callable[[asyncio.Event], Awaitable[No
     )
     try:
         uvloop.run(_main(serve))
+    except CannotStart as reason:
+        sys.exit(f"qagazsyz {settings.service}: {reason}")
     finally:
         telemetry.shut_down()
 

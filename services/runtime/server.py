@@ -43,6 +43,7 @@ from services.runtime.errors import (
     internal_status,
     status_of,
 )
+from services.runtime.settings import CannotStart
 
 log = logging.getLogger(__name__)
 
@@ -255,8 +256,14 @@ class Server:
             )
 
     def listen(self, address: str) -> int:
-        """Binds "unix:/path" or "host:port" and returns the port; port 0 is one that is free."""
-        return self._server.add_insecure_port(address)
+        """Binds "unix:/path" or "host:port" and returns the port; port 0 is one that is free.
+
+        Raises CannotStart where it cannot be bound.
+        """
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise CannotStart(f"calls cannot be taken at {address!r}") from None
 
     async def start(self) -> None:
         """Takes calls; health answers SERVING for the process from now on."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.runtime.database import sqlite_url
+from services.runtime.database import sqlite_url, with_driver
+
+
+class CannotStart(Exception):
+    """Why a process takes no calls, in one line for whoever started it: a file, an address."""
 
 
 class ServiceSettings(BaseSettings):
@@ -35,10 +40,19 @@ class ServiceSettings(BaseSettings):
     trace_sample_ratio: float = Field(
         default=1.0, ge=0, le=1, description="Share of traces that are kept, where Envoy left it."
     )
-    log_level: str = Field(default="info", description="debug, info, warning or error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
     concurrent_calls: int = Field(
         default=1_000, ge=1, description="More calls at once are RESOURCE_EXHAUSTED."
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        if value:
+            with_driver(value)  # what is no such URL is told before anything starts
+        return value
 
     def database(self) -> str:
         """The database's URL: the configured one, else a file in the folder."""

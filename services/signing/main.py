@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -148,10 +147,7 @@ def main() -> None:
     if settings.workers > 1:
         run_workers(settings)
     else:
-        try:
-            process.run(settings, partial(serve, settings))
-        except KeyFileRefused as refusal:
-            sys.exit(f"qagazsyz signing: {refusal}")
+        process.run(settings, partial(serve, settings))
 
 
 if __name__ == "__main__":

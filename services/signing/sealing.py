@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.runtime.clock import Randomness, system_randomness
+from services.runtime.settings import CannotStart
 
 KEY_BYTES = 32
 # NIST SP 800-38D: 96 bits, drawn at random; far below 2**32 of them under one key.
@@ -29,7 +30,7 @@ FILE_LIMIT_BYTES = 256
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class KeyFileRefused(Exception):
+class KeyFileRefused(CannotStart):
     """The file of a key-encryption key cannot be taken; the message says what to do."""
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from cryptography import x509
@@ -24,10 +27,19 @@ from tests.integration.world import World
 REPOSITORY = Path(__file__).parents[2]
 
 
-def run_apart(*arguments: object) -> subprocess.CompletedProcess[str]:
+def run_apart(
+    *arguments: object, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     """Runs the tool in a process of its own."""
     command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -57,12 +69,9 @@ def operator(suite: RunningSuite) -> list[object]:
 
 def test_secrets_are_the_owners_alone(suite: RunningSuite) -> None:
     for path in suite.data.rglob("*"):
-        if path.is_socket():
-            continue
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if path.is_dir():
-            assert mode & 0o077 == 0, f"{path}: {mode:o}"
-    for pattern in ("**/*.key", "**/*.pem", "**/seed.json", "**/spans"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        assert mode & 0o077 == 0, f"{path}: {mode:o}"
+    for pattern in ("**/*.key", "**/*.pem", "**/seed.json", "**/spans", "**/*.db"):
         found = list(suite.data.glob(pattern))
         assert found, pattern
         for path in found:
@@ -79,6 +88,29 @@ def test_up_refuses_a_folder_that_another_up_has(suite: RunningSuite) -> None:
     done = run("up", "--data", suite.data, "--port", free_port())
     assert done.returncode == 2
     assert "in use" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("part", "environment", "line"),
+    [
+        ("gateway", {}, "qagazsyz: QAGAZSYZ_GATEWAY_FOLDER: Field required"),
+        ("registry", {}, "qagazsyz registry: log.key cannot be read"),
+        (
+            "identity",
+            {"QAGAZSYZ_DATABASE_URL": "postgresql://identity:sesame@127.0.0.1:1/identity"},
+            "qagazsyz identity: the database cannot be opened: ",
+        ),
+    ],
+)
+def test_a_process_that_cannot_start_says_why_in_one_line(
+    part: str, environment: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    folder = {} if part == "gateway" else {"QAGAZSYZ_FOLDER": str(tmp_path)}
+    done = run_apart("serve", part, environment=folder | environment)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith(line)
+    assert len(done.stderr.splitlines()) == 1
+    assert "sesame" not in done.stderr
 
 
 def test_token_prints_the_token_and_nothing_else(operator: list[object]) -> None:

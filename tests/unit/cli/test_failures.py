@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from pydantic import ValidationError
 
 from cli.failures import (
     DEFECT,
@@ -18,7 +19,10 @@ from cli.failures import (
     report,
 )
 from cli.layout import SOCKET_PATH_LIMIT, DataFolder
+from gateway.settings import GatewaySettings
 from qagazsyz.credentials import CredentialError
+from services.identity.settings import IdentitySettings
+from services.runtime.settings import CannotStart
 
 
 def rpc_error(code: grpc.StatusCode, details: str = "why") -> grpc.aio.AioRpcError:
@@ -37,6 +41,7 @@ def rpc_error(code: grpc.StatusCode, details: str = "why") -> grpc.aio.AioRpcErr
         (rpc_error(grpc.StatusCode.INTERNAL), DEFECT),
         (FileNotFoundError(2, "No such file or directory", "a.pem"), WRONG_USE),
         (CredentialError("no certificate"), WRONG_USE),
+        (CannotStart("log.key cannot be read"), WRONG_USE),
     ],
 )
 def test_each_class_of_failure_has_its_exit_code(error: Exception, exit_code: int) -> None:
@@ -44,6 +49,20 @@ def test_each_class_of_failure_has_its_exit_code(error: Exception, exit_code: in
     assert failure is not None
     assert failure.exit_code == exit_code
     assert "\n" not in failure.message
+
+
+def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_told() -> None:
+    with pytest.raises(ValidationError) as caught:
+        IdentitySettings(folder=Path(), database_url="mysql://identity:sesame@host/identity")
+    failure = explain(caught.value)
+    assert failure is not None
+    assert failure.message.startswith("QAGAZSYZ_DATABASE_URL: ")
+    assert "sesame" not in failure.message
+    with pytest.raises(ValidationError) as caught:
+        GatewaySettings(folder=Path(), identity="a:1", signing="b:1", registry="nowhere")
+    failure = explain(caught.value)
+    assert failure is not None
+    assert failure.message.startswith("QAGAZSYZ_GATEWAY_REGISTRY: ")
 
 
 def test_a_defect_is_not_explained_away() -> None:

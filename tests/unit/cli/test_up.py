@@ -1,0 +1,26 @@
+"""What `qagazsyz up` refuses before it starts anything."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from cli import up
+from cli.failures import UNREACHABLE, Failure
+
+
+def test_a_port_that_another_program_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "PORT_SECONDS", 0.0)
+    # As Envoy listens: with SO_REUSEPORT a second Envoy would share it.
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Failure, match="another program") as caught:
+            up.wait_for_port("127.0.0.1", port)
+    assert caught.value.exit_code == UNREACHABLE
+    up.wait_for_port("127.0.0.1", port)
+
+
+def test_a_name_is_no_address_to_listen_on() -> None:
+    with pytest.raises(Failure, match="IP address"):
+        up.wait_for_port("localhost", 8080)
