@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .setup
+# uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
+export UV_SYSTEM_CERTS ?= 1
 
 .PHONY: help setup kernel demo test test-fast fuzz lint bench load stubs requirements clean
 
