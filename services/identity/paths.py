@@ -357,6 +357,8 @@ def _anchor(der: bytes, policies: frozenset[str]) -> CertTrustAnchor | None:
         TrustQualifiers(
             standard_parameters=parameters,
             max_path_length=certificate.max_path_length,
+            # Nothing is asked of attribute certificates; the engine counts down both or neither.
+            max_aa_path_length=certificate.max_path_length,
             valid_from=certificate.not_valid_before,
             valid_until=certificate.not_valid_after,
         ),

@@ -112,6 +112,11 @@ def alternative(*names_: x509.GeneralName) -> Profile:
     return replace(LEAF, extensions=[(x509.SubjectAlternativeName(names_), False)])
 
 
+def _below_anchor_of(limit: int) -> Chain:
+    """One authority below an anchor that allows so many."""
+    return usual(root=replace(ROOT, path_length=limit))
+
+
 def _path_of(length: int, limit: int | None) -> Chain:
     """A root that allows `limit` authorities below the first, and `length` of them."""
     root = make(ROOT)
@@ -261,6 +266,8 @@ CASES = [
     Case("a path of five authorities", GOOD, lambda: _path_of(4, None)),
     Case("path length allowed", GOOD, lambda: _path_of(2, 2)),
     Case("path length exceeded", UNTRUSTED, lambda: _path_of(2, 1)),
+    Case("the anchor's path length allowed", GOOD, lambda: _below_anchor_of(1)),
+    Case("the anchor's path length exceeded", UNTRUSTED, lambda: _below_anchor_of(0)),
     Case("a path of ten authorities", UNTRUSTED, _long_path),
     Case("cross-signed, one root trusted", GOOD, _cross_signed),
     Case("two ways, one expired", GOOD, _one_way_expired),
