@@ -33,6 +33,9 @@ def bench(
         ),
     ] = "",
     json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write everything to this file, as tables for a page.")
+    ] = None,
 ) -> None:
     """Measure the suite on this machine and print what it reaches."""
     from cli.bench import hot_path, registration, suite, verification
@@ -56,6 +59,8 @@ def bench(
     report.print_figures()
     if json is not None:
         report.write(json)
+    if markdown is not None:
+        report.write_markdown(markdown)
     if not all(figure.reached for figure in report.figures):
         typer.echo("not every figure was reached")
 

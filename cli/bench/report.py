@@ -83,6 +83,24 @@ class Report:
             )
         self.console.print(table)
 
+    def write_markdown(self, path: Path) -> None:
+        """The figures and every table, for a page."""
+        goals = [
+            {
+                "figure": figure.name,
+                "goal": figure.goal,
+                "measured": f"{number(figure.measured)} {figure.unit}".strip(),
+                "": "" if figure.reached else "not reached",
+            }
+            for figure in self.figures
+        ]
+        today = datetime.now(UTC).date().isoformat()
+        parts = [f"Measured on {today}: {machine()}.\n"]
+        parts += [
+            f"## {title}\n\n{_markdown(rows)}" for title, rows in [("Figures", goals), *self.tables]
+        ]
+        path.write_text("\n".join(parts))
+
     def write(self, path: Path) -> None:
         """Everything as JSON."""
         path.write_text(
@@ -99,6 +117,15 @@ class Report:
                 ensure_ascii=False,
             )
         )
+
+
+def _markdown(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return "Nothing was measured.\n"
+    first = rows[0]
+    sides = ["---" if isinstance(value, str) else "--:" for value in first.values()]
+    lines = [list(first), sides, *([number(value) for value in row.values()] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def number(value: Any) -> str:
