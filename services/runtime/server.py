@@ -18,13 +18,14 @@ of bytes and is an async generator of bytes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf import message_factory
+from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
@@ -243,7 +244,7 @@ class Server:
             )
         self.health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
-        reflection = ReflectionServicer([*service_descriptors(), HEALTH, REFLECTIONS[1]])
+        reflection = _Reflection([*service_descriptors(), HEALTH, REFLECTIONS[1]])
         for name in REFLECTIONS:
             # The two versions differ in the package's name alone.
             handler = grpc.stream_stream_rpc_method_handler(
@@ -274,6 +275,17 @@ class Server:
         """Takes no new calls, and gives those under way DRAIN_SECONDS to end."""
         await self.health.enter_graceful_shutdown()
         await self._server.stop(DRAIN_SECONDS)
+
+
+class _Reflection(ReflectionServicer):  # type: ignore[misc]  # it comes without types
+    """grpc's own, which finds methods too: ghz and grpcurl ask for them (grpc/grpc#34743)."""
+
+    def _file_containing_symbol(self, request: Message, fully_qualified_name: str) -> Message:
+        with contextlib.suppress(KeyError):
+            method = descriptor_pool.Default().FindMethodByName(fully_qualified_name)
+            fully_qualified_name = method.containing_service.full_name
+        answer: Message = super()._file_containing_symbol(request, fully_qualified_name)
+        return answer
 
 
 def _text_metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:

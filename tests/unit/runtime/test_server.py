@@ -11,10 +11,11 @@ import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from google.protobuf import descriptor_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from qagazsyz.registry.v1 import consents_pb2
 from services.runtime.access import (
@@ -214,6 +215,29 @@ async def test_health_and_reflection_are_open(channel: grpc.aio.Channel) -> None
             service.name async for r in stream for service in r.list_services_response.service
         }
         assert set(service_descriptors()) <= listed
+
+
+@pytest.mark.parametrize(
+    "symbol", [SERVICE, f"{SERVICE}.GetConsent", "qagazsyz.registry.v1.Consent"]
+)
+async def test_reflection_finds_services_methods_and_messages(
+    channel: grpc.aio.Channel, symbol: str
+) -> None:
+    request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    (answer,) = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(file).name
+        for file in answer.file_descriptor_response.file_descriptor_proto
+    ]
+    assert "qagazsyz/registry/v1/consents.proto" in files
+
+
+async def test_reflection_says_what_it_does_not_find(channel: grpc.aio.Channel) -> None:
+    request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"{SERVICE}.Nothing")
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    (answer,) = [answer async for answer in stub.ServerReflectionInfo(iter([request]))]
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 def test_every_method_of_the_contracts_says_who_may_call_it() -> None:
