@@ -179,7 +179,7 @@ class Paths:
         asked = leaf.issuer.dump() + (leaf.authority_key_identifier or b"")
         ways = self._ways.get(asked)
         if ways is None:
-            ways = self._search(leaf, self._registry)
+            ways = self._search(_anyone_like(leaf), self._registry)
             if len(self._ways) >= ISSUERS_REMEMBERED:
                 self._ways.clear()
             if not leaf.authority_issuer_serial:
@@ -263,6 +263,20 @@ class Paths:
             first.astimezone(UTC),
             last.astimezone(UTC),
         )
+
+
+def _anyone_like(leaf: Any) -> Any:
+    """A certificate of the same issuer and of nobody.
+
+    The engine leaves out ways by what a certificate is itself: one that bears an anchor's name and
+    key, or an authority's number, has fewer than another of its issuer. What is remembered for all
+    of the issuer's must not depend on the one that somebody asked about first.
+    """
+    anyone = asn1.Certificate.load(leaf.dump(), strict=True)
+    inner = anyone["tbs_certificate"]
+    inner["serial_number"] = 0
+    inner["subject"] = asn1.Name.build({})
+    return anyone
 
 
 def _chain(way: _Way, leaf: Any, der: bytes) -> Chain:

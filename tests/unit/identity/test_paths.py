@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from asn1crypto import x509 as asn1
+from asn1crypto.keys import PublicKeyInfo
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from services.identity.authority import Usage
@@ -13,7 +15,17 @@ from services.identity.inspection import load, usage_of
 from services.identity.paths import Chain, Paths, Refused
 from services.identity.trust_store import TrustStore
 from tests.unit.identity import certificate_cases as cases
-from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Profile, make
+from tests.unit.identity.chains import (
+    AUTHORITY,
+    NOW,
+    ROOT,
+    Made,
+    Profile,
+    make,
+    name_of,
+    new_key,
+    spki_of,
+)
 from tests.unit.signatures.builders import shared_certificate
 
 
@@ -63,6 +75,35 @@ def test_many_issuers_of_one_name_make_no_endless_search() -> None:
     ring = [make(replace(AUTHORITY, common_name="Same"), made).der for made in same]
     leaf = make(Profile(), same[0])
     assert isinstance(Paths(TrustStore((root.der,))).find(leaf.der, NOW, ring), Refused)
+
+
+def forged(like: Made, *, issuer: Made, with_number: bool = False) -> bytes:
+    """What anybody can make: an authority's name and key, or its number, under another's name."""
+    name = name_of("Forged") if with_number else like.name
+    made = asn1.Certificate.load(make(Profile(name=name), Made(b"", new_key(), issuer.name)).der)
+    inner = made["tbs_certificate"]
+    if with_number:
+        inner["serial_number"] = like.parsed.serial_number
+    else:
+        inner["subject_public_key_info"] = PublicKeyInfo.load(spki_of(like))
+    der: bytes = made.dump(force=True)
+    return der
+
+
+def test_no_forged_certificate_hides_the_ways_of_others() -> None:
+    root = make(ROOT)
+    authority = make(AUTHORITY, root)
+    # The authority has a new key, certified under its old one.
+    renewed = make(AUTHORITY, authority)
+    paths = Paths(TrustStore((root.der,), (authority.der, renewed.der)))
+    for issuer in (authority, renewed):
+        for forgery in (
+            forged(root, issuer=issuer),
+            forged(renewed, issuer=issuer, with_number=True),
+            forged(authority, issuer=root, with_number=True),
+        ):
+            assert isinstance(paths.find(forgery, NOW), Refused)
+        assert isinstance(paths.find(make(Profile(), issuer).der, NOW), Chain)
 
 
 def test_an_authority_of_the_store_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
