@@ -35,6 +35,8 @@ READY_SECONDS = 90.0
 POLL_SECONDS = 0.05
 # Longer than a gateway drains whose supervisor is gone.
 PORT_SECONDS = 15.0
+# Who types has these set for the other commands; a service reads the first as its own credential.
+OF_THE_TOOL = frozenset({"QAGAZSYZ_CREDENTIAL", "QAGAZSYZ_ORGANIZATION", "QAGAZSYZ_GATEWAY"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Plan:
 
     def programs(self, environment: Mapping[str, str]) -> list[Program]:
         """The processes in the order in which they start."""
+        environment = {name: environment[name] for name in environment.keys() - OF_THE_TOOL}
         addresses = {service: self.address(service) for service in SERVICES}
         common = {
             **environment,

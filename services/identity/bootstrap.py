@@ -31,6 +31,7 @@ from services.identity.certificates import StoredCertificate
 from services.identity.identifiers import check_bin, check_digit, check_iin
 from services.identity.signed import issued_by
 from services.identity.subjects import ORGANIZATION, PERSON, Membership, Subject
+from services.identity.trust_store import TRUST_FOLDER
 from services.runtime.access import Role
 from services.runtime.clock import Randomness, uuid7
 from services.runtime.database import Database
@@ -71,7 +72,7 @@ def create_platform(
         _write(identity / f"{name}.key", _key_pem(made.key))
     make_stamper(identity, issuer, now=now, randomness=randomness)
     _folder(identity / "token-keys")
-    _folder(identity / "trusted")
+    _folder(identity / TRUST_FOLDER)
     kid = f"{now:%Y%m%dT%H%M%S}-{randomness(4).hex()}"
     _write(identity / "token-keys" / f"{kid}.pem", _key_pem(ed25519.Ed25519PrivateKey.generate()))
     _write(identity / "challenge.key", randomness(32))

@@ -37,7 +37,7 @@ from services.identity.time_stamping import Stamper
 from services.identity.token_keys import TokenKeys
 from services.identity.token_servicer import TokenService
 from services.identity.tokens import Challenges
-from services.identity.trust_store import TrustFolder
+from services.identity.trust_store import TRUST_FOLDER, TrustFolder
 from services.identity.validator import Validator
 from services.runtime import process
 from services.runtime.access import TokenVerifier
@@ -161,7 +161,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     guard = Guard.of(_listed(settings.revocation_hosts), _listed(settings.revocation_networks))
     fetcher = Fetcher(guard)
     validator = Validator(
-        folder=TrustFolder(settings.trust_folder or folder / "trust"),
+        folder=TrustFolder(settings.trust_folder or folder / TRUST_FOLDER),
         fetch=fetcher,
         clock=clock,
         randomness=randomness,

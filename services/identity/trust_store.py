@@ -24,6 +24,8 @@ from services.identity.signed import issued_by
 
 log = logging.getLogger(__name__)
 
+# In identity's folder, unless the settings name another.
+TRUST_FOLDER = "trust"
 ANCHORS = "anchors"
 CERTIFICATE_SUFFIXES = frozenset({".pem", ".der", ".crt", ".cer"})
 LIST_SUFFIX = ".crl"

@@ -31,8 +31,12 @@ class ServiceSettings(BaseSettings):
         default="",
         description="PostgreSQL or CockroachDB by URL; SQLite in the folder if empty.",
     )
-    identity_address: str = Field(default="", description="Where identity takes calls.")
-    signing_address: str = Field(default="", description="Where signing takes calls.")
+    identity_address: str = Field(
+        default="", description="Where identity takes calls; signing and registry need it."
+    )
+    signing_address: str = Field(
+        default="", description="Where signing takes calls; registry needs it."
+    )
     otlp_endpoint: str = Field(
         default="",
         description="OTLP/gRPC endpoint for spans; OTEL_EXPORTER_OTLP_ENDPOINT goes before it.",

@@ -71,6 +71,7 @@ def test_secrets_are_the_owners_alone(suite: RunningSuite) -> None:
     for path in suite.data.rglob("*"):
         mode = stat.S_IMODE(path.lstat().st_mode)
         assert mode & 0o077 == 0, f"{path}: {mode:o}"
+    assert (suite.data / "identity" / "trust").is_dir(), "where outside authorities are put"
     for pattern in ("**/*.key", "**/*.pem", "**/seed.json", "**/spans", "**/*.db"):
         found = list(suite.data.glob(pattern))
         assert found, pattern

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from cli import up
 from cli.failures import UNREACHABLE, Failure
+from cli.layout import DataFolder
 
 
 def test_a_port_that_another_program_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +21,15 @@ def test_a_port_that_another_program_has_is_refused(monkeypatch: pytest.MonkeyPa
             up.wait_for_port("127.0.0.1", port)
     assert caught.value.exit_code == UNREACHABLE
     up.wait_for_port("127.0.0.1", port)
+
+
+def test_no_service_takes_the_users_credential_for_its_own(tmp_path: Path) -> None:
+    plan = up.Plan(DataFolder(tmp_path), tmp_path, port=8080)
+    programs = plan.programs({"QAGAZSYZ_CREDENTIAL": "operator.pem", "QAGAZSYZ_LOG_LEVEL": "debug"})
+    assert {one.name for one in programs} == {"identity", "signing", "registry", "gateway"}
+    for one in programs:
+        assert "QAGAZSYZ_CREDENTIAL" not in one.environment
+        assert one.environment["QAGAZSYZ_LOG_LEVEL"] == "debug"
 
 
 def test_a_name_is_no_address_to_listen_on() -> None:
