@@ -136,7 +136,11 @@ def test_a_batch_returns_exactly_what_its_items_get_alone(seed: int) -> None:
     assert kernel.verify_many([alone, together, alone]) == [singly, singly, singly]
 
 
-NIST_CURVES = {"P-384": (ec.SECP384R1(), 3, 48), "P-521": (ec.SECP521R1(), 4, 64)}
+NIST_CURVES = {
+    "P-256": (ec.SECP256R1(), 2, 32),
+    "P-384": (ec.SECP384R1(), 3, 48),
+    "P-521": (ec.SECP521R1(), 4, 64),
+}
 
 
 @pytest.mark.parametrize("curve", [*CURVES_BY_OID, *NIST_CURVES])

@@ -10,9 +10,9 @@ use crate::der::{BIT_STRING, Der, INTEGER, SEQUENCE};
 use crate::ed25519;
 use crate::gost;
 
-/// What each of the cache's two generations may hold, in bytes: about 60,000 Ed25519 keys, or
-/// 4,000 RSA keys.
-const GENERATION_BYTES: usize = 24 << 20;
+/// What each of the cache's two generations may hold, in bytes: about 160,000 Ed25519 keys, 12,000
+/// P-256 keys with their tables, or 12,000 RSA keys.
+const GENERATION_BYTES: usize = 64 << 20;
 
 // Contents of object identifiers.
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];

@@ -1,13 +1,28 @@
-//! ECDSA on P-384 and P-521 for keys that come again. AWS-LC doubles as often as an order has bits,
-//! and inverts s without assembly; with tables of a key's multiples a verification takes half as
-//! long. Keys that come once or twice, or compressed, stay with AWS-LC; so does P-256, for which it
-//! has tables and assembly of its own.
+//! ECDSA for keys that come again. AWS-LC has tables of the base point's multiples only, and doubles
+//! a key's point as often as the order has bits; with tables of the key's multiples too, a
+//! verification takes about half as long. Keys that come once or twice, or compressed, stay with
+//! AWS-LC.
 
 use std::sync::LazyLock;
 
 use crate::algorithm::Curve;
 use crate::group::{Group, Point};
 use crate::modular::Words;
+
+/// SP 800-186, section 3.2.1.3.
+static P256: LazyLock<Group<4>> = LazyLock::new(|| {
+    Group::new(
+        1,
+        [
+            "FFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF",
+            "FFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFC",
+            "5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B",
+            "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551",
+            "6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296",
+            "4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5",
+        ],
+    )
+});
 
 /// SP 800-186, section 3.2.1.4.
 static P384: LazyLock<Group<6>> = LazyLock::new(|| {
@@ -52,15 +67,16 @@ static P521: LazyLock<Group<9>> = LazyLock::new(|| {
 });
 
 pub enum Key {
+    P256(Point<4>),
     P384(Point<6>),
     P521(Point<9>),
 }
 
 impl Key {
-    /// The key of these coordinates side by side; none where it is no point or not worth tables.
+    /// The key of these coordinates side by side; none where it is no point.
     pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
         match curve {
-            Curve::P256 => None,
+            Curve::P256 => point(&P256, coordinates).map(Self::P256),
             Curve::P384 => point(&P384, coordinates).map(Self::P384),
             Curve::P521 => point(&P521, coordinates).map(Self::P521),
         }
@@ -69,6 +85,7 @@ impl Key {
     /// What its tables take once it has them, in bytes.
     pub fn tables_bytes(&self) -> usize {
         match self {
+            Self::P256(_) => Point::<4>::TABLES_BYTES,
             Self::P384(_) => Point::<6>::TABLES_BYTES,
             Self::P521(_) => Point::<9>::TABLES_BYTES,
         }
@@ -78,6 +95,7 @@ impl Key {
     /// while the key has come too little to say (FIPS 186-5, section 6.4.2).
     pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
         match self {
+            Self::P256(key) => holds(key, digest, r, s),
             Self::P384(key) => holds(key, digest, r, s),
             Self::P521(key) => holds(key, digest, r, s),
         }

@@ -171,7 +171,12 @@ def test_published_vectors(vectors: Iterator[Vector], least: int) -> None:
     assert len(answers(list(vectors))) >= least
 
 
+# From its third use on, the kernel verifies by tables of an ECDSA key's multiples.
 def test_published_vectors_hold_for_keys_that_come_again() -> None:
-    # From its third use on, the kernel verifies by tables of a P-384 or P-521 key's multiples.
     vectors = [vector for vector in fips_ecdsa() for _ in range(4)]
     assert len(answers(vectors)) >= 160
+
+
+def test_wycheproof_holds_for_keys_that_come_again() -> None:
+    vectors = list(wycheproof("ecdsa_secp256r1_sha256_test", Algorithm.ECDSA_P256_SHA256))
+    assert len(answers(vectors * 4)) == 4 * 484
