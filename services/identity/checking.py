@@ -16,6 +16,7 @@ from itertools import chain
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity import store
+from services.identity.authority import Usage
 from services.identity.certificates import FRESH_FOR, Binding, fingerprint_of, judge
 from services.identity.outside import Judgement, OutsideAuthorities
 from services.runtime.clock import Clock, to_timestamp
@@ -73,13 +74,15 @@ def _response(
     for fingerprint in fingerprints:
         binding = known.get(fingerprint)
         if binding is not None and binding.own:
+            # One that signs no documents is good at no time: its dates would say otherwise.
+            signs = binding.usage == Usage.SIGN
             response.checks.add(
                 status=judge(binding, at),
                 subject=binding.subject,
                 revoke_time=to_timestamp(binding.revoke_time),
                 fresh_until=fresh_until,
-                valid_from=to_timestamp(binding.not_before),
-                valid_until=to_timestamp(binding.not_after),
+                valid_from=to_timestamp(binding.not_before if signs else None),
+                valid_until=to_timestamp(binding.not_after if signs else None),
             )
         else:
             response.checks.append(_outside_check(judged[fingerprint], binding, at, now))

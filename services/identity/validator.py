@@ -165,19 +165,17 @@ class Validator:
         if any(finding.revoked is not None for finding in asked):
             # An authority that was revoked vouches for nothing, whenever it was.
             return Judgement(Status.CERTIFICATE_STATUS_UNTRUSTED, fresh_until)
-        if own.revoked is not None and own.revoked.time <= at:
-            return Judgement(
-                Status.CERTIFICATE_STATUS_REVOKED,
-                fresh_until,
-                own.revoked.time,
-                chain.valid_from,
-                chain.valid_until,
-            )
-        if not own.known or any(not finding.known for finding in asked):
-            return Judgement(Status.CERTIFICATE_STATUS_UNKNOWN, fresh_until)
         revoke_time = None if own.revoked is None else own.revoked.time
+        revoked = revoke_time is not None and revoke_time <= at
+        if not own.known or any(not finding.known for finding in asked):
+            # Revoked now is certain; whether it was good before is not.
+            return (
+                Judgement(Status.CERTIFICATE_STATUS_REVOKED, fresh_until, revoke_time)
+                if revoked
+                else Judgement(Status.CERTIFICATE_STATUS_UNKNOWN, fresh_until)
+            )
         return Judgement(
-            Status.CERTIFICATE_STATUS_GOOD,
+            Status.CERTIFICATE_STATUS_REVOKED if revoked else Status.CERTIFICATE_STATUS_GOOD,
             fresh_until,
             revoke_time,
             chain.valid_from,

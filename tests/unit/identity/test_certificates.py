@@ -361,3 +361,26 @@ async def test_the_revocation_list_names_what_was_revoked(
         identity.as_operator,
     )
     assert made.serial_number in await revoked()
+
+
+async def test_a_certificate_that_signs_nothing_tells_of_no_time_at_which_it_did(
+    identity: Identity,
+) -> None:
+    made, _ = await identity.issue(await identity.person(), usage=AUTHENTICATE)
+    before = Timestamp()
+    before.FromDatetime(identity.clock())
+    identity.clock.move(minutes=1)
+    await identity.call(
+        "CertificateService/RevokeCertificate",
+        pb.RevokeCertificateRequest(name=made.name),
+        identity.as_operator,
+    )
+    answer = await identity.call(
+        "CertificateService/BatchCheckCertificates",
+        pb.BatchCheckCertificatesRequest(certificates=[made.der]),
+        identity.as_service,
+    )
+    (check,) = answer.checks
+    assert check.status == Status.CERTIFICATE_STATUS_REVOKED
+    assert not check.HasField("valid_from") and not check.HasField("valid_until")
+    assert await status(identity, made.der, at=before) == [Status.CERTIFICATE_STATUS_WRONG_USAGE]

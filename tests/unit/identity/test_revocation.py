@@ -496,6 +496,19 @@ async def test_an_authority_that_names_a_list_is_looked_up_too(world: World) -> 
     assert await world.status(leaf) == "UNTRUSTED"
 
 
+async def test_one_revoked_under_an_issuer_not_looked_up_tells_of_no_other_time(
+    world: World,
+) -> None:
+    world.authority = make(replace(AUTHORITY, lists=["http://dead.example/"]), world.root)
+    (world.folder / "authority.der").write_bytes(world.authority.der)
+    leaf = world.leaf(lists=[LIST])
+    world.publishes((leaf, BEFORE))
+    judged = await world.judged(leaf)
+    assert judged.status == Status.CERTIFICATE_STATUS_REVOKED
+    assert judged.valid_from is None and judged.valid_until is None
+    assert await world.status(leaf, BEFORE - HOUR) == "UNKNOWN"
+
+
 async def test_an_issuer_that_came_along_must_be_shown_not_to_be_revoked(world: World) -> None:
     (world.folder / "authority.der").unlink()
     world.publishes()
