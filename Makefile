@@ -35,10 +35,11 @@ $(STAMPS)/install: $(STAMPS)/requirements pyproject.toml client/pyproject.toml c
 # build, one line says so and the portable backend serves. `make kernel` shows the build and fails.
 KERNEL := signatures/kernel
 BUILD_KERNEL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/kernel.txt && \
-  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --reinstall ./$(KERNEL)
+  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --reinstall \
+    --config-setting build-args="--compatibility off" ./$(KERNEL)
 NO_KERNEL = $(BIN)/uv pip uninstall --quiet --python $(BIN)/python qagazsyz-kernel 2>/dev/null; echo
 
-$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/.cargo $(KERNEL)/*.toml -type f)
+$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/.cargo $(KERNEL)/*.toml $(KERNEL)/*.py -type f)
 	@if ! command -v cargo >/dev/null; then \
 	  $(NO_KERNEL) "No native kernel (there is no cargo): the portable backend serves."; \
 	elif ! CARGO_NET_RETRY=1 timeout 120 cargo fetch --manifest-path $(KERNEL)/Cargo.toml >$@.log 2>&1; then \
