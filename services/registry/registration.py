@@ -56,6 +56,8 @@ METHOD = "RegisterDocument"
 ATTEMPTS = 4
 # Rounds under way at once: while one verifies another one writes.
 FLIGHTS = 3
+# A round costs as much as some thirty documents in it.
+WORTH = 100
 
 Outcome = Document | DomainError
 
@@ -96,7 +98,7 @@ class Registration:
         self._clock = clock
         self._randomness = randomness
         self._gathering: Gathering[Wanted, Outcome] = Gathering(
-            self._register_all, limit=BATCH_LIMIT, flights=FLIGHTS
+            self._register_all, limit=BATCH_LIMIT, flights=FLIGHTS, worth=WORTH
         )
 
     async def register(
@@ -225,21 +227,18 @@ class Registration:
             self._new(each.draft, signed, each.issuer, now)
             for each, signed in zip(wanted, signatures, strict=True)
         ]
-        results = await asyncio.gather(
-            *(
-                self._store.insert_document(
-                    NewDocument(
-                        document=document,
-                        statement_key=each.draft.statement_key,
-                        reference=reference,
-                        entry=entries.registered(document),
-                        request=each.key,
-                        request_sha256=each.draft.fingerprint,
-                    )
+        results = await self._store.insert_documents(
+            [
+                NewDocument(
+                    document=document,
+                    statement_key=each.draft.statement_key,
+                    reference=reference,
+                    entry=entries.registered(document),
+                    request=each.key,
+                    request_sha256=each.draft.fingerprint,
                 )
                 for each, document, reference in zip(wanted, news, references, strict=True)
-            ),
-            return_exceptions=True,
+            ]
         )
         return [_outcome(document, result) for document, result in zip(news, results, strict=True)]
 
@@ -339,7 +338,7 @@ def _with_signers(draft: Draft, judgements: Sequence[Judgement]) -> tuple[Signat
     )
 
 
-def _outcome(document: Document, result: int | BaseException) -> Outcome | None:
+def _outcome(document: Document, result: int | Exception) -> Outcome | None:
     if isinstance(result, int):
         return replace(document, log_index=result)
     if isinstance(result, Taken):

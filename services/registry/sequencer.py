@@ -22,6 +22,7 @@ The interface, for the domain above it:
         apply=change,                   # optional: SQL that no bulk insert can say
     )
     committed.indexes, committed.checkpoint, committed.time, committed.value
+    outcomes = await sequencer.submit_many([Submission([entry], rows=[...]), ...])
     await sequencer.close()             # commits what was submitted, then stops
 
 rows: bulk inserts, merged over the whole group into one executemany per table,
@@ -38,7 +39,7 @@ apply: `async def change(connection, indexes) -> T`, run after the submission's
 No entries is allowed: a change that shares the group's transaction.
 
 Many submissions cost little: a batch of 100 documents is best submitted as 100
-submissions with asyncio.gather, so that each fails by itself, with rows and
+submissions with submit_many, so that each fails by itself, with rows and
 without apply wherever the check can be a unique constraint.
 
 Contents are stored before, by `await contents.put_many([...])`, which groups
@@ -89,8 +90,8 @@ Apply = Callable[[AsyncConnection, Sequence[int]], Awaitable[T]]
 # One transaction's worth: some hundred milliseconds of statements at most, so that a single
 # document never waits long behind a flood of batches.
 GROUP_SUBMISSIONS = 1_000
-# Under load - the last group had several submissions - the next one gathers for this long,
-# or until so many wait: callers who were just answered come again within it.
+# Under load - the last group had several callers - the next one gathers for this long, or until
+# so many submissions wait: callers who were just answered come again within it.
 GATHER_SECONDS = 0.010
 GATHERED_SUBMISSIONS = 64
 # What waits beyond this is refused: it would wait for seconds.
@@ -108,10 +109,10 @@ class Rows:
     # be replaced by that entry's log index.
     index_column: str | None = None
 
-    def at(self, first_index: int) -> list[dict[str, Any]]:
+    def at(self, first_index: int) -> Sequence[Mapping[str, Any]]:
         """The rows with their log indexes."""
         if self.index_column is None:
-            return [dict(row) for row in self.rows]
+            return self.rows
         column = self.index_column
         return [{**row, column: first_index + row[column]} for row in self.rows]
 
@@ -131,13 +132,21 @@ class Committed(Generic[T]):
     time: datetime
 
 
-@dataclass(slots=True)
-class _Submission:
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Entries and what belongs to them: all of it is committed, or none."""
+
     entries: Sequence[bytes]
-    leaf_hashes: Sequence[bytes]
-    apply: Apply[Any] | None
-    rows: Sequence[Rows]
-    done: asyncio.Future[Committed[Any]]
+    rows: Sequence[Rows] = ()
+    apply: Apply[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What one caller has submitted and waits for."""
+
+    submissions: Sequence[Submission]
+    done: asyncio.Future[list[Committed[Any] | Exception]]
 
 
 @dataclass(slots=True)
@@ -179,7 +188,9 @@ class Sequencer:
         self._kept = kept
         self._clock = clock
         self._damage: LogDamaged | None = None
-        self._waiting: list[_Submission] = []
+        self._waiting: list[_Waiting] = []
+        # Submissions in there.
+        self._waiting_count = 0
         self._submitted = asyncio.Event()
         self._gathered = asyncio.Event()
         self._closing = False
@@ -214,19 +225,34 @@ class Sequencer:
         entry over ENTRY_LIMIT_BYTES, ResourceExhausted when too much waits, and
         Unavailable when the database does not answer or the log is damaged.
         """
-        if any(len(entry) > ENTRY_LIMIT_BYTES for entry in entries):
+        (outcome,) = await self.submit_many([Submission(entries, rows, apply)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def submit_many(
+        self, submissions: Sequence[Submission]
+    ) -> list[Committed[Any] | Exception]:
+        """What became of each, in order, once those that were committed are durable.
+
+        An error of one - what submit raises from the database or from apply - stands in its place.
+        Raises ValueError and ResourceExhausted for all, before anything is done.
+        """
+        if not submissions:
+            return []
+        if any(len(entry) > ENTRY_LIMIT_BYTES for each in submissions for entry in each.entries):
             raise ValueError(f"a log entry has at most {ENTRY_LIMIT_BYTES} bytes")
         if self._work is None or self._closing:
             raise Unavailable("the registry is not taking changes now")
-        if len(self._waiting) >= WAITING_SUBMISSIONS:
+        if self._waiting_count >= WAITING_SUBMISSIONS:
             raise ResourceExhausted("too many changes are waiting", RETRY_AFTER_SECONDS)
-        done: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
-        hashes = [merkle.leaf_hash(entry) for entry in entries]
-        self._waiting.append(_Submission(entries, hashes, apply, rows, done))
+        waiting = _Waiting(submissions, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._waiting_count += len(submissions)
         self._submitted.set()
-        if len(self._waiting) >= GATHERED_SUBMISSIONS:
+        if self._waiting_count >= GATHERED_SUBMISSIONS:
             self._gathered.set()
-        return await done
+        return await waiting.done
 
     async def close(self) -> None:
         """Returns once everything submitted is committed and the work has stopped."""
@@ -248,14 +274,29 @@ class Sequencer:
                 continue
             if under_load and not self._closing:
                 await self._gather()
-            group = [each for each in self._waiting[:GROUP_SUBMISSIONS] if not each.done.done()]
-            del self._waiting[:GROUP_SUBMISSIONS]
+            group = self._take_group()
             under_load = len(group) > 1
             if group:
                 await self._commit(group)
 
+    def _take_group(self) -> list[_Waiting]:
+        """Those who waited longest, as many as a transaction takes; one at least."""
+        group: list[_Waiting] = []
+        count = 0
+        while self._waiting:
+            size = len(self._waiting[0].submissions)
+            if group and count + size > GROUP_SUBMISSIONS:
+                break
+            waiting = self._waiting.pop(0)
+            self._waiting_count -= size
+            # Whoever left before their turn submits nothing.
+            if not waiting.done.done():
+                group.append(waiting)
+                count += size
+        return group
+
     async def _gather(self) -> None:
-        if len(self._waiting) >= GATHERED_SUBMISSIONS:
+        if self._waiting_count >= GATHERED_SUBMISSIONS:
             return
         self._gathered.clear()
         try:
@@ -264,42 +305,36 @@ class Sequencer:
         except TimeoutError:
             return
 
-    async def _commit(self, group: Sequence[_Submission]) -> None:
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
         """Commits the group, and answers each of its callers."""
+        submissions = [each for waiting in group for each in waiting.submissions]
         try:
-            written = await self._run(group)
+            written = await self._run(submissions)
         except Exception as error:
             # Whether it was committed may be unknown: the next group reads the head anyhow.
+            is_callers = len(submissions) == 1 and _is_callers(error)
             if isinstance(error, LogDamaged):
                 self._damage = error
                 log.critical("nothing is signed any more: %s", error)
-            elif len(group) > 1 or not _is_callers(error):
-                log.error("a group of %d was not committed: %s", len(group), type(error).__name__)
-            if len(group) > 1 or not _is_callers(error):
+            elif not is_callers:
+                log.error(
+                    "a group of %d was not committed: %s", len(submissions), type(error).__name__
+                )
+            if not is_callers:
                 error = Unavailable("the registry cannot commit changes now")
-            for submission in group:
-                if not submission.done.done():
-                    submission.done.set_exception(error)
+            for waiting in group:
+                if not waiting.done.done():
+                    waiting.done.set_result([error] * len(waiting.submissions))
             return
         self._tree.remember(written.head, written.edge)
         self._kept.note(written.head.checkpoint)
-        for submission, outcome in zip(group, written.outcomes, strict=True):
-            if submission.done.done():
-                continue
-            if outcome.error is not None:
-                submission.done.set_exception(outcome.error)
-                continue
-            submission.done.set_result(
-                Committed(
-                    value=outcome.value,
-                    indexes=outcome.indexes,
-                    checkpoint=written.head.checkpoint,
-                    tree_size=written.head.tree_size,
-                    time=written.time,
-                )
-            )
+        outcomes = iter(written.outcomes)
+        for waiting in group:
+            results = [_result(next(outcomes), written) for _ in waiting.submissions]
+            if not waiting.done.done():
+                waiting.done.set_result(results)
 
-    async def _run(self, group: Sequence[_Submission]) -> _Written:
+    async def _run(self, group: Sequence[Submission]) -> _Written:
         if self._damage is not None:
             raise self._damage
         try:
@@ -314,9 +349,9 @@ class Sequencer:
     async def _write(
         self,
         connection: AsyncConnection,
-        group: Sequence[_Submission],
+        group: Sequence[Submission],
         write_submissions: Callable[
-            [AsyncConnection, Sequence[_Submission], int], Awaitable[list[_Outcome]]
+            [AsyncConnection, Sequence[Submission], int], Awaitable[list[_Outcome]]
         ],
     ) -> _Written:
         """All of a group's statements, in the transaction that the caller commits."""
@@ -325,10 +360,10 @@ class Sequencer:
         time = self._clock()
         outcomes = await write_submissions(connection, group, first_index)
         entries = [
-            (leaf_hash, entry)
+            (merkle.leaf_hash(entry), entry)
             for submission, outcome in zip(group, outcomes, strict=True)
             if outcome.error is None
-            for leaf_hash, entry in zip(submission.leaf_hashes, submission.entries, strict=True)
+            for entry in submission.entries
         ]
         if entries:
             tiles = edge.append(leaf_hash for leaf_hash, _ in entries)
@@ -340,7 +375,7 @@ class Sequencer:
         return _Written(edge, head, time, outcomes)
 
     async def _write_together(
-        self, connection: AsyncConnection, group: Sequence[_Submission], first_index: int
+        self, connection: AsyncConnection, group: Sequence[Submission], first_index: int
     ) -> list[_Outcome]:
         """All submissions as one. Raises _GroupFailed where one of several fails."""
         outcomes: list[_Outcome] = []
@@ -360,7 +395,7 @@ class Sequencer:
         return outcomes
 
     async def _write_one_by_one(
-        self, connection: AsyncConnection, group: Sequence[_Submission], first_index: int
+        self, connection: AsyncConnection, group: Sequence[Submission], first_index: int
     ) -> list[_Outcome]:
         """Each submission under its own savepoint; those that fail leave nothing."""
         outcomes: list[_Outcome] = []
@@ -383,10 +418,10 @@ class Sequencer:
 
 
 async def _insert_rows(
-    connection: AsyncConnection, group: Sequence[_Submission], outcomes: Sequence[_Outcome]
+    connection: AsyncConnection, group: Sequence[Submission], outcomes: Sequence[_Outcome]
 ) -> None:
     """Every submission's rows, one statement a table, in the tables' order of dependency."""
-    merged: dict[Table, list[dict[str, Any]]] = {}
+    merged: dict[Table, list[Mapping[str, Any]]] = {}
     for submission, outcome in zip(group, outcomes, strict=True):
         first_index = outcome.indexes[0] if outcome.indexes else 0
         for rows in submission.rows:
@@ -400,6 +435,18 @@ async def _insert_rows(
 def _order() -> dict[Table, int]:
     """The tables' order of dependency, which does not change once they are all declared."""
     return {table: place for place, table in enumerate(metadata.sorted_tables)}
+
+
+def _result(outcome: _Outcome, written: _Written) -> Committed[Any] | Exception:
+    if outcome.error is not None:
+        return outcome.error
+    return Committed(
+        value=outcome.value,
+        indexes=outcome.indexes,
+        checkpoint=written.head.checkpoint,
+        tree_size=written.head.tree_size,
+        time=written.time,
+    )
 
 
 def _is_callers(error: Exception) -> bool:

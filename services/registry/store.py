@@ -25,7 +25,7 @@ from services.registry.document_types import DocumentType, LegalBasis
 from services.registry.documents import Document, Signature
 from services.registry.entries import Entry, Opening
 from services.registry.log import Log, encode_entry
-from services.registry.sequencer import Committed, Rows, Sequencer
+from services.registry.sequencer import Rows, Sequencer, Submission
 from services.registry.statements import in_microseconds
 from services.registry.tables import (
     document_signatures,
@@ -163,24 +163,18 @@ class Store:
                 documents=found,
             )
 
-    async def insert_document(self, new: NewDocument) -> int:
-        """The document's log index, once it is durable. Raises Taken."""
-        document = new.document
-        rows = [
-            Rows(documents, [_document_row(document, new.statement_key)], "log_index"),
-            Rows(document_subjects, _subject_rows(document)),
-            Rows(document_signatures, _signature_rows(document)),
-            Rows(tables.contents, [new.reference.row(document.name)]),
+    async def insert_documents(self, news: Sequence[NewDocument]) -> list[int | Exception]:
+        """Each document's log index, in order, once it is durable; Taken, or another failure, in
+        its place where it was not inserted."""
+        outcomes = await self._sequencer.submit_many([_submission(new) for new in news])
+        return [
+            Taken()
+            if isinstance(outcome, IntegrityError)
+            else outcome
+            if isinstance(outcome, Exception)
+            else outcome.indexes[0]
+            for outcome in outcomes
         ]
-        if new.request is not None:
-            rows.append(request_rows(new.request, new.request_sha256, document.name))
-        try:
-            committed: Committed[None] = await self._sequencer.submit(
-                [encode_entry(new.entry)], rows=rows
-            )
-        except IntegrityError:
-            raise Taken from None
-        return committed.indexes[0]
 
     async def keep_request(self, key: RequestKey, request_sha256: bytes, resource: str) -> None:
         """Keeps what a request_id came to, where it made nothing new. Raises Taken."""
@@ -487,6 +481,19 @@ def _type_of(row: Row[Any]) -> DocumentType:
 
 
 # --- Rows --------------------------------------------------------------------
+
+
+def _submission(new: NewDocument) -> Submission:
+    document = new.document
+    rows = [
+        Rows(documents, [_document_row(document, new.statement_key)], "log_index"),
+        Rows(document_subjects, _subject_rows(document)),
+        Rows(document_signatures, _signature_rows(document)),
+        Rows(tables.contents, [new.reference.row(document.name)]),
+    ]
+    if new.request is not None:
+        rows.append(request_rows(new.request, new.request_sha256, document.name))
+    return Submission([encode_entry(new.entry)], rows)
 
 
 def request_rows(key: RequestKey, request_sha256: bytes, resource: str) -> Rows:

@@ -125,6 +125,50 @@ async def test_no_call_carries_more_than_it_may() -> None:
     assert await gathering.ask([], None) == []
 
 
+async def test_fewer_than_are_worth_a_call_wait_for_the_one_under_way() -> None:
+    asked = Asked()
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS, worth=3)
+    first = asyncio.create_task(gathering.ask([1], None))
+    await settle()
+    later = [asyncio.create_task(gathering.ask([n], None)) for n in (7, 8)]
+    await settle()
+    assert asked.calls == [[1]]
+    later.append(asyncio.create_task(gathering.ask([9], None)))
+    await settle()
+    assert asked.calls == [[1], [7, 8, 9]]
+    asked.may_answer.set()
+    await asyncio.gather(first, *later)
+
+
+async def test_those_just_answered_come_again_together_with_those_who_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.registry.gathering.GATHER_SECONDS", 60.0)
+    asked = Asked()
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS, worth=3)
+    one = asyncio.create_task(gathering.ask([1], None))
+    await settle()
+    other = asyncio.create_task(gathering.ask([2], None))
+    await settle()
+    asked.may_answer.set()
+    await one
+    await settle()
+    assert asked.calls == [[1]]
+    again = asyncio.create_task(gathering.ask([3], None))
+    await asyncio.gather(other, again)
+    assert asked.calls == [[1], [2, 3]]
+
+
+async def test_who_does_not_come_again_is_not_waited_for_long() -> None:
+    asked = Asked()
+    asked.may_answer.set()
+    gathering = Gathering(asked, limit=10, flights=FLIGHTS, worth=3)
+    await asyncio.gather(*(gathering.ask([n], None) for n in (1, 2)))
+    assert await gathering.ask([3], None) == [6]
+    assert await gathering.ask([4], None) == [8]
+    assert asked.calls == [[1, 2], [3], [4]]
+
+
 async def test_a_failed_call_fails_for_all_who_asked() -> None:
     asked = Asked()
     asked.error = Unavailable("down")

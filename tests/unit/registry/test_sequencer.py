@@ -14,7 +14,7 @@ from qagazsyz.merkle import verify_consistency
 from qagazsyz.receipts import verify_receipt
 from services.registry import log_store, tables
 from services.registry.log import LogDamaged
-from services.registry.sequencer import Rows
+from services.registry.sequencer import Rows, Submission
 from services.runtime.errors import FailedPrecondition, Unavailable
 from tests.unit.registry.ledger import NOW, entries, entry, log_key, opened
 
@@ -126,6 +126,23 @@ async def test_a_submission_that_fails_fails_alone(database_url, tmp_path):
             assert [each.entry for each in stored] == [entry(i) for i in range(10) if i != 3]
             for index in range(9):
                 verify_receipt(await ledger.log.receipt(connection, index), ledger.key.verifier)
+
+
+async def test_of_many_submitted_at_once_each_fails_alone(database_url, tmp_path):
+    async with opened(database_url, tmp_path / "contents") as ledger:
+        # The fourth repeats the key of the first.
+        outcomes = await ledger.sequencer.submit_many(
+            [
+                Submission([entry(i)], [Rows(tables.contents, [content_row(key)])])
+                for i, key in enumerate(("a", "b", "c", "a", "e"))
+            ]
+        )
+        assert isinstance(outcomes[3], IntegrityError)
+        assert [each.indexes for each in outcomes if not isinstance(each, Exception)] == [
+            (0,), (1,), (2,), (3,),
+        ]  # fmt: skip
+        assert sorted(await lengths(ledger)) == ["a", "b", "c", "e"]
+        assert await ledger.sequencer.submit_many([]) == []
 
 
 async def test_a_single_submission_that_fails_leaves_nothing(database_url, tmp_path):
