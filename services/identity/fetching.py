@@ -15,9 +15,9 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 _PORTS = frozenset({80, 443})
 _FIRST_UNPRIVILEGED_PORT = 1024
@@ -51,21 +51,25 @@ class Guard:
             tuple(ipaddress.ip_network(network.strip()) for network in networks),
         )
 
-    def check_url(self, url: str) -> None:
-        """Raises Unreachable where the address as it is written is not to be asked."""
+    def check_url(self, url: str) -> URL:
+        """The address as the client reads it, so that no two readings of it differ. Raises
+        Unreachable where, as it is written, it is not to be asked."""
+        if len(url) > ADDRESS_LIMIT:
+            raise Unreachable("too long for an address")
         try:
-            parts = urlsplit(url)
-            host, port = (parts.hostname or "").lower(), parts.port
-        except ValueError:
+            parts = URL(url)
+            host, port = (parts.raw_host or "").lower(), parts.explicit_port
+        except (ValueError, TypeError):
             raise Unreachable("no address") from None
-        if len(url) > ADDRESS_LIMIT or parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in ("http", "https") or not host:
             raise Unreachable("neither http nor https")
-        if parts.username is not None or parts.password is not None:
+        if parts.raw_user is not None or parts.raw_password is not None:
             raise Unreachable("an address with a password")
         if port is not None and port not in _PORTS and port < _FIRST_UNPRIVILEGED_PORT:
             raise Unreachable("a port of another service")
         if self.hosts and host not in self.hosts and f"{host}:{port}" not in self.hosts:
             raise Unreachable("not among the hosts that may be asked")
+        return parts
 
     def allows(self, address: str) -> bool:
         """Whether a connection to this IP address may be made."""
@@ -81,11 +85,23 @@ class Guard:
             found = inner or found
         if any(found in network for network in self.networks):
             return True
+        if any(found in network for network in _NEVER_PUBLIC):
+            return False
+        if isinstance(found, ipaddress.IPv6Address) and found not in _UNICAST:
+            return False
         return found.is_global and not found.is_multicast
 
 
 # NAT64 (RFC 6052): the last four bytes are an IPv4 address.
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+# Of IPv6 only this is handed out for the world: outside of it are IPv4 in yet other clothes, and
+# what sites keep for themselves.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+# What ipaddress takes for public and is not: protocol assignments, where one cloud keeps its
+# machines' secrets; the address of another cloud's host; documentation (RFC 9637).
+_NEVER_PUBLIC = tuple(
+    ipaddress.ip_network(network) for network in ("192.0.0.0/24", "168.63.129.16/32", "3fff::/20")
+)
 
 
 class Fetcher:
@@ -119,11 +135,11 @@ class Fetcher:
         limit: int,
         seconds: float,
     ) -> bytes:
-        self._guard.check_url(url)
+        address = self._guard.check_url(url)
         try:
             async with self._opened().request(
                 method,
-                url,
+                address,
                 data=body,
                 headers=headers,
                 allow_redirects=False,

@@ -57,7 +57,8 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """Since when, and why (RFC 5280, section 5.3.1)."""
+    """Since when, and why (RFC 5280, section 5.3.1); where an authority knows that its key was
+    out of its holder's hands before, since then."""
 
     time: datetime
     reason: int = 0
@@ -73,6 +74,15 @@ class Answer:
     responder: bytes | None
     # Certificates that expired before this are no longer answered for; None where it says nothing.
     keeps_expired_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Extensions:
+    """What a single answer says beside: the archive cutoff, and since when the certificate was not
+    to be relied upon, which may be before it was revoked (RFC 5280, section 5.3.2)."""
+
+    cutoff: datetime | None = None
+    invalid_since: datetime | None = None
 
 
 def question(link: Link, nonce: bytes) -> bytes:
@@ -97,8 +107,8 @@ def read(data: bytes, link: Link, nonce: bytes, now: datetime) -> Answer:
         given = _nonce(response, nonce)
         single = _about(response, link)
         responder = _signer(response, signed(_basic(data)), link.issuer)
-        cutoff = _cutoff(response)
-        return _judged(single, responder, cutoff, now, with_nonce=given)
+        said = _said_more(response)
+        return _judged(single, responder, said, now, with_nonce=given)
     except (*UNREADABLE, OverflowError) as error:
         # MalformedDer is a ValueError.
         raise Unusable(f"cannot be read: {error}") from None
@@ -107,7 +117,7 @@ def read(data: bytes, link: Link, nonce: bytes, now: datetime) -> Answer:
 def _judged(
     single: ocsp.OCSPSingleResponse,
     responder: bytes | None,
-    cutoff: datetime | None,
+    said: _Extensions,
     now: datetime,
     *,
     with_nonce: bool,
@@ -127,8 +137,9 @@ def _judged(
         if since is None:
             raise Unusable("revoked without a time")
         reason = single.revocation_reason
+        since = min(since, said.invalid_since or since)
         revoked = Revoked(since, 0 if reason is None else REASONS[reason])
-    return Answer(revoked, next_update or this_update + WITHOUT_NONCE, responder, cutoff)
+    return Answer(revoked, next_update or this_update + WITHOUT_NONCE, responder, said.cutoff)
 
 
 def _nonce(response: ocsp.OCSPResponse, nonce: bytes) -> bool:
@@ -181,20 +192,21 @@ def _basic(data: bytes) -> bytes:
     return wrapped.value(OCTET_STRING)
 
 
-def _cutoff(response: ocsp.OCSPResponse) -> datetime | None:
-    try:
-        extensions = response.single_extensions
-    except ValueError:
-        # Several single answers in one: cryptography gives the extensions of only one.
-        return None
-    for extension in extensions:
+def _said_more(response: ocsp.OCSPResponse) -> _Extensions:
+    """Raises Unusable for what is critical and not known."""
+    cutoff = invalid_since = None
+    # A ValueError where there are several single answers, of which only one was asked for: what
+    # they say beside cannot be told apart.
+    for extension in response.single_extensions:
         if extension.oid.dotted_string == _ARCHIVE_CUTOFF:
             value = getattr(extension.value, "value", None)
             if isinstance(value, bytes):
-                return generalized_time(value)
-        elif extension.critical:
+                cutoff = generalized_time(value)
+        elif isinstance(extension.value, x509.InvalidityDate):
+            invalid_since = extension.value.invalidity_date_utc
+        elif extension.critical and not isinstance(extension.value, x509.CRLReason):
             raise Unusable("a critical extension that is not known")
-    return None
+    return _Extensions(cutoff, invalid_since)
 
 
 def generalized_time(der: bytes) -> datetime:

@@ -171,10 +171,7 @@ class Revocations:
 
     async def _by_responder(self, url: str, link: Link, stored: Sequence[bytes]) -> Finding:
         """Raises Unreachable or Unusable."""
-        if self._clock() < self._silent.get(
-            url, datetime.min.replace(tzinfo=link.not_after.tzinfo)
-        ):
-            raise Unreachable("did not answer a moment ago")
+        self._check_silence(url)
         nonce = self._randomness(NONCE_BYTES)
         question = await asyncio.to_thread(ocsp.question, link, nonce)
         try:
@@ -264,7 +261,10 @@ class Revocations:
             return kept.content
         self._check_silence(url)
         # Others may wait for the same list: one who gives up must not end it.
-        return await asyncio.shield(self._renewal(key))
+        content = await asyncio.shield(self._renewal(key))
+        if key in self._lists:
+            self._lists[key].used_at = now
+        return content
 
     def _renewal(self, key: tuple[str, Issuer]) -> asyncio.Task[RevocationList]:
         task = self._fetching.get(key)
@@ -295,8 +295,10 @@ class Revocations:
             content = kept.content
         life = content.next_update - content.this_update
         renew_at = min(content.this_update + life * RENEWED_AFTER, now + RENEWED_EVERY)
+        # Being fetched again is no use of it.
+        used_at = now if kept is None else kept.used_at
         self._lists.pop((url, issuer), None)
-        self._lists[url, issuer] = _KeptList(content, max(renew_at, now + RENEWAL_APART), now)
+        self._lists[url, issuer] = _KeptList(content, max(renew_at, now + RENEWAL_APART), used_at)
         while len(self._lists) > LISTS_KEPT:
             del self._lists[next(iter(self._lists))]
         return content

@@ -19,9 +19,11 @@ from services.identity.authority import UNREADABLE
 from services.identity.ocsp import REASONS, SKEW, Revoked, Unusable, generalized_time
 from services.identity.paths import Issuer, Link
 from services.identity.signed import signed
-from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader
+from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader, encode_oid
 
 _EXPIRED_ON_LIST = "2.5.29.60"
+# certificateIssuer (RFC 5280, section 5.3.3), as its bytes stand in an entry.
+_CERTIFICATE_ISSUER = encode_oid("2.5.29.29") + b"\x01\x01\xff"
 _KNOWN = (
     x509.AuthorityKeyIdentifier,
     x509.CRLNumber,
@@ -61,12 +63,7 @@ class RevocationList:
         place = self._places.get(link.serial_number)
         if place is None:
             return None
-        entry: Any = self._list[place]
-        try:
-            reason = REASONS[entry.extensions.get_extension_for_class(x509.CRLReason).value.reason]
-        except (x509.ExtensionNotFound, ValueError, KeyError):
-            reason = 0
-        return Revoked(entry.revocation_date_utc, reason)
+        return _revoked(self._list[place])
 
 
 def read(der: bytes, issuer: Issuer) -> RevocationList:
@@ -78,6 +75,10 @@ def read(der: bytes, issuer: Issuer) -> RevocationList:
         name = _issuer_name(parts.content)
         if name != issuer.name and asn1.Name.load(name) != asn1.Name.load(issuer.name):
             raise Unusable("of another issuer")
+        if _CERTIFICATE_ISSUER in parts.content:
+            # Entries of another issuer: of an indirect list, whether it says so or not. It is
+            # critical, and none of the list is to be used (section 5.3).
+            raise Unusable("with entries of other issuers")
         found = x509.load_der_x509_crl(der)
         next_update = found.next_update_utc
         if next_update is None:
@@ -98,6 +99,24 @@ def read(der: bytes, issuer: Issuer) -> RevocationList:
         _published_at=published_at,
         keeps_expired_since=keeps,
     )
+
+
+def _revoked(entry: Any) -> Revoked:
+    """What an entry says. Raises Unusable where it says more that cannot be passed over."""
+    since, reason = entry.revocation_date_utc, 0
+    try:
+        for extension in entry.extensions:
+            value = extension.value
+            if isinstance(value, x509.CRLReason):
+                reason = REASONS[value.reason]
+            elif isinstance(value, x509.InvalidityDate):
+                since = min(since, value.invalidity_date_utc)
+            elif extension.critical:
+                raise Unusable("an entry with a critical extension that is not known")
+    except (*UNREADABLE, KeyError):
+        # It is revoked, whatever more is said of it.
+        return Revoked(since, 0)
+    return Revoked(since, reason)
 
 
 def _extensions(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from asn1crypto import core
+from asn1crypto import ocsp as asn1_ocsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from services.identity.fetching import Unreachable
-from tests.unit.identity.chains import NOW, Made
+from tests.unit.identity.chains import NOW, Made, sign
 
 
 class Clock:
@@ -45,6 +47,7 @@ def revocation_list(
     key: Any = None,
     name: x509.Name | None = None,
     reason: x509.ReasonFlags = x509.ReasonFlags.key_compromise,
+    entry_extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> bytes:
     """A list, DER."""
     builder = (
@@ -54,13 +57,15 @@ def revocation_list(
         .next_update(next_update)
     )
     for made, since in revoked:
-        builder = builder.add_revoked_certificate(
+        entry = (
             x509.RevokedCertificateBuilder()
             .serial_number(made.parsed.serial_number)
             .revocation_date(since)
             .add_extension(x509.CRLReason(reason), critical=False)
-            .build()
         )
+        for extension, critical in entry_extensions:
+            entry = entry.add_extension(extension, critical)
+        builder = builder.add_revoked_certificate(entry.build())
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     key = key or issuer.key
@@ -107,6 +112,18 @@ def ocsp_answer(
         asked = request.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce
         builder = builder.add_extension(x509.OCSPNonce(nonce or asked), critical=False)
     return builder.sign(signer.key, digest_for(signer.key)).public_bytes(Encoding.DER)
+
+
+def with_single_extensions(answer: bytes, issuer: Made, *extensions: dict[str, Any]) -> bytes:
+    """A responder's answer that says more of the certificate, signed anew by the issuer."""
+    response = asn1_ocsp.OCSPResponse.load(answer)
+    basic = response["response_bytes"]["response"].parsed
+    told = basic["tbs_response_data"]
+    told["responses"][0]["single_extensions"] = list(extensions)
+    basic["signature"] = sign(issuer.key, told.dump(force=True))
+    response["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
+    encoded: bytes = response.dump(force=True)
+    return encoded
 
 
 @dataclass

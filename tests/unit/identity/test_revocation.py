@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto.core import GeneralizedTime
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -18,7 +19,13 @@ from services.identity.outside import Judgement
 from services.identity.trust_store import TrustFolder
 from services.identity.validator import Validator
 from services.runtime.clock import system_randomness
-from tests.unit.identity.authorities import Clock, Network, ocsp_answer, revocation_list
+from tests.unit.identity.authorities import (
+    Clock,
+    Network,
+    ocsp_answer,
+    revocation_list,
+    with_single_extensions,
+)
 from tests.unit.identity.chains import (
     AUTHORITY,
     NOW,
@@ -176,6 +183,41 @@ async def test_a_list_that_says_nothing_leaves_it_unknown(world: World, bad: str
 async def test_a_list_for_holders_published_at_this_address_serves(world: World) -> None:
     world.publishes(extensions=[(scope(at=LIST, users=True), True)])
     assert await world.status(world.leaf(lists=[LIST])) == "GOOD"
+
+
+UNKNOWN_EXTENSION = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\0")
+
+
+async def test_an_entry_that_says_more_than_is_known_says_nothing(world: World) -> None:
+    leaf = world.leaf(lists=[LIST])
+    world.publishes((leaf, BEFORE), entry_extensions=[(UNKNOWN_EXTENSION, True)])
+    assert await world.status(leaf) == "UNKNOWN"
+    assert await world.status(world.leaf(lists=[LIST])) == "GOOD"
+
+
+async def test_an_entry_of_another_issuer_spoils_the_list(world: World) -> None:
+    other = x509.CertificateIssuer([x509.DirectoryName(world.root.name)])
+    world.publishes((world.leaf(), BEFORE), entry_extensions=[(other, True)])
+    assert await world.status(world.leaf(lists=[LIST])) == "UNKNOWN"
+
+
+async def test_a_certificate_counts_no_longer_than_its_key_was_its_holders(world: World) -> None:
+    leaf = world.leaf(lists=[LIST])
+    lost = x509.InvalidityDate((BEFORE - HOUR).replace(tzinfo=None))
+    world.publishes((leaf, BEFORE), entry_extensions=[(lost, False)])
+    assert (await world.judged(leaf)).revoke_time == BEFORE - HOUR
+    assert await world.status(leaf, BEFORE - HOUR) == "REVOKED"
+    assert await world.status(leaf, BEFORE - HOUR - timedelta(seconds=1)) == "GOOD"
+
+
+async def test_a_list_that_nobody_uses_is_not_fetched_for_ever(world: World) -> None:
+    leaf = world.leaf(lists=[LIST])
+    world.publishes(next_update=NOW + timedelta(days=365))
+    assert await world.status(leaf) == "GOOD"
+    for _ in range(30):
+        world.clock.move(hours=1)
+        await world.validator._revocations.renew()
+    assert 24 <= len(world.network.asked) <= 26
 
 
 async def test_an_issuer_that_may_sign_no_lists_is_not_heard(world: World, tmp_path: Path) -> None:
@@ -351,6 +393,24 @@ async def test_an_answer_about_another_certificate_is_none(world: World) -> None
     leaf, other = world.leaf(ocsp=[OCSP]), world.leaf()
     world.answers(leaf, about=other)
     assert await world.status(leaf) == "UNKNOWN"
+
+
+async def test_an_answer_that_says_more_is_understood_or_not_taken(world: World) -> None:
+    leaf = world.leaf(ocsp=[OCSP])
+
+    def says(**extension: Any) -> None:
+        world.network.responders[OCSP] = lambda question: with_single_extensions(
+            ocsp_answer(question, leaf, world.authority, revoked_since=BEFORE),
+            world.authority,
+            extension,
+        )
+
+    says(extn_id="invalidity_date", extn_value=GeneralizedTime(BEFORE - HOUR))
+    assert (await world.judged(leaf)).revoke_time == BEFORE - HOUR
+    for critical, status in ((False, "REVOKED"), (True, "UNKNOWN")):
+        says(extn_id="1.2.3.4", critical=critical, extn_value=b"\x05\0")
+        world.clock.move(minutes=6)
+        assert await world.status(leaf) == status
 
 
 async def test_a_fresh_answer_without_a_nonce_is_taken(world: World) -> None:
