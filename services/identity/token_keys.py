@@ -8,17 +8,21 @@ rotation fails no call: put a new key in, wait, take the old one out.
 from __future__ import annotations
 
 import base64
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_pem_private_key,
 )
+
+log = logging.getLogger(__name__)
 
 # Services and the gateway fetch the key set anew at least this often.
 OVERLAP = timedelta(minutes=10)
@@ -44,11 +48,11 @@ class TokenKeys:
     def all(self) -> list[TokenKey]:
         """Every key, the newest first. Raises RuntimeError where there is none."""
         paths = sorted(self._folder.glob("*.pem"))
-        seen = tuple((path.name, path.stat().st_mtime_ns) for path in paths)
+        # Not the time of the content alone: a mode that was put right counts too.
+        seen = tuple((path.name, path.stat().st_ctime_ns) for path in paths)
         if seen != self._seen:
-            self._keys = sorted(
-                (_load(path) for path in paths), key=lambda key: key.since, reverse=True
-            )
+            taken = (key for path in paths if (key := _load(path)) is not None)
+            self._keys = sorted(taken, key=lambda key: key.since, reverse=True)
             self._seen = seen
         if not self._keys:
             raise RuntimeError("there is no token key")
@@ -78,13 +82,19 @@ class TokenKeys:
         }
 
 
-def _load(path: Path) -> TokenKey:
-    if path.stat().st_mode & 0o077:
-        raise RuntimeError(f"token key {path.name} is readable by others: make it 0600")
-    key = load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise RuntimeError(f"token key {path.name} is not an Ed25519 key")
-    return TokenKey(path.stem, key, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+def _load(path: Path) -> TokenKey | None:
+    """The key in the file, or None where it must not be used: those beside it serve on."""
+    try:
+        status = path.stat()
+        if status.st_mode & 0o077:
+            raise ValueError("readable by others: make it 0600")
+        key = load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError("not an Ed25519 key")
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        log.error("a token key is left out", extra={"file": path.name, "why": str(error)})
+        return None
+    return TokenKey(path.stem, key, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _base64url(data: bytes) -> str:

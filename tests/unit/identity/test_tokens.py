@@ -186,3 +186,23 @@ async def test_two_token_keys_overlap_in_the_key_set(identity: Identity) -> None
     identity.clock.move(minutes=11)
     token = await identity.sign_in(certificate.der, key)
     assert jwt.get_unverified_header(token.access_token)["kid"] == "new"
+
+
+async def test_a_token_key_that_others_could_read_is_left_out_and_the_rest_serve(
+    identity: Identity,
+) -> None:
+    folder = identity.data / "identity" / "token-keys"
+    good = next(folder.glob("*.pem"))
+    open_to_others, no_key = folder / "open.pem", folder / "none.pem"
+    open_to_others.touch(mode=0o600)
+    open_to_others.write_bytes(good.read_bytes())
+    open_to_others.chmod(0o644)
+    no_key.touch(mode=0o600)
+    certificate, key = await identity.issue(await identity.person())
+    token = await identity.sign_in(certificate.der, key)
+    assert jwt.get_unverified_header(token.access_token)["kid"] == good.stem
+    published = await identity.call("TokenService/GetKeySet", tokens_pb2.GetKeySetRequest())
+    assert b'"open"' not in published.data
+    open_to_others.chmod(0o600)
+    published = await identity.call("TokenService/GetKeySet", tokens_pb2.GetKeySetRequest())
+    assert b'"open"' in published.data

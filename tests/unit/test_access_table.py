@@ -1,0 +1,52 @@
+"""docs/access.md says what the contracts' access options say; run as a module to write it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway import contracts
+from qagazsyz.common.v1 import access_pb2
+from services.runtime.access import access_rule
+from services.runtime.contracts import service_descriptors
+
+PAGE = Path(__file__).parents[2] / "docs" / "access.md"
+HEAD = """# Who may call what
+
+Made from the `access` option on each method of the contracts, which every service and the gateway
+enforce; write it anew by `python -m tests.unit.test_access_table`. Whose data a caller comes to is
+decided on top of it: [security.md](security.md).
+
+| method | HTTP | who |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows())
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    routes = {method.full_name: method for method in contracts.methods(contracts.load())}
+    for _, service in sorted(service_descriptors().items()):
+        for method in service.methods:
+            rule = access_rule(method)
+            assert rule is not None, f"{method.full_name} bears no access option"
+            bindings = routes[method.full_name].bindings
+            http = "<br>".join(f"`{one.verb} {one.template}`" for one in bindings)
+            yield f"{service.name}.{method.name}", http, who(rule)
+
+
+def who(rule: access_pb2.AccessRule) -> str:
+    if rule.open:
+        return "everybody, without a token"
+    names = [access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in rule.roles]
+    return "everybody with a token" if names == ["any"] else ", ".join(names)
+
+
+def test_the_table_in_the_docs_is_what_the_contracts_say() -> None:
+    assert PAGE.read_text() == page()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
