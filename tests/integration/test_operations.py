@@ -1,8 +1,11 @@
-"""What operators do: several processes, PostgreSQL, a clean stop, a new key-encryption key."""
+"""What operators do: several processes, PostgreSQL, a clean stop, a new key, a backup."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from cli.demo.enrolment import Actor
@@ -93,3 +96,28 @@ async def test_the_whole_suite_runs_on_postgresql(tmp_path: Path, postgres: Post
     finally:
         await world.close()
         await asyncio.to_thread(suite.stop)
+
+
+async def test_a_backup_that_was_taken_while_it_runs_is_whole(
+    suite: RunningSuite, world: World, tmp_path: Path
+) -> None:
+    """As docs/operations.md says it: first the databases, then everything else."""
+    issuer, citizen = await world.officer(), await world.citizen()
+    document_type = await world.document_type(issuer.organization)
+    await world.register(issuer, document_type, citizen.subject)
+    seen = tmp_path / "checkpoint"
+    async with world.http() as http:
+        seen.write_bytes((await http.get("/log/checkpoint")).content)
+    backup = tmp_path / "backup"
+    for service in SERVICES:
+        (backup / service).mkdir(parents=True)
+        file = f"{service}/{service}.db"
+        with (
+            closing(sqlite3.connect(suite.data / file)) as source,
+            closing(sqlite3.connect(backup / file)) as target,
+        ):
+            source.backup(target)
+    await world.register(issuer, document_type, citizen.subject)
+    ignored = shutil.ignore_patterns("*.db*", "run", "gateway", "traces")
+    shutil.copytree(suite.data, backup, ignore=ignored, dirs_exist_ok=True)
+    assert await ok("audit", "--data", backup, "--seen", seen) == "Nothing differs.\n"
