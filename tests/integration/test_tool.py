@@ -211,17 +211,40 @@ def test_exit_codes_tell_refusals_apart(
         assert "Traceback" not in done.stderr
 
 
+def readme(language: str) -> list[str]:
+    """The README's blocks in a language, in their order."""
+    text = (REPOSITORY / "README.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def as_written(code: str, suite: RunningSuite) -> str:
+    """The README's code against this suite."""
+    code = code.replace("localhost:8080", suite.gateway).replace("qagazsyz-data", str(suite.data))
+    return code.replace(".venv/bin", str(Path(sys.executable).parent))
+
+
 def test_the_readmes_python_runs_as_written(suite: RunningSuite) -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    if not blocks:
-        pytest.skip("the README has no Python yet")
-    code = blocks[0].replace("localhost:8080", suite.gateway)
-    code = code.replace("qagazsyz-data", str(suite.data))
+    (code,) = readme("python")
+    assert len(code.splitlines()) <= 10
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+        [sys.executable, "-c", as_written(code, suite)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "Qagazsyz" in done.stdout, "the platform's own organization is among the subjects"
+
+
+@pytest.mark.parametrize("program", ["curl -", "buf curl", "traces"])
+def test_the_readmes_commands_run_as_written(program: str, suite: RunningSuite) -> None:
+    code = next(block for block in readme("sh") if program in block)
+    # As a reader's shell has it: the gateway's port is the default one there.
+    environment = {**os.environ, "QAGAZSYZ_GATEWAY": suite.gateway}
+    done = subprocess.run(
+        ["sh", "-euc", as_written(code, suite)],
+        capture_output=True, text=True, timeout=60, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert ("Recent traces" if program == "traces" else "Qagazsyz") in done.stdout
 
 
 def test_the_log_is_followed_and_the_audit_finds_nothing(
