@@ -25,7 +25,7 @@ from services.registry.registration import Registration
 from services.registry.sequencer import Sequencer
 from services.registry.settings import RegistrySettings
 from services.registry.store import Store
-from services.runtime import process, telemetry
+from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.database import Database
@@ -41,8 +41,8 @@ DOCUMENT_SERVICE = "qagazsyz.registry.v1.DocumentService"
 CONSENT_SERVICE = "qagazsyz.registry.v1.ConsentService"
 LOG_SERVICE = "qagazsyz.registry.v1.LogService"
 
-# How often objects that no document refers to are looked for.
-COLLECT_EVERY = timedelta(hours=1)
+# How often objects that no document refers to are looked for, and SQLite's log is emptied.
+TIDY_EVERY = timedelta(hours=1)
 # What others may read of a secret's file.
 _NO_OTHERS = 0o077
 
@@ -130,7 +130,6 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     content_key = load_content_key(settings)
     witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
     database = Database(settings.database())
-    telemetry.trace_database(database.engine)
     identity = open_channel(settings.identity_address)
     signing = open_channel(settings.signing_address)
     internal = InternalTokens.load(identity, settings.credential_file())
@@ -153,7 +152,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         )
         server.listen(settings.listen)
         housekeeping = [
-            asyncio.create_task(_collect_orphans(registry.contents, database)),
+            asyncio.create_task(_tidy(registry.contents, database)),
             asyncio.create_task(
                 follow_neighbours(server.health, [identity, signing], registry.servicers())
             ),
@@ -171,12 +170,13 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         await database.close()
 
 
-async def _collect_orphans(contents: Contents, database: Database) -> None:
-    """Removes, now and then, what a crash or an erasure left in the contents' store."""
+async def _tidy(contents: Contents, database: Database) -> None:
+    """Removes, now and then, what a crash or an erasure left behind."""
     while True:
-        await asyncio.sleep(COLLECT_EVERY.total_seconds())
+        await asyncio.sleep(TIDY_EVERY.total_seconds())
         try:
             removed = await contents.collect_orphans(database)
+            await database.forget()
         except Exception as error:
             # The next hour may go better; nothing depends on it.
             log.warning("orphans were not collected", extra={"exception": type(error).__name__})

@@ -36,6 +36,8 @@ POOL_TIMEOUT_SECONDS = 20
 CACHE_KIBIBYTES = 64 * 1024
 # Pages of 4 KiB in the write-ahead log before they are moved into the database.
 CHECKPOINT_PAGES = 8_000
+# How long emptying that log waits for readers of older pages, while writers wait for it.
+EMPTYING_MILLISECONDS = 250
 # A transaction that lost against another is run again, this often at most.
 ATTEMPTS = 8
 FIRST_PAUSE_SECONDS = 0.005
@@ -150,6 +152,30 @@ class Database:
             await asyncio.sleep(pause)
             pause *= 2
         raise AssertionError("unreachable")
+
+    async def forget(self) -> bool:
+        """Whether nothing is left in the database's files of what was deleted or overwritten.
+
+        SQLite overwrites in the database what is deleted, but its write-ahead log goes on holding
+        the pages as they were: here it is emptied. That fails, harmlessly, while somebody reads
+        older pages. Other databases have vacuuming and archives of their own, which this leaves
+        alone (docs/erasure.md).
+        """
+        if not self.is_sqlite:
+            return True
+        async with self.engine.connect() as connection:
+            # Not within a transaction, where there is nothing to be moved.
+            raw = await connection.get_raw_connection()
+            driver = raw.driver_connection
+            assert driver is not None  # noqa: S101 - the connection is open
+            await driver.execute(f"PRAGMA busy_timeout={EMPTYING_MILLISECONDS}")
+            try:
+                cursor = await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                is_busy, _, _ = await cursor.fetchone()
+                await cursor.close()
+            finally:
+                await driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MILLISECONDS}")
+            return not is_busy
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
 from services.registry.audit import audit
 from services.registry.records import all_records
 from services.runtime.access import Caller
+from services.runtime.database import sqlite_url
 from services.runtime.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -35,6 +38,7 @@ from tests.unit.registry.world import (
     by,
     citizen,
     ministry_officer,
+    opened_world,
     operator,
     other_bank_officer,
     spouse,
@@ -301,16 +305,53 @@ async def test_receipts_given_before_an_erasure_still_verify(world: World) -> No
 async def test_nothing_of_an_erased_content_stays_in_the_database(
     world: World,
 ) -> None:
-    document = await world.register(content=b"%PDF", title="Тек осында")
+    document = await world.register(
+        content=b"%PDF", title="Тек осында", request_id=str(uuid.UUID(int=1))
+    )
     await erase(world, document.name)
     dump = []
     async with world.database.reading() as connection:
-        for table in ("documents", "document_subjects", "document_signatures", "contents"):
+        for table in (
+            "documents",
+            "document_subjects",
+            "document_signatures",
+            "contents",
+            "requests",
+        ):
             rows = await connection.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608
             dump += [value for row in rows for value in row]
     assert hashlib.sha256(b"%PDF").digest() not in dump
     assert "Тек осында" not in dump
     assert not any(isinstance(value, bytes) and len(value) == 32 for value in dump)
+
+
+async def test_nothing_of_an_erased_document_stays_in_the_files_of_sqlite(tmp_path: Path) -> None:
+    async with opened_world(sqlite_url(tmp_path / "test.db"), tmp_path) as world:
+        document = await world.register(content=b"%PDF", title="Тек осында")
+        async with world.database.reading() as connection:
+            secrets = [
+                bytes(value)
+                for query in (
+                    "SELECT content_salt, content_sha256, statement_key FROM documents",
+                    "SELECT salt FROM document_subjects",
+                    "SELECT signature FROM document_signatures",
+                    "SELECT wrapped_key FROM contents",
+                )
+                for row in await connection.exec_driver_sql(query)
+                for value in row
+            ]
+
+        def stays() -> list[bytes]:
+            files = [path.read_bytes() for path in tmp_path.glob("test.db*")]
+            return [
+                secret
+                for secret in (*secrets, "Тек осында".encode())
+                if any(secret in file for file in files)
+            ]
+
+        assert len(stays()) == 7
+        await erase(world, document.name)
+        assert stays() == []
 
 
 async def test_erasing_twice_is_erasing_once(world: World) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+from sqlalchemy import Column, Integer, MetaData, Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.identity.v1 import subjects_pb2
@@ -81,6 +81,20 @@ async def test_a_commit_is_flushed_to_the_disk(database: Database) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
     assert modes == ["wal", 2, 1]
+
+
+async def test_what_was_overwritten_is_forgotten_once_nobody_reads_it(
+    database: Database, tmp_path: Path
+) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(insert(MOMENTS).values(id=1, at=NOW))
+    async with database.reading() as reader:
+        await reader.execute(select(MOMENTS.c.id))
+        async with database.transaction() as connection:
+            await connection.execute(delete(MOMENTS))
+        assert not await database.forget()
+    assert await database.forget()
+    assert (tmp_path / "test.db-wal").read_bytes() == b""
 
 
 def kept(database: Database, now: datetime = NOW) -> KeptAnswers:
