@@ -148,7 +148,7 @@ def inspect(der: bytes) -> CertificateFacts:
 def usage_of(certificate: x509.Certificate) -> Usage:
     """SIGN where documents may be signed with it: keyUsage with nonRepudiation, and purposes, where
     any are named, with one of signing and without clientAuth. All others authenticate at most."""
-    usage = _extension(certificate, x509.KeyUsage)
+    usage = extension(certificate, x509.KeyUsage)
     purposes = purposes_of(certificate)
     signs = (
         usage is not None
@@ -164,13 +164,13 @@ def usage_of(certificate: x509.Certificate) -> Usage:
 
 def is_authority(certificate: x509.Certificate) -> bool:
     """Whether basicConstraints say that it is an authority's."""
-    constraints = _extension(certificate, x509.BasicConstraints)
+    constraints = extension(certificate, x509.BasicConstraints)
     return constraints is not None and bool(constraints.ca)
 
 
 def purposes_of(certificate: x509.Certificate) -> tuple[str, ...] | None:
     """extendedKeyUsage, dotted; None where there is none, which restricts nothing."""
-    purposes = _extension(certificate, x509.ExtendedKeyUsage)
+    purposes = extension(certificate, x509.ExtendedKeyUsage)
     return None if purposes is None else tuple(oid.dotted_string for oid in purposes)
 
 
@@ -187,7 +187,8 @@ def roles_of(purposes: tuple[str, ...]) -> tuple[Role, ...]:
     return tuple(found)
 
 
-def _extension(certificate: x509.Certificate, kind: Any) -> Any:
+def extension(certificate: x509.Certificate, kind: Any) -> Any:
+    """The extension of that class, or None."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -195,7 +196,7 @@ def _extension(certificate: x509.Certificate, kind: Any) -> Any:
 
 
 def _policies(certificate: x509.Certificate) -> tuple[str, ...]:
-    policies = _extension(certificate, x509.CertificatePolicies)
+    policies = extension(certificate, x509.CertificatePolicies)
     if policies is None:
         return ()
     return tuple(policy.policy_identifier.dotted_string for policy in policies)

@@ -24,7 +24,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from asn1crypto import x509 as asn1
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers
 from pyhanko_certvalidator.context import ValidationContext
 from pyhanko_certvalidator.errors import (
@@ -46,7 +48,10 @@ from pyhanko_certvalidator.sig_validate import SignatureValidator
 from pyhanko_certvalidator.validate import async_validate_path
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.inspection import NoCertificate, load
+from services.identity import sources
+from services.identity.authority import Usage
+from services.identity.decoding import decode
+from services.identity.inspection import NoCertificate, extension, is_authority, load, usage_of
 from services.identity.trust_store import TrustStore
 from signatures.keys import MalformedKey, UnsupportedKey
 from signatures.x509 import verify_x509_signature
@@ -99,6 +104,8 @@ class Chain:
     links: tuple[Link, ...]
     valid_from: datetime
     valid_until: datetime
+    # Whether documents may be signed with the leaf.
+    signs: bool
 
     def covers(self, at: datetime) -> bool:
         # notAfter is the last second in which it holds (RFC 5280, section 4.1.2.5).
@@ -147,8 +154,8 @@ class Paths:
         """The path that holds at a time, or why there is none. extra: issuers that came along,
         each below the next."""
         try:
-            load(der)
-            leaf = asn1.Certificate.load(der, strict=True)
+            certificate = load(der)
+            leaf = decode(der)
             ways = self._ways_to(leaf, extra)
         except NoCertificate as error:
             return Refused(Status.CERTIFICATE_STATUS_MALFORMED, str(error))
@@ -158,7 +165,7 @@ class Paths:
             return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, "a trust anchor itself")
         refused = Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, "no issuer that is trusted")
         for way in ways:
-            found = self._along(way, leaf, der, at)
+            found = self._along(way, leaf, certificate, at)
             if isinstance(found, Chain):
                 return found
             if refused.status == Status.CERTIFICATE_STATUS_UNTRUSTED:
@@ -171,7 +178,7 @@ class Paths:
             others: dict[bytes, Any] = {}
             for der in extra[:PATH_LIMIT]:
                 load(der)
-                issuer = asn1.Certificate.load(der, strict=True)
+                issuer = decode(der)
                 others.setdefault(issuer.subject.dump(), issuer)
             stored = [self._signatures.authority(der) for der in self._store.intermediates]
             return self._search(leaf, CertificateRegistry.build([*stored, *others.values()]))
@@ -210,7 +217,9 @@ class Paths:
         except PathError:
             return ()
 
-    def _along(self, way: _Way, leaf: Any, der: bytes, at: datetime) -> Chain | Refused:
+    def _along(
+        self, way: _Way, leaf: Any, certificate: x509.Certificate, at: datetime
+    ) -> Chain | Refused:
         path = ValidationPath(way.anchor, list(way.authorities), leaf)
         context = ValidationContext(
             trust_manager=self._trust,
@@ -225,7 +234,7 @@ class Paths:
         )
         try:
             _now(async_validate_path(context, path))
-            return _chain(way, leaf, der)
+            return _chain(way, certificate)
         except ExpiredError as error:
             if error.is_ee_cert:
                 return Refused(Status.CERTIFICATE_STATUS_EXPIRED, error.failure_msg)
@@ -249,9 +258,10 @@ class Paths:
         first, last = issuer.not_valid_before, issuer.not_valid_after
         links = []
         for authority in authorities:
-            fingerprint = hashlib.sha256(authority.dump()).digest()
+            der = authority.dump()
+            fingerprint = hashlib.sha256(der).digest()
             vouched_for = fingerprint in self._vouched_for
-            links.append(_link(authority, fingerprint, _issuer(issuer), vouched_for=vouched_for))
+            links.append(_link(load(der), fingerprint, _issuer(issuer), vouched_for=vouched_for))
             first = max(first, authority.not_valid_before)
             last = min(last, authority.not_valid_after)
             issuer = authority
@@ -279,26 +289,29 @@ def _anyone_like(leaf: Any) -> Any:
     return anyone
 
 
-def _chain(way: _Way, leaf: Any, der: bytes) -> Chain:
-    fingerprint = hashlib.sha256(der).digest()
+def _chain(way: _Way, certificate: x509.Certificate) -> Chain:
+    fingerprint = certificate.fingerprint(hashes.SHA256())
     return Chain(
-        (_link(leaf, fingerprint, way.issuer, vouched_for=False), *way.links),
-        max(way.valid_from, leaf.not_valid_before),
-        min(way.valid_until, leaf.not_valid_after),
+        (_link(certificate, fingerprint, way.issuer, vouched_for=False), *way.links),
+        max(way.valid_from, certificate.not_valid_before_utc),
+        min(way.valid_until, certificate.not_valid_after_utc),
+        signs=usage_of(certificate) is Usage.SIGN,
     )
 
 
-def _link(certificate: Any, fingerprint: bytes, issuer: Issuer, *, vouched_for: bool) -> Link:
+def _link(
+    certificate: x509.Certificate, fingerprint: bytes, issuer: Issuer, *, vouched_for: bool
+) -> Link:
     return Link(
         fingerprint=fingerprint,
         serial_number=certificate.serial_number,
         issuer=issuer,
-        not_after=certificate.not_valid_after,
-        authority=bool(certificate.ca),
-        ocsp=_addresses(certificate.ocsp_urls),
-        lists=_list_addresses(certificate),
+        not_after=certificate.not_valid_after_utc,
+        authority=is_authority(certificate),
+        ocsp=sources.responders(certificate),
+        lists=sources.lists(certificate),
         vouched_for=vouched_for,
-        no_check=certificate.ocsp_no_check_value is not None,
+        no_check=extension(certificate, x509.OCSPNoCheck) is not None,
     )
 
 
@@ -313,7 +326,7 @@ class _Signatures(SignatureValidator):
     def authority(self, der: bytes) -> Any:
         """The certificate, decoded once; its signature is remembered once it was found good."""
         if der not in self._authorities:
-            certificate = asn1.Certificate.load(der, strict=True)
+            certificate = decode(der)
             self._authorities[der] = certificate
             self._own.add(certificate["tbs_certificate"].dump())
         return self._authorities[der]
@@ -350,7 +363,7 @@ def _anchor(der: bytes, policies: frozenset[str]) -> CertTrustAnchor | None:
     Its policies do not restrict: NCA's root names one that no certificate below it does. None
     for a certificate that says it is no authority's.
     """
-    certificate = asn1.Certificate.load(der, strict=True)
+    certificate = decode(der)
     if not certificate.ca and certificate["tbs_certificate"]["version"].native != "v1":
         return None
     permitted = excluded = None
@@ -386,31 +399,6 @@ def _issuer(certificate: Any) -> Issuer:
         spki=certificate.public_key.dump(),
         signs_lists=usage is None or "crl_sign" in usage.native,
     )
-
-
-def _addresses(addresses: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(addresses))
-
-
-def _list_addresses(certificate: Any) -> tuple[str, ...]:
-    """Addresses of full lists by the issuer itself: none of those for some reasons only, none of
-    an indirect one (RFC 5280, section 4.2.1.13)."""
-    points = certificate.crl_distribution_points_value
-    if points is None:
-        return ()
-    addresses = []
-    for point in points:
-        if point["reasons"].native is not None or point["crl_issuer"].native is not None:
-            continue
-        name = point["distribution_point"]
-        if name.native is None or name.name != "full_name":
-            continue
-        addresses += [
-            general.native
-            for general in name.chosen
-            if general.name == "uniform_resource_identifier"
-        ]
-    return _addresses(addresses)
 
 
 def _now(work: Coroutine[Any, Any, _T]) -> _T:

@@ -24,9 +24,8 @@ from typing import TypeVar
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.authority import Usage
 from services.identity.certificates import CERTIFICATE_LIMIT_BYTES, FRESH_FOR
-from services.identity.inspection import NoCertificate, load, purposes_of, usage_of
+from services.identity.inspection import NoCertificate, load, purposes_of
 from services.identity.outside import Judgement
 from services.identity.paths import Chain, Link, Paths, Refused
 from services.identity.revocation import Fetch, Finding, Revocations
@@ -48,10 +47,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A certificate's path, and whether documents may be signed with it."""
+    """A certificate's path, or why there is none."""
 
     found: Chain | Refused
-    signs: bool
     # A refusal is for its time only.
     until: datetime
 
@@ -88,7 +86,7 @@ class Validator:
             return self._refusal(judged.found)
         findings = await self._findings([judged.found])
         judgement = self._weighed(judged.found, findings, at)
-        if judgement.status == Status.CERTIFICATE_STATUS_GOOD and not judged.signs:
+        if judgement.status == Status.CERTIFICATE_STATUS_GOOD and not judged.found.signs:
             return Judgement(Status.CERTIFICATE_STATUS_WRONG_USAGE, judgement.fresh_until)
         return judgement
 
@@ -115,7 +113,7 @@ class Validator:
                 if self._store is store:
                     self._keep(fingerprint, one)
         chains = [
-            one.found for one in judged.values() if one.signs and isinstance(one.found, Chain)
+            one.found for one in judged.values() if isinstance(one.found, Chain) and one.found.signs
         ]
         findings = await self._findings(chains)
         answers = {}
@@ -149,7 +147,7 @@ class Validator:
     ) -> Judgement:
         if isinstance(judged.found, Refused):
             return self._refusal(judged.found)
-        if not judged.signs:
+        if not judged.found.signs:
             return Judgement(Status.CERTIFICATE_STATUS_WRONG_USAGE, self._clock() + FRESH_FOR)
         return self._weighed(judged.found, findings, at)
 
@@ -228,10 +226,8 @@ class Validator:
         until = at + FRESH_FOR
         if len(der) > CERTIFICATE_LIMIT_BYTES:
             malformed = Refused(Status.CERTIFICATE_STATUS_MALFORMED, "too large")
-            return _Judged(malformed, False, until)
-        found = self._paths.find(der, at, extra)
-        signs = isinstance(found, Chain) and usage_of(load(der)) is Usage.SIGN
-        return _Judged(found, signs, until)
+            return _Judged(malformed, until)
+        return _Judged(self._paths.find(der, at, extra), until)
 
     async def _responder(self, der: bytes, at: datetime) -> Chain | None:
         def find() -> Chain | None:

@@ -1,0 +1,43 @@
+"""Certificates decoded as the engine of paths wants them, with names that compare cheaply.
+
+RFC 5280, section 7.1, compares names letter by letter after preparing each by
+stringprep, which takes a third of judging a path. Names of one encoding are the
+same name; only others are compared that way. Issuers copy their own name into
+what they issue, so others hardly occur.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from asn1crypto import x509 as asn1
+
+
+class _Name(asn1.Name):  # type: ignore[misc]  # asn1crypto has no types
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, asn1.Name) and self.contents == other.contents:
+            return True
+        return bool(super().__eq__(other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+class _TbsCertificate(asn1.TbsCertificate):  # type: ignore[misc]
+    _fields: ClassVar[list[Any]] = [
+        (name, _Name if kind is asn1.Name else kind, *rest)
+        for name, kind, *rest in asn1.TbsCertificate._fields
+    ]
+
+
+class _Certificate(asn1.Certificate):  # type: ignore[misc]
+    _fields: ClassVar[list[Any]] = [
+        ("tbs_certificate", _TbsCertificate),
+        *asn1.Certificate._fields[1:],
+    ]
+
+
+def decode(der: bytes) -> Any:
+    """The certificate; its parts are decoded as they are looked at, and may raise then.
+    Raises ValueError for what is no SEQUENCE, or has bytes after it."""
+    return _Certificate.load(der, strict=True)
