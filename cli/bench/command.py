@@ -16,6 +16,7 @@ class Part(enum.StrEnum):
 
     VERIFICATION = "verification"
     HOT_PATH = "hot-path"
+    CERTIFICATES = "certificates"
     REGISTRATION = "registration"
 
 
@@ -38,7 +39,7 @@ def bench(
     ] = None,
 ) -> None:
     """Measure the suite on this machine and print what it reaches."""
-    from cli.bench import hot_path, registration, suite, verification
+    from cli.bench import certificates, hot_path, registration, suite, verification
     from cli.bench.report import Report, machine
 
     report = Report()
@@ -47,6 +48,7 @@ def bench(
     parts: dict[Part, Any] = {
         Part.VERIFICATION: verification.measure,
         Part.HOT_PATH: hot_path.measure,
+        Part.CERTIFICATES: certificates.measure,
         Part.REGISTRATION: partial(registration.measure, database="SQLite"),
     }
     for part in chosen:

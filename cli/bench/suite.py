@@ -20,6 +20,7 @@ from qagazsyz.credentials import Credential
 
 # As an operator would run it under load: a hundredth of the calls is traced.
 SAMPLED = "0.01"
+REVOCATION_NETWORKS = "127.0.0.0/8"
 MESSAGE_LIMIT = 20 * 1024 * 1024
 OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -51,6 +52,11 @@ class Suite:
     def operator(self) -> Credential:
         return Credential.load(self.data / "credentials" / "operator.pem")
 
+    @property
+    def trust_folder(self) -> Path:
+        """Whose certificates identity trusts beside those of its own authority."""
+        return self.data / "identity" / "trust"
+
     def channel(self, address: str) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(address, options=OPTIONS)
 
@@ -71,6 +77,8 @@ def running(*, database_url: str = "") -> Iterator[Suite]:
             "QAGAZSYZ_TRACE_SAMPLE_RATIO": SAMPLED,
             "QAGAZSYZ_GATEWAY_TRACE_SAMPLE_RATIO": SAMPLED,
             "QAGAZSYZ_GATEWAY_ACCESS_LOG": str(Path(folder) / "access.log"),
+            # An authority outside the platform is the bench's own, on this machine.
+            "QAGAZSYZ_REVOCATION_NETWORKS": REVOCATION_NETWORKS,
         }
         arguments = ["up", "--data", str(data), "--port", "0"]
         if database_url:
