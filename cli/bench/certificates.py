@@ -47,12 +47,12 @@ LOOP_MILLISECONDS = 5
 @dataclass(frozen=True, slots=True)
 class Kind:
     """Calls with so many certificates each, and how many are to be judged a second: by the clock,
-    or of CPU, which is what one core does."""
+    or of CPU, which is what one core does. None where nothing was promised."""
 
     name: str
     questions: Sequence[bytes]
     size: int
-    goal: int
+    goal: int | None = None
     one_core: bool = False
 
 
@@ -80,7 +80,8 @@ async def _measure(
         kinds = (
             Kind("own authority", [own] * calls, CERTIFICATES, OWN_A_SECOND),
             Kind("outside, cold, by list", listed[1:], CERTIFICATES, COLD_A_SECOND, one_core=True),
-            Kind("outside, cold, by OCSP", answered[1:], BY_OCSP, COLD_A_SECOND, one_core=True),
+            # One call to the authority for each: what that takes is mostly the network's.
+            Kind("outside, cold, by OCSP", answered[1:], BY_OCSP),
             Kind("outside, cached", listed[1:] * calls, CERTIFICATES, CACHED_A_SECOND),
         )
         rows = [await _judge(report, suite, token, kind) for kind in kinds]
@@ -214,11 +215,10 @@ async def _judge(report: Report, suite: Suite, token: str, kind: Kind) -> dict[s
     await channel.close()
     rate = measured.rate * kind.size
     microseconds = measured.microseconds("identity") / kind.size
-    name = f"certificates of {kind.name}"
-    if kind.one_core:
-        report.figure(Figure(f"{name}, on one core", 1e6 / microseconds, kind.goal, unit="/s"))
-    else:
-        report.figure(Figure(name, rate, kind.goal, unit="/s"))
+    if kind.goal is not None:
+        name = f"certificates: {kind.name}" + (", on one core" if kind.one_core else "")
+        reached = 1e6 / microseconds if kind.one_core else rate
+        report.figure(Figure(name, reached, kind.goal, unit="/s"))
     return {
         "certificates": kind.name,
         "a call": kind.size,

@@ -12,7 +12,7 @@ import typer
 
 
 class Part(enum.StrEnum):
-    """What can be measured by itself."""
+    """What can be measured by itself, on a suite of its own."""
 
     VERIFICATION = "verification"
     HOT_PATH = "hot-path"
@@ -38,7 +38,20 @@ def bench(
         Path | None, typer.Option(help="Write everything to this file, as tables for a page.")
     ] = None,
 ) -> None:
-    """Measure the suite on this machine and print what it reaches."""
+    """Measure the suite on this machine, and print tables and what it reaches of its goals.
+
+    verification: each algorithm, batch size and number of signers, in the kernel, in the service
+    and through the gateway; CPU of each an item; against cryptography and openssl speed.
+
+    hot-path: scaling, hostile batches, the service's own cost, fairness, memory.
+
+    certificates: signers that are judged; certificates a second, own and of outside authorities;
+    what holds identity's event loop.
+
+    registration: documents a second, in batches and by single calls.
+
+    Everything takes about a quarter of an hour, --quick some minutes. Nothing else should run.
+    """
     from cli.bench import certificates, hot_path, registration, suite, verification
     from cli.bench.report import Report, machine
 

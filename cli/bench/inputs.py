@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, paddin
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cli.bench import gost
 from qagazsyz.common.v1.signatures_pb2 import SignatureAlgorithm
 from qagazsyz.signing.v1 import verification_pb2
 
@@ -20,6 +21,8 @@ MESSAGE_BYTES = 256
 MOST_KEYS = 10_000
 # An RSA key takes a tenth of a second to make.
 RSA_KEYS = 128
+# Their messages are hashed in Python, a millisecond each.
+GOST_ITEMS = 2_000
 # As many as the largest batch that is compared has items: in practice signers come again, and the
 # kernel keeps tables for these curves' keys that do.
 TABLE_KEYS = 1_000
@@ -37,8 +40,14 @@ class Scheme:
     sign: Callable[[Any, bytes], bytes]
     verify: Callable[[Any, bytes, bytes], None]
     most_keys: int = MOST_KEYS
+    most_items: int = MOST_KEYS
     # openssl speed's name for it.
     openssl: str = ""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether cryptography verifies it: it has no P1363 signatures and no GOST."""
+        return not self.name.endswith("P1363") and not self.name.startswith("GOST")
 
 
 def _ecdsa(
@@ -100,8 +109,21 @@ def _mldsa(level: int, private: Any) -> Scheme:
     )
 
 
+def _gost(bits: int, family: gost.Family) -> Scheme:
+    keys = gost.Keys(family)
+    return Scheme(
+        f"GOST3410_2012_{bits}",
+        SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_GOST3410_2012_{bits}"),
+        keys.generate,
+        keys.sign,
+        lambda key, signature, message: None,  # noqa: ARG005
+        most_keys=TABLE_KEYS,
+        most_items=GOST_ITEMS,
+    )
+
+
 def schemes() -> list[Scheme]:
-    """Every algorithm that keys can be made for here; GOST's only verifies."""
+    """Every algorithm."""
     found = [
         Scheme(
             "ED25519",
@@ -124,6 +146,8 @@ def schemes() -> list[Scheme]:
         _mldsa(44, mldsa.MLDSA44PrivateKey),
         _mldsa(65, mldsa.MLDSA65PrivateKey),
         _mldsa(87, mldsa.MLDSA87PrivateKey),
+        _gost(256, gost.BITS_256),
+        _gost(512, gost.BITS_512),
     ]
     return found
 
@@ -180,7 +204,7 @@ class Keyring:
 
     def sign(self, scheme: Scheme, *, items: int, signers: int) -> Signed:
         """Items signed by so many keys in turn, or by as many as the scheme has."""
-        count = min(signers, scheme.most_keys)
+        count, items = min(signers, scheme.most_keys), min(items, scheme.most_items)
         # P1363 and the hashes of RSA share their family's keys.
         keys = self._keys.setdefault(scheme.name.split("_SHA")[0].replace("PSS", "PKCS1"), [])
         missing = count - len(keys)
