@@ -6,10 +6,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signatures import x509 as library
+from signatures.backend import load_backend
 from signatures.der import NULL, encode
+from signatures.gost.curves import CURVES_BY_OID
+from signatures.gost.streebog import streebog512
 from signatures.keys import UnsupportedKey, certificate_spki
 from signatures.x509 import verify_x509_signature
-from tests.unit.signatures.builders import shared_certificate
+from tests.unit.signatures.builders import gost_sign, gost_spki, multiple, shared_certificate
 
 DER_NULL = encode(NULL, b"")
 NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
@@ -130,6 +134,34 @@ def test_nca_s_test_root_signed_itself_and_its_authorities(name: str) -> None:
     assert oid == "1.2.398.3.10.1.1.2.3.2"
     assert verify_x509_signature(root, oid, DER_NULL, tbs, signature)
     assert not verify_x509_signature(root, oid, DER_NULL, tbs[::-1], signature)
+
+
+@pytest.mark.parametrize("name", ["kernel", "portable"])
+def test_gost_signatures_are_the_backend_s_to_verify(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "kernel":
+        pytest.importorskip("qagazsyz_kernel")
+    asked = []
+
+    def backend():
+        asked.append(name)
+        return load_backend(name)
+
+    monkeypatch.setattr(library, "_backend", backend)
+    key_oid, curve_oid = "1.2.398.3.10.1.1.2.2", "1.2.398.3.10.1.1.2.2.1"
+    curve = CURVES_BY_OID[curve_oid]
+    spki = gost_spki(key_oid, curve_oid, multiple(curve, 5))
+    r, s = gost_sign(curve, 5, 7, streebog512(b"what is signed"))
+    signature = r.to_bytes(64, "little") + s.to_bytes(64, "little")
+    oid = "1.2.398.3.10.1.1.2.3.2"
+    elliptic = parts(CERTIFICATES["P-256, SHA-384"])[0]
+
+    assert verify_x509_signature(spki, oid, DER_NULL, b"what is signed", signature)
+    assert not verify_x509_signature(spki, oid, DER_NULL, b"what is not", signature)
+    assert not verify_x509_signature(spki, oid, None, b"what is signed", signature[:-1])
+    assert not verify_x509_signature(elliptic, oid, DER_NULL, b"what is signed", signature)
+    assert asked == [name] * 4
 
 
 def test_nca_s_rsa_leaf_is_its_authority_s() -> None:
