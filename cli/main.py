@@ -5,6 +5,7 @@ Commands import what they need when they run, so that --help answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -27,6 +28,11 @@ from cli.token import token
 from cli.traces import traces
 from cli.up import up
 from cli.verify import WHICH, verify
+
+# What gRPC says on standard error by itself is no line of ours, and can name a header that a caller
+# sent. It also readies itself for being forked, which nothing here needs: processes that are
+# started become other programs at once (macOS forks for it, Linux does not).
+QUIET_GRPC = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
 
 tool = typer.Typer(
     name="qagazsyz",
@@ -57,6 +63,8 @@ tool.command()(bench)
 
 def app() -> None:
     """Runs the tool; what is no defect ends in one line and an exit code."""
+    for name, value in QUIET_GRPC.items():
+        os.environ.setdefault(name, value)
     if sys.argv[1:] == ["verify", "--backend"]:
         sys.argv.append(WHICH)  # without a name it asks which one is in use
     try:

@@ -53,6 +53,15 @@ OPENAPI_LIMIT = 4 * 1024 * 1024
 # hold most, but does so without an answer, and an HTTP/1.1 caller then waits for ever.)
 SHRINK_AT, REFUSE_AT = 0.7, 0.95
 
+# Envoy's own log in the services' form; %j is the message, escaped.
+LOG_FIELDS = {
+    "time": "%Y-%m-%dT%T.%e%z",
+    "level": "%l",
+    "service": "gateway",
+    "logger": "envoy.%n",
+    "message": "%j",
+}
+
 # A trace can be looked at as soon as its call is over, and not five seconds later.
 RUNTIME = {"tracing.opentelemetry.flush_interval_ms": 500}
 # Envoy's own tags that say what a caller sent, overwritten.
@@ -90,6 +99,7 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
             "listeners": [_outer(methods, settings), _inner()],
             "clusters": clusters(names, settings),
         },
+        "application_log_config": {"log_format": {"json_format": LOG_FIELDS}},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
         "overload_manager": _overload(settings.heap_mib * 1024 * 1024),
     }

@@ -18,6 +18,10 @@ from pathlib import Path
 
 import pytest
 
+# PostgreSQL is started as another user, for which Python forks: gRPC's handlers of that, which may
+# not run while it has threads and then say so, are not wanted by a process that only starts others.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 # Where Debian's packages put each major version.
 POSTGRES_BINARIES = Path("/usr/lib/postgresql")
 # Loses data in a power cut and nothing else, which no test here has.

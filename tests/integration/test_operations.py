@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -65,6 +66,15 @@ async def test_keys_go_on_signing_under_a_new_key_encryption_key(tmp_path: Path)
     finally:
         await world.close()
         await asyncio.to_thread(suite.stop)
+    assert_written_by_us(suite.log)
+
+
+def assert_written_by_us(log: Path) -> None:
+    """Every line is one of ours, JSON or the supervisor's own, and no library's chatter."""
+    lines = log.read_text().splitlines()
+    assert len(lines) > len(SERVICES)
+    for line in lines:
+        assert line.startswith("qagazsyz up: ") or json.loads(line), line
 
 
 async def test_the_whole_suite_runs_on_postgresql(tmp_path: Path, postgres: Postgres) -> None:
