@@ -45,6 +45,15 @@ CONNECTION_IDLE = "600s"
 # own second cuts downloads off where a network falters. And so long a caller that is refused and
 # goes on sending does not see it.
 LAST_ANSWER_IDLE = "3s"
+# A gRPC server reads these itself, and once it has met one that it cannot read, refuses every call
+# with a header of that name on the same connection, which all callers share. So it is with binary
+# headers, whose names end in "-bin". Services need none of them.
+POISONOUS_HEADERS = (
+    "grpc-internal-encoding-request",
+    "grpc-previous-rpc-attempts",
+    "grpc-retry-pushback-ms",
+    "grpc-status",
+)
 # An empty list would make private addresses internal, and believe their x-envoy-… headers.
 NOBODY = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
 OPENAPI_LIMIT = 4 * 1024 * 1024
@@ -134,7 +143,7 @@ def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
         # Who is at the other end counts, not what it says of itself; and nobody is internal, so
         # that x-envoy-… and x-request-id of a caller are dropped.
         "use_remote_address": True,
-        "early_header_mutation_extensions": [_kept_length()],
+        "early_header_mutation_extensions": [_early_headers()],
         "xff_num_trusted_hops": settings.trusted_proxies,
         "internal_address_config": {"cidr_ranges": [NOBODY]},
     }
@@ -174,19 +183,23 @@ def _manager(config: Json) -> Json:
     }
 
 
-def _kept_length() -> Json:
-    """Keeps the announced length of a body where the transcoder leaves it."""
+def _early_headers() -> Json:
+    """Drops what no service reads, and keeps what filters take away: the announced length of a
+    body, and what kind of call it is."""
     name = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    kept = {"key": routes.LENGTH_HEADER, "value": "%REQ(content-length)%"}
+    kept = {
+        routes.LENGTH_HEADER: "%REQ(content-length)%",
+        routes.KIND_HEADER: "%REQ(content-type)%",
+    }
+    mutations: list[Json] = [{"remove": key} for key in (*POISONOUS_HEADERS, *kept)]
+    mutations.append({"remove_on_match": {"key_matcher": {"suffix": "-bin"}}})
+    for key, value in kept.items():
+        header = {"key": key, "value": value}
+        append = {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        mutations.append({"append": append})
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",
-        "typed_config": {
-            "@type": f"type.googleapis.com/{name}",
-            "mutations": [
-                {"remove": routes.LENGTH_HEADER},
-                {"append": {"header": kept, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
-            ],
-        },
+        "typed_config": {"@type": f"type.googleapis.com/{name}", "mutations": mutations},
     }
 
 

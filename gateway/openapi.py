@@ -62,7 +62,8 @@ _WELL_KNOWN: dict[str, Json] = {
         "properties": {"@type": {"type": "string"}},
         "additionalProperties": True,
     },
-    HTTP_BODY: {"type": "string", "contentMediaType": "application/octet-stream"},
+    # Whatever bytes: no type of JSON's describes them.
+    HTTP_BODY: {"contentMediaType": "application/octet-stream"},
 }
 
 

@@ -2,7 +2,9 @@
 
 A gRPC caller reads a status and a message; where Envoy's own choice of a status would be a riddle
 (INTERNAL for a bad request, UNAVAILABLE for too many) it is set here. A JSON caller gets the same
-JSON as from a service: code, message, details.
+JSON as from a service: code, message, details. A gRPC-Web caller gets what a service's refusal
+looks like there, headers alone: from a body Envoy would make a status of its own choice, UNKNOWN
+or INTERNAL.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ from typing import Any
 from google.protobuf import json_format
 from google.rpc import code_pb2
 
-from gateway.routes import ORIGINAL_PATH
+from gateway.routes import KIND_HEADER, ORIGINAL_PATH
 from services.runtime.errors import ERROR_DOMAIN, ResourceExhausted, status_of
 
 Json = dict[str, Any]
 
 # The HTTP statuses that Envoy refuses with: what callers are told instead, and google.rpc.Code.
-STATUSES = {
+STATUSES: dict[int, tuple[int, int]] = {
     400: (400, code_pb2.INVALID_ARGUMENT),
     401: (401, code_pb2.UNAUTHENTICATED),
     # A token for somebody else is no token here, though Envoy calls it forbidden.
@@ -28,11 +30,28 @@ STATUSES = {
     # The time for the call is up.
     408: (504, code_pb2.DEADLINE_EXCEEDED),
     413: (413, code_pb2.RESOURCE_EXHAUSTED),
+    415: (415, code_pb2.UNIMPLEMENTED),
     426: (426, code_pb2.FAILED_PRECONDITION),
     431: (431, code_pb2.RESOURCE_EXHAUSTED),
     500: (500, code_pb2.INTERNAL),
     503: (503, code_pb2.UNAVAILABLE),
     504: (504, code_pb2.DEADLINE_EXCEEDED),
+}
+# Envoy's words are in the body, which a gRPC-Web caller does not get: it is told these.
+WORDS = {
+    400: "the request is malformed",
+    401: "the token is missing or does not hold",
+    403: "the token is not for this",
+    404: "no such method",
+    405: "no such method",
+    408: "the time for the call is up",
+    413: "the request is too large",
+    415: "the compression is not known",
+    426: "another protocol is needed",
+    431: "the headers are too large",
+    500: "internal error",
+    503: "a part of the platform cannot be reached",
+    504: "the time for the call is up",
 }
 
 
@@ -82,6 +101,15 @@ IS_GRPC: Json = {
         ]
     }
 }
+IS_WEB: Json = {
+    "header_filter": {
+        "header": {
+            "name": KIND_HEADER,
+            "string_match": {"prefix": "application/grpc-web"},
+        }
+    }
+}
+NOTHING: Json = {"text_format_source": {"inline_string": ""}}
 
 
 def local_replies() -> Json:
@@ -94,11 +122,14 @@ def local_replies() -> Json:
             # Only the rate limit says this by itself.
             *_come_again(_status_is(429), "too many calls: slow down"),
             *_come_again(TOO_MANY, "too many calls at once"),
-            _for_grpc(NO_KEYS, 503, {"grpc-status": str(code_pb2.UNAVAILABLE)}),
+            *_for_grpc(NO_KEYS, 503, {"grpc-status": str(code_pb2.UNAVAILABLE)}, WORDS[503]),
             _for_json(NO_KEYS, 503, _plain(code_pb2.UNAVAILABLE)),
             *(
-                _for_grpc(_status_is(found), status, {"grpc-status": str(code)})
+                mapper
                 for found, (status, code) in to_grpc.items()
+                for mapper in _for_grpc(
+                    _status_is(found), status, {"grpc-status": str(code)}, WORDS[found]
+                )
             ),
             *(
                 _for_json(_status_is(found), status, _plain(code))
@@ -114,11 +145,11 @@ def _come_again(which: Json, message: str) -> list[Json]:
     details = base64.b64encode(status.SerializeToString()).decode()
     retry_after = {"retry-after": str(RETRY_AFTER_SECONDS)}
     headers = {"grpc-status": str(status.code), "grpc-status-details-bin": details} | retry_after
-    body = {"body": {"inline_string": message}}
-    return [
-        _for_grpc(which, 429, headers) | body,
-        _for_json(which, 429, json_format.MessageToDict(status), retry_after) | body,
+    mappers = [
+        *_for_grpc(which, 429, headers, message),
+        _for_json(which, 429, json_format.MessageToDict(status), retry_after),
     ]
+    return [mapper | {"body": {"inline_string": message}} for mapper in mappers]
 
 
 def _plain(code: int) -> Json:
@@ -130,12 +161,21 @@ def _plain(code: int) -> Json:
     return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}
 
 
-def _for_grpc(which: Json, status: int, headers: dict[str, str]) -> Json:
-    return {
-        "filter": {"and_filter": {"filters": [which, IS_GRPC]}},
-        "status_code": status,
-        "headers_to_add": _headers(headers),
-    }
+def _for_grpc(which: Json, status: int, headers: dict[str, str], words: str) -> list[Json]:
+    in_headers = {"content-type": "application/grpc-web+proto", "grpc-message": words}
+    return [
+        {
+            "filter": {"and_filter": {"filters": [which, IS_WEB]}},
+            "status_code": 200,
+            "headers_to_add": _headers(headers | in_headers),
+            "body_format_override": NOTHING,
+        },
+        {
+            "filter": {"and_filter": {"filters": [which, IS_GRPC]}},
+            "status_code": status,
+            "headers_to_add": _headers(headers),
+        },
+    ]
 
 
 def _for_json(

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.contracts import Method
 from gateway.settings import GatewaySettings
+from services.runtime.errors import internal_status
 from services.runtime.server import MESSAGE_LIMIT_BYTES
 
 Json = dict[str, Any]
@@ -50,6 +51,9 @@ BODY_LIMIT = MESSAGE_LIMIT_BYTES * 4 // 3 + 1024 * 1024
 UNASKED_LIMIT = 1024 * 1024
 # The announced length of a body, kept from the transcoder, which removes it.
 LENGTH_HEADER = "x-qagazsyz-length"
+# The content type that a call came with, kept from the filter for gRPC-Web, which makes it gRPC's.
+# Services get it too: an answer of Envoy's own may come after what they are not to get is removed.
+KIND_HEADER = "x-qagazsyz-kind"
 # The transcoder leaves here what path a JSON call had.
 ORIGINAL_PATH = "x-envoy-original-path"
 NO_CLUSTER = "none"
@@ -58,6 +62,18 @@ NOT_SAMPLED = "00-00000000000000000000000000000001-0000000000000001-00"
 CLAIMS = "claims"
 # Routes that need no token bear this mark, and are limited by address.
 OPEN_MARK = "qagazsyz"
+
+# What services read. A gRPC server that has met another cannot read "gzip" either from then on, on
+# the same connection, which all callers share.
+ENCODINGS = "identity|gzip|deflate"
+
+# What a service calls INTERNAL has a fixed text. With any other gRPC itself says so, before a
+# service sees the call, of bytes that are no gRPC: a frame that is not compressed as it says.
+CALLERS_FAULT = (
+    "%CEL(response.headers['grpc-status'] == '13'"
+    f" && response.headers['grpc-message'] != '{internal_status().message}'"
+    " ? '3' : response.headers['grpc-status'])%"
+)
 
 # Calls that a retry may repeat are kept in memory; longer ones are not retried.
 RETRY_BUFFER = 64 * 1024
@@ -71,6 +87,7 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
         "name": "suite",
         "domains": ["*"],
         "routes": [
+            _strange_encoding(),
             *_too_large(methods),
             *(_large_json(method, settings) for method in methods if method.takes_json),
             *(_call(method, settings) for method in methods),
@@ -82,10 +99,25 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
             _unknown(settings),
         ],
         "request_headers_to_remove": [LENGTH_HEADER],
+        # Without it a service resets the call, which looks as if the service were not there.
+        "request_headers_to_add": [_header("te", "trailers", "OVERWRITE_IF_EXISTS_OR_ADD")],
+        "response_headers_to_add": [_header("grpc-status", CALLERS_FAULT, "OVERWRITE_IF_EXISTS")],
     }
     if settings.allowed_origins:
         host["typed_per_filter_config"] = {CORS: _cors(settings.allowed_origins)}
     return host
+
+
+def _strange_encoding() -> Json:
+    """Refuses messages that are compressed in a way that services do not read."""
+    name = "grpc-encoding"
+    known = {"string_match": {"safe_regex": {"regex": ENCODINGS}}, "invert_match": True}
+    return {
+        "name": "strange-encoding",
+        "match": {"prefix": "/", "headers": [{"name": name, **known}]},
+        "direct_response": {"status": 415, "body": {"inline_string": f"{name}: {ENCODINGS}"}},
+        "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
+    }
 
 
 def _too_large(methods: Iterable[Method]) -> list[Json]:
@@ -252,6 +284,10 @@ def _direct(path: str, status: int, body: Json) -> Json:
         # It knows no such path and would refuse it.
         "typed_per_filter_config": {TRANSCODER: DISABLED},
     }
+
+
+def _header(key: str, value: str, action: str) -> Json:
+    return {"header": {"key": key, "value": value}, "append_action": action}
 
 
 def rate_limits() -> list[Json]:

@@ -4,7 +4,9 @@ What every call needs is done here, once, in this order: a span, who is calling,
 whether the method's access option lets them, decoding, the checks that the
 contract's field behaviour asks for, the servicer's method, and the mapping of
 what it raised to a status. grpc.aio would answer bytes that are no message
-with UNKNOWN before any handler runs, so handlers take bytes and decode here.
+with UNKNOWN before any handler runs, so handlers take bytes and decode here; a
+call that ends before its message is whole it would not answer at all, so
+handlers take the one message from a stream of them.
 
 A servicer is any object with an async method for each method of its contract:
 
@@ -50,6 +52,9 @@ log = logging.getLogger(__name__)
 
 # gRPC holds a whole message several times over before Python sees it.
 MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024
+# The gateway bounds what callers send, at half of this, and answers in clear words; gRPC counts 32
+# bytes more for each header, and refuses with a list of all of them.
+METADATA_LIMIT_BYTES = 128 * 1024
 # More calls at once than this are answered RESOURCE_EXHAUSTED by gRPC itself.
 CONCURRENT_CALLS = 1_000
 # What is under way when the process is told to stop gets this long to end.
@@ -131,19 +136,23 @@ class Endpoint:
         if self._method.client_streaming or self._method.server_streaming:
             raise NotImplementedError(f"{self._name} streams one way")
         if self._handler.__dict__.get("takes_wire_bytes", False):
-            return grpc.unary_unary_rpc_method_handler(self._wire)
-        return grpc.unary_unary_rpc_method_handler(self._unary)
+            return grpc.stream_unary_rpc_method_handler(self._wire)
+        return grpc.stream_unary_rpc_method_handler(self._unary)
 
-    async def _wire(self, data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def _wire(
+        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> bytes:
         async def answer(call: Call) -> bytes:
-            result: bytes = await self._handler(data, call)
+            result: bytes = await self._handler(await _only(messages), call)
             return result
 
         return await self._answer(context, answer)
 
-    async def _unary(self, data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def _unary(
+        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> bytes:
         async def answer(call: Call) -> bytes:
-            response: Message = await self._handler(self._decode(data), call)
+            response: Message = await self._handler(self._decode(await _only(messages)), call)
             return response.SerializeToString()
 
         return await self._answer(context, answer)
@@ -226,6 +235,8 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
                 ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+                ("grpc.max_metadata_size", METADATA_LIMIT_BYTES),
+                ("grpc.absolute_max_metadata_size", METADATA_LIMIT_BYTES),
                 ("grpc.so_reuseport", 1),
                 # Envoy keeps its connections; a client that pings often is no attack.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -286,6 +297,13 @@ class _Reflection(ReflectionServicer):  # type: ignore[misc]  # it comes without
             fully_qualified_name = method.containing_service.full_name
         answer: Message = super()._file_containing_symbol(request, fully_qualified_name)
         return answer
+
+
+async def _only(messages: AsyncIterator[bytes]) -> bytes:
+    """The message of a call that has one. Raises InvalidArgument where the call ended before it."""
+    async for message in messages:
+        return message
+    raise InvalidArgument("", "the call ended before its message")
 
 
 def _text_metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:

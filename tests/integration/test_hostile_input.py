@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+import struct
 import time
 from collections.abc import AsyncIterator
 
@@ -230,3 +232,49 @@ async def test_strange_paths_are_refused(world: World, method: str, path: str) -
         headers = await world.headers(await world.citizen())
         answer = await http.request(method, path, headers=headers)
     assert 400 <= answer.status_code < 500, answer.text
+
+
+def _frame(message: bytes, flag: int = 0) -> bytes:
+    return struct.pack(">BI", flag, len(message)) + message
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (b"", "identity"),
+        (b"\x00\x00", "identity"),
+        (_frame(b"a message that is cut short")[:-4], "identity"),
+        (_frame(b"", flag=1), "identity"),
+        (_frame(b"no gzip", flag=1), "gzip"),
+        (_frame(gzip.compress(bytes(200 * MEBIBYTE)), flag=1), "gzip"),
+    ],
+    ids=["nothing", "half a frame", "half a message", "not compressed", "no gzip", "a bomb"],
+)
+async def test_what_is_no_whole_message_is_refused_at_once_by_every_method(
+    world: World, content: bytes, encoding: str
+) -> None:
+    headers = await world.headers(await world.officer())
+    headers |= {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": encoding}
+    refusals = {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.PERMISSION_DENIED,
+    }
+    async with world.http() as http:
+        for method in METHODS:
+            if method.client_streaming:
+                continue
+            answer = await http.post(f"/{name_of(method)}", content=content, headers=headers)
+            status = answer.headers["grpc-status"]
+            assert status in {str(code.value[0]) for code in refusals}, f"{name_of(method)}"
+
+
+async def test_large_headers_pass_or_are_refused_in_clear_words(world: World) -> None:
+    token = await world.headers(world.operator)
+    async with world.http() as http:
+        passed = await http.get("/v1/subjects", headers=token | {"x-large": "a" * 50_000})
+        assert passed.status_code == 200, passed.text
+        refused = await http.get("/v1/subjects", headers=token | {"x-large": "a" * 100_000})
+        assert refused.status_code == 431
+        many = await http.get("/v1/subjects", headers=token | {f"x-{n}": "" for n in range(500)})
+        assert many.status_code == 431

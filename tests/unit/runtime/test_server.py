@@ -159,6 +159,15 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(
     assert code == grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_call_that_ends_before_its_message_is_answered(channel: grpc.aio.Channel) -> None:
+    nothing: list[bytes] = []
+    metadata = (("authorization", f"Bearer {token()}"),)
+    method = channel.stream_unary(f"/{SERVICE}/GrantConsent")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await method(iter(nothing), metadata=metadata)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 @pytest.mark.parametrize(
     ("data", "field"),
     [
