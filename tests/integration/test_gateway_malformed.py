@@ -95,6 +95,7 @@ def test_one_callers_strange_header_spoils_no_other_callers_call(
         (frame(gzip.compress(b"a" * 100)[:-9], flag=1), "gzip"),
         (frame(b"no zlib either", flag=1), "deflate"),
     ],
+    ids=["not compressed", "no gzip", "gzip cut short", "no zlib"],
 )
 def test_a_message_that_is_not_compressed_as_it_says_is_an_invalid_argument(
     backend: Backend, web: httpx.Client, content: bytes, encoding: str
