@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 from qagazsyz.signing.v1 import verification_pb2, verification_pb2_grpc
 from tests.integration.world import TIMEOUT_SECONDS, World
+from tests.openssl import openssl as judged
 
 VALID = signatures_pb2.VERDICT_VALID
 UNTRUSTED = signatures_pb2.VERDICT_UNTRUSTED_SIGNER
@@ -22,9 +21,7 @@ DOCUMENT = "Қағаз жоқ".encode()
 
 async def openssl(*arguments: str | Path) -> str:
     """What OpenSSL says, where it finds nothing wrong."""
-    done = await asyncio.to_thread(
-        subprocess.run, ["openssl", *map(str, arguments)], capture_output=True, text=True
-    )
+    done = await judged(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

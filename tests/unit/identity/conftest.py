@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -223,16 +221,6 @@ class Identity:
             digit = check_digit(first)
             if digit is not None:
                 return f"{first}{digit}"
-
-
-async def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """What the outside judge says."""
-    return await asyncio.to_thread(
-        subprocess.run,
-        ["openssl", *(str(argument) for argument in arguments)],
-        capture_output=True,
-        text=True,
-    )
 
 
 def certificate_request(key: Any, *, signs: bool = False) -> bytes:

@@ -17,7 +17,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates import FRESH_FOR
-from tests.unit.identity.conftest import Identity, certificate_request, openssl
+from tests.openssl import openssl
+from tests.unit.identity.conftest import Identity, certificate_request
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

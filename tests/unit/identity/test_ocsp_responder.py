@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.ocsp_responder import MalformedQuestion, parse
-from tests.unit.identity.conftest import Identity, openssl
+from tests.openssl import openssl
+from tests.unit.identity.conftest import Identity
 
 Status = ocsp.OCSPResponseStatus
 

@@ -19,7 +19,8 @@ from services.identity.bootstrap import load_issuer, load_stamper
 from services.identity.time_stamping import REQUEST_LIMIT_BYTES, Refusal, read
 from services.runtime.clock import system_randomness
 from signatures.der import encode_oid
-from tests.unit.identity.conftest import STAMP_POLICY, Identity, openssl
+from tests.openssl import openssl
+from tests.unit.identity.conftest import STAMP_POLICY, Identity
 
 DATA = "Қағаз жоқ".encode()
 

@@ -27,9 +27,10 @@ from services.runtime.clock import from_timestamp
 from services.runtime.database import Database
 from services.runtime.migrations import migrate
 from signatures.der import SEQUENCE, encode
+from tests.openssl import openssl
 from tests.unit.identity.authorities import revocation_list
 from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, GostKey, Made, key_usage, make, new_key
-from tests.unit.identity.conftest import Identity, openssl
+from tests.unit.identity.conftest import Identity
 from tests.unit.identity.stamps import (
     DATA,
     GOST,
