@@ -176,13 +176,20 @@ class _Writer:
             },
         }
         if binding.body == "*":
-            content = {"application/json": {"schema": self._without_path(method, binding)}}
-            operation["requestBody"] = {"required": True, "content": content}
+            schema = self._without_path(method, binding)
+            named = self._schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+            content = {"application/json": {"schema": schema}}
+            operation["requestBody"] = {
+                "required": bool(named.get("required")),
+                "content": content,
+            }
         elif binding.body:
             request = self._messages[method.input_type].descriptor
             body = next(field for field in request.field if field.name == binding.body)
-            content = self._content(body.type_name)
-            operation["requestBody"] = {"required": True, "content": content}
+            operation["requestBody"] = {
+                "required": _demands(body, field_behavior_pb2.REQUIRED),
+                "content": self._content(body.type_name),
+            }
         return operation
 
     def _content(self, type_name: str) -> Json:

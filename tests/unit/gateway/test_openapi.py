@@ -89,6 +89,17 @@ def test_bodies_leave_out_what_the_path_says(document: Json) -> None:
     assert set(schema["properties"]) == {"message", "digest"}
 
 
+def test_a_body_is_demanded_where_a_field_of_it_is(document: Json) -> None:
+    def demanded(path: str) -> bool:
+        body = document["paths"][path]["post"]["requestBody"]
+        return bool(body["required"])
+
+    assert not demanded("/v1/challenges")
+    assert not demanded("/v1/keys/{key}:sign")
+    assert demanded("/v1/subjects:resolve")
+    assert demanded("/v1/subjects")
+
+
 def test_queries_are_what_neither_path_nor_body_holds(document: Json) -> None:
     parameters = document["paths"]["/v1/subjects"]["get"]["parameters"]
     assert [(one["name"], one["in"]) for one in parameters] == [
@@ -101,3 +112,6 @@ def test_raw_bodies_are_binary(document: Json) -> None:
     ocsp = document["paths"]["/pki/ocsp"]["post"]
     assert list(ocsp["requestBody"]["content"]) == ["*/*"]
     assert list(ocsp["responses"]["200"]["content"]) == ["*/*"]
+    # What is in them has no type of JSON's: the token keys are an object, a certificate is none.
+    keys = document["paths"]["/.well-known/jwks.json"]["get"]["responses"]["200"]["content"]
+    assert "type" not in keys["*/*"]["schema"]

@@ -285,6 +285,39 @@ async def test_nobody_revokes_what_is_not_theirs(identity: Identity) -> None:
         await identity.call(method, pb.RevokeCertificateRequest(name=name), token)
 
 
+async def test_nobody_registers_a_certificate_for_another(identity: Identity) -> None:
+    person, organization = await identity.person(), await identity.organization()
+    theirs, _ = await identity.issue(person)
+    nobodys = f"subjects/{uuid.uuid4()}"
+    method = "CertificateService/RegisterCertificate"
+    for subject, token in (
+        (person, identity.as_citizen(await identity.person())),
+        (organization, identity.as_citizen(person)),
+        (organization, identity.as_registrar),
+        (nobodys, identity.as_registrar),
+        (nobodys, identity.as_citizen(person)),
+        (person, identity.as_officer(organization, person)),
+        (organization, identity.as_officer(organization)),
+    ):
+        request = pb.RegisterCertificateRequest(subject=subject, der=theirs.der)
+        assert await identity.refused(method, request, token) == DENIED
+
+
+async def test_a_certificate_of_another_number_or_of_no_trusted_authority_is_not_registered(
+    identity: Identity,
+) -> None:
+    person, other = await identity.person(), await identity.person()
+    theirs, _ = await identity.issue(person)
+    method = "CertificateService/RegisterCertificate"
+    for token in (identity.as_citizen(other), identity.as_registrar, identity.as_operator):
+        request = pb.RegisterCertificateRequest(subject=other, der=theirs.der)
+        assert await identity.refused(method, request, token) == INVALID
+    # Nobody outside is trusted here, and the own authority issues and registers in one.
+    request = pb.RegisterCertificateRequest(subject=person, der=theirs.der)
+    code = await identity.refused(method, request, identity.as_citizen(person))
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+
+
 async def ocsp_text(identity: Identity, tmp_path: Path, certificate: pb.Certificate) -> str:
     """What openssl reads from the responder's answer about a certificate, verified."""
     leaf, chain = tmp_path / "leaf.pem", tmp_path / "chain.pem"
