@@ -58,8 +58,10 @@ from signatures.x509 import verify_x509_signature
 
 # Cross-signed authorities give several ways; more than these is someone making work.
 WAYS_TRIED = 8
-# Names of issuers whose ways are remembered: each is bytes that a caller chose.
+# Names of issuers whose ways are remembered: callers choose them.
 ISSUERS_REMEMBERED = 10_000
+# Characters of a refusal's reason; refusals are kept by the ten thousand.
+REASON_LIMIT = 200
 # Longer than any hierarchy in use, counting no anchor.
 PATH_LIMIT = 8
 
@@ -119,6 +121,11 @@ class Refused:
     status: Status
     reason: str
 
+    @classmethod
+    def because(cls, status: Status, reason: object) -> Refused:
+        """With a reason that may be in the certificate's own words: it is kept, so not for long."""
+        return cls(status, str(reason)[:REASON_LIMIT])
+
 
 @dataclass(frozen=True, slots=True)
 class _Way:
@@ -158,9 +165,11 @@ class Paths:
             leaf = decode(der)
             ways = self._ways_to(leaf, extra)
         except NoCertificate as error:
-            return Refused(Status.CERTIFICATE_STATUS_MALFORMED, str(error))
+            return Refused.because(Status.CERTIFICATE_STATUS_MALFORMED, error)
         except _FAULTS as error:
-            return Refused(Status.CERTIFICATE_STATUS_MALFORMED, f"cannot be decoded: {error}")
+            return Refused.because(
+                Status.CERTIFICATE_STATUS_MALFORMED, f"cannot be decoded: {error}"
+            )
         if der in self._store.anchors:
             return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, "a trust anchor itself")
         refused = Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, "no issuer that is trusted")
@@ -182,8 +191,10 @@ class Paths:
                 others.setdefault(issuer.subject.dump(), issuer)
             stored = [self._signatures.authority(der) for der in self._store.intermediates]
             return self._search(leaf, CertificateRegistry.build([*stored, *others.values()]))
-        # The key identifier tells keys of one authority apart.
-        asked = leaf.issuer.dump() + (leaf.authority_key_identifier or b"")
+        # The key identifier tells keys of one authority apart. Hashed: both are bytes that a caller
+        # chose, as many as fit into a certificate.
+        named = leaf.issuer.dump() + (leaf.authority_key_identifier or b"")
+        asked = hashlib.sha256(named).digest()
         ways = self._ways.get(asked)
         if ways is None:
             ways = self._search(_anyone_like(leaf), self._registry)
@@ -237,21 +248,23 @@ class Paths:
             return _chain(way, certificate)
         except ExpiredError as error:
             if error.is_ee_cert:
-                return Refused(Status.CERTIFICATE_STATUS_EXPIRED, error.failure_msg)
-            return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
+                return Refused.because(Status.CERTIFICATE_STATUS_EXPIRED, error.failure_msg)
+            return Refused.because(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
         except NotYetValidError as error:
             if error.is_ee_cert:
-                return Refused(Status.CERTIFICATE_STATUS_NOT_YET_VALID, error.failure_msg)
-            return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
+                return Refused.because(Status.CERTIFICATE_STATUS_NOT_YET_VALID, error.failure_msg)
+            return Refused.because(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
         except ValidationError as error:
-            return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
+            return Refused.because(Status.CERTIFICATE_STATUS_UNTRUSTED, error.failure_msg)
         except NotImplementedError as error:
             # A constraint on a form of names that the engine does not compare (RFC 5280, 4.2.1.10:
             # process it or refuse).
-            return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, str(error))
+            return Refused.because(Status.CERTIFICATE_STATUS_UNTRUSTED, error)
         except _FAULTS as error:
             # Whatever the lenient decoder meets late.
-            return Refused(Status.CERTIFICATE_STATUS_MALFORMED, f"cannot be decoded: {error}")
+            return Refused.because(
+                Status.CERTIFICATE_STATUS_MALFORMED, f"cannot be decoded: {error}"
+            )
 
     def _way(self, anchor: CertTrustAnchor, authorities: tuple[Any, ...]) -> _Way:
         issuer = anchor.certificate

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asn1crypto import x509 as asn1
 from asn1crypto.keys import PublicKeyInfo
+from cryptography import x509
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from services.identity.authority import Usage
 from services.identity.inspection import load, usage_of
-from services.identity.paths import Chain, Paths, Refused
+from services.identity.paths import REASON_LIMIT, Chain, Paths, Refused
 from services.identity.trust_store import TrustStore
 from tests.unit.identity import certificate_cases as cases
 from tests.unit.identity.chains import (
@@ -104,6 +105,21 @@ def test_no_forged_certificate_hides_the_ways_of_others() -> None:
         ):
             assert isinstance(paths.find(forgery, NOW), Refused)
         assert isinstance(paths.find(make(Profile(), issuer).der, NOW), Chain)
+
+
+def test_what_is_remembered_of_a_stranger_is_short() -> None:
+    long_name = x509.Name(
+        [x509.NameAttribute(x509.NameOID.COMMON_NAME, "x" * 50_000, _validate=False)]
+    )
+    stranger = make(Profile(), Made(b"", new_key(), long_name))
+    oids = [x509.ObjectIdentifier(f"1.2.3.{number}") for number in range(1_000)]
+    unknown = [(x509.UnrecognizedExtension(oid, b"\x05\0"), True) for oid in oids]
+    root = make(ROOT)
+    paths = Paths(TrustStore((root.der,)))
+    for der in (stranger.der, make(Profile(extensions=unknown), root).der):
+        found = paths.find(der, NOW)
+        assert isinstance(found, Refused) and len(found.reason) <= REASON_LIMIT
+    assert all(len(key) == 32 for key in paths._ways)
 
 
 def test_an_authority_of_the_store_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
