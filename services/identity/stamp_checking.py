@@ -21,6 +21,7 @@ from services.identity.certificates import StoredCertificate, fingerprint_of
 from services.identity.ocsp import SKEW
 from services.identity.outside import OutsideAuthorities
 from services.identity.paths import Chain, Refused
+from services.identity.revocation import Finding
 from services.identity.time_stamps import MalformedTimeStamp, TimeStamp, may_stamp
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -35,17 +36,20 @@ UNKNOWN = pb.TIME_STAMP_STATUS_UNKNOWN
 # Data of one request that are hashed with Streebog, in Python: two seconds. For more, callers send
 # the digest.
 STREEBOG_LIMIT_BYTES = 1024 * 1024
+# Tokens that one turn in a thread verifies: half a second at most, after which a call that nobody
+# waits for any more ends.
+VERIFIED_AT_ONCE = 32
 
 # affiliationChanged, superseded, cessationOfOperation. A reason that is not given is none of them.
 _KEY_STAYED_ITS_OWN = frozenset({3, 4, 5})
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
-    """A token whose signature holds, and the certificate of who made it, DER."""
+class _Verified:
+    """A token's check, and who made it (a certificate, DER) where only trust is open."""
 
-    stamp: TimeStamp
-    signer: bytes
+    check: pb.TimeStampCheck
+    signer: bytes | None = None
 
 
 class StampChecking:
@@ -61,18 +65,26 @@ class StampChecking:
         read = await asyncio.to_thread(_read_all, asked)
         stamps = [stamp for stamp in read if isinstance(stamp, TimeStamp)]
         own = await self._stored({name for stamp in stamps for name in stamp.named})
-        checks, signed = await asyncio.to_thread(_verified, read, own)
+        checks: list[pb.TimeStampCheck] = []
         # Tokens of one authority need one path, and its revocation is asked about once.
-        by_signer: dict[bytes, list[int]] = {}
-        for index, one in signed.items():
-            by_signer.setdefault(one.signer, []).append(index)
+        by_signer: dict[bytes, list[tuple[pb.TimeStampCheck, TimeStamp]]] = {}
+        for start in range(0, len(read), VERIFIED_AT_ONCE):
+            part = read[start : start + VERIFIED_AT_ONCE]
+            for stamp, verified in zip(
+                part, await asyncio.to_thread(_verified, part, own), strict=True
+            ):
+                checks.append(verified.check)
+                if isinstance(stamp, TimeStamp) and verified.signer is not None:
+                    by_signer.setdefault(verified.signer, []).append((verified.check, stamp))
         now = self._clock()
 
-        async def judge(signer: bytes, indexes: Sequence[int]) -> None:
+        async def judge(
+            signer: bytes, signed: Sequence[tuple[pb.TimeStampCheck, TimeStamp]]
+        ) -> None:
             stored = own.get(fingerprint_of(signer))
             chain: Chain | Refused | None = None
-            for index in indexes:
-                stamp = signed[index].stamp
+            findings: Sequence[Finding | None] = ()
+            for check, stamp in signed:
                 if stamp.time > now + SKEW:
                     status = UNTRUSTED
                 elif stored is not None and stored.own:
@@ -82,10 +94,14 @@ class StampChecking:
                 else:
                     if not isinstance(chain, Chain) or not chain.covers(stamp.time):
                         chain = await self._chain(stamp, signer)
-                    status = await self._by_outside(chain, stamp.time)
-                _set(checks[index], status, stamp)
+                        # Asked about once: whoever does not answer is not waited for again.
+                        if isinstance(chain, Chain):
+                            findings = await self._outside.revocation(chain)
+                    found = isinstance(chain, Chain)
+                    status = _by_outside(findings, stamp.time) if found else UNTRUSTED
+                _set(check, status, stamp)
 
-        await asyncio.gather(*(judge(signer, indexes) for signer, indexes in by_signer.items()))
+        await asyncio.gather(*(judge(signer, signed) for signer, signed in by_signer.items()))
         return checks
 
     async def _stored(self, fingerprints: set[str]) -> Mapping[str, StoredCertificate]:
@@ -102,17 +118,17 @@ class StampChecking:
             return await self._outside.chain(signer, others, at=stamp.time)
         return found
 
-    async def _by_outside(self, chain: Chain | Refused, time: datetime) -> pb.TimeStampStatus:
-        if isinstance(chain, Refused):
-            return UNTRUSTED
-        leaf, *authorities = await self._outside.revocation(chain)
-        asked = [finding for finding in (leaf, *authorities) if finding is not None]
-        if any(finding is not None and finding.revoked is not None for finding in authorities):
-            return UNTRUSTED
-        revoked = None if leaf is None else leaf.revoked
-        if revoked is not None and not _was_good(revoked.time, revoked.reason, time):
-            return UNTRUSTED
-        return VALID if all(finding.known for finding in asked) else UNKNOWN
+
+def _by_outside(findings: Sequence[Finding | None], time: datetime) -> pb.TimeStampStatus:
+    """findings: of a path that holds at the time, the leaf's first."""
+    leaf, *authorities = findings
+    if any(finding is not None and finding.revoked is not None for finding in authorities):
+        return UNTRUSTED
+    revoked = None if leaf is None else leaf.revoked
+    if revoked is not None and not _was_good(revoked.time, revoked.reason, time):
+        return UNTRUSTED
+    known = all(finding is None or finding.known for finding in findings)
+    return VALID if known else UNKNOWN
 
 
 def _was_good(revoke_time: datetime, reason: int, time: datetime) -> bool:
@@ -157,27 +173,27 @@ def _read_all(asked: Sequence[pb.StampedData]) -> list[TimeStamp | pb.TimeStampS
 
 def _verified(
     read: Sequence[TimeStamp | pb.TimeStampStatus], own: Mapping[str, StoredCertificate]
-) -> tuple[list[pb.TimeStampCheck], dict[int, _Signed]]:
-    """A check for each, and by their index those tokens of which only trust is open."""
-    checks: list[pb.TimeStampCheck] = []
-    signed: dict[int, _Signed] = {}
-    for index, stamp in enumerate(read):
-        if not isinstance(stamp, TimeStamp):
-            checks.append(pb.TimeStampCheck(status=stamp))
-            continue
-        # One that was made without certificates may be of an authority that is known here.
-        known = [own[name].der for name in stamp.named if name in own]
-        candidates = dict.fromkeys([*stamp.certificates, *known])
-        signer = next((der for der in candidates if stamp.names(der)), None)
-        status = UNTRUSTED
-        if signer is not None and not stamp.holds(signer):
-            status = INVALID_SIGNATURE
-        elif signer is not None and may_stamp(signer):
-            signed[index] = _Signed(stamp, signer)
-        checks.append(pb.TimeStampCheck(status=status))
-        if signer is not None:
-            checks[index].authority.CopyFrom(info_of(signer))
-    return checks, signed
+) -> list[_Verified]:
+    return [
+        _verified_one(stamp, own)
+        if isinstance(stamp, TimeStamp)
+        else _Verified(pb.TimeStampCheck(status=stamp))
+        for stamp in read
+    ]
+
+
+def _verified_one(stamp: TimeStamp, own: Mapping[str, StoredCertificate]) -> _Verified:
+    # One that was made without certificates may be of an authority that is known here.
+    known = [own[name].der for name in stamp.named if name in own]
+    candidates = dict.fromkeys([*stamp.certificates, *known])
+    signer = next((der for der in candidates if stamp.names(der)), None)
+    if signer is None:
+        return _Verified(pb.TimeStampCheck(status=UNTRUSTED))
+    info = info_of(signer)
+    if not stamp.holds(signer):
+        return _Verified(pb.TimeStampCheck(status=INVALID_SIGNATURE, authority=info))
+    check = pb.TimeStampCheck(status=UNTRUSTED, authority=info)
+    return _Verified(check, signer if may_stamp(signer) else None)
 
 
 def _set(check: pb.TimeStampCheck, status: pb.TimeStampStatus, stamp: TimeStamp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -430,6 +431,30 @@ async def test_many_tokens_of_one_authority_ask_about_it_once(stamps: Stamps) ->
     times = [from_timestamp(check.time) for check in checks if check.HasField("time")]
     assert times == [THEN + timedelta(minutes=n) for n in range(20) if n != 7]
     assert stamps.world.network.asked == [LIST]
+
+
+async def test_who_does_not_answer_is_waited_for_once(
+    stamps: Stamps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from services.identity import validator
+
+    waits: list[float] = []
+    wait = asyncio.wait
+
+    async def counted(tasks: Any, *, timeout: float) -> Any:  # noqa: ASYNC109 - as asyncio's
+        waits.append(timeout)
+        return await wait(tasks, timeout=0)
+
+    monkeypatch.setattr(validator.asyncio, "wait", counted)
+    stamps.world.network.held = asyncio.Event()
+    authority = stamps.authority()
+    tokens = [make_token(authority, time=THEN + timedelta(minutes=n)) for n in range(20)]
+    checks = await stamps.checking.check(
+        [pb.StampedData(token=token, data=DATA) for token in tokens]
+    )
+    assert {check.status for check in checks} == {pb.TIME_STAMP_STATUS_UNKNOWN}
+    assert len(waits) == 1
+    stamps.world.network.held.set()
 
 
 async def test_data_too_large_for_streebog_are_unknown_and_their_digest_is_taken(
