@@ -140,19 +140,19 @@ class Endpoint:
         return grpc.stream_unary_rpc_method_handler(self._unary)
 
     async def _wire(
-        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+        self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
     ) -> bytes:
         async def answer(call: Call) -> bytes:
-            result: bytes = await self._handler(await _only(messages), call)
+            result: bytes = await self._handler(await _only(context), call)
             return result
 
         return await self._answer(context, answer)
 
     async def _unary(
-        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+        self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
     ) -> bytes:
         async def answer(call: Call) -> bytes:
-            response: Message = await self._handler(self._decode(await _only(messages)), call)
+            response: Message = await self._handler(self._decode(await _only(context)), call)
             return response.SerializeToString()
 
         return await self._answer(context, answer)
@@ -176,13 +176,13 @@ class Endpoint:
         raise AssertionError("unreachable")
 
     async def _stream(
-        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+        self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[bytes]:
         metadata = _text_metadata(context)
         with telemetry.server_span(self._name, metadata) as span:
             try:
                 call = Call(context, self._method, await self._authorized(metadata), metadata)
-                async for response in self._handler(requests, call):
+                async for response in self._handler(_Messages(context), call):
                     yield response
                 return
             except Exception as error:
@@ -299,9 +299,28 @@ class _Reflection(ReflectionServicer):  # type: ignore[misc]  # it comes without
         return answer
 
 
-async def _only(messages: AsyncIterator[bytes]) -> bytes:
+class _Messages:
+    """A call's messages, each let go of once it is taken.
+
+    grpc.aio's own iterator holds the last one, and for ever where it is left before its end.
+    """
+
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._context = context
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        message: Any = await self._context.read()
+        if message is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return bytes(message)
+
+
+async def _only(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
     """The message of a call that has one. Raises InvalidArgument where the call ended before it."""
-    async for message in messages:
+    async for message in _Messages(context):
         return message
     raise InvalidArgument("", "the call ended before its message")
 

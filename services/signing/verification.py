@@ -93,10 +93,10 @@ class VerificationService:
 
     @wire
     async def Verify(self, request: bytes, call: Call) -> bytes:
-        message = _single_request(request)
         with self._scheduler.admit(len(request) + ENTRY_BYTES):
+            stamped = _stamped(request)
             batch = await _decoded(self._backend.parse_single, request)
-            judged = await self._judge_single(batch, message)
+            judged = await self._judge_single(batch, stamped)
             verdicts = await self._scheduler.verify(
                 batch, size=len(request), time_remaining=call.time_remaining()
             )
@@ -145,6 +145,8 @@ class VerificationService:
                 raise _malformed() from None
             if batch is None:
                 raise InvalidArgument("batch", "is required")
+            # The batch is a copy, and either may be 20 MiB.
+            del request
             return (await self._batch(batch, call, prefix="batch.")).response
         except DomainError as error:
             return status_of(error)
@@ -171,14 +173,14 @@ class VerificationService:
         )
 
     async def _judge_single(
-        self, batch: Batch, message: verification_pb2.VerifyRequest
+        self, batch: Batch, stamped: _Stamped | None
     ) -> dict[int, SignerResult]:
         policy, at, role = asked_of_signers(batch)
-        if not message.time_stamp:
+        if stamped is None:
             return await self._signers.resolve(batch, policy, at, role)
         if at is not None:
             raise InvalidArgument("time_stamp", "the time is either given or stamped")
-        stamp = await self._stamp(message.time_stamp, message.item.signature)
+        stamp = await self._stamp(stamped.time_stamp, stamped.signature)
         if stamp.status is StampStatus.VALID:
             return await self._signers.resolve(batch, policy, stamp.time, role)
         # At which time to judge the certificate is not known.
@@ -197,6 +199,14 @@ class VerificationService:
             return await self._verify_time_stamp(token, signature)
         except (Unavailable, DeadlineExceeded):
             return Stamp(StampStatus.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamped:
+    """A signature with the time-stamp over it."""
+
+    time_stamp: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +297,9 @@ def asked_of_signers(
     return policy, at, RequiredRole(frozenset(asked.roles) or _MAY_SIGN, asked.bin)
 
 
-def _single_request(request: bytes) -> verification_pb2.VerifyRequest:
+def _stamped(request: bytes) -> _Stamped | None:
+    """What a VerifyRequest has beside its batch of one: all else of it, its message above all,
+    would be a second copy in memory. Raises InvalidArgument."""
     try:
         message = verification_pb2.VerifyRequest.FromString(request)
     except DecodeError:
@@ -295,7 +307,9 @@ def _single_request(request: bytes) -> verification_pb2.VerifyRequest:
     for field in ("signer", "item"):
         if not message.HasField(field):
             raise InvalidArgument(field, "is required")
-    return message
+    if not message.time_stamp:
+        return None
+    return _Stamped(message.time_stamp, message.item.signature)
 
 
 async def _decoded(parse: Callable[[bytes], Batch], request: bytes) -> Batch:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -505,3 +507,29 @@ async def test_a_stream_that_its_client_leaves_ends(stub: Stub) -> None:
     stream.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stream.read()
+
+
+@pytest.mark.parametrize("method", ["Verify", "BatchVerify", "StreamVerify"])
+async def test_no_message_is_kept_once_its_call_is_over(
+    channel: grpc.aio.Channel, method: str
+) -> None:
+    """Twenty messages of a megabyte, all of them refused: none may stay in memory."""
+    megabyte = 1024 * 1024
+    message = b"\x0a" + b"\xff" * megabyte
+    path = f"/qagazsyz.signing.v1.VerificationService/{method}"
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            if method == "StreamVerify":
+                stream = channel.stream_stream(path)(metadata=CITIZEN)
+                await stream.write(message)
+                await stream.read()
+                stream.cancel()
+            else:
+                await refusal(channel.unary_unary(path)(message, metadata=CITIZEN))
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 5 * megabyte
