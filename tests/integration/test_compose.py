@@ -37,6 +37,7 @@ def composition(
     # Where the server's user may read it, and by --file, as the image's entry point does it.
     script = postgres.folder / "databases.sql"
     script.write_text(made.file["configs"]["databases"]["content"])
+    script.chmod(0o644)
     psql(postgres, "qagazsyz", "postgres", "--file", str(script))
     (init,) = made.entries("init")
     subprocess.run(init.command, env=init.environment, cwd="/", check=True, capture_output=True)
