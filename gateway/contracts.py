@@ -27,6 +27,8 @@ VERBS = ("get", "put", "post", "delete", "patch")
 QUESTIONS_BY_POST = frozenset(
     {
         "qagazsyz.identity.v1.CertificateService.BatchCheckCertificates",
+        "qagazsyz.identity.v1.CertificateService.InspectCertificates",
+        "qagazsyz.identity.v1.CertificateService.VerifyTimeStamps",
         "qagazsyz.identity.v1.SubjectService.BatchGetMemberships",
         "qagazsyz.identity.v1.SubjectService.BatchGetSubjects",
         "qagazsyz.identity.v1.SubjectService.ResolveSubjects",

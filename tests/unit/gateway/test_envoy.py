@@ -154,6 +154,11 @@ def test_only_questions_are_asked_again(config: Json) -> None:
         assert not any(path.endswith(f"/{name}") for path in retried)
 
 
+def test_every_question_that_is_named_is_a_method() -> None:
+    named = contracts.QUESTIONS_BY_POST | contracts.GETS_THAT_LEAVE_A_RECORD
+    assert named <= {method.full_name for method in METHODS}
+
+
 def test_a_stream_has_no_end_and_every_other_call_has_one(config: Json) -> None:
     streams = {method.path for method in METHODS if method.streams}
     assert streams == {"/qagazsyz.signing.v1.VerificationService/StreamVerify"}
