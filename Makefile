@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel demo test test-fast fuzz lint bench load load-tools stubs requirements clean
+.PHONY: help setup kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ test-fast: setup ## Unit and property tests only
 
 fuzz: setup ## 200,000 mutated items through kernel and portable backend; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/properties/test_differential.py -k two_hundred_thousand
+
+crash: setup ## 200 kills -9 of a registry under load, on SQLite and on PostgreSQL; ten minutes
+	@LONG_RUN=1 $(BIN)/python -m pytest -q --durations=2 tests/unit/registry/test_crashes.py -k two_hundred_kills
 
 # Load generators, in an environment of their own: locust brings thirty packages that nobody else needs.
 LOAD := $(STAMPS)/load

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +21,7 @@ class Part(enum.StrEnum):
     HOT_PATH = "hot-path"
     CERTIFICATES = "certificates"
     REGISTRATION = "registration"
+    GROWTH = "growth"
 
 
 def bench(
@@ -30,7 +34,8 @@ def bench(
     postgres: Annotated[
         str,
         typer.Option(
-            help="Measure registration on PostgreSQL too: its URL, {service} for the database."
+            help="A PostgreSQL to measure registration on too, with {service} for the database; "
+            "one of the bench's own where Debian's packages are installed."
         ),
     ] = "",
     json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
@@ -48,11 +53,15 @@ def bench(
     certificates: signers that are judged; certificates a second, own and of outside authorities;
     what holds identity's event loop.
 
-    registration: documents a second, in batches and by single calls.
+    registration: documents a second, in batches and by single calls, on SQLite and PostgreSQL.
 
-    Everything takes about a quarter of an hour, --quick some minutes. Nothing else should run.
+    growth: what a document costs in a log of a million entries, against one of ten thousand.
+
+    Everything takes about half an hour, --quick some minutes. Nothing else should run.
     """
-    from cli.bench import certificates, hot_path, registration, suite, verification
+    # As in tests/conftest.py: PostgreSQL is started as another user, by a fork.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    from cli.bench import certificates, growth, hot_path, registration, suite, verification
     from cli.bench.report import Report, machine
 
     report = Report()
@@ -63,14 +72,24 @@ def bench(
         Part.HOT_PATH: hot_path.measure,
         Part.CERTIFICATES: certificates.measure,
         Part.REGISTRATION: partial(registration.measure, database="SQLite"),
+        Part.GROWTH: growth.measure,
     }
     for part in chosen:
         # Each with a suite of its own, so that none measures what another left behind.
         with suite.running() as started:
             parts[part](report, started, quick=quick, tell=_tell)
-    if Part.REGISTRATION in chosen and postgres:
-        with suite.running(database_url=postgres) as started:
-            registration.measure(report, started, quick=quick, tell=_tell, database="PostgreSQL")
+    if Part.REGISTRATION in chosen:
+        with _postgres(postgres) as (url, server):
+            if url:
+                with suite.running(database_url=url) as started:
+                    registration.measure(
+                        report,
+                        started,
+                        quick=quick,
+                        tell=_tell,
+                        database="PostgreSQL",
+                        server=server,
+                    )
     report.print_figures()
     if json is not None:
         report.write(json)
@@ -78,6 +97,25 @@ def bench(
         report.write_markdown(markdown)
     if not all(figure.reached for figure in report.figures):
         typer.echo("not every figure was reached")
+
+
+@contextmanager
+def _postgres(url: str) -> Iterator[tuple[str, int | None]]:
+    """The URL that was given, or that of a cluster started for this with its process, or "" where
+    none can be."""
+    from cli.bench import postgres
+    from cli.layout import SERVICES
+
+    binaries = None if url else postgres.find_binaries()
+    if binaries is None:
+        if not url:
+            _tell("left out: registration on PostgreSQL, which is not installed")
+        yield url, None
+        return
+    with postgres.running(binaries, postgres.MEASURED) as cluster:
+        for service in SERVICES:
+            cluster.create_database(service)
+        yield cluster.url("{service}"), cluster.pid
 
 
 def _tell(text: str) -> None:

@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
+from cli.bench.postgres import Postgres
 from cli.running import free_port
-from tests.conftest import Postgres
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "deploy" / "Dockerfile"

@@ -8,12 +8,12 @@ import shutil
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, make_url, select, update
 
 from qagazsyz import notes
 from services.registry import log_store, tables
 from services.registry.audit import audit
-from services.registry.log import encode_entry
+from services.registry.log import LogDamaged, encode_entry
 from services.registry.sequencer import Rows
 from tests.unit.registry.ledger import (
     NOW,
@@ -270,6 +270,31 @@ async def test_an_old_backup_beside_a_newer_checkpoint_is_named(tmp_path):
         "kept checkpoint: is newer (6 entries) than the stored log",
         "checkpoint 1 of those seen: is newer (6 entries) than the stored log",
     ]
+
+
+async def test_an_old_backup_of_postgresql_beside_a_newer_checkpoint_is_named(postgres, tmp_path):
+    url = postgres.create_database()
+    async with opened(url, tmp_path / "contents") as ledger:
+        await register(ledger, 0, 3)
+    backup = postgres.create_database(template=make_url(url).database)
+    async with opened(url, tmp_path / "contents") as ledger:
+        await register(ledger, 3, 6)
+    with pytest.raises(LogDamaged, match="older than a checkpoint that was signed"):
+        async with opened(backup, tmp_path / "contents"):
+            pass
+    async with opened(backup, tmp_path / "elsewhere") as restored:
+        restored.objects = ledger.objects
+        found = await differences(restored)
+    assert found[0] == "kept checkpoint: is newer (6 entries) than the stored log"
+
+
+async def test_a_bit_flipped_in_an_entry_on_postgresql_is_named(postgres_url, tmp_path):
+    async with opened(postgres_url, tmp_path / "contents") as ledger:
+        await register(ledger, 0, DOCUMENTS)
+        flip = "UPDATE log_entries SET entry = set_bit(entry, 700, 1 - get_bit(entry, 700))"
+        async with ledger.database.transaction() as connection:
+            await connection.exec_driver_sql(f"{flip} WHERE log_index = 7")
+        assert "entry 7: was changed" in await differences(ledger)
 
 
 async def a_pack(ledger):

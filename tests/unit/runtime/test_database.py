@@ -74,6 +74,54 @@ async def test_many_writers_at_once_all_succeed(database: Database) -> None:
         assert len((await connection.execute(select(MOMENTS.c.id))).all()) == 40
 
 
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+async def test_a_transaction_that_lost_against_another_is_run_again(
+    postgres_url: str, state: str
+) -> None:
+    database = Database(postgres_url)
+    async with database.transaction() as connection:
+        await connection.run_sync(METADATA.create_all)
+    tries = 0
+
+    async def work(connection: AsyncConnection) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.execute(insert(MOMENTS).values(id=tries, at=NOW))
+        if tries < 3:
+            # As the server itself says it.
+            await connection.exec_driver_sql(
+                f"DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '{state}'; END $$"
+            )
+
+    await database.run(work)
+    async with database.reading() as connection:
+        assert (await connection.execute(select(MOMENTS.c.id))).scalars().all() == [3]
+    await database.close()
+
+
+async def test_two_serializable_transactions_that_conflict_both_succeed(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    async with database.transaction() as connection:
+        await connection.run_sync(METADATA.create_all)
+    tries = 0
+    both_have_read = asyncio.Barrier(2)
+
+    async def count_and_add(connection: AsyncConnection) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        found = (await connection.execute(select(MOMENTS.c.id))).all()
+        if tries <= 2:
+            await both_have_read.wait()
+        await connection.execute(insert(MOMENTS).values(id=len(found), at=NOW))
+
+    await asyncio.gather(database.run(count_and_add), database.run(count_and_add))
+    async with database.reading() as connection:
+        assert len((await connection.execute(select(MOMENTS.c.id))).all()) == 2
+    assert tries == 3
+    await database.close()
+
+
 async def test_a_commit_is_flushed_to_the_disk(database: Database) -> None:
     async with database.reading() as connection:
         modes = [

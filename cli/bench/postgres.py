@@ -1,0 +1,100 @@
+"""A PostgreSQL of one's own, for measurements and tests, where Debian's packages are installed.
+
+A fresh cluster in a folder of its own, on a unix socket, without TCP, gone at the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# Where Debian's packages put each major version.
+BINARIES = Path("/usr/lib/postgresql")
+USER = "qagazsyz"
+# Room for what several processes' pools keep open at once.
+OPTIONS = "-c listen_addresses='' -c max_connections=200"
+# As an operator would have it: every commit flushed, and memory for the indexes.
+MEASURED = "-c shared_buffers=256MB -c max_wal_size=4GB"
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running cluster: where its programs are, its socket's folder, and who runs it."""
+
+    binaries: Path
+    folder: Path
+    user: str | None
+
+    def url(self, database: str) -> str:
+        return f"postgresql+asyncpg://{USER}@/{database}?host={self.folder}"
+
+    @property
+    def pid(self) -> int:
+        """The process that all others of the cluster descend from."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Runs one of its programs. PostgreSQL refuses to be run by root."""
+        subprocess.run(  # noqa: S603
+            [str(self.binaries / program), *arguments],
+            check=True,
+            capture_output=True,
+            user=self.user,
+            cwd=self.folder,
+        )
+
+    def create_database(self, name: str = "", *, template: str = "template1") -> str:
+        """The URL of a new database: empty, or a copy of one that nobody is connected to."""
+        name = name or f"test{next(_numbers)}"
+        where = ["--host", str(self.folder), "--username", USER]
+        self.run("createdb", *where, "--template", template, name)
+        return self.url(name)
+
+
+def find_binaries() -> Path | None:
+    """The programs of the newest version that is installed, None without any."""
+    versions = sorted(BINARIES.glob("[0-9]*/bin/initdb"), reverse=True)
+    return versions[0].parent if versions else None
+
+
+@contextmanager
+def running(binaries: Path, options: str = "") -> Iterator[Postgres]:
+    """Starts a cluster with these options of postgres, and stops and removes it."""
+    # A unix socket's path has about a hundred characters at most; other folders are longer.
+    folder = Path(tempfile.mkdtemp(prefix="qagazsyz-pg-"))
+    user = _unprivileged_user()
+    if user is not None:
+        shutil.chown(folder, user)
+    cluster = Postgres(binaries, folder, user)
+    data = str(folder / "data")
+    try:
+        cluster.run(
+            "initdb", "--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8",
+            "--locale=C", "--pgdata", data,
+        )  # fmt: skip
+        options = f"{OPTIONS} -c unix_socket_directories={folder} {options}"
+        log = str(folder / "log")
+        cluster.run("pg_ctl", "start", "--wait", "--pgdata", data, "--log", log, "-o", options)
+        try:
+            yield cluster
+        finally:
+            cluster.run("pg_ctl", "stop", "--mode=immediate", "--pgdata", data)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged_user() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"

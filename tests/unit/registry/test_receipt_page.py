@@ -1,0 +1,189 @@
+"""docs/receipts.md shows a receipt that holds, and every event's members; run this file as a module
+to write both anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from qagazsyz import merkle
+from qagazsyz.receipts import verify_receipt
+from qagazsyz.registry.v1.receipts_pb2 import Opening, Receipt
+from services.registry import entries
+from services.registry.accesses import Access, AccessEvent
+from services.registry.consents import Consent
+from services.registry.documents import Document, Signature
+from services.registry.log import encode_entry
+from tests.unit.registry.ledger import log_key
+
+PAGE = Path(__file__).parents[3] / "docs" / "receipts.md"
+KEY = log_key()
+CONTENT = b"Aigerim lives in Almaty.\n"
+NOW = datetime(2026, 11, 26, 9, 30, 0, 125000, tzinfo=UTC)
+SALTS = [bytes([number]) * 32 for number in range(1, 5)]
+
+DOCUMENT = Document(
+    name="documents/01a4c9d2-3b7d-7000-8000-000000000001",
+    document_type="documentTypes/address-certificate",
+    issuer="subjects/01a4c9d2-3b7d-7000-8000-000000000002",
+    subjects=("subjects/01a4c9d2-3b7d-7000-8000-000000000003",),
+    subject_salts=(SALTS[1],),
+    title="",
+    media_type="text/plain",
+    size_bytes=len(CONTENT),
+    content_sha256=hashlib.sha256(CONTENT).digest(),
+    content_salt=SALTS[0],
+    signatures=(Signature(b"", 1, b"the signature's bytes", ""),),
+    verification_code="",
+    log_index=1,
+    create_time=NOW,
+    expire_time=datetime(2027, 11, 26, tzinfo=UTC),
+)
+CONSENT = Consent(
+    name="consents/1",
+    subject=DOCUMENT.subjects[0],
+    organization="subjects/bank",
+    document_type=DOCUMENT.document_type,
+    purpose="mortgage-application",
+    purpose_text="",
+    create_time=NOW,
+    expire_time=NOW + timedelta(days=90),
+    grant_salt=SALTS[2],
+)
+ACCESS = Access(
+    name="accesses/1",
+    event=AccessEvent.LOOKED_UP,
+    subjects=DOCUMENT.subjects,
+    subject_salts=(SALTS[2],),
+    organization="subjects/bank",
+    officer="subjects/teller",
+    officer_salt=SALTS[3],
+    document_type=DOCUMENT.document_type,
+    purpose="mortgage-application",
+    reason="",
+    basis=CONSENT.name,
+    documents=(DOCUMENT.name,),
+    create_time=NOW,
+    attributes=("/address",),
+)
+# Those who may be absent, and when they are there.
+OPTIONAL = {
+    ("registered", "expire_time"): "where the document expires",
+    **{
+        (event, "attributes"): "where single attributes were looked up"
+        for event in ("looked_up", "refused", "downloaded")
+    },
+}
+
+
+def all_events() -> list[Mapping[str, Any]]:
+    accessed = [entries.accessed(replace(ACCESS, event=event)) for event in AccessEvent]
+    return [
+        entries.registered(DOCUMENT),
+        entries.revoked(DOCUMENT.name, DOCUMENT.issuer, NOW),
+        entries.erased(DOCUMENT.name, DOCUMENT.issuer, NOW),
+        entries.consented(CONSENT),
+        entries.withdrawn(CONSENT, NOW, SALTS[3]),
+        *accessed,
+    ]
+
+
+def receipt() -> Receipt:
+    """The document's entry as the second of three."""
+    entry = encode_entry(entries.registered(DOCUMENT))
+    left, right = merkle.leaf_hash(b"the entry before"), merkle.leaf_hash(b"the entry behind")
+    root = merkle.node_hash(merkle.node_hash(left, merkle.leaf_hash(entry)), right)
+    return Receipt(
+        entry=entry,
+        log_index=1,
+        inclusion_path=[left, right],
+        checkpoint=KEY.sign(3, root),
+        openings=[
+            Opening(field=each.field, salt=each.salt, value=each.value)
+            for each in entries.document_openings(DOCUMENT)
+        ],
+    )
+
+
+def table() -> str:
+    lines = ["| event | members beside `v`, `event`, `time` |", "|---|---|"]
+    for members in all_events():
+        event = members["event"]
+        told = [
+            f"`{member}`" + (f" ({OPTIONAL[event, member]})" if (event, member) in OPTIONAL else "")
+            for member in members
+            if member not in ("v", "event", "time")
+        ]
+        lines.append(f"| `{event}` | {', '.join(told)} |")
+    return "\n".join(lines)
+
+
+def fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text.rstrip()}\n```"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "members": table,
+    "key": lambda: fenced("text", str(KEY.verifier)),
+    "content": lambda: fenced("text", CONTENT.decode()),
+    "receipt": lambda: fenced("json", json_format.MessageToJson(receipt(), indent=2)),
+    "entry": lambda: fenced(
+        "json", json.dumps(json.loads(receipt().entry), indent=2, ensure_ascii=False)
+    ),
+    "checkpoint": lambda: fenced("text", receipt().checkpoint.decode()),
+}
+
+
+def marked(part: str) -> re.Pattern[str]:
+    return re.compile(f"(<!-- {part} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+
+
+def shown(part: str) -> str:
+    """What the page shows between the part's marks."""
+    found = marked(part).search(PAGE.read_text())
+    assert found is not None, f"docs/receipts.md shows no {part}"
+    return found[0].removeprefix(found[1]).removesuffix(found[2])
+
+
+def code(part: str) -> str:
+    return shown(part).partition("\n")[2].removesuffix("\n```")
+
+
+def test_the_page_shows_what_the_code_makes() -> None:
+    for part, make in PARTS.items():
+        assert shown(part) == make(), f"{part}: write the page anew by running this module"
+
+
+def test_the_receipt_on_the_page_verifies_with_the_key_and_the_content_on_it() -> None:
+    read = json_format.Parse(code("receipt"), Receipt())
+    proved = verify_receipt(read, code("key"), code("content").encode() + b"\n")
+    assert proved.content_verified
+    assert set(proved.openings) == {"content_sha256", "subjects[0]"}
+    assert proved.entry == json.loads(code("entry"))
+    assert read.checkpoint.decode().rstrip() == code("checkpoint")
+
+
+def test_what_the_page_calls_optional_can_be_absent() -> None:
+    bare = entries.registered(replace(DOCUMENT, expire_time=None))
+    assert "expire_time" not in bare
+    assert "attributes" not in entries.accessed(replace(ACCESS, attributes=()))
+
+
+def write() -> None:
+    text = PAGE.read_text()
+    for part, make in PARTS.items():
+        text, count = marked(part).subn(lambda found, make=make: found[1] + make() + found[2], text)
+        assert count == 1, part
+    PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    write()
