@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 import grpc
 
 from cli.bench import load, processes
-from cli.bench.inputs import Keyring, Signed
+from cli.bench.alone import kernel_microseconds, kernel_rate
+from cli.bench.inputs import Keyring, Signed, by_name
 from cli.bench.report import Figure, Report
 from cli.bench.suite import Suite
-from cli.bench.verification import BATCH, COMPARED, SINGLE, by_name, kernel_rate, requests_of
+from cli.bench.verification import BATCH, COMPARED, SINGLE
 from qagazsyz.signing.v1 import verification_pb2
 from signatures.backend import load_backend
 
@@ -57,7 +57,7 @@ def _scaling(report: Report, signed: Signed, seconds: float) -> None:
     cores = os.cpu_count() or 1
     if cores < 2:
         return
-    backend, requests = load_backend(), requests_of(signed, COMPARED)
+    backend, requests = load_backend(), signed.requests(COMPARED)
     rates: dict[int, list[float]] = {1: [], 2: []}
     # In turn, so that a machine that slows down slows both.
     for _, threads in itertools.product(range(3), rates):
@@ -71,15 +71,6 @@ def _hostile(report: Report, signed: Signed, seconds: float) -> None:
     backend = load_backend()
     singles = [signed.request(1, index) for index in range(COMPARED)]
 
-    def cost(requests: list[bytes]) -> float:
-        items, began, end = 0, time.process_time(), time.perf_counter() + seconds / 4
-        while time.perf_counter() < end:
-            for request in requests:
-                batch = backend.parse_batch(request)
-                batch.verify(0, batch.item_count)
-                items += batch.item_count
-        return (time.process_time() - began) / items * 1e6
-
     worst = 0.0
     rows = []
     for share in (0.01, 0.1, 1.0):
@@ -89,7 +80,8 @@ def _hostile(report: Report, signed: Signed, seconds: float) -> None:
             # Well formed and wrong: nothing but the equation finds it.
             signatures[index] = signatures[index - 1][:32] + signatures[index][32:]
         requests = [replace(signed, signatures=signatures).request(COMPARED)]
-        alone, hostile = cost(singles), cost(requests)
+        alone = kernel_microseconds(backend, singles, seconds / 4)
+        hostile = kernel_microseconds(backend, requests, seconds / 4)
         worst = max(worst, hostile / alone)
         rows.append(
             {"bad": f"{share:.0%}", "alone µs": alone, "batch µs": hostile, "×": hostile / alone}
@@ -108,20 +100,11 @@ async def _overhead(
         for signature in signed.signatures
     ]
     refused = replace(signed, signatures=malformed)
-    requests = requests_of(refused, COMPARED)
+    requests = refused.requests(COMPARED)
     backend = load_backend()
-
-    def kernel() -> float:
-        items, began, end = 0, time.process_time(), time.perf_counter() + seconds / 4
-        while time.perf_counter() < end:
-            for request in requests:
-                batch = backend.parse_batch(request)
-                batch.verify(0, batch.item_count)
-                items += batch.item_count
-        return (time.process_time() - began) / items * 1e6
-
-    kernel()
-    alone = kernel()
+    # The first time, keys are parsed.
+    kernel_microseconds(backend, requests, seconds / 4)
+    alone = kernel_microseconds(backend, requests, seconds / 4)
     channel = suite.channel(suite.socket("signing"))
     measured = await load.run(
         [channel],
@@ -228,7 +211,7 @@ async def _steady_memory(
     channel, pid = suite.channel(suite.socket("signing")), suite.process("signing")
     call: Any = channel.unary_unary(BATCH)
     metadata = (("authorization", f"Bearer {token}"),)
-    requests = requests_of(signed, COMPARED)
+    requests = signed.requests(COMPARED)
     early = 0
     for number in range(batches):
         await call(requests[number % len(requests)], metadata=metadata)

@@ -183,6 +183,11 @@ class Signed:
             )
         return request.SerializeToString()
 
+    def requests(self, size: int) -> list[bytes]:
+        """Batches of a size that together hold all items, twenty at the most."""
+        count = max(1, min(20, len(self.messages) // size))
+        return [self.request(size, number * size) for number in range(count)]
+
     def single(self, index: int) -> bytes:
         """A VerifyRequest of one item."""
         return verification_pb2.VerifyRequest(
@@ -221,3 +226,8 @@ class Keyring:
             key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in public
         ]
         return Signed(scheme, public, spkis, messages, signatures)
+
+
+def by_name(name: str) -> Scheme:
+    """A scheme by its name in the contract."""
+    return next(scheme for scheme in schemes() if scheme.name == name)

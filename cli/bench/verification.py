@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from cli.bench import load
-from cli.bench.inputs import Keyring, Scheme, Signed, schemes
+from cli.bench.alone import kernel_rate, loop_rate, openssl_rates
+from cli.bench.inputs import Keyring, Signed, schemes
 from cli.bench.report import Figure, Report
 from cli.bench.suite import Suite
 from signatures.backend import Backend, load_backend
@@ -51,188 +48,91 @@ GOST, GOST_FIRST, GOST_AGAIN = "GOST3410_2012_512", 1_500, 3_000
 FIRST_USES = frozenset({GOST, *(name for name, _ in GOALS)})
 
 
-def loop_rate(signed: Signed, seconds: float, threads: int) -> tuple[float, float]:
-    """Verifications a second, and CPU microseconds of one, by `cryptography` called in a tight
-    loop on each of so many threads: it releases the GIL."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every row of a run is measured with."""
 
-    def loop(number: int) -> int:
-        done = 0
-        keys, verify, end = signed.public_keys, signed.scheme.verify, time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            for _ in range(20):
-                index = (done + number * 997) % len(signed.messages)
-                verify(keys[signed.signer(index)], signed.signatures[index], signed.messages[index])
-                done += 1
-        return done
+    suite: Suite
+    backend: Backend
+    # Of `openssl speed`, by its names.
+    openssl: dict[str, float]
+    quick: bool
+    token: str
 
-    return _timed(loop, threads)
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return (1, COMPARED) if self.quick else SIZES
 
-
-def kernel_rate(
-    backend: Backend, requests: Sequence[bytes], seconds: float, threads: int = 1
-) -> tuple[float, float]:
-    """Verifications a second, and CPU microseconds of one, by the backend alone: bytes in,
-    verdicts out. Keys are known: a first round is not counted."""
-
-    def verify(request: bytes) -> int:
-        batch = backend.parse_batch(request)
-        verdicts = batch.verify(0, batch.item_count)
-        if verdicts.count(1) != batch.item_count:
-            raise AssertionError("a good signature was refused")
-        return batch.item_count
-
-    for request in requests:
-        verify(request)
-
-    def loop(number: int) -> int:
-        done, turn, end = 0, number, time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            done += verify(requests[turn % len(requests)])
-            turn += 1
-        return done
-
-    return _timed(loop, threads)
-
-
-def _timed(loop: Callable[[int], int], threads: int) -> tuple[float, float]:
-    """Runs the loop on each thread, which says how much it did: done a second, and CPU
-    microseconds of one."""
-    cpu, began = time.process_time(), time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
-        done = sum(pool.map(loop, range(threads)))
-    took = time.perf_counter() - began
-    return done / took, (time.process_time() - cpu) / done * 1e6
-
-
-def openssl_rates(names: Sequence[str]) -> dict[str, float]:
-    """Verifications a second of `openssl speed` on one core, by its name; empty without it."""
-    program = shutil.which("openssl")
-    if program is None:
-        return {}
-    found = {}
-    for name in names:
-        result = subprocess.run(  # noqa: S603
-            [program, "speed", "-seconds", "1", name], capture_output=True, text=True, check=False
-        )
-        lines = [line for line in result.stdout.splitlines() if line.strip()]
-        rates = re.findall(r"[\d.]+", lines[-1].rpartition("s ")[2]) if lines else []
-        if rates:
-            found[name] = float(rates[-1])
-    return found
-
-
-def requests_of(signed: Signed, size: int) -> list[bytes]:
-    """Batches of a size that together hold all items, twenty at the most."""
-    count = max(1, min(20, len(signed.messages) // size))
-    return [signed.request(size, number * size) for number in range(count)]
-
-
-async def served(
-    suite: Suite, signed: Signed, size: int, *, direct: bool, token: str, seconds: float
-) -> load.Measured:
-    """What the service does, called directly or through the gateway."""
-    address = suite.socket("signing") if direct else suite.gateway
-    watched = {"service": suite.process("signing"), "gateway": suite.process("gateway")}
-    single = size == 1
-    requests = (
-        [signed.single(index) for index in range(min(1_000, len(signed.messages)))]
-        if single
-        else requests_of(signed, size)
-    )
-    channels = [suite.channel(address) for _ in range(2)]
-    try:
-        return await load.run(
-            channels,
-            SINGLE if single else BATCH,
-            requests,
-            items_per_request=size,
-            token=token,
-            concurrency=SINGLE_CALLERS if single else CALLERS,
-            seconds=seconds,
-            watched=watched,
-        )
-    finally:
-        for channel in channels:
-            await channel.close()
+    @property
+    def goal_seconds(self) -> float:
+        return ROW_SECONDS if self.quick else GOAL_SECONDS
 
 
 def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
     """All of it: every algorithm, size and number of signers; quick leaves most of them out."""
     backend = load_backend()
     tell(f"the backend is {backend.name}")
-    keyring, seconds = Keyring(), ROW_SECONDS if quick else GOAL_SECONDS
+    keyring = Keyring()
     chosen = [scheme for scheme in schemes() if not quick or scheme.name in FIRST_USES]
-    rates = openssl_rates([scheme.openssl for scheme in chosen if scheme.openssl])
+    openssl = openssl_rates([scheme.openssl for scheme in chosen if scheme.openssl])
     rows: list[dict[str, Any]] = []
     first: list[dict[str, Any]] = []
     for scheme in chosen:
         # All of them take longer than a token lasts.
-        token = asyncio.run(suite.token())
+        run = _Run(suite, backend, openssl, quick, asyncio.run(suite.token()))
         for signers, count in SIGNERS.items():
             tell(f"{scheme.name}, signers: {signers}")
             signed = keyring.sign(scheme, items=ITEMS, signers=count)
             if scheme.name in FIRST_USES and signers == "distinct":
-                first.append(_first_uses(report, backend, signed, seconds))
-            asyncio.run(_make_known(suite, signed, backend, token))
-            rows += asyncio.run(
-                _scheme(report, suite, signed, signers, backend, token, rates, seconds, quick=quick)
-            )
+                first.append(_first_uses(report, run, signed))
+            asyncio.run(_make_known(run, signed))
+            rows += asyncio.run(_scheme(report, run, signed, signers))
     report.table("Verification, 256-byte messages, keys that were seen before", rows)
     report.table("Keys that come for the first time, batches of 1,000, kernel on one core", first)
 
 
-def _first_uses(report: Report, backend: Backend, signed: Signed, seconds: float) -> dict[str, Any]:
+def _first_uses(report: Report, run: _Run, signed: Signed) -> dict[str, Any]:
     """What an item costs whose key has to be parsed first and has no tables."""
     keys = len(signed.spkis)
     requests = [signed.request(min(COMPARED, keys), at) for at in range(0, keys, COMPARED)]
     began = time.process_time()
     for request in requests:
-        batch = backend.parse_batch(request)
+        batch = run.backend.parse_batch(request)
         batch.verify(0, batch.item_count)
     first = (time.process_time() - began) / keys * 1e6
-    name, comparable = signed.scheme.name, signed.scheme.comparable
+    name = signed.scheme.name
     if name == GOST:
         report.figure(Figure(f"{name}: first uses, one core", 1e6 / first, GOST_FIRST, unit="/s"))
+    loop = loop_rate(signed, run.goal_seconds, 1)[1] if signed.scheme.comparable else None
     return {
         "algorithm": name,
         "keys": keys,
         "kernel µs": first,
-        "kernel/loop": loop_rate(signed, seconds, 1)[1] / first if comparable else "-",
+        "kernel/loop": loop / first if loop is not None else "-",
     }
 
 
-async def _make_known(suite: Suite, signed: Signed, backend: Backend, token: str) -> None:
+async def _make_known(run: _Run, signed: Signed) -> None:
     """Lets the kernel here and the service see each key as often as it takes."""
-    requests = requests_of(signed, COMPARED)[: max(1, len(signed.spkis) // COMPARED)] * WARM_USES
+    requests = signed.requests(COMPARED)[: max(1, len(signed.spkis) // COMPARED)] * WARM_USES
     for request in requests:
-        batch = backend.parse_batch(request)
+        batch = run.backend.parse_batch(request)
         batch.verify(0, batch.item_count)
-    channel = suite.channel(suite.socket("signing"))
+    channel = run.suite.channel(run.suite.socket("signing"))
     call: Any = channel.unary_unary(BATCH)
     for request in requests:
-        await call(request, metadata=(("authorization", f"Bearer {token}"),))
+        await call(request, metadata=(("authorization", f"Bearer {run.token}"),))
     await channel.close()
 
 
-async def _scheme(
-    report: Report,
-    suite: Suite,
-    signed: Signed,
-    signers: str,
-    backend: Backend,
-    token: str,
-    rates: dict[str, float],
-    seconds: float,
-    *,
-    quick: bool,
-) -> list[dict[str, Any]]:
+async def _scheme(report: Report, run: _Run, signed: Signed, signers: str) -> list[dict[str, Any]]:
     scheme, rows = signed.scheme, []
-    for size in (1, COMPARED) if quick else SIZES:
+    for size in run.sizes:
         goals = GOALS.get((scheme.name, signers)) if size == COMPARED else None
-        lasting = ROW_SECONDS if goals is None else seconds
-        row, ratios = await _row(suite, signed, size, backend, token, lasting)
+        seconds = ROW_SECONDS if goals is None else run.goal_seconds
+        row, ratios = await _row(run, signed, size, seconds)
         for _ in range(REPEATED if goals is not None else 0):
-            ratios += (await _row(suite, signed, size, backend, token, seconds))[1]
+            ratios += (await _row(run, signed, size, seconds))[1]
         alone = median(ratio.kernel for ratio in ratios) if ratios else None
         whole = median(ratio.server for ratio in ratios) if ratios else None
         rows.append(
@@ -241,8 +141,8 @@ async def _scheme(
             | {
                 "kernel/loop": alone or "-",
                 "server/loop": whole or "-",
-                "kernel/openssl": row["kernel/s"] / rates[scheme.openssl]
-                if scheme.openssl in rates
+                "kernel/openssl": row["kernel/s"] / run.openssl[scheme.openssl]
+                if scheme.openssl in run.openssl
                 else "-",
             }
         )
@@ -266,21 +166,16 @@ class _Ratios:
 
 
 async def _row(
-    suite: Suite,
-    signed: Signed,
-    size: int,
-    backend: Backend,
-    token: str,
-    seconds: float,
+    run: _Run, signed: Signed, size: int, seconds: float
 ) -> tuple[dict[str, Any], list[_Ratios]]:
     """One row's figures, all within a few seconds, so that a machine whose speed drifts is as
     fast for what is compared."""
     cores = os.cpu_count() or 1
     comparable = signed.scheme.comparable
     on_one = loop_rate(signed, seconds, 1)[1] if comparable else None
-    rate, kernel = kernel_rate(backend, requests_of(signed, size), seconds)
-    direct = await served(suite, signed, size, direct=True, token=token, seconds=seconds)
-    whole = await served(suite, signed, size, direct=False, token=token, seconds=seconds)
+    rate, kernel = kernel_rate(run.backend, signed.requests(size), seconds)
+    direct = await _served(run, signed, size, direct=True, seconds=seconds)
+    whole = await _served(run, signed, size, direct=False, seconds=seconds)
     loop, on_all = loop_rate(signed, seconds, cores) if comparable else (None, None)
     row = {
         "kernel/s": rate,
@@ -300,6 +195,31 @@ async def _row(
     return row, [_Ratios(on_one / kernel, on_all / server)]
 
 
-def by_name(name: str) -> Scheme:
-    """A scheme by its name in the contract."""
-    return next(scheme for scheme in schemes() if scheme.name == name)
+async def _served(
+    run: _Run, signed: Signed, size: int, *, direct: bool, seconds: float
+) -> load.Measured:
+    """What the service does, called directly or through the gateway."""
+    suite = run.suite
+    address = suite.socket("signing") if direct else suite.gateway
+    watched = {"service": suite.process("signing"), "gateway": suite.process("gateway")}
+    single = size == 1
+    requests = (
+        [signed.single(index) for index in range(min(1_000, len(signed.messages)))]
+        if single
+        else signed.requests(size)
+    )
+    channels = [suite.channel(address) for _ in range(2)]
+    try:
+        return await load.run(
+            channels,
+            SINGLE if single else BATCH,
+            requests,
+            items_per_request=size,
+            token=run.token,
+            concurrency=SINGLE_CALLERS if single else CALLERS,
+            seconds=seconds,
+            watched=watched,
+        )
+    finally:
+        for channel in channels:
+            await channel.close()
