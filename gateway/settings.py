@@ -133,9 +133,10 @@ class GatewaySettings(BaseSettings):
         "more are RESOURCE_EXHAUSTED. Each may hold three times its message in memory.",
     )
     signing_streams_at_once: int = Field(
-        default=16,
+        default=8,
         ge=1,
-        description="Streams open at once to one replica of signing; more are RESOURCE_EXHAUSTED.",
+        description="Streams open at once to one replica of signing; more are RESOURCE_EXHAUSTED. "
+        "Each may hold two messages in memory.",
     )
     large_json_at_once: int = Field(
         default=3,
