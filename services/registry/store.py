@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, delete, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -42,6 +42,15 @@ log = logging.getLogger(__name__)
 
 # What one statement may ask for by name: within both databases' limits on parameters.
 _NAMES_AT_ONCE = 5_000
+
+# Key by key. Asked as SQLite is, PostgreSQL reads all that an organization ever requested, for as
+# long as it has no statistics of the table.
+_KEPT_REQUESTS = text(
+    "SELECT kept.* FROM unnest(CAST(:methods AS text[]), CAST(:scopes AS text[]),"
+    " CAST(:ids AS text[])) AS asked (method, scope, request_id)"
+    " CROSS JOIN LATERAL (SELECT * FROM requests WHERE requests.method = asked.method"
+    " AND requests.scope = asked.scope AND requests.request_id = asked.request_id LIMIT 1) AS kept"
+)
 
 
 class Taken(Exception):
@@ -336,17 +345,27 @@ async def read_requests(
     """What the request_ids made. All keys are of one method."""
     if not keys:
         return {}
-    statement = select(requests).where(
-        requests.c.method == keys[0].method,
-        # Every scope with every id finds more than was asked for, seldom and harmlessly.
-        requests.c.scope.in_({key.scope for key in keys}),
-        requests.c.request_id.in_([key.request_id for key in keys]),
-    )
+    if connection.dialect.name == "sqlite":
+        rows = await connection.execute(
+            select(requests).where(
+                requests.c.method == keys[0].method,
+                # Every scope with every id finds more than was asked for, seldom and harmlessly.
+                requests.c.scope.in_({key.scope for key in keys}),
+                requests.c.request_id.in_([key.request_id for key in keys]),
+            )
+        )
+    else:
+        parameters = {
+            "methods": [key.method for key in keys],
+            "scopes": [key.scope for key in keys],
+            "ids": [key.request_id for key in keys],
+        }
+        rows = await connection.execute(_KEPT_REQUESTS, parameters)
     return {
         RequestKey(row.method, row.scope, row.request_id): KeptRequest(
             None if row.request_sha256 is None else bytes(row.request_sha256), row.resource
         )
-        for row in await connection.execute(statement)
+        for row in rows
     }
 
 
