@@ -17,6 +17,7 @@ from services.signing.verification import (
     STREAM_GRACE_SECONDS,
     VerificationService,
 )
+from signatures.backend import Batch
 from signatures.portable import PortableBackend
 from tests.unit.signing.builders import NOW, FakeIdentity, TestKey, citizen
 
@@ -103,6 +104,18 @@ async def test_a_silent_stream_ends_as_well() -> None:
     call = citizen(expire_time=NOW.timestamp() - STREAM_GRACE_SECONDS + 0.01)
     with pytest.raises(Unauthenticated):
         await anext(service().StreamVerify(Silent(), call))  # type: ignore[arg-type]
+
+
+async def test_a_timeout_inside_an_answer_is_not_told_as_an_expired_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def late(_: object, __: bytes) -> Batch:
+        raise TimeoutError
+
+    monkeypatch.setattr(PortableBackend, "parse_batch", late)
+    call = citizen(expire_time=NOW.timestamp())
+    with pytest.raises(TimeoutError):
+        await anext(service().StreamVerify(Client(), call))  # type: ignore[arg-type]
 
 
 async def test_a_stream_that_is_left_stops_reading_and_verifying() -> None:
