@@ -127,3 +127,19 @@ def test_a_key_file_that_others_may_read_is_refused_at_start(tmp_path: Path) -> 
     done = subprocess.run(COMMAND, env=variables, capture_output=True, text=True)
     assert done.returncode == 1
     assert "chmod 0600" in done.stderr
+
+
+def test_workers_that_can_never_start_end_the_process_that_starts_them(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    variables = environment(tmp_path, f"127.0.0.1:{port}", 2)
+    (tmp_path / "key-encryption.key").chmod(0o644)
+    done = subprocess.run(
+        COMMAND, env=variables, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert "given up" in lines[-1]
+    assert sum("given up" in line for line in lines) == 1
+    # Each worker says why, as one alone would.
+    assert any("chmod 0600" in line for line in lines)
