@@ -20,6 +20,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.api import httpbody_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from gateway import main
@@ -176,6 +177,17 @@ def until(condition: Callable[[], Any], deadline: float = DEADLINE_SECONDS) -> A
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline} seconds")
         pause.wait(0.02)
+
+
+def retry_seconds(error: grpc.RpcError) -> int:
+    """When a refused call may come again, as its google.rpc.RetryInfo says; it must have one."""
+    # Of a synchronous call and of an asynchronous one alike.
+    metadata = dict(error.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+    assert status.code == error.code().value[0]
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in status.details)
+    return retry.retry_delay.seconds
 
 
 @contextlib.contextmanager

@@ -95,7 +95,8 @@ async def channel(
     )
     port = server.listen("127.0.0.1:0")
     await server.start()
-    options = [("grpc.max_send_message_length", -1)]
+    # The client's windows stay as they are, so that tests know what flow control lets through.
+    options = [("grpc.max_send_message_length", -1), ("grpc.http2.bdp_probe", 0)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         yield channel
     await server.stop()
@@ -497,6 +498,40 @@ async def test_a_bad_batch_costs_its_own_answer_and_not_the_stream(
     assert violation(answers[1].error) == (3, "batch.items")
     assert violation(answers[2].error) == (3, "batch")
     assert answers[3].error.code == answers[4].error.code == 3
+
+
+async def test_a_client_that_reads_no_answer_makes_the_service_hold_two(
+    stub: Stub, identity: FakeIdentity
+) -> None:
+    # Each answer is far larger than what gRPC takes from the service before the client reads.
+    subject = "s" * 3_000_000
+    ders = [TestKey().certificate() for _ in range(6)]
+    identity.checks = {der: good(subject) for der in ders}
+    stream = stub.StreamVerify(metadata=CITIZEN)
+
+    async def send() -> None:
+        for der in ders:
+            sent = batch(certified(der), items=[ALICE.item()], trust_policy=CERTIFICATE)
+            await stream.write(verification_pb2.StreamVerifyRequest(batch=sent))
+        await stream.done_writing()
+
+    sending = asyncio.create_task(send())
+    for read in range(len(ders)):
+        # Each batch asks identity once. Other calls are answered while this one stands still.
+        before, calls = -1, 0
+        while calls < 20:
+            answer = await stub.Verify(
+                verification_pb2.VerifyRequest(signer=public(ALICE), item=ALICE.item()),
+                metadata=CITIZEN,
+            )
+            assert answer.verdict == VALID
+            calls = calls + 1 if len(identity.asked) == before else 0
+            before = len(identity.asked)
+        assert len(identity.asked) == min(read + 2, len(ders))
+        answer = await stream.read()
+        assert (answer.sequence, answer.batch.signers[0].subject) == (read, subject)
+    await sending
+    assert await stream.read() is grpc.aio.EOF
 
 
 async def test_a_stream_that_its_client_leaves_ends(stub: Stub) -> None:
