@@ -135,7 +135,7 @@ def test_workers_that_can_never_start_end_the_process_that_starts_them(tmp_path:
     variables = environment(tmp_path, f"127.0.0.1:{port}", 2)
     (tmp_path / "key-encryption.key").chmod(0o644)
     done = subprocess.run(
-        COMMAND, env=variables, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        COMMAND, env=variables, capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS
     )
     assert done.returncode == 1
     lines = done.stderr.splitlines()
