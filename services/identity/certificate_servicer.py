@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import datetime
+from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
@@ -28,6 +30,7 @@ from services.identity.certificates import (
     check_may_revoke,
 )
 from services.identity.checking import Checking
+from services.identity.held_keys import key_fingerprint, key_fingerprints
 from services.identity.inspection import NoCertificate, inspect, load
 from services.identity.outside import OutsideAuthorities
 from services.identity.stamp_checking import StampChecking
@@ -99,6 +102,8 @@ class CertificateService:
         if usage is Usage.AUTHENTICATE and asks_to_sign:
             # So do those of the signing service, whose keys must sign nobody in.
             raise InvalidArgument("usage", "the request asks for a certificate that signs")
+        if usage is not Usage.SIGN or subject.is_person:
+            await self._check_not_held(key)
         certificate = await asyncio.to_thread(
             self._issuer.issue,
             holder=holder_of(subject, organization),
@@ -125,6 +130,18 @@ class CertificateService:
         return await self._kept.once(
             work, request=request, scope=call.caller.scope, response_type=pb.Certificate
         )
+
+    async def _check_not_held(self, key: Any) -> None:
+        """Raises FailedPrecondition for a key of the signing service, which only seals."""
+        fingerprint = key_fingerprint(
+            key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        )
+        async with self._database.reading() as connection:
+            if await store.is_held(connection, fingerprint):
+                raise FailedPrecondition(
+                    "KEY_IS_HELD",
+                    "the signing service holds this key: it is certified as a seal only",
+                )
 
     async def _holder(
         self,
@@ -316,6 +333,22 @@ class CertificateService:
         telemetry.annotate(time_stamps=len(request.time_stamps))
         checks = await self._stamps.check(request.time_stamps)
         return pb.VerifyTimeStampsResponse(checks=checks)
+
+    async def HoldKeys(
+        self,
+        request: pb.HoldKeysRequest,
+        call: Call,  # noqa: ARG002
+    ) -> pb.HoldKeysResponse:
+        if len(request.public_keys) > BATCH_LIMIT:
+            raise InvalidArgument("public_keys", f"more than {BATCH_LIMIT:,}")
+        telemetry.annotate(keys=len(request.public_keys))
+        fingerprints = await asyncio.to_thread(key_fingerprints, request.public_keys)
+
+        async def work(connection: AsyncConnection) -> pb.HoldKeysResponse:
+            await store.hold_keys(connection, fingerprints, now=self._clock())
+            return pb.HoldKeysResponse()
+
+        return await self._database.run(work)
 
 
 def holder_of(subject: Subject, organization: Subject | None) -> Holder:

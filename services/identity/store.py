@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.certificates import Binding, StoredCertificate
 from services.identity.subjects import Membership, Subject
-from services.identity.tables import certificates, facts, memberships, subjects, used_challenges
+from services.identity.tables import (
+    certificates,
+    facts,
+    held_keys,
+    memberships,
+    subjects,
+    used_challenges,
+)
 
 PLATFORM = "platform_organization"
 REVOCATION_NUMBER = "revocation_number"
@@ -231,6 +239,28 @@ async def revoked_certificates(
         .order_by(certificates.c.revoke_time, certificates.c.fingerprint)
     )
     return [StoredCertificate(**row._mapping) for row in rows]
+
+
+# Held keys
+
+
+async def hold_keys(
+    connection: AsyncConnection, fingerprints: Iterable[str], *, now: datetime
+) -> None:
+    """Keeps those that are not there yet."""
+    wanted = set(fingerprints)
+    rows = await connection.execute(
+        select(held_keys.c.fingerprint).where(held_keys.c.fingerprint.in_(wanted))
+    )
+    for fingerprint in sorted(wanted - {row.fingerprint for row in rows}):
+        # Who said the same at the same time was first.
+        with suppress(Taken):
+            await _insert(connection, held_keys, {"fingerprint": fingerprint, "create_time": now})
+
+
+async def is_held(connection: AsyncConnection, fingerprint: str) -> bool:
+    query = select(held_keys.c.fingerprint).where(held_keys.c.fingerprint == fingerprint)
+    return (await connection.execute(query)).first() is not None
 
 
 # Challenges and facts

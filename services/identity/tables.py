@@ -81,6 +81,15 @@ used_challenges = Table(
 # Each sign-in deletes what has expired.
 Index("used_challenges_by_time", used_challenges.c.expire_time)
 
+# What the signing service holds: these sign nobody in.
+held_keys = Table(
+    "held_keys",
+    metadata,
+    # Lower-case hex SHA-256 of the SubjectPublicKeyInfo, as held_keys.py writes it.
+    Column("fingerprint", String(64), primary_key=True),
+    Column("create_time", UtcDateTime, nullable=False),
+)
+
 # What there is one of: "platform_organization", "revocation_number".
 facts = Table(
     "facts",

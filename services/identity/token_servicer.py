@@ -19,6 +19,7 @@ from services.identity.certificates import (
     StoredCertificate,
     fingerprint_of,
 )
+from services.identity.held_keys import key_fingerprint
 from services.identity.outside import OutsideAuthorities
 from services.identity.subject_servicer import check_subject_name
 from services.identity.token_keys import TokenKeys
@@ -27,6 +28,7 @@ from services.runtime.clock import Clock, Randomness, to_timestamp, uuid7
 from services.runtime.database import Database
 from services.runtime.errors import Unauthenticated
 from services.runtime.server import Call
+from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki
 
 # Whether a signature (certificate, algorithm, message, signature) holds.
 Verify = Callable[[bytes, int, bytes, bytes], bool]
@@ -118,13 +120,20 @@ class TokenService:
         )
 
     async def _certificate(self, der: bytes) -> StoredCertificate:
-        """The certificate, where it binds a subject and holds now. Raises Unauthenticated."""
+        """The certificate, where it binds a subject to a key of their own and holds now.
+        Raises Unauthenticated."""
         now = self._clock()
         fingerprint = fingerprint_of(der)
+        refusal = Unauthenticated("the certificate does not hold")
+        try:
+            key = key_fingerprint(certificate_spki(der))
+        except (MalformedKey, UnsupportedKey):
+            raise refusal from None
         async with self._database.reading() as connection:
             found = (await store.get_certificates(connection, [fingerprint])).get(fingerprint)
-        refusal = Unauthenticated("the certificate does not hold")
-        if found is None or found.revoked_at(now):
+            # Whoever may sign digests with it could sign this challenge's.
+            held = await store.is_held(connection, key)
+        if found is None or held or found.revoked_at(now):
             raise refusal
         if not found.not_before <= now <= found.not_after:
             raise refusal

@@ -33,8 +33,8 @@ DEFAULT_TIMEOUT_SECONDS = 20.0
 # A token is renewed this long before it ends.
 RENEW_AHEAD_SECONDS = 120.0
 
-# Services ask each other questions and change nothing, so that a repeat is safe; a peer that is
-# being restarted is back in about this time.
+# Services ask each other questions, or say what changes nothing when it is said again, so that a
+# repeat is safe; a peer that is being restarted is back in about this time.
 RETRIES = json.dumps(
     {
         "methodConfig": [

@@ -1,4 +1,5 @@
-"""What this service asks identity about: certificates, time-stamps, organizations."""
+"""What this service asks identity about: certificates, time-stamps, organizations; and tells it:
+the keys held here."""
 
 from __future__ import annotations
 
@@ -21,6 +22,9 @@ from services.signing.stamps import Stamp, StampStatus
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Message)
+
+# The contract's limit.
+HOLD_KEYS_LIMIT = 1_000
 
 
 class Identity:
@@ -83,13 +87,30 @@ class Identity:
         )
         return any(s.name == name and s.HasField("organization") for s in response.subjects)
 
-    async def _ask(self, method: str, request: Message, response_type: type[R]) -> R:
+    async def hold_keys(self, public_keys: Sequence[bytes], call: Call | None = None) -> None:
+        """Has these sign nobody in: SubjectPublicKeyInfo, at most HOLD_KEYS_LIMIT.
+
+        Once it returns, identity has kept them. Raises Unavailable or DeadlineExceeded.
+        """
+        await self._ask(
+            "HoldKeys",
+            certificates_pb2.HoldKeysRequest(public_keys=public_keys),
+            certificates_pb2.HoldKeysResponse,
+            during=call,
+        )
+
+    async def _ask(
+        self, method: str, request: Message, response_type: type[R], during: Call | None = None
+    ) -> R:
         try:
             return await self._peer.call(
-                f"qagazsyz.identity.v1.CertificateService/{method}", request, response_type
+                f"qagazsyz.identity.v1.CertificateService/{method}",
+                request,
+                response_type,
+                during=during,
             )
         except grpc.aio.AioRpcError as error:
-            # Whatever the reason, nothing is known of these certificates.
+            # Whatever the reason, nothing is known of these certificates, and no key is held.
             log.warning("identity refused", extra={"rpc.method": method, "code": error.code().name})
             raise Unavailable("identity did not answer") from error
 

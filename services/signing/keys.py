@@ -46,10 +46,12 @@ from services.signing.keystore import (
     version_name,
 )
 from services.signing.sealing import KeyVault, Sealed
+from signatures.algorithms import Algorithm
 
 Role = access_pb2.Role
 T = TypeVar("T")
 OrganizationExists = Callable[[str, Call], Awaitable[bool]]
+HoldKeys = Callable[[list[bytes], Call], Awaitable[None]]
 
 # The contract's limit.
 BATCH_SIGN_LIMIT = 1_000
@@ -66,11 +68,13 @@ class KeyService:
         database: Database,
         vault: KeyVault,
         organization_exists: OrganizationExists,
+        hold_keys: HoldKeys,
         clock: Clock,
     ) -> None:
         self._database = database
         self._vault = vault
         self._organization_exists = organization_exists
+        self._hold_keys = hold_keys
         self._clock = clock
         self._answers = KeptAnswers(store.requests, database, clock)
 
@@ -86,7 +90,7 @@ class KeyService:
         ):
             raise InvalidArgument("key.organization", "no such organization")
         now = self._clock()
-        pair = await _in_thread(lambda: generate(algorithm))
+        pair = await self._generate(algorithm, call)
         key_id = request.key_id or str(uuid7(now))
         version = KeyVersion(key_id, 1, pair.public_key, State.ENABLED, now)
         key = Key(key_id, organization, algorithm, version.number, (version,), now)
@@ -146,7 +150,7 @@ class KeyService:
         async with self._database.reading() as connection:
             found = await self._managed_key(connection, key_id, call.caller)
         now = self._clock()
-        pair = await _in_thread(lambda: generate(found.algorithm))
+        pair = await self._generate(found.algorithm, call)
 
         async def work(connection: AsyncConnection) -> keys_pb2.Key:
             key = await self._managed_key(connection, key_id, call.caller, for_update=True)
@@ -204,6 +208,13 @@ class KeyService:
         telemetry.annotate(items=len(request.items))
         results = await _in_thread(lambda: _sign_each(key, signatory, request.items))
         return keys_pb2.BatchSignResponse(results=results, key_version=key.primary_name)
+
+    async def _generate(self, algorithm: Algorithm, call: Call) -> KeyPair:
+        """A fresh pair that signs nobody in. Raises Unavailable or DeadlineExceeded."""
+        pair = await _in_thread(lambda: generate(algorithm))
+        # Before anybody can come to it: with a key that signs digests one could sign in.
+        await self._hold_keys([pair.public_key], call)
+        return pair
 
     async def _managed_key(
         self, connection: AsyncConnection, key_id: str, caller: Caller, *, for_update: bool = False

@@ -8,16 +8,20 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, system_clock
 from services.runtime.database import Database
+from services.runtime.errors import DeadlineExceeded, Unavailable
 from services.runtime.idempotency import KeptAnswers
 from services.runtime.migrations import migrate
 from services.runtime.peers import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.server import Server, wait_for
 from services.signing import store
 from services.signing.batch import Scheduler
+from services.signing.holding import hold_all
 from services.signing.identity import Identity
 from services.signing.keys import KeyService
 from services.signing.sealing import KeyEncryptionKey, KeyFileRefused, KeyVault
@@ -34,6 +38,8 @@ KEY_SERVICE = "qagazsyz.signing.v1.KeyService"
 VERIFICATION_SERVICE = "qagazsyz.signing.v1.VerificationService"
 # How often answers that were kept long enough are deleted.
 HOUSEKEEPING_SECONDS = 3_600.0
+# When identity or the database could not be reached at the start.
+HOLD_AGAIN_SECONDS = 5.0
 
 
 def build(
@@ -56,6 +62,7 @@ def build(
         database=database,
         vault=vault,
         organization_exists=identity.organization_exists,
+        hold_keys=identity.hold_keys,
         clock=clock,
     )
     scheduler = Scheduler(
@@ -128,11 +135,24 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
         )
         server.listen(settings.listen)
         housekeeping = asyncio.create_task(_forget_old_answers(answers))
+        holding = asyncio.create_task(_hold_all(database, identity))
         await wait_for(stop, server)
         housekeeping.cancel()
+        holding.cancel()
     finally:
         await channel.close()
         await database.close()
+
+
+async def _hold_all(database: Database, identity: Identity) -> None:
+    while True:
+        try:
+            await hold_all(database, identity.hold_keys)
+        except (Unavailable, DeadlineExceeded, SQLAlchemyError, OSError):
+            log.warning("identity may not know of all keys that are held here")
+        else:
+            return
+        await asyncio.sleep(HOLD_AGAIN_SECONDS)
 
 
 async def _forget_old_answers(answers: KeptAnswers) -> None:

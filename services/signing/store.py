@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -215,6 +216,21 @@ async def find_public_keys(connection: AsyncConnection, names: Sequence[str]) ->
         for row in await connection.execute(query):
             found[version_name(row.key_id, row.number)] = bytes(row.public_key)
     return found
+
+
+async def list_public_keys(
+    connection: AsyncConnection, after: tuple[str, int], limit: int
+) -> list[tuple[tuple[str, int], bytes]]:
+    """(key id, number) and public key of versions, in that order, behind the one given."""
+    table = key_versions.c
+    query = (
+        select(table.key_id, table.number, table.public_key)
+        .where(tuple_(table.key_id, table.number) > after)
+        .order_by(table.key_id, table.number)
+        .limit(limit)
+    )
+    rows = await connection.execute(query)
+    return [((row.key_id, row.number), bytes(row.public_key)) for row in rows]
 
 
 async def wrapping_keys_in_use(connection: AsyncConnection) -> dict[str, int]:

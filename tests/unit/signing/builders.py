@@ -76,6 +76,7 @@ class FakeIdentity:
     organizations: frozenset[str] = frozenset({MINISTRY, BANK})
     reachable: bool = True
     asked: list[list[bytes]] = field(default_factory=list)
+    held: list[bytes] = field(default_factory=list)
 
     async def check_certificates(
         self, certificates: Sequence[bytes], at: datetime | None
@@ -102,6 +103,11 @@ class FakeIdentity:
 
     async def organization_exists(self, name: str, _call: object) -> bool:
         return name in self.organizations
+
+    async def hold_keys(self, public_keys: Sequence[bytes], _call: object = None) -> None:
+        if not self.reachable:
+            raise Unavailable("not there")
+        self.held += public_keys
 
 
 @dataclass(frozen=True, slots=True)

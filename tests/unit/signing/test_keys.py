@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
+import grpc
 import pytest
 from cryptography import x509
 from sqlalchemy import select, update
@@ -20,9 +21,13 @@ from services.runtime.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    Unavailable,
 )
 from services.runtime.migrations import migrate
+from services.runtime.peers import Peer
 from services.signing import store
+from services.signing.holding import hold_all
+from services.signing.identity import Identity
 from services.signing.keys import KeyService
 from services.signing.keystore import CHALLENGE_PREFIX
 from services.signing.main import MIGRATIONS, check_vault
@@ -63,11 +68,15 @@ def service(database: Database) -> KeyService:
     return service_with(database, vault())
 
 
-def service_with(database: Database, keys: KeyVault) -> KeyService:
+def service_with(
+    database: Database, keys: KeyVault, identity: FakeIdentity | None = None
+) -> KeyService:
+    identity = identity or FakeIdentity()
     return KeyService(
         database=database,
         vault=keys,
-        organization_exists=FakeIdentity().organization_exists,
+        organization_exists=identity.organization_exists,
+        hold_keys=identity.hold_keys,
         clock=lambda: NOW,
     )
 
@@ -163,6 +172,63 @@ async def test_a_ciphertext_swapped_with_another_versions_signs_nothing(
 
 
 BANK_OFFICER = officer(BANK)
+
+
+# --- Held keys -------------------------------------------------------------------------------
+
+
+async def test_identity_is_told_of_each_key_before_it_is_there(database: Database) -> None:
+    identity = FakeIdentity()
+    service = service_with(database, vault(), identity)
+    key = await create(service, key_id="seal")
+    assert identity.held == [v.public_key for v in key.versions]
+    rotated = await service.RotateKey(keys_pb2.RotateKeyRequest(name=key.name), officer())  # type: ignore[arg-type]
+    assert identity.held == [v.public_key for v in rotated.versions]
+
+
+async def test_no_key_is_made_where_identity_cannot_be_told(database: Database) -> None:
+    identity = FakeIdentity()
+    service = service_with(database, vault(), identity)
+    key = await create(service, key_id="seal")
+    identity.reachable = False
+    with pytest.raises(Unavailable):
+        await create(service, key_id="another")
+    with pytest.raises(Unavailable):
+        await service.RotateKey(keys_pb2.RotateKeyRequest(name=key.name), officer())  # type: ignore[arg-type]
+    assert await listed(service, officer()) == [key.name]
+    found = await service.GetKey(keys_pb2.GetKeyRequest(name=key.name), officer())  # type: ignore[arg-type]
+    assert found == key
+
+
+async def test_a_caller_who_may_make_no_key_has_none_held(database: Database) -> None:
+    identity = FakeIdentity()
+    service = service_with(database, vault(), identity)
+    with pytest.raises(PermissionDenied):
+        await create(service, citizen())
+    assert identity.held == []
+
+
+async def test_a_start_tells_identity_of_every_version(
+    service: KeyService, database: Database
+) -> None:
+    made = [await create(service, key_id=f"k{number}") for number in range(3)]
+    made.append(await service.RotateKey(keys_pb2.RotateKeyRequest(name="keys/k1"), officer()))  # type: ignore[arg-type]
+    await change(service, "Destroy", "keys/k1/versions/1")
+    identity = FakeIdentity()
+    await hold_all(database, identity.hold_keys, at_once=2)
+    assert len(identity.held) == 4
+    assert set(identity.held) == {v.public_key for key in made for v in key.versions}
+
+
+async def test_whatever_identity_refuses_a_key_with_it_is_not_held() -> None:
+    class Refusing:
+        async def call(self, *_: object, **__: object) -> None:
+            raise grpc.aio.AioRpcError(
+                grpc.StatusCode.INVALID_ARGUMENT, grpc.aio.Metadata(), grpc.aio.Metadata()
+            )
+
+    with pytest.raises(Unavailable):
+        await Identity(cast("Peer", Refusing())).hold_keys([b"key"])
 
 
 # --- Who may ---------------------------------------------------------------------------------
