@@ -29,7 +29,7 @@ CALLERS = {1: 32, 16: 4, 256: 4, 1_000: 4, 10_000: 2}
 # Of one measurement. A figure that has a goal is measured longer, so many times more, and its
 # median counts.
 ROW_SECONDS, GOAL_SECONDS = 0.2, 0.8
-REPEATED = 2
+REPEATED = 6
 # Uses after which the kernel has all that it keeps of a key.
 WARM_USES = 3
 
