@@ -29,23 +29,14 @@ from services.identity.authority import (
     Issuer,
     Revoked,
     create_authority,
+    key_usage,
     serial_number,
 )
 from services.runtime.clock import system_clock, system_randomness
 
 # Revoked certificates on the list, as an authority of some years has them.
 LISTED = 1_000
-DOCUMENTS = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=True,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+DOCUMENTS = key_usage(digital_signature=True, content_commitment=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ class Issuer:
             _builder(holder.name(), self.certificate.subject, key, now, randomness)
             .not_valid_after(min(_whole(now) + LEAF_LIFETIME, self.certificate.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(digital_signature=True, content_commitment=signs), True)
+            .add_extension(key_usage(digital_signature=True, content_commitment=signs), True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(self._identifier(), critical=False)
         )
@@ -203,7 +203,7 @@ class Issuer:
             _builder(_authority_name(name), self.certificate.subject, key, now, randomness)
             .not_valid_after(self.certificate.not_valid_after_utc)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(digital_signature=True), critical=True)
+            .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True)
             .add_extension(self._identifier(), critical=False)
         )
@@ -292,7 +292,7 @@ def _authority(
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         # digitalSignature: the issuing authority signs its OCSP answers itself.
         .add_extension(
-            _key_usage(digital_signature=issuer is not None, key_cert_sign=True, crl_sign=True),
+            key_usage(digital_signature=issuer is not None, key_cert_sign=True, crl_sign=True),
             critical=True,
         )
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
@@ -314,13 +314,14 @@ def _builder(
     )
 
 
-def _key_usage(
+def key_usage(
     *,
     digital_signature: bool = False,
     content_commitment: bool = False,
     key_cert_sign: bool = False,
     crl_sign: bool = False,
 ) -> x509.KeyUsage:
+    """The extension with these bits set and no others (RFC 5280, section 4.2.1.3)."""
     return x509.KeyUsage(
         digital_signature=digital_signature,
         content_commitment=content_commitment,

@@ -191,6 +191,17 @@ def retry_seconds(error: grpc.RpcError) -> int:
 
 
 @contextlib.contextmanager
+def serving() -> Iterator[Backend]:
+    """A backend on a port of its own."""
+    backend = Backend()
+    backend.start()
+    try:
+        yield backend
+    finally:
+        backend.stop()
+
+
+@contextlib.contextmanager
 def running(folder: Path, *, ready: bool = True, **changed: Any) -> Iterator[Gateway]:
     """Envoy with these settings; ready once /readyz says so, else once it listens."""
     settings = GatewaySettings(

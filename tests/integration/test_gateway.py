@@ -24,7 +24,7 @@ from gateway import contracts
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
 from qagazsyz.registry.v1 import documents_pb2, log_pb2, receipts_pb2
 from qagazsyz.signing.v1 import verification_pb2
-from tests.integration.gateway_backend import Backend, Gateway, running
+from tests.integration.gateway_backend import Backend, Gateway, running, serving
 
 SUBJECTS = "/qagazsyz.identity.v1.SubjectService"
 TOKENS = "/qagazsyz.identity.v1.TokenService"
@@ -39,10 +39,8 @@ OPEN = [method for method in METHODS if method.open]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Backend]:
-    backend = Backend()
-    backend.start()
-    yield backend
-    backend.stop()
+    with serving() as backend:
+        yield backend
 
 
 @pytest.fixture(scope="module")

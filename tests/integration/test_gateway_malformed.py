@@ -10,7 +10,7 @@ import grpc
 import httpx
 import pytest
 
-from tests.integration.gateway_backend import Backend, Gateway, running
+from tests.integration.gateway_backend import Backend, Gateway, running, serving
 
 CREATE_CHALLENGE = "/qagazsyz.identity.v1.TokenService/CreateChallenge"
 GET_SUBJECT = "/qagazsyz.identity.v1.SubjectService/GetSubject"
@@ -19,10 +19,8 @@ OK, INVALID_ARGUMENT, EXHAUSTED, UNIMPLEMENTED, UNAUTHENTICATED = "0", "3", "8",
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Backend]:
-    backend = Backend()
-    backend.start()
-    yield backend
-    backend.stop()
+    with serving() as backend:
+        yield backend
 
 
 @pytest.fixture

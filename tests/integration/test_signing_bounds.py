@@ -24,7 +24,7 @@ from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import verification_pb2, verification_pb2_grpc
 from services.runtime.server import MESSAGE_LIMIT_BYTES
 from services.signing.verification import ITEMS_LIMIT, SIGNERS_LIMIT
-from tests.integration.gateway_backend import Backend, retry_seconds, running
+from tests.integration.gateway_backend import Backend, retry_seconds, running, serving
 from tests.integration.test_signing_workers import COMMAND, environment
 from tests.integration.world import TIMEOUT_SECONDS
 from tests.unit.signing.builders import TestKey
@@ -99,10 +99,8 @@ TOO_MUCH = "too much is being verified at once"
 
 @pytest.fixture(scope="module")
 def identity() -> Iterator[Backend]:
-    backend = Backend()
-    backend.start()
-    yield backend
-    backend.stop()
+    with serving() as backend:
+        yield backend
 
 
 @pytest.fixture(scope="module")
