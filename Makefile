@@ -57,7 +57,7 @@ stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
 
 requirements: $(STAMPS)/uv ## The hashed requirement files again, from requirements/*.in
-	@for f in uv build kernel run dev load; do \
+	@for f in uv build kernel run demo dev load; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --no-annotate requirements/$$f.in -o requirements/$$f.txt; done
 

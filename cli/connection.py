@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.failures import REFUSED, Failure
+from cli.errors import REFUSED, Failure
 
 if TYPE_CHECKING:
     import grpc

@@ -5,34 +5,37 @@ Commands import what they need when they run, so that --help answers at once.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from pathlib import Path
 
 import typer
 
-from cli.audit import audit
-from cli.bench.command import bench
-from cli.certificate import certificate
-from cli.demo.main import demo
-from cli.document import document
-from cli.failures import explain, report
-from cli.health import health
-from cli.init import init
-from cli.keys import keys
-from cli.log import log
-from cli.migrate import migrate
-from cli.receipt import receipt
-from cli.serve import serve
-from cli.subject import subject
-from cli.token import token
-from cli.traces import traces
-from cli.up import up
-from cli.verify import WHICH, verify
+from cli.commands.certificate import certificate
+from cli.commands.document import document
+from cli.commands.log import log
+from cli.commands.receipt import receipt
+from cli.commands.subject import subject
+from cli.commands.token import token
+from cli.commands.verify import WHICH, verify
+from cli.errors import explain, report
+from cli.operations.audit import audit
+from cli.operations.health import health
+from cli.operations.init import init
+from cli.operations.keys import keys
+from cli.operations.migrate import migrate
+from cli.operations.serve import serve
+from cli.operations.traces import traces
+from cli.operations.up import up
 
 # What gRPC says on standard error by itself is no line of ours, and can name a header that a caller
 # sent. It also readies itself for being forked, which nothing here needs: processes that are
 # started become other programs at once (macOS forks for it, Linux does not).
 QUIET_GRPC = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
+
+CHECKOUT = Path(__file__).parents[1]
+CHECKOUT_COMMANDS = {"demo": "demo.main", "bench": "benchmarks.command"}
 
 tool = typer.Typer(
     name="qagazsyz",
@@ -57,8 +60,17 @@ tool.command()(audit)
 tool.add_typer(keys, name="keys")
 tool.command()(health)
 tool.command()(traces)
-tool.command()(demo)
-tool.command()(bench)
+
+
+def _add_checkout_commands() -> None:
+    """Add the commands that only a source checkout has: what makes test data and measures is not
+    shipped, because its dependencies (a font, PDF making) have no place on a server."""
+    for name, module in CHECKOUT_COMMANDS.items():
+        if CHECKOUT.joinpath(*module.split(".")).with_suffix(".py").is_file():
+            tool.command()(getattr(importlib.import_module(module), name))
+
+
+_add_checkout_commands()
 
 
 def app() -> None:

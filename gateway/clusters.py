@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.contracts import Method
+from gateway.descriptors import Method
 from gateway.settings import Address, GatewaySettings
 
 Json = dict[str, Any]

@@ -11,8 +11,9 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway import contracts as read
-from gateway import filters, replies, routes
+from gateway import descriptors as read
+from gateway import filters, routes
+from gateway import local_replies as replies
 from gateway.clusters import (
     COLLECTOR_CLUSTER,
     KEYS_SOCKET,

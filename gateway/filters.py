@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway import routes
 from gateway.clusters import KEYS_CLUSTER
-from gateway.contracts import Method
+from gateway.descriptors import Method
 from gateway.settings import GatewaySettings
 from services.runtime.access import (
     CALLER_AUDIENCE,

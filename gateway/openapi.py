@@ -21,7 +21,7 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
 )
 
-from gateway.contracts import HTTP_BODY, Binding, Method, methods
+from gateway.descriptors import HTTP_BODY, Binding, Method, methods
 from qagazsyz.common.v1 import access_pb2
 
 Json = dict[str, Any]

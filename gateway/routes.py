@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
-from gateway.contracts import Method
+from gateway.descriptors import Method
 from gateway.settings import GatewaySettings
 from services.runtime.errors import internal_status
 from services.runtime.server import MESSAGE_LIMIT_BYTES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from datetime import date
 
-from cli.demo.people import Organization, Person, people
-from cli.numbers import made_up_bin
+from cli.made_up_numbers import made_up_bin
+from testing.people import Organization, Person, people
 
 _people = people()
 _serials = itertools.count(1)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench import postgres as clusters
-from cli.bench.postgres import Postgres
+from testing import postgres as clusters
+from testing.postgres import Postgres
 
 # PostgreSQL is started as another user, for which Python forks: gRPC's handlers of that, which may
 # not run while it has threads and then say so, are not wanted by a process that only starts others.

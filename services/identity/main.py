@@ -15,38 +15,38 @@ from cryptography import x509
 from sqlalchemy.exc import SQLAlchemyError
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.authority import UNREADABLE, Issuer
-from services.identity.authority_servicer import AuthorityService
-from services.identity.bootstrap import (
+from services.identity.authority.servicer import AuthorityService
+from services.identity.authority.tsa import Stamper
+from services.identity.certificates.rules import FRESH_FOR
+from services.identity.certificates.servicer import CertificateService
+from services.identity.seed import (
     SEED,
     import_seed,
     load_issuer,
     load_stamper,
     register_stamper,
 )
-from services.identity.certificate_servicer import CertificateService
-from services.identity.certificates import FRESH_FOR
-from services.identity.fetching import Fetcher, Guard
-from services.identity.outside import Judgement, OutsideAuthorities
-from services.identity.paths import Chain, Refused
-from services.identity.revocation import Finding
 from services.identity.settings import IdentitySettings
-from services.identity.subject_servicer import SubjectService
+from services.identity.subjects.servicer import SubjectService
 from services.identity.tables import requests
-from services.identity.time_stamping import Stamper
-from services.identity.token_keys import TokenKeys
-from services.identity.token_servicer import TokenService
-from services.identity.tokens import Challenges
-from services.identity.trust_store import TRUST_FOLDER, TrustFolder
-from services.identity.validator import Validator
+from services.identity.tokens.challenges import Challenges
+from services.identity.tokens.keys import TokenKeys
+from services.identity.tokens.servicer import TokenService
+from services.identity.validation.interface import Judgement, OutsideAuthorities
+from services.identity.validation.paths import Chain, Refused
+from services.identity.validation.revocation import Finding
+from services.identity.validation.safe_http import Fetcher, Guard
+from services.identity.validation.trust_store import TRUST_FOLDER, TrustFolder
+from services.identity.validation.validator import Validator
+from services.identity.x509.issuing import UNREADABLE, Issuer
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
-from services.runtime.database import Database
-from services.runtime.idempotency import KeptAnswers
-from services.runtime.migrations import migrate
 from services.runtime.server import Server, wait_for
 from services.runtime.settings import CannotStart
+from services.runtime.storage.database import Database
+from services.runtime.storage.idempotency import KeptAnswers
+from services.runtime.storage.migrations import migrate
 from signatures.algorithms import Verdict
 from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki, load_public_key
 from signatures.portable import verify

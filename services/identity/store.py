@@ -12,8 +12,8 @@ from sqlalchemy import Row, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.identity.certificates import Binding, StoredCertificate
-from services.identity.subjects import Membership, Subject
+from services.identity.certificates.rules import Binding, StoredCertificate
+from services.identity.subjects.rules import Membership, Subject
 from services.identity.tables import (
     certificates,
     facts,

@@ -15,8 +15,8 @@ from sqlalchemy import (
     Table,
 )
 
-from services.runtime.database import UtcDateTime
-from services.runtime.idempotency import requests_table
+from services.runtime.storage.database import UtcDateTime
+from services.runtime.storage.idempotency import requests_table
 
 metadata = MetaData()
 

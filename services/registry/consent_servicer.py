@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from qagazsyz.registry.v1 import consents_pb2
-from services.registry import consents, entries
-from services.registry.consents import Consent
-from services.registry.entries import SALT_SIZE, Opening
+from services.registry.clients import Directory, SubjectKind
+from services.registry.documents.store import KeptRequest, NothingChanged, RequestKey, Store, Taken
+from services.registry.lookups.store import RecordStore
 from services.registry.messages import access_message, consent_message, next_page_token, read_time
-from services.registry.names import check_name, check_text, new_name
-from services.registry.neighbours import Directory, SubjectKind
-from services.registry.record_store import RecordStore
-from services.registry.store import KeptRequest, NothingChanged, RequestKey, Store, Taken
+from services.registry.model import consents, log_entries
+from services.registry.model.consents import Consent
+from services.registry.model.log_entries import SALT_SIZE, Opening
+from services.registry.model.resource_names import check_name, check_text, new_name
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import (
@@ -26,9 +26,9 @@ from services.runtime.errors import (
     PermissionDenied,
     Unavailable,
 )
-from services.runtime.idempotency import check_request_id
 from services.runtime.paging import decode_token, page_size
 from services.runtime.server import Call
+from services.runtime.storage.idempotency import check_request_id
 
 PURPOSE_TEXT_LENGTH = 2_000
 
@@ -66,7 +66,7 @@ class ConsentServicer:
         await self._check_parties(consent, call)
         try:
             index = await self._records.insert_consent(
-                consent, entries.consented(consent), key, asked
+                consent, log_entries.consented(consent), key, asked
             )
         except Taken:
             # The same request, sent twice at once: the other one was first.
@@ -129,7 +129,7 @@ class ConsentServicer:
                 consent.name,
                 time=now,
                 salt=salt,
-                entry=entries.withdrawn(consent, now, salt),
+                entry=log_entries.withdrawn(consent, now, salt),
             )
         return await self._message(await self._present(consent.name))
 
@@ -183,13 +183,13 @@ class ConsentServicer:
         wanted: list[tuple[int, Sequence[Opening]]] = []
         for each in found:
             wanted.append(
-                (each.grant_index, entries.consent_openings(each.subject, each.grant_salt))
+                (each.grant_index, log_entries.consent_openings(each.subject, each.grant_salt))
             )
             if each.withdraw_index is not None:
                 wanted.append(
                     (
                         each.withdraw_index,
-                        entries.consent_openings(each.subject, each.withdraw_salt),
+                        log_entries.consent_openings(each.subject, each.withdraw_salt),
                     )
                 )
         receipts = iter(await self._store.receipts(wanted))
@@ -220,7 +220,7 @@ class ConsentServicer:
         )
         page = found[:size]
         receipts = await self._store.receipts(
-            [(each.log_index, entries.access_openings(each)) for each in page]
+            [(each.log_index, log_entries.access_openings(each)) for each in page]
         )
         if not is_auditor:
             own = await self._records.own_documents(

@@ -10,14 +10,14 @@ from datetime import datetime
 from google.api import httpbody_pb2
 
 from qagazsyz.registry.v1 import documents_pb2, receipts_pb2
-from services.registry import document_types, documents, entries
-from services.registry.accesses import Access
-from services.registry.attributes import read_content, value_at
-from services.registry.contents import ContentLost, Contents
-from services.registry.documents import Document
-from services.registry.drafts import BATCH_LIMIT, BATCH_LIMIT_BYTES, Draft, read_draft
-from services.registry.look_up_requests import read_attribute_look_up, read_look_up
-from services.registry.looking_up import LookUps
+from services.registry.clients import Directory, SubjectKind
+from services.registry.contents.packs import ContentLost, Contents
+from services.registry.documents.registration import Registration
+from services.registry.documents.requests import BATCH_LIMIT, BATCH_LIMIT_BYTES, Draft, read_draft
+from services.registry.documents.store import NothingChanged, Store
+from services.registry.lookups.lookups import LookUps
+from services.registry.lookups.requests import read_attribute_look_up, read_look_up
+from services.registry.lookups.store import RecordStore
 from services.registry.messages import (
     attribute_message,
     check_message,
@@ -26,11 +26,11 @@ from services.registry.messages import (
     next_page_token,
     read_document_type,
 )
-from services.registry.names import check_name, check_text
-from services.registry.neighbours import Directory, SubjectKind
-from services.registry.record_store import RecordStore
-from services.registry.registration import Registration
-from services.registry.store import NothingChanged, Store
+from services.registry.model import document_types, documents, log_entries
+from services.registry.model.accesses import Access
+from services.registry.model.attributes import read_content, value_at
+from services.registry.model.documents import Document
+from services.registry.model.resource_names import check_name, check_text
 from services.runtime import telemetry
 from services.runtime.access import Role
 from services.runtime.clock import Clock
@@ -44,9 +44,9 @@ from services.runtime.errors import (
     Unavailable,
     status_of,
 )
-from services.runtime.idempotency import check_request_id
 from services.runtime.paging import decode_token, page_size
 from services.runtime.server import Call
+from services.runtime.storage.idempotency import check_request_id
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class DocumentServicer:
         self, request: documents_pb2.GetReceiptRequest, call: Call
     ) -> receipts_pb2.Receipt:
         document = await self._readable(request.document, request.access, call, "document")
-        openings = entries.document_openings(document)
+        openings = log_entries.document_openings(document)
         (receipt,) = await self._store.receipts([(document.log_index, openings)])
         return receipt
 
@@ -341,7 +341,10 @@ class DocumentServicer:
         receipts = await self._store.receipts(
             [
                 # Who presented the hash knows it; a code's holder need not.
-                (each.log_index, entries.content_opening(each) if by == "content_sha256" else ())
+                (
+                    each.log_index,
+                    log_entries.content_opening(each) if by == "content_sha256" else (),
+                )
                 for each in found
             ]
         )
@@ -369,7 +372,7 @@ class DocumentServicer:
                 document.name,
                 time=now,
                 reason=reason,
-                entry=entries.revoked(document.name, document.issuer, now),
+                entry=log_entries.revoked(document.name, document.issuer, now),
             )
         except NothingChanged:
             return await self._revoked_before(document.name, reason)
@@ -400,7 +403,7 @@ class DocumentServicer:
                 document.name,
                 time=now,
                 citation=citation,
-                entry=entries.erased(document.name, document.issuer, now),
+                entry=log_entries.erased(document.name, document.issuer, now),
             )
         except NothingChanged:
             log.info("a document was erased already", extra={"document": document.name})

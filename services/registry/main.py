@@ -10,29 +10,29 @@ from datetime import timedelta
 from pathlib import Path
 
 from qagazsyz import notes
-from services.registry.checkpoints import KeptCheckpoint
+from services.registry.clients import Directory, IdentityService, SigningService, Verifier
 from services.registry.consent_servicer import ConsentServicer
-from services.registry.contents import Contents, WrappingKey
+from services.registry.contents.object_store import Objects, open_objects
+from services.registry.contents.packs import Contents, WrappingKey
 from services.registry.document_servicer import DocumentServicer
+from services.registry.documents.registration import Registration
+from services.registry.documents.store import Store
 from services.registry.health import follow_neighbours
-from services.registry.log import Log, LogKey
-from services.registry.log_servicer import LogServicer
-from services.registry.looking_up import LookUps
-from services.registry.neighbours import Directory, IdentityService, SigningService, Verifier
-from services.registry.objects import Objects, open_objects
-from services.registry.record_store import RecordStore
-from services.registry.registration import Registration
-from services.registry.sequencer import Sequencer
+from services.registry.log.kept_checkpoint import KeptCheckpoint
+from services.registry.log.sequencer import Sequencer
+from services.registry.log.servicer import LogServicer
+from services.registry.log.transparency_log import Log, LogKey
+from services.registry.lookups.lookups import LookUps
+from services.registry.lookups.store import RecordStore
 from services.registry.settings import RegistrySettings
-from services.registry.store import Store
 from services.runtime import process
 from services.runtime.access import TokenVerifier
+from services.runtime.clients import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
-from services.runtime.database import Database
-from services.runtime.migrations import migrate
-from services.runtime.peers import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.server import Server, wait_for
 from services.runtime.settings import CannotStart
+from services.runtime.storage.database import Database
+from services.runtime.storage.migrations import migrate
 
 log = logging.getLogger(__name__)
 

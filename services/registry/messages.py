@@ -10,11 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
-from services.registry.accesses import Access
-from services.registry.attributes import Attribute
-from services.registry.consents import Consent
-from services.registry.document_types import DocumentType, LegalBasis
-from services.registry.documents import Document, DocumentState, show_verification_code
+from services.registry.model.accesses import Access
+from services.registry.model.attributes import Attribute
+from services.registry.model.consents import Consent
+from services.registry.model.document_types import DocumentType, LegalBasis
+from services.registry.model.documents import Document, DocumentState, show_verification_code
 from services.runtime.clock import from_timestamp, to_timestamp
 from services.runtime.errors import InvalidArgument
 from services.runtime.paging import encode_token

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-from services.runtime.database import UtcDateTime
+from services.runtime.storage.database import UtcDateTime
 
 metadata = MetaData()
 

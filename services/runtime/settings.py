@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.runtime.database import sqlite_url, with_driver
+from services.runtime.storage.database import sqlite_url, with_driver
 
 
 class CannotStart(Exception):

@@ -12,22 +12,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.runtime import process
 from services.runtime.access import TokenVerifier
+from services.runtime.clients import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.clock import Clock, system_clock
-from services.runtime.database import Database
 from services.runtime.errors import DeadlineExceeded, Unavailable
-from services.runtime.idempotency import KeptAnswers
-from services.runtime.migrations import migrate
-from services.runtime.peers import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.server import Server, wait_for
-from services.signing import store
-from services.signing.batch import Scheduler
-from services.signing.holding import hold_all
-from services.signing.identity import Identity
-from services.signing.keys import KeyService
-from services.signing.sealing import KeyEncryptionKey, KeyFileRefused, KeyVault
+from services.runtime.storage.database import Database
+from services.runtime.storage.idempotency import KeptAnswers
+from services.runtime.storage.migrations import migrate
+from services.signing.clients import Identity
+from services.signing.keys import store
+from services.signing.keys.announcing import hold_all
+from services.signing.keys.sealing import KeyEncryptionKey, KeyFileRefused, KeyVault
+from services.signing.keys.servicer import KeyService
 from services.signing.settings import SigningSettings
-from services.signing.signers import Signers
-from services.signing.verification import VerificationService
+from services.signing.verification.scheduler import Scheduler
+from services.signing.verification.servicer import VerificationService
+from services.signing.verification.signers import Signers
 from services.signing.workers import run_workers
 from signatures.backend import Backend, load_backend
 

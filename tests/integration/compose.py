@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from cli.bench.postgres import Postgres
-from cli.running import free_port
+from testing.postgres import Postgres
+from testing.suite_process import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "deploy" / "Dockerfile"

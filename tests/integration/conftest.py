@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.running import RunningSuite, running_suite
+from testing.suite_process import RunningSuite, running_suite
 from tests.integration.world import World
 
 # Spans are exported soon after they end, so that no test waits for them.

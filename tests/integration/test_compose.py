@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from cli.bench.postgres import Postgres
-from cli.running import RunningSuite
+from testing.postgres import Postgres
+from testing.suite_process import RunningSuite
 from tests.integration import compose
 from tests.integration.compose import SERVICES, Composition, Entry
 from tests.integration.world import World

@@ -12,11 +12,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from cli.demo.enrolment import Actor
-from cli.running import RunningSuite, running_suite
 from qagazsyz import merkle, notes
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import documents_pb2, log_pb2, log_pb2_grpc
+from testing.enrolment import Actor
+from testing.suite_process import RunningSuite, running_suite
 from tests.integration.world import TIMEOUT_SECONDS, World, registration
 
 BEFORE = 8

@@ -20,7 +20,7 @@ from google.api import httpbody_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gateway import contracts
+from gateway import descriptors
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
 from qagazsyz.registry.v1 import documents_pb2, log_pb2, receipts_pb2
 from qagazsyz.signing.v1 import verification_pb2
@@ -32,7 +32,7 @@ AUTHORITY = "/qagazsyz.identity.v1.AuthorityService"
 DOCUMENTS = "/qagazsyz.registry.v1.DocumentService"
 LOG = "/qagazsyz.registry.v1.LogService"
 VERIFICATION = "/qagazsyz.signing.v1.VerificationService"
-METHODS = contracts.methods(contracts.load())
+METHODS = descriptors.methods(descriptors.load())
 GUARDED = [method for method in METHODS if not method.open]
 OPEN = [method for method in METHODS if method.open]
 
@@ -133,7 +133,7 @@ def test_a_bad_token_never_reaches_a_service(
 
 @pytest.mark.parametrize("method", GUARDED, ids=lambda method: method.path)
 def test_a_guarded_method_is_reached_with_a_token_only(
-    backend: Backend, channel: grpc.Channel, method: contracts.Method
+    backend: Backend, channel: grpc.Channel, method: descriptors.Method
 ) -> None:
     if method.streams:
         stream = channel.stream_stream(method.path)
@@ -149,7 +149,7 @@ def test_a_guarded_method_is_reached_with_a_token_only(
 
 @pytest.mark.parametrize("method", OPEN, ids=lambda method: method.path)
 def test_an_open_method_is_reached_without_a_token(
-    backend: Backend, channel: grpc.Channel, method: contracts.Method
+    backend: Backend, channel: grpc.Channel, method: descriptors.Method
 ) -> None:
     call(channel, method.path)
     assert method.path in {received.method for received in backend.received}
@@ -161,7 +161,7 @@ def test_an_open_method_is_reached_without_a_token(
     ids=lambda value: getattr(value, "template", ""),
 )
 def test_each_json_route_leads_to_its_method_and_asks_for_its_token(
-    backend: Backend, web: httpx.Client, method: contracts.Method, binding: contracts.Binding
+    backend: Backend, web: httpx.Client, method: descriptors.Method, binding: descriptors.Binding
 ) -> None:
     path = binding.template
     for variable in (

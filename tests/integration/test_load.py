@@ -13,11 +13,11 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from cli.running import RunningSuite
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.contracts import service_descriptors
 from signatures.algorithms import Verdict
 from signatures.backend import load_backend
+from testing.suite_process import RunningSuite
 from tests.integration.world import World
 from tests.load import payloads, run
 

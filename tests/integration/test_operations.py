@@ -9,13 +9,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from cli.bench.postgres import Postgres
-from cli.demo.enrolment import Actor
-from cli.layout import SERVICES
-from cli.running import RunningSuite, free_port, initialize
+from cli.operations.data_folder import SERVICES
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import documents_pb2
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc
+from testing.enrolment import Actor
+from testing.postgres import Postgres
+from testing.suite_process import RunningSuite, free_port, initialize
 from tests.integration import test_tool
 from tests.integration.world import World
 

@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 import pytest
 
-from cli.demo.enrolment import Actor
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.identity.v1 import (
     certificates_pb2,
@@ -21,6 +20,7 @@ from qagazsyz.identity.v1 import (
 )
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc
+from testing.enrolment import Actor
 from tests.integration.world import TIMEOUT_SECONDS, World, registration
 
 PURPOSE = "mortgage-application"

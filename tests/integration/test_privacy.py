@@ -13,12 +13,12 @@ from urllib.parse import quote
 import grpc
 import pytest
 
-from cli.demo.people import Organization, Person
-from cli.numbers import made_up_bin, made_up_iin
-from cli.running import RunningSuite, running_suite
-from cli.traces import read_spans
+from cli.made_up_numbers import made_up_bin, made_up_iin
+from cli.operations.traces import read_spans
 from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 from qagazsyz.registry.v1 import documents_pb2
+from testing.people import Organization, Person
+from testing.suite_process import RunningSuite, running_suite
 from tests.integration.world import World, registration
 
 BIRTH = date(1984, 5, 17)

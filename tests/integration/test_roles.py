@@ -7,11 +7,11 @@ import pytest
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
-from cli.demo.enrolment import Actor
-from cli.running import RunningSuite
 from qagazsyz.common.v1 import access_pb2
 from services.runtime.access import access_rule
 from services.runtime.contracts import service_descriptors
+from testing.enrolment import Actor
+from testing.suite_process import RunningSuite
 from tests.integration.world import TIMEOUT_SECONDS, World
 
 Role = access_pb2.Role

@@ -12,11 +12,11 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from cli.demo.enrolment import Actor
 from qagazsyz.common.v1 import certificates_pb2 as statuses
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc, verification_pb2, verification_pb2_grpc
+from testing.enrolment import Actor
 from tests.integration.world import TIMEOUT_SECONDS, World
 
 P256 = signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import verification_pb2, verification_pb2_grpc
 from services.runtime.server import MESSAGE_LIMIT_BYTES
-from services.signing.verification import ITEMS_LIMIT, SIGNERS_LIMIT
+from services.signing.verification.servicer import ITEMS_LIMIT, SIGNERS_LIMIT
 from tests.integration.gateway_backend import Backend, retry_seconds, running, serving
 from tests.integration.test_signing_workers import COMMAND, environment
 from tests.integration.world import TIMEOUT_SECONDS

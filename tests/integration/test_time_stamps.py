@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from cli.demo.enrolment import Actor
 from qagazsyz.common.v1 import certificates_pb2 as statuses
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 from qagazsyz.signing.v1 import verification_pb2, verification_pb2_grpc
+from testing.enrolment import Actor
 from tests.integration.world import TIMEOUT_SECONDS, World
 from tests.openssl import openssl as judged
 

@@ -18,9 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from typer.testing import CliRunner
 
-from cli.failures import explain
+from cli.errors import explain
 from cli.main import tool
-from cli.running import RunningSuite, free_port
+from testing.suite_process import RunningSuite, free_port
 from tests.builders import new_organization, new_person
 from tests.integration.world import World
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from typer.testing import CliRunner
 
 from cli.main import tool
-from cli.traces import Span, in_order, read_spans
+from cli.operations.traces import Span, in_order, read_spans
 from qagazsyz.client import Client
 from qagazsyz.registry.v1 import documents_pb2_grpc
 from tests.integration.world import TIMEOUT_SECONDS, World, registration

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from cli.certificate import KeyType
-from cli.demo.enrolment import Actor, Enrolment
-from cli.running import RunningSuite
+from cli.commands.certificate import KeyType
 from qagazsyz.client import Client
 from qagazsyz.credentials import Credential
 from qagazsyz.documents import sign_document
@@ -20,6 +18,8 @@ from qagazsyz.registry.v1 import (
     documents_pb2,
     documents_pb2_grpc,
 )
+from testing.enrolment import Actor, Enrolment
+from testing.suite_process import RunningSuite
 from tests.builders import new_organization, new_person
 
 TIMEOUT_SECONDS = 30.0

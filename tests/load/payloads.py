@@ -16,7 +16,7 @@ from pathlib import Path
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from cli.bench.inputs import Keyring, by_name
+from benchmarks.inputs import Keyring, by_name
 from qagazsyz.client import Client
 from qagazsyz.credentials import Credential
 from qagazsyz.signing.v1 import verification_pb2

@@ -16,8 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cli.bench import suite
-from cli.bench.report import machine
+from benchmarks import suite
+from benchmarks.report import machine
 from tests.load import payloads
 
 SCRIPT = Path(__file__).with_name("verification.js")

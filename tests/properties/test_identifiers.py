@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.identity.identifiers import (
+from services.identity.subjects.iin_bin import (
     InvalidNumber,
     NumberKind,
     check_bin,

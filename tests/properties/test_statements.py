@@ -9,8 +9,8 @@ import rfc8785
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.registry.canonical import canonical_json
-from services.registry.statements import in_microseconds, in_seconds, statement, statement_key
+from services.registry.log.canonical_json import canonical_json
+from services.registry.model.statements import in_microseconds, in_seconds, statement, statement_key
 
 names = st.from_regex(r"subjects/[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 times = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))

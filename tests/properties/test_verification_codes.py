@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registry.documents import (
+from services.registry.model.documents import (
     make_verification_code,
     read_verification_code,
     show_verification_code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway import contracts
+from gateway import descriptors
 from qagazsyz.common.v1 import access_pb2
 from services.runtime.access import access_rule
 from services.runtime.contracts import service_descriptors
@@ -27,7 +27,7 @@ def page() -> str:
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    routes = {method.full_name: method for method in contracts.methods(contracts.load())}
+    routes = {method.full_name: method for method in descriptors.methods(descriptors.load())}
     for _, service in sorted(service_descriptors().items()):
         for method in service.methods:
             rule = access_rule(method)

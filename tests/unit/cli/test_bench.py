@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.bench import event_loop, gost, outside, processes
-from cli.bench.command import Part
-from cli.bench.inputs import Keyring, schemes
-from cli.bench.report import Figure
+from benchmarks import event_loop, gost, processes
+from benchmarks.command import Part
+from benchmarks.inputs import Keyring, schemes
+from benchmarks.report import Figure
 from cli.main import tool
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.fetching import Fetcher, Guard
-from services.identity.trust_store import TrustFolder
-from services.identity.validator import Validator
+from services.identity.validation.safe_http import Fetcher, Guard
+from services.identity.validation.trust_store import TrustFolder
+from services.identity.validation.validator import Validator
 from services.runtime.clock import system_clock, system_randomness
 from signatures.backend import load_backend
+from testing import external_ca
 
 NAMES = [scheme.name for scheme in schemes()]
 
@@ -55,7 +56,7 @@ async def test_certificates_of_the_outside_authority_are_good(
         clock=system_clock,
         randomness=system_randomness,
     )
-    with outside.running() as place:
+    with external_ca.running() as place:
         authority = place.new_authority()
         authority.trust(folder)
         certificates = dict(zip("abc", authority.certificates(3, by_ocsp=by_ocsp), strict=True))

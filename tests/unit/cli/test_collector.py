@@ -9,8 +9,8 @@ import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from cli.collector import CURRENT, OLDER, SERVICE, Collector, SpanFile, read_requests
-from cli.traces import in_order, read_spans
+from cli.operations.collector import CURRENT, OLDER, SERVICE, Collector, SpanFile, read_requests
+from cli.operations.traces import in_order, read_spans
 
 Export = trace_service_pb2.ExportTraceServiceRequest
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from pydantic import ValidationError
 
-from cli.failures import (
+from cli.errors import (
     DEFECT,
     NOT_ALLOWED,
     REFUSED,
@@ -18,7 +18,7 @@ from cli.failures import (
     explain,
     report,
 )
-from cli.layout import SOCKET_PATH_LIMIT, DataFolder
+from cli.operations.data_folder import SOCKET_PATH_LIMIT, DataFolder
 from gateway.settings import GatewaySettings
 from qagazsyz.credentials import CredentialError
 from services.identity.settings import IdentitySettings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cli.log import Followed, Fork, accept
+from cli.commands.log import Followed, Fork, accept
 from qagazsyz import merkle, notes
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")

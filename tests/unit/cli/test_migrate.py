@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import inspect
 from typer.testing import CliRunner
 
-from cli.failures import Failure
-from cli.layout import SERVICES
+from cli.errors import Failure
 from cli.main import tool
-from cli.migrate import migrate_service
-from services.runtime.database import Database
+from cli.operations.data_folder import SERVICES
+from cli.operations.migrate import migrate_service
+from services.runtime.storage.database import Database
 
 
 async def tables(url: str) -> set[str]:

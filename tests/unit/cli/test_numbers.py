@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from itertools import islice
 
-from cli.demo.people import FIRST_BANK, MINISTRY, SECOND_BANK, people
-from cli.numbers import made_up_bin, made_up_iin
-from services.identity.identifiers import check_digit
+from cli.made_up_numbers import made_up_bin, made_up_iin
+from services.identity.subjects.iin_bin import check_digit
+from testing.people import FIRST_BANK, MINISTRY, SECOND_BANK, people
 
 
 def test_a_made_up_iin_says_birth_date_century_and_sex() -> None:

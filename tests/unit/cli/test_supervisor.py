@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.supervisor import Program, Supervisor
+from cli.operations.supervisor import Program, Supervisor
 
 DEADLINE_SECONDS = 10.0
 
@@ -115,14 +115,14 @@ async def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> Non
     record = tmp_path / "child"
     child = (
         "import os, signal\n"
-        "from cli.supervisor import watch_parent\n"
+        "from cli.operations.supervisor import watch_parent\n"
         "watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
         f"open({str(record)!r}, 'w').write(f'{{os.getpid()}}\\n')\n"
         "signal.pause()\n"
     )
     code = (
         "import asyncio, os, sys\n"
-        "from cli.supervisor import Program, Supervisor\n"
+        "from cli.operations.supervisor import Program, Supervisor\n"
         f"program = Program('one', [sys.executable, '-c', {child!r}], os.environ)\n"
         "async def main():\n"
         "    await Supervisor([program], report=print, changed=lambda _: None).start()\n"

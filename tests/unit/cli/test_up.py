@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import up
-from cli.failures import UNREACHABLE, Failure
-from cli.layout import DataFolder
+from cli.errors import UNREACHABLE, Failure
+from cli.operations import up
+from cli.operations.data_folder import DataFolder
 
 
 def test_a_port_that_another_program_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

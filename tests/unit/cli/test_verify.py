@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from typer.testing import CliRunner
 
-from cli.certificate import KeyType, make_key
+from cli.commands.certificate import KeyType, make_key
 from cli.main import tool
 from qagazsyz.credentials import PrivateKey, sign
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway import contracts, envoy, routes
-from gateway.contracts import Method, MissingAccessOption
+from gateway import descriptors, envoy, routes
+from gateway.descriptors import Method, MissingAccessOption
 from gateway.settings import GatewaySettings
 from services.runtime.contracts import service_descriptors
 
@@ -31,7 +31,7 @@ def settings(**changed: Any) -> GatewaySettings:
 
 
 def bootstrap(**changed: Any) -> Json:
-    return envoy.bootstrap(contracts.load(), settings(**changed))
+    return envoy.bootstrap(descriptors.load(), settings(**changed))
 
 
 def manager(config: Json, listener: int = 0) -> Json:
@@ -57,7 +57,7 @@ def cluster(config: Json, name: str) -> Json:
     return found
 
 
-METHODS = contracts.methods(contracts.load())
+METHODS = descriptors.methods(descriptors.load())
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_only_questions_are_asked_again(config: Json) -> None:
 
 
 def test_every_question_that_is_named_is_a_method() -> None:
-    named = contracts.QUESTIONS_BY_POST | contracts.GETS_THAT_LEAVE_A_RECORD
+    named = descriptors.QUESTIONS_BY_POST | descriptors.GETS_THAT_LEAVE_A_RECORD
     assert named <= {method.full_name for method in METHODS}
 
 
@@ -240,7 +240,7 @@ def test_pages_call_from_configured_origins_only() -> None:
 
 def test_a_method_without_an_access_option_stops_the_generator() -> None:
     bare = FileDescriptorSet()
-    bare.CopyFrom(contracts.load())
+    bare.CopyFrom(descriptors.load())
     file = next(one for one in bare.file if one.name == "qagazsyz/signing/v1/keys.proto")
     file.service[0].method[0].ClearField("options")
     with pytest.raises(MissingAccessOption, match="CreateKey"):

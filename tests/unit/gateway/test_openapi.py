@@ -8,14 +8,14 @@ from typing import Any
 import openapi_spec_validator
 import pytest
 
-from gateway import contracts, openapi
+from gateway import descriptors, openapi
 
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def document() -> Json:
-    return json.loads(openapi.dumps(contracts.load()))  # type: ignore[no-any-return]
+    return json.loads(openapi.dumps(descriptors.load()))  # type: ignore[no-any-return]
 
 
 def test_a_validator_of_others_finds_it_sound(document: Json) -> None:
@@ -30,7 +30,7 @@ def test_every_json_route_stands_in_it_once(document: Json) -> None:
     ]
     served = [
         (openapi.path_of(binding.template), binding.verb)
-        for method in contracts.methods(contracts.load())
+        for method in descriptors.methods(descriptors.load())
         for binding in method.bindings
     ]
     assert sorted(described) == sorted(served)

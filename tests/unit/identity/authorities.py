@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from services.identity.fetching import Unreachable
+from services.identity.validation.safe_http import Unreachable
 from tests.unit.identity.chains import NOW, Made, sign
 
 

@@ -21,23 +21,23 @@ from google.protobuf.message import Message
 from qagazsyz.common.v1 import access_pb2
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
-from services.identity.bootstrap import (
+from services.identity.authority.tsa import Stamper
+from services.identity.main import MIGRATIONS, NobodyOutside, build
+from services.identity.seed import (
     create_platform,
     import_seed,
     load_issuer,
     load_stamper,
     register_stamper,
 )
-from services.identity.identifiers import check_digit
-from services.identity.main import MIGRATIONS, NobodyOutside, build
-from services.identity.time_stamping import Stamper
-from services.identity.token_keys import TokenKeys
-from services.identity.tokens import Challenges, Grant, encode
+from services.identity.subjects.iin_bin import check_digit
+from services.identity.tokens.challenges import Challenges, Grant, encode
+from services.identity.tokens.keys import TokenKeys
 from services.runtime.access import CALLER_AUDIENCE, INTERNAL_AUDIENCE
 from services.runtime.clock import system_randomness
 from services.runtime.contracts import service_descriptors
-from services.runtime.database import Database
-from services.runtime.migrations import migrate
+from services.runtime.storage.database import Database
+from services.runtime.storage.migrations import migrate
 
 Role = access_pb2.Role
 R = TypeVar("R", bound=Message)

@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity.certificates import FRESH_FOR
+from services.identity.certificates.rules import FRESH_FOR
 from tests.openssl import openssl
 from tests.unit.identity.conftest import Identity, certificate_request
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity import ocsp, revocation_lists
-from services.identity.paths import Paths
+from services.identity.validation import crl, ocsp_client
+from services.identity.validation.paths import Paths
 from tests.unit.identity.chains import NOW, Made
 from tests.unit.identity.test_revocation import LIST, OCSP, World
 
@@ -52,8 +52,8 @@ async def test_paths_lists_and_answers_are_judged_in_threads(
     world.publishes()
     work = [
         watched(monkeypatch, Paths, "find"),
-        watched(monkeypatch, revocation_lists, "read"),
-        watched(monkeypatch, ocsp, "read"),
+        watched(monkeypatch, crl, "read"),
+        watched(monkeypatch, ocsp_client, "read"),
     ]
 
     judged = await world.validator.judge_many(

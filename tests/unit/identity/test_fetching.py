@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from services.identity.fetching import ADDRESS_LIMIT, Fetcher, Guard, Unreachable
+from services.identity.validation.safe_http import ADDRESS_LIMIT, Fetcher, Guard, Unreachable
 
 LIMIT = 1_000
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"]

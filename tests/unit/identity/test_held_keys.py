@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import func, select
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity.held_keys import key_fingerprint
+from services.identity.certificates.managed_keys import key_fingerprint
 from services.identity.tables import held_keys
 from tests.unit.identity.conftest import Identity, certificate_request
 

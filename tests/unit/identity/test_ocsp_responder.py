@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity.ocsp_responder import MalformedQuestion, parse
+from services.identity.authority.ocsp_responder import MalformedQuestion, parse
 from tests.openssl import openssl
 from tests.unit.identity.conftest import Identity
 

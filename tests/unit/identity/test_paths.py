@@ -11,10 +11,10 @@ from asn1crypto.keys import PublicKeyInfo
 from cryptography import x509
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.authority import Usage
-from services.identity.inspection import load, usage_of
-from services.identity.paths import REASON_LIMIT, Chain, Paths, Refused
-from services.identity.trust_store import TrustStore
+from services.identity.validation.paths import REASON_LIMIT, Chain, Paths, Refused
+from services.identity.validation.trust_store import TrustStore
+from services.identity.x509.inspection import load, usage_of
+from services.identity.x509.issuing import Usage
 from tests.unit.identity import certificate_cases as cases
 from tests.unit.identity.chains import (
     AUTHORITY,
@@ -123,7 +123,7 @@ def test_what_is_remembered_of_a_stranger_is_short() -> None:
 
 
 def test_an_authority_of_the_store_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from services.identity import paths as module
+    from services.identity.validation import paths as module
 
     chain = cases.usual()
     verified = []

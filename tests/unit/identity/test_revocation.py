@@ -15,9 +15,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.outside import Judgement
-from services.identity.trust_store import TrustFolder
-from services.identity.validator import Validator
+from services.identity.validation.interface import Judgement
+from services.identity.validation.trust_store import TrustFolder
+from services.identity.validation.validator import Validator
 from services.runtime.clock import system_randomness
 from tests.unit.identity.authorities import (
     Clock,
@@ -519,7 +519,7 @@ async def test_one_question_for_all_who_ask_about_a_certificate(world: World) ->
 async def test_nobody_waits_long_for_the_network(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.identity import validator
+    from services.identity.validation import validator
 
     monkeypatch.setattr(validator, "LOOK_UP_SECONDS", 0.05)
     leaf = world.leaf(ocsp=[OCSP])

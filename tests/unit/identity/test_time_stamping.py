@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity.bootstrap import load_issuer, load_stamper
-from services.identity.time_stamping import REQUEST_LIMIT_BYTES, Refusal, read
+from services.identity.authority.tsa import REQUEST_LIMIT_BYTES, Refusal, read
+from services.identity.seed import load_issuer, load_stamper
 from services.runtime.clock import system_randomness
 from signatures.der import encode_oid
 from tests.openssl import openssl

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from qagazsyz.identity.v1 import certificates_pb2 as pb
+from services.identity.certificates.time_stamp_check import STREEBOG_LIMIT_BYTES, StampChecking
 from services.identity.main import MIGRATIONS
-from services.identity.stamp_checking import STREEBOG_LIMIT_BYTES, StampChecking
-from services.identity.time_stamps import TOKEN_LIMIT_BYTES, MalformedTimeStamp, read
+from services.identity.x509.time_stamp_tokens import TOKEN_LIMIT_BYTES, MalformedTimeStamp, read
 from services.runtime.clock import from_timestamp
-from services.runtime.database import Database
-from services.runtime.migrations import migrate
+from services.runtime.storage.database import Database
+from services.runtime.storage.migrations import migrate
 from signatures.der import SEQUENCE, encode
 from tests.openssl import openssl
 from tests.unit.identity.authorities import revocation_list
@@ -436,7 +436,7 @@ async def test_many_tokens_of_one_authority_ask_about_it_once(stamps: Stamps) ->
 async def test_who_does_not_answer_is_waited_for_once(
     stamps: Stamps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.identity import validator
+    from services.identity.validation import validator
 
     waits: list[float] = []
     wait = asyncio.wait

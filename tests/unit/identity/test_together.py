@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2
-from services.identity.bootstrap import import_seed
+from services.identity.seed import import_seed
 from tests.unit.identity.conftest import Identity, certificate_request
 from tests.unit.identity.test_certificates import asking
 

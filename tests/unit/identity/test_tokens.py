@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import certificates_pb2, tokens_pb2
-from services.identity.tokens import CHALLENGE_LIFETIME, Challenges
+from services.identity.tokens.challenges import CHALLENGE_LIFETIME, Challenges
 from services.runtime.clock import system_randomness
 from tests.unit.identity.conftest import PLATFORM, Identity, Role
 

@@ -16,14 +16,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz import notes
-from services.registry.audit import Record
-from services.registry.checkpoints import KeptCheckpoint
-from services.registry.contents import Contents, WrappingKey
-from services.registry.log import Log, LogKey, encode_entry
-from services.registry.objects import Objects, open_objects
-from services.registry.sequencer import Sequencer
+from services.registry.audit.audit import Record
+from services.registry.contents.object_store import Objects, open_objects
+from services.registry.contents.packs import Contents, WrappingKey
+from services.registry.log.kept_checkpoint import KeptCheckpoint
+from services.registry.log.sequencer import Sequencer
+from services.registry.log.transparency_log import Log, LogKey, encode_entry
 from services.registry.tables import documents, metadata
-from services.runtime.database import Database
+from services.runtime.storage.database import Database
 
 ORIGIN = "log.qagazsyz.example"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 
 from qagazsyz.receipts import parse_entry
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
-from services.registry import attributes
-from services.registry.attributes import Attribute, Kind
+from services.registry.model import attributes
+from services.registry.model.attributes import Attribute, Kind
 from services.runtime.access import Caller
 from services.runtime.errors import InvalidArgument, PermissionDenied
 from tests.unit.registry.world import (

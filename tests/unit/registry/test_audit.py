@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, insert, make_url, select, update
 
 from qagazsyz import notes
-from services.registry import log_store, tables
-from services.registry.audit import audit
-from services.registry.log import LogDamaged, encode_entry
-from services.registry.sequencer import Rows
+from services.registry import tables
+from services.registry.audit.audit import audit
+from services.registry.log import store as log_store
+from services.registry.log.sequencer import Rows
+from services.registry.log.transparency_log import LogDamaged, encode_entry
 from tests.unit.registry.ledger import (
     NOW,
     document_row,

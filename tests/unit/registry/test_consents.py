@@ -10,7 +10,7 @@ import pytest
 
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import consents_pb2
-from services.registry.consents import check_expire_time
+from services.registry.model.consents import check_expire_time
 from services.runtime.access import Caller
 from services.runtime.errors import (
     AlreadyExists,

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.registry import tables
-from services.registry.contents import (
+from services.registry.contents.object_store import UNFINISHED, ObjectMissing, open_objects
+from services.registry.contents.packs import (
     SMALL_BYTES,
     ContentLost,
     Contents,
@@ -20,8 +21,7 @@ from services.registry.contents import (
     find_reference,
     object_key_of,
 )
-from services.registry.objects import UNFINISHED, ObjectMissing, open_objects
-from services.registry.sequencer import Rows
+from services.registry.log.sequencer import Rows
 from tests.unit.registry.ledger import CONTENT_KEY, entry, opened
 
 

@@ -19,9 +19,9 @@ import pytest
 from sqlalchemy import select
 
 from services.registry import tables
-from services.registry.audit import audit
-from services.registry.contents import Contents
-from services.runtime.database import Database
+from services.registry.audit.audit import audit
+from services.registry.contents.packs import Contents
+from services.runtime.storage.database import Database
 from tests.unit.registry import crash_writer
 from tests.unit.registry.ledger import CONTENT_KEY, create_tables, opened, simple_records
 

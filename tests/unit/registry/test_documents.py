@@ -11,10 +11,9 @@ import pytest
 
 from qagazsyz.receipts import VerifiedReceipt, verify_receipt
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
-from services.registry.audit import audit
-from services.registry.records import all_records
+from services.registry.audit.audit import audit
+from services.registry.audit.source import all_records
 from services.runtime.access import Caller
-from services.runtime.database import sqlite_url
 from services.runtime.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -22,6 +21,7 @@ from services.runtime.errors import (
     PermissionDenied,
     Unavailable,
 )
+from services.runtime.storage.database import sqlite_url
 from tests.unit.registry.ledger import log_key
 from tests.unit.registry.world import (
     ADDRESS,

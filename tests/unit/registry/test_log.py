@@ -13,8 +13,8 @@ from qagazsyz import notes
 from qagazsyz.merkle import leaf_hash, verify_consistency, verify_inclusion
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import log_pb2
-from services.registry.log_servicer import LogServicer, parse_path, tile_path
-from services.registry.merkle import (
+from services.registry.log.servicer import LogServicer, parse_path, tile_path
+from services.registry.log.tiles import (
     TILE_WIDTH,
     Edge,
     Tile,

@@ -11,8 +11,8 @@ import pytest
 
 from qagazsyz.receipts import parse_entry, verify_receipt
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
-from services.registry import looking_up
-from services.registry.record_store import RecordStore
+from services.registry.lookups import lookups
+from services.registry.lookups.store import RecordStore
 from services.runtime.access import Caller, Role
 from services.runtime.errors import (
     AlreadyExists,
@@ -434,7 +434,7 @@ async def test_a_document_erased_under_a_download_is_not_given(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = await world.register()
-    record = looking_up.LookUps.record_download
+    record = lookups.LookUps.record_download
 
     async def erasing(*arguments: Any) -> None:
         await world.documents.EraseDocument(
@@ -442,7 +442,7 @@ async def test_a_document_erased_under_a_download_is_not_given(
         )
         await record(*arguments)
 
-    monkeypatch.setattr(looking_up.LookUps, "record_download", erasing)
+    monkeypatch.setattr(lookups.LookUps, "record_download", erasing)
     with pytest.raises(FailedPrecondition):
         await download(world, document.name, ministry_officer)
     assert await world.accesses() == []

@@ -15,7 +15,7 @@ from qagazsyz.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from services.registry.merkle import (
+from services.registry.log.tiles import (
     Edge,
     Node,
     consistency_ranges,

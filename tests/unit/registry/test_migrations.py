@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from services.registry.main import MIGRATIONS
 from services.registry.tables import metadata
-from services.runtime.database import Database
-from services.runtime.migrations import migrate
+from services.runtime.storage.database import Database
+from services.runtime.storage.migrations import migrate
 
 
 def differences(connection: Connection) -> list[Any]:

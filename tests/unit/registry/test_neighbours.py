@@ -12,8 +12,7 @@ from google.protobuf.message import Message
 from qagazsyz.common.v1 import access_pb2, certificates_pb2, signatures_pb2
 from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.signing.v1 import verification_pb2
-from services.registry.gathering import Gathering
-from services.registry.neighbours import (
+from services.registry.clients import (
     SUBJECT_LIFETIME_SECONDS,
     IdentityService,
     Officer,
@@ -22,8 +21,9 @@ from services.registry.neighbours import (
     SubjectKind,
     Verdict,
 )
+from services.runtime.clients import Peer
+from services.runtime.concurrency.batching import Gathering
 from services.runtime.errors import Unavailable
-from services.runtime.peers import Peer
 from services.runtime.server import Call
 
 GOOD = certificates_pb2.CERTIFICATE_STATUS_GOOD
@@ -143,7 +143,7 @@ async def test_fewer_than_are_worth_a_call_wait_for_the_one_under_way() -> None:
 async def test_those_just_answered_come_again_together_with_those_who_waited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.registry.gathering.GATHER_SECONDS", 60.0)
+    monkeypatch.setattr("services.runtime.concurrency.batching.GATHER_SECONDS", 60.0)
     asked = Asked()
     gathering = Gathering(asked, limit=10, flights=FLIGHTS, worth=3)
     one = asyncio.create_task(gathering.ask([1], None))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from services.registry.contents import ContentLost, Contents
-from services.registry.objects import ObjectMissing, open_objects
-from services.registry.sequencer import Rows
+from services.registry.contents.object_store import ObjectMissing, open_objects
+from services.registry.contents.packs import ContentLost, Contents
+from services.registry.log.sequencer import Rows
 from services.registry.tables import contents as contents_table
 from tests.unit.registry.ledger import CONTENT_KEY, entry, opened
 

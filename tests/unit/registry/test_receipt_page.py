@@ -17,11 +17,11 @@ from google.protobuf import json_format
 from qagazsyz import merkle
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1.receipts_pb2 import Opening, Receipt
-from services.registry import entries
-from services.registry.accesses import Access, AccessEvent
-from services.registry.consents import Consent
-from services.registry.documents import Document, Signature
-from services.registry.log import encode_entry
+from services.registry.log.transparency_log import encode_entry
+from services.registry.model import log_entries
+from services.registry.model.accesses import Access, AccessEvent
+from services.registry.model.consents import Consent
+from services.registry.model.documents import Document, Signature
 from tests.unit.registry.ledger import log_key
 
 PAGE = Path(__file__).parents[3] / "docs" / "receipts.md"
@@ -85,20 +85,20 @@ OPTIONAL = {
 
 
 def all_events() -> list[Mapping[str, Any]]:
-    accessed = [entries.accessed(replace(ACCESS, event=event)) for event in AccessEvent]
+    accessed = [log_entries.accessed(replace(ACCESS, event=event)) for event in AccessEvent]
     return [
-        entries.registered(DOCUMENT),
-        entries.revoked(DOCUMENT.name, DOCUMENT.issuer, NOW),
-        entries.erased(DOCUMENT.name, DOCUMENT.issuer, NOW),
-        entries.consented(CONSENT),
-        entries.withdrawn(CONSENT, NOW, SALTS[3]),
+        log_entries.registered(DOCUMENT),
+        log_entries.revoked(DOCUMENT.name, DOCUMENT.issuer, NOW),
+        log_entries.erased(DOCUMENT.name, DOCUMENT.issuer, NOW),
+        log_entries.consented(CONSENT),
+        log_entries.withdrawn(CONSENT, NOW, SALTS[3]),
         *accessed,
     ]
 
 
 def receipt() -> Receipt:
     """The document's entry as the second of three."""
-    entry = encode_entry(entries.registered(DOCUMENT))
+    entry = encode_entry(log_entries.registered(DOCUMENT))
     left, right = merkle.leaf_hash(b"the entry before"), merkle.leaf_hash(b"the entry behind")
     root = merkle.node_hash(merkle.node_hash(left, merkle.leaf_hash(entry)), right)
     return Receipt(
@@ -108,7 +108,7 @@ def receipt() -> Receipt:
         checkpoint=KEY.sign(3, root),
         openings=[
             Opening(field=each.field, salt=each.salt, value=each.value)
-            for each in entries.document_openings(DOCUMENT)
+            for each in log_entries.document_openings(DOCUMENT)
         ],
     )
 
@@ -172,9 +172,9 @@ def test_the_receipt_on_the_page_verifies_with_the_key_and_the_content_on_it() -
 
 
 def test_what_the_page_calls_optional_can_be_absent() -> None:
-    bare = entries.registered(replace(DOCUMENT, expire_time=None))
+    bare = log_entries.registered(replace(DOCUMENT, expire_time=None))
     assert "expire_time" not in bare
-    assert "attributes" not in entries.accessed(replace(ACCESS, attributes=()))
+    assert "attributes" not in log_entries.accessed(replace(ACCESS, attributes=()))
 
 
 def write() -> None:

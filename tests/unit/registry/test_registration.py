@@ -13,8 +13,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from qagazsyz.receipts import parse_entry
 from qagazsyz.registry.v1 import documents_pb2
-from services.registry import drafts
-from services.registry.neighbours import Officer
+from services.registry.clients import Officer
+from services.registry.documents import requests as document_requests
 from services.runtime.errors import (
     AlreadyExists,
     InvalidArgument,
@@ -195,7 +195,7 @@ async def test_an_item_that_cannot_be_accepted_names_its_field(
 async def test_contents_have_a_limit_each_and_together(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drafts, "CONTENT_LIMIT_BYTES", 10)
+    monkeypatch.setattr(document_requests, "CONTENT_LIMIT_BYTES", 10)
     (result,) = await batch(world, registration(content=b"12345678901"))
     assert field_of(result.error) == "content"
     monkeypatch.setattr("services.registry.document_servicer.BATCH_LIMIT_BYTES", 15)

@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from qagazsyz import notes
 from qagazsyz.merkle import verify_consistency
 from qagazsyz.receipts import verify_receipt
-from services.registry import log_store, tables
-from services.registry.log import LogDamaged
-from services.registry.sequencer import Rows, Submission
+from services.registry import tables
+from services.registry.log import store as log_store
+from services.registry.log.sequencer import Rows, Submission
+from services.registry.log.transparency_log import LogDamaged
 from services.runtime.errors import FailedPrecondition, Unavailable
 from tests.unit.registry.ledger import NOW, entries, entry, log_key, opened
 

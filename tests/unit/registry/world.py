@@ -13,20 +13,20 @@ from typing import Any, cast
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
-from services.registry.main import Registry, build
-from services.registry.neighbours import (
+from services.registry.clients import (
     Judgement,
     Officer,
     SignedStatement,
     SubjectKind,
     Verdict,
 )
-from services.registry.objects import Objects, open_objects
-from services.registry.statements import statement
+from services.registry.contents.object_store import Objects, open_objects
+from services.registry.main import Registry, build
+from services.registry.model.statements import statement
 from services.runtime.access import Caller, Role
-from services.runtime.database import Database
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
+from services.runtime.storage.database import Database
 from tests.unit.registry.ledger import CONTENT_KEY, create_tables, log_key
 
 MINISTRY = "subjects/ministry"

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.identity.v1 import subjects_pb2
 from services.runtime.clock import uuid7
-from services.runtime.database import Database, UtcDateTime, sqlite_url, with_driver
 from services.runtime.errors import AlreadyExists, InvalidArgument
-from services.runtime.idempotency import KEPT_FOR, KeptAnswers, requests_table
-from services.runtime.migrations import migrate
 from services.runtime.paging import decode_token, encode_token, page_size
+from services.runtime.storage.database import Database, UtcDateTime, sqlite_url, with_driver
+from services.runtime.storage.idempotency import KEPT_FOR, KeptAnswers, requests_table
+from services.runtime.storage.migrations import migrate
 
 METADATA = MetaData()
 MOMENTS = Table(

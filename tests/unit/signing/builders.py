@@ -15,9 +15,9 @@ from qagazsyz.common.v1 import access_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.access import Caller
 from services.runtime.errors import Unavailable
-from services.signing.sealing import KeyEncryptionKey, KeyVault
-from services.signing.signers import CertificateCheck, Holder, Status
-from services.signing.stamps import Stamp, StampStatus
+from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
+from services.signing.verification.signers import CertificateCheck, Holder, Status
+from services.signing.verification.time_stamp import Stamp, StampStatus
 from signatures.algorithms import Algorithm
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

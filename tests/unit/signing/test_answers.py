@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qagazsyz.signing.v1 import verification_pb2
-from services.signing.answers import (
+from services.signing.verification.response_encoding import (
     batch_of_stream_request,
     batch_verify_response,
     stream_response,
     verify_response,
 )
-from services.signing.signers import SignerResult, Status
+from services.signing.verification.signers import SignerResult, Status
 from signatures.fields import MalformedFields
 
 results = st.builds(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted
-from services.signing.batch import (
+from services.signing.verification.scheduler import (
     GROUP_LIMIT,
     GROUP_WAIT_SECONDS,
     LARGEST_CHUNK,

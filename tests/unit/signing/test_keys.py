@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import keys_pb2
-from services.runtime.database import Database
+from services.runtime.clients import Peer
 from services.runtime.errors import (
     AlreadyExists,
     DomainError,
@@ -23,16 +23,16 @@ from services.runtime.errors import (
     PermissionDenied,
     Unavailable,
 )
-from services.runtime.migrations import migrate
-from services.runtime.peers import Peer
-from services.signing import store
-from services.signing.holding import hold_all
-from services.signing.identity import Identity
-from services.signing.keys import KeyService
-from services.signing.keystore import CHALLENGE_PREFIX
+from services.runtime.storage.database import Database
+from services.runtime.storage.migrations import migrate
+from services.signing.clients import Identity
+from services.signing.keys import store
+from services.signing.keys.announcing import hold_all
+from services.signing.keys.rewrap import rewrap
+from services.signing.keys.rules import CHALLENGE_PREFIX
+from services.signing.keys.sealing import CannotUnseal, KeyFileRefused, KeyVault
+from services.signing.keys.servicer import KeyService
 from services.signing.main import MIGRATIONS, check_vault
-from services.signing.rewrap import rewrap
-from services.signing.sealing import CannotUnseal, KeyFileRefused, KeyVault
 from signatures.algorithms import Algorithm, Verdict
 from signatures.keys import load_public_key
 from signatures.portable import verify

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.runtime.errors import InvalidArgument
-from services.signing.keystore import (
+from services.signing.keys.rules import (
     CHALLENGE_PREFIX,
     Signatory,
     check_algorithm,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.signing.sealing import (
+from services.signing.keys.sealing import (
     CannotUnseal,
     KeyEncryptionKey,
     KeyFileRefused,

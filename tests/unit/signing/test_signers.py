@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from services.runtime.errors import DeadlineExceeded
-from services.signing.inquiries import ASKED_AT_ONCE
-from services.signing.signers import (
+from services.signing.verification.certificate_cache import ASKED_AT_ONCE
+from services.signing.verification.signers import (
     CERTIFICATE_LIMIT_BYTES,
     CertificateCheck,
     Holder,
@@ -253,7 +253,7 @@ async def test_batches_that_need_the_same_answer_wait_for_one_question() -> None
 
 
 async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.signing.signers.KEPT_CHECKS", 2)
+    monkeypatch.setattr("services.signing.verification.signers.KEPT_CHECKS", 2)
     bench = Bench()
     for der in (b"a", b"b", b"c"):
         bench.identity.checks[der] = good()

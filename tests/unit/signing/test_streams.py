@@ -10,13 +10,13 @@ import pytest
 
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.errors import Unauthenticated
-from services.signing.batch import Scheduler
-from services.signing.signers import Signers
-from services.signing.verification import (
+from services.signing.verification.scheduler import Scheduler
+from services.signing.verification.servicer import (
     STREAM_ANSWERS_HELD,
     STREAM_GRACE_SECONDS,
     VerificationService,
 )
+from services.signing.verification.signers import Signers
 from signatures.backend import Batch
 from signatures.portable import PortableBackend
 from tests.unit.signing.builders import NOW, FakeIdentity, TestKey, citizen

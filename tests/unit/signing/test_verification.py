@@ -22,12 +22,12 @@ from qagazsyz.common.v1 import certificates_pb2, signatures_pb2
 from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc, verification_pb2, verification_pb2_grpc
 from services.runtime.access import CALLER_AUDIENCE, ISSUER, TokenVerifier
-from services.runtime.database import Database, sqlite_url
-from services.runtime.migrations import migrate
+from services.runtime.storage.database import Database, sqlite_url
+from services.runtime.storage.migrations import migrate
 from services.signing.main import MIGRATIONS, build
 from services.signing.settings import SigningSettings
-from services.signing.signers import Holder, Status
-from services.signing.stamps import Stamp, StampStatus
+from services.signing.verification.signers import Holder, Status
+from services.signing.verification.time_stamp import Stamp, StampStatus
 from signatures.backend import Backend, load_backend
 from tests.unit.signing.builders import MINISTRY, NOW, FakeIdentity, TestKey, checked, good, vault
 

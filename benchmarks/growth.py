@@ -1,0 +1,177 @@
+"""Whether a document costs as much in a full registry as in an empty one.
+
+Two suites run at once, one of few entries and one of many, and are measured in
+turns, so that what else happens on the machine meets both. They are filled by
+a second sequencer on the same database, the service's own code in this
+process, with everything that a document leaves there but its content: a
+million of those would be four gigabytes and an hour of signing, and nothing
+searches them. What is measured is whole: signed documents by gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks import suite as suites
+from benchmarks.load import Measured
+from benchmarks.registration import (
+    BATCH,
+    BATCH_SIZE,
+    CONTENT_BYTES,
+    TYPE,
+    Ministry,
+    enrol,
+    register,
+)
+from benchmarks.report import Figure, Report
+from benchmarks.suite import Suite
+from cli.operations.data_folder import DataFolder
+from qagazsyz.common.v1 import signatures_pb2
+from services.registry.contents.object_store import open_objects
+from services.registry.contents.packs import ContentReference
+from services.registry.documents.store import NewDocument, RequestKey, Store
+from services.registry.log.kept_checkpoint import KeptCheckpoint
+from services.registry.log.sequencer import Sequencer
+from services.registry.log.transparency_log import Log
+from services.registry.main import load_log_key
+from services.registry.model import log_entries
+from services.registry.model.documents import Document, Signature, make_verification_code
+from services.registry.model.log_entries import SALT_SIZE
+from services.registry.model.resource_names import new_name
+from services.registry.settings import RegistrySettings
+from services.runtime.clock import system_clock, system_randomness
+from services.runtime.storage.database import Database
+
+FEW, MANY, MANY_QUICK = 10_000, 1_000_000, 100_000
+# One of the sequencer's groups.
+AT_ONCE = 1_000
+# Documents lie with so many subjects, and the subjects' index gets them in no order.
+SUBJECTS = 100_000
+ROUNDS, BATCHES, CALLERS = 5, 10, 4
+# The issue: "within 20 %".
+AT_MOST = 1.2
+
+
+@dataclass(slots=True)
+class Filled:
+    """A suite with so many entries in its log, and what was measured on it."""
+
+    suite: Suite
+    ministry: Ministry
+    entries: int
+    measured: list[Measured]
+
+    def microseconds(self, *names: str) -> float:
+        """CPU a document of these processes, in the median round."""
+        return median(each.microseconds(*names) for each in self.measured) / BATCH_SIZE
+
+    def row(self) -> dict[str, object]:
+        rate = median(each.rate for each in self.measured) * BATCH_SIZE
+        return {
+            "entries": self.entries,
+            "documents/s": rate,
+            "registry µs": f"{self.microseconds('registry'):,.0f}",
+            "all µs": f"{self.microseconds(*self.measured[0].cpu):,.0f}",
+            "database bytes": f"{_database_size(self.suite) / self.entries:,.0f}",
+        }
+
+
+def measure(report: Report, few: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
+    """Registration by batches in a log of few entries, few's, and in one of many."""
+    with suites.running() as many:
+        filled = [asyncio.run(_fill(few, FEW, tell))]
+        filled.append(asyncio.run(_fill(many, MANY_QUICK if quick else MANY, tell)))
+        tell("registration in both, in turns")
+        for _ in range(ROUNDS):
+            for each in filled:
+                batches = each.ministry.batches(BATCHES)
+                each.measured.append(
+                    asyncio.run(
+                        register(each.suite, each.ministry, BATCH, batches, callers=CALLERS)
+                    )
+                )
+        report.table("Registration by entries in the log, SQLite", [each.row() for each in filled])
+        report.figure(
+            Figure(
+                f"the registry's CPU a document at {filled[1].entries:,} entries, "
+                f"that at {FEW:,} being 1",
+                filled[1].microseconds("registry") / filled[0].microseconds("registry"),
+                at_most=AT_MOST,
+            )
+        )
+
+
+async def _fill(suite: Suite, size: int, tell: Callable[[str], None]) -> Filled:
+    ministry = await enrol(suite)
+    tell(f"filling a log with {size:,} entries")
+    settings = RegistrySettings(folder=DataFolder(suite.data).of("registry"))
+    key = load_log_key(settings)
+    database = Database(settings.database())
+    kept = KeptCheckpoint(open_objects(settings.contents_location()), key)
+    sequencer = Sequencer(database, key, kept=kept)
+    store = Store(database, sequencer, Log(key))
+    subjects = [new_name("subjects", system_clock(), system_randomness) for _ in range(SUBJECTS)]
+    try:
+        await sequencer.start()
+        last = -1
+        while last + 1 < size:
+            count = min(AT_ONCE, size - last - 1)
+            for outcome in await store.insert_documents(
+                [_document(ministry, subjects) for _ in range(count)]
+            ):
+                if isinstance(outcome, Exception):
+                    raise outcome
+                last = outcome
+    finally:
+        await sequencer.close()
+        await database.close()
+    return Filled(suite, ministry, size, [])
+
+
+def _document(ministry: Ministry, subjects: list[str]) -> NewDocument:
+    """A document as registration.py makes it, of random bytes."""
+    now = system_clock()
+    officer = ministry.officer
+    issuer = officer.organization
+    document = Document(
+        name=new_name("documents", now, system_randomness),
+        document_type=TYPE,
+        issuer=issuer,
+        subjects=(subjects[int.from_bytes(os.urandom(4), "big") % SUBJECTS],),
+        subject_salts=(os.urandom(SALT_SIZE),),
+        title="",
+        media_type="application/octet-stream",
+        size_bytes=CONTENT_BYTES,
+        content_sha256=os.urandom(32),
+        content_salt=os.urandom(SALT_SIZE),
+        signatures=(
+            Signature(
+                officer.credential.certificate,
+                signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256,
+                os.urandom(71),
+                officer.subject,
+            ),
+        ),
+        verification_code=make_verification_code(system_randomness),
+        log_index=-1,
+        create_time=now,
+        expire_time=None,
+    )
+    return NewDocument(
+        document=document,
+        statement_key=os.urandom(32),
+        reference=ContentReference(f"packs/{os.urandom(32).hex()}", 0, 4_112, "-", os.urandom(60)),
+        entry=log_entries.registered(document),
+        request=RequestKey("RegisterDocument", issuer, str(uuid.uuid4())),
+        request_sha256=os.urandom(32),
+    )
+
+
+def _database_size(suite: Suite) -> int:
+    """Bytes of the registry's database, its write-ahead log left out."""
+    return (DataFolder(suite.data).of("registry") / "registry.db").stat().st_size

@@ -1,0 +1,293 @@
+"""What the hot path promises beside its speed: scaling, hostile batches, its own cost, fairness,
+and memory under the largest messages."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import grpc
+
+from benchmarks import load, processes
+from benchmarks.baselines import kernel_microseconds, kernel_rate
+from benchmarks.inputs import Keyring, Signed, by_name
+from benchmarks.report import Figure, Report
+from benchmarks.suite import Suite
+from benchmarks.verification import BATCH, COMPARED, SINGLE
+from qagazsyz.signing.v1 import verification_pb2
+from signatures.backend import load_backend
+
+NOTHING = "/qagazsyz.signing.v1.VerificationService/GetVerificationBackend"
+# The order L of Ed25519's group (RFC 8032, section 5.1): an s at or above it is malformed.
+ORDER = 2**252 + 27742317777372353535851937790883648493
+# Server CPU of an item beyond the kernel's own, without Envoy.
+OVERHEAD_MICROSECONDS = 1.0
+LARGEST_MESSAGE = 19 * 1024 * 1024
+CLIENTS = 100
+MIB = 1024 * 1024
+
+
+def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
+    """All of them."""
+    seconds = 1.0 if quick else 4.0
+    keyring = Keyring()
+    signed = keyring.sign(by_name("ED25519"), items=10_000, signers=10_000)
+    tell("scaling over cores")
+    _scaling(report, signed, seconds)
+    tell("hostile batches")
+    _hostile(report, signed, seconds)
+    token = asyncio.run(suite.token())
+    tell("the service's own cost")
+    asyncio.run(_overhead(report, suite, signed, token, seconds))
+    tell("single calls against calls that do nothing")
+    asyncio.run(_single(report, suite, signed, token, seconds))
+    tell("single calls while batches run")
+    asyncio.run(_fairness(report, suite, signed, token, seconds))
+    tell("memory after many batches")
+    asyncio.run(_steady_memory(report, suite, signed, token, 200 if quick else 2_000))
+    tell("memory under the largest messages")
+    asyncio.run(_largest_messages(report, suite, signed, token))
+
+
+def _scaling(report: Report, signed: Signed, seconds: float) -> None:
+    cores = os.cpu_count() or 1
+    if cores < 2:
+        return
+    backend, requests = load_backend(), signed.requests(COMPARED)
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    # In turn, so that a machine that slows down slows both.
+    for _, threads in itertools.product(range(3), rates):
+        rates[threads].append(kernel_rate(backend, requests, seconds / 3, threads)[0])
+    ratio = sum(rates[2]) / sum(rates[1])
+    report.figure(Figure("two cores against one, kernel", ratio, 1.8, unit="×"))
+
+
+def _hostile(report: Report, signed: Signed, seconds: float) -> None:
+    """Bad items placed to be worst for bisection - evenly - against every item alone."""
+    backend = load_backend()
+    singles = [signed.request(1, index) for index in range(COMPARED)]
+
+    worst = 0.0
+    rows = []
+    for share in (0.01, 0.1, 1.0):
+        step = round(1 / share)
+        signatures = list(signed.signatures)
+        for index in range(0, len(signatures), step):
+            # Well formed and wrong: nothing but the equation finds it.
+            signatures[index] = signatures[index - 1][:32] + signatures[index][32:]
+        requests = [replace(signed, signatures=signatures).request(COMPARED)]
+        alone = kernel_microseconds(backend, singles, seconds / 4)
+        hostile = kernel_microseconds(backend, requests, seconds / 4)
+        worst = max(worst, hostile / alone)
+        rows.append(
+            {"bad": f"{share:.0%}", "alone µs": alone, "batch µs": hostile, "×": hostile / alone}
+        )
+    report.table("Hostile Ed25519 batches of 1,000", rows)
+    report.figure(Figure("hostile batch against single", worst, at_most=2.2, unit="×"))
+
+
+async def _overhead(
+    report: Report, suite: Suite, signed: Signed, token: str, seconds: float
+) -> None:
+    """The service's CPU for items that the kernel refuses without arithmetic: as many bytes, as
+    many signers and the same path, so that what is left is protobuf, gRPC and Python."""
+    malformed = [
+        signature[:32] + (int.from_bytes(signature[32:], "little") + ORDER).to_bytes(32, "little")
+        for signature in signed.signatures
+    ]
+    refused = replace(signed, signatures=malformed)
+    requests = refused.requests(COMPARED)
+    backend = load_backend()
+    # The first time, keys are parsed.
+    kernel_microseconds(backend, requests, seconds / 4)
+    alone = kernel_microseconds(backend, requests, seconds / 4)
+    channel = suite.channel(suite.socket("signing"))
+    # Keys are known and memory is in place, in the service as in the kernel here.
+    call: Any = channel.unary_unary(BATCH)
+    for request in requests * 20:
+        await call(request, metadata=(("authorization", f"Bearer {token}"),))
+    measured = await load.run(
+        [channel],
+        BATCH,
+        requests,
+        items_per_request=COMPARED,
+        token=token,
+        concurrency=2,
+        seconds=seconds,
+        watched={"service": suite.process("signing")},
+    )
+    await channel.close()
+    beyond = measured.microseconds("service") - alone
+    report.figure(
+        Figure(
+            "service beyond the kernel, an item (1,000 signers)",
+            beyond,
+            at_most=OVERHEAD_MICROSECONDS,
+            unit="µs",
+        )
+    )
+
+
+async def _single(report: Report, suite: Suite, signed: Signed, token: str, seconds: float) -> None:
+    """Unary Verify against a unary call that does nothing, through the same gateway, in turn."""
+    channels = [suite.channel(suite.gateway) for _ in range(4)]
+    watched = {"service": suite.process("signing"), "gateway": suite.process("gateway")}
+    singles = [signed.single(index) for index in range(1_000)]
+    rates: dict[str, list[float]] = {NOTHING: [], SINGLE: []}
+    for _, (method, requests) in itertools.product(range(3), ((NOTHING, [b""]), (SINGLE, singles))):
+        measured = await load.run(
+            channels,
+            method,
+            requests,
+            items_per_request=1,
+            token=token,
+            concurrency=32,
+            seconds=seconds,
+            watched=watched,
+        )
+        rates[method].append(measured.rate)
+    for channel in channels:
+        await channel.close()
+    share = sum(rates[SINGLE]) / sum(rates[NOTHING])
+    report.table(
+        "Single calls through the gateway, 32 callers",
+        [
+            {"call": "nothing", "calls/s": sum(rates[NOTHING]) / 3},
+            {"call": "Verify", "calls/s": sum(rates[SINGLE]) / 3},
+        ],
+    )
+    report.figure(Figure("Verify against a call that does nothing", share, 0.6, unit="×"))
+
+
+async def _fairness(
+    report: Report, suite: Suite, signed: Signed, token: str, seconds: float
+) -> None:
+    """p99 of single calls, idle and while batches of 10,000 run back to back."""
+    single, batches = suite.channel(suite.gateway), suite.channel(suite.gateway)
+    metadata = (("authorization", f"Bearer {token}"),)
+    singles = [signed.single(index) for index in range(1_000)]
+
+    async def p99() -> float:
+        measured = await load.run(
+            [single],
+            SINGLE,
+            singles,
+            items_per_request=1,
+            token=token,
+            concurrency=1,
+            seconds=seconds * 2,
+            watched={},
+        )
+        return measured.percentile(0.99)
+
+    idle = await p99()
+    batch: Any = batches.unary_unary(BATCH)
+    request, done = signed.request(10_000), False
+
+    async def back_to_back() -> int:
+        count = 0
+        while not done:
+            await batch(request, metadata=metadata)
+            count += 1
+        return count
+
+    running = asyncio.create_task(back_to_back())
+    busy = await p99()
+    done = True
+    count = await running
+    await single.close()
+    await batches.close()
+    report.table(
+        "Single calls beside batches of 10,000",
+        [{"p99 ms, idle": idle, "p99 ms, beside batches": busy, "batches": count}],
+    )
+    report.figure(Figure("p99 beside batches against idle", busy / idle, at_most=5, unit="×"))
+
+
+async def _steady_memory(
+    report: Report, suite: Suite, signed: Signed, token: str, batches: int
+) -> None:
+    """Resident memory after many batches against that after a tenth of them."""
+    channel, pid = suite.channel(suite.socket("signing")), suite.process("signing")
+    call: Any = channel.unary_unary(BATCH)
+    metadata = (("authorization", f"Bearer {token}"),)
+    requests = signed.requests(COMPARED)
+    early = 0
+    for number in range(batches):
+        await call(requests[number % len(requests)], metadata=metadata)
+        if number + 1 == batches // 10:
+            early = processes.usage(pid).resident
+    await channel.close()
+    late = processes.usage(pid).resident
+    report.figure(
+        Figure(
+            f"resident memory after {batches:,} batches against {batches // 10:,}",
+            late / early,
+            at_most=1.05,
+            unit="×",
+        )
+    )
+
+
+async def _largest_messages(report: Report, suite: Suite, signed: Signed, token: str) -> None:
+    """A hundred clients that send the largest messages at once; small calls go on meanwhile."""
+    request = verification_pb2.BatchVerifyRequest()
+    request.signers.add(public_key=signed.spkis[0])
+    request.items.add(
+        signer=0,
+        algorithm=signed.scheme.number,
+        message=os.urandom(LARGEST_MESSAGE),
+        signature=signed.signatures[0],
+    )
+    largest = request.SerializeToString()
+    metadata = (("authorization", f"Bearer {token}"),)
+    codes: dict[str, int] = {}
+
+    async def client() -> None:
+        channel = suite.channel(suite.gateway)
+        call: Any = channel.unary_unary(BATCH)
+        try:
+            await call(largest, metadata=metadata)
+            code = "OK"
+        except grpc.aio.AioRpcError as error:
+            code = error.code().name
+        codes[code] = codes.get(code, 0) + 1
+        await channel.close()
+
+    small = suite.channel(suite.gateway)
+    verify: Any = small.unary_unary(SINGLE)
+    answered = refused = 0
+    clients = asyncio.gather(*(client() for _ in range(CLIENTS)))
+    while not clients.done():
+        try:
+            await verify(signed.single(0), metadata=metadata)
+            answered += 1
+        except grpc.aio.AioRpcError:
+            refused += 1
+    await clients
+    await small.close()
+    signing = processes.usage(suite.process("signing"))
+    gateway = processes.usage(suite.process("gateway"))
+    report.table(
+        f"{CLIENTS} clients with messages of {LARGEST_MESSAGE // MIB} MiB at once",
+        [
+            {
+                "answers": ", ".join(f"{code} {count}" for code, count in sorted(codes.items())),
+                "small calls answered": answered,
+                "refused": refused,
+                "signing peak MiB": signing.peak // MIB,
+                "gateway peak MiB": gateway.peak // MIB,
+            }
+        ],
+    )
+    report.figure(Figure("signing's peak memory", signing.peak / MIB, at_most=1_024, unit="MiB"))
+    report.figure(Figure("gateway's peak memory", gateway.peak / MIB, at_most=512, unit="MiB"))
+    strange = sum(
+        count for code, count in codes.items() if code not in ("OK", "RESOURCE_EXHAUSTED")
+    )
+    report.figure(Figure("other answers than those two", strange, at_most=0))
+    report.figure(Figure("small calls answered meanwhile", answered, at_least=1))

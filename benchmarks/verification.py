@@ -1,0 +1,225 @@
+"""Verification: the kernel alone, the service called directly, and through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks import load
+from benchmarks.baselines import kernel_rate, loop_rate, openssl_rates
+from benchmarks.inputs import Keyring, Signed, schemes
+from benchmarks.report import Figure, Report
+from benchmarks.suite import MESSAGE_LIMIT, Suite
+from signatures.backend import Backend, load_backend
+
+BATCH = "/qagazsyz.signing.v1.VerificationService/BatchVerify"
+SINGLE = "/qagazsyz.signing.v1.VerificationService/Verify"
+SIZES = (1, 16, 256, 1_000, 10_000)
+SIGNERS = {"distinct": 10_000, "16": 16, "one": 1}
+# The sizes of batches that differ in what is compared with cryptography.
+COMPARED = 1_000
+ITEMS = 10_000
+# As many as keep two cores busy: more when calls are single, fewer when a batch takes seconds.
+CALLERS = {1: 32, 16: 4, 256: 4, 1_000: 4, 10_000: 2}
+# Of one measurement. A figure that has a goal is measured longer, so many times more, and its
+# median counts.
+ROW_SECONDS, GOAL_SECONDS = 0.2, 0.8
+REPEATED = 6
+# Uses after which the kernel has all that it keeps of a key.
+WARM_USES = 3
+
+# What the issue asks of the kernel on one core, and of the service and Envoy together.
+GOALS = {
+    ("ED25519", "distinct"): (6.5, 5.5),
+    ("ED25519", "16"): (12, 9),
+    ("ECDSA_P256_SHA256", "distinct"): (1.2, 1.1),
+    ("ECDSA_P384_SHA384", "distinct"): (2.3, 2.1),
+    ("ECDSA_P521_SHA512", "distinct"): (1.5, 1.4),
+    ("RSA_PKCS1_SHA256", "distinct"): (1.2, 1.0),
+}
+# GOST's, in verifications a second by the kernel on one core: of keys that come for the first
+# time, and of those that come again.
+GOST, GOST_FIRST, GOST_AGAIN = "GOST3410_2012_512", 1_500, 3_000
+FIRST_USES = frozenset({GOST, *(name for name, _ in GOALS)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every row of a run is measured with."""
+
+    suite: Suite
+    backend: Backend
+    # Of `openssl speed`, by its names.
+    openssl: dict[str, float]
+    quick: bool
+    token: str
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return (1, COMPARED) if self.quick else SIZES
+
+    @property
+    def goal_seconds(self) -> float:
+        return ROW_SECONDS if self.quick else GOAL_SECONDS
+
+
+def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
+    """All of it: every algorithm, size and number of signers; quick leaves most of them out."""
+    backend = load_backend()
+    tell(f"the backend is {backend.name}")
+    keyring = Keyring()
+    chosen = [scheme for scheme in schemes() if not quick or scheme.name in FIRST_USES]
+    openssl = openssl_rates([scheme.openssl for scheme in chosen if scheme.openssl])
+    rows: list[dict[str, Any]] = []
+    first: list[dict[str, Any]] = []
+    for scheme in chosen:
+        # All of them take longer than a token lasts.
+        run = _Run(suite, backend, openssl, quick, asyncio.run(suite.token()))
+        for signers, count in SIGNERS.items():
+            tell(f"{scheme.name}, signers: {signers}")
+            signed = keyring.sign(scheme, items=ITEMS, signers=count)
+            if scheme.name in FIRST_USES and signers == "distinct":
+                first.append(_first_uses(report, run, signed))
+            asyncio.run(_make_known(run, signed))
+            rows += asyncio.run(_scheme(report, run, signed, signers))
+    report.table("Verification, 256-byte messages, keys that were seen before", rows)
+    report.table("Keys that come for the first time, batches of 1,000, kernel on one core", first)
+
+
+def _first_uses(report: Report, run: _Run, signed: Signed) -> dict[str, Any]:
+    """What an item costs whose key has to be parsed first and has no tables."""
+    keys = len(signed.spkis)
+    requests = [signed.request(min(COMPARED, keys), at) for at in range(0, keys, COMPARED)]
+    began = time.process_time()
+    for request in requests:
+        batch = run.backend.parse_batch(request)
+        batch.verify(0, batch.item_count)
+    first = (time.process_time() - began) / keys * 1e6
+    name = signed.scheme.name
+    if name == GOST:
+        report.figure(Figure(f"{name}: first uses, one core", 1e6 / first, GOST_FIRST, unit="/s"))
+    loop = loop_rate(signed, run.goal_seconds, 1)[1] if signed.scheme.comparable else None
+    return {
+        "algorithm": name,
+        "keys": keys,
+        "kernel µs": first,
+        "kernel/loop": loop / first if loop is not None else "-",
+    }
+
+
+async def _make_known(run: _Run, signed: Signed) -> None:
+    """Lets the kernel here and the service see each key as often as it takes."""
+    requests = signed.requests(COMPARED)[: max(1, len(signed.spkis) // COMPARED)] * WARM_USES
+    for request in requests:
+        batch = run.backend.parse_batch(request)
+        batch.verify(0, batch.item_count)
+    channel = run.suite.channel(run.suite.socket("signing"))
+    call: Any = channel.unary_unary(BATCH)
+    for request in requests:
+        await call(request, metadata=(("authorization", f"Bearer {run.token}"),))
+    await channel.close()
+
+
+async def _scheme(report: Report, run: _Run, signed: Signed, signers: str) -> list[dict[str, Any]]:
+    scheme, rows = signed.scheme, []
+    for size in run.sizes:
+        batches = signed.requests(size)
+        if len(batches[0]) > MESSAGE_LIMIT:
+            # Signatures of ML-DSA have kilobytes: so many at once are refused.
+            continue
+        goals = GOALS.get((scheme.name, signers)) if size == COMPARED else None
+        seconds = ROW_SECONDS if goals is None else run.goal_seconds
+        row, ratios = await _row(run, signed, batches, size, seconds)
+        for _ in range(REPEATED if goals is not None else 0):
+            ratios += (await _row(run, signed, batches, size, seconds))[1]
+        alone = median(ratio.kernel for ratio in ratios) if ratios else None
+        whole = median(ratio.server for ratio in ratios) if ratios else None
+        rows.append(
+            {"algorithm": scheme.name, "signers": min(size, len(signed.spkis)), "batch": size}
+            | row
+            | {
+                "kernel/loop": alone or "-",
+                "server/loop": whole or "-",
+                "kernel/openssl": row["kernel/s"] / run.openssl[scheme.openssl]
+                if scheme.openssl in run.openssl
+                else "-",
+            }
+        )
+        if (scheme.name, signers, size) == (GOST, "16", COMPARED):
+            name = f"{GOST}: 16 signers, one core"
+            report.figure(Figure(name, 1e6 / row["kernel µs"], GOST_AGAIN, unit="/s"))
+        if goals is not None and alone is not None and whole is not None:
+            name = f"{scheme.name}, signers {signers}"
+            report.figure(Figure(f"{name}: kernel, one core", alone, goals[0], unit="×"))
+            report.figure(Figure(f"{name}: whole server", whole, goals[1], unit="×"))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Ratios:
+    """How many times as fast as `cryptography` in a loop, by CPU: the kernel against a loop on
+    one core, service and gateway, which use all cores, against a loop on all of them."""
+
+    kernel: float
+    server: float
+
+
+async def _row(
+    run: _Run, signed: Signed, batches: Sequence[bytes], size: int, seconds: float
+) -> tuple[dict[str, Any], list[_Ratios]]:
+    """One row's figures, all within a few seconds, so that a machine whose speed drifts is as
+    fast for what is compared."""
+    cores = os.cpu_count() or 1
+    comparable = signed.scheme.comparable
+    on_one = loop_rate(signed, seconds, 1)[1] if comparable else None
+    rate, kernel = kernel_rate(run.backend, batches, seconds)
+    singles = [signed.single(index) for index in range(min(1_000, len(signed.messages)))]
+    requests = singles if size == 1 else batches
+    direct = await _served(run, requests, size, direct=True, seconds=seconds)
+    whole = await _served(run, requests, size, direct=False, seconds=seconds)
+    loop, on_all = loop_rate(signed, seconds, cores) if comparable else (None, None)
+    row = {
+        "kernel/s": rate,
+        "service/s": direct.rate,
+        "gateway/s": whole.rate,
+        "loop/s, all cores": loop or "-",
+        "kernel µs": kernel,
+        "service µs": direct.microseconds("service"),
+        "gateway µs": whole.microseconds("gateway"),
+        "client µs": whole.microseconds("client"),
+        "p50 ms": whole.percentile(0.5),
+        "p99 ms": whole.percentile(0.99),
+    }
+    server = whole.microseconds("service", "gateway")
+    if on_one is None or on_all is None or not server:
+        return row, []
+    return row, [_Ratios(on_one / kernel, on_all / server)]
+
+
+async def _served(
+    run: _Run, requests: Sequence[bytes], size: int, *, direct: bool, seconds: float
+) -> load.Measured:
+    """What the service does, called directly or through the gateway."""
+    suite = run.suite
+    address = suite.socket("signing") if direct else suite.gateway
+    watched = {"service": suite.process("signing"), "gateway": suite.process("gateway")}
+    channels = [suite.channel(address) for _ in range(min(2, CALLERS[size] // 2))]
+    try:
+        return await load.run(
+            channels,
+            SINGLE if size == 1 else BATCH,
+            requests,
+            items_per_request=size,
+            token=run.token,
+            concurrency=CALLERS[size],
+            seconds=seconds,
+            watched=watched,
+        )
+    finally:
+        for channel in channels:
+            await channel.close()

@@ -1,0 +1,260 @@
+"""`qagazsyz document`: registers, finds, downloads and checks documents."""
+
+from __future__ import annotations
+
+import mimetypes
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import CHECK_FAILED, Failure
+from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
+
+if TYPE_CHECKING:
+    from qagazsyz.registry.v1 import documents_pb2
+
+document = typer.Typer(help="Documents.", no_args_is_help=True)
+
+Access = Annotated[str, typer.Option(help="The look-up that found it: accesses/…")]
+Name = Annotated[str, typer.Argument(help="documents/…")]
+
+
+def _state(state: int) -> str:
+    from qagazsyz.registry.v1 import documents_pb2
+
+    name = documents_pb2.DocumentState.Name(state)
+    return name.removeprefix("DOCUMENT_STATE_").lower()
+
+
+@document.command()
+def register(
+    file: Annotated[Path, typer.Argument(help="The content.")],
+    document_type: Annotated[str, typer.Option("--type", help="documentTypes/…")],
+    subject: Annotated[list[str], typer.Option(help="Whom it is about: subjects/…, repeatable.")],
+    media_type: Annotated[str, typer.Option(help="Guessed by the file's name if not given.")] = "",
+    title: str = "",
+    expire_time: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"], help="In UTC.")
+    ] = None,
+    signer: Annotated[
+        Path | None, typer.Option(help="The credential that signs it; --credential if not given.")
+    ] = None,
+    request_id: Annotated[
+        str, typer.Option(help="A UUID; a repeat with it registers nothing twice.")
+    ] = "",
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Sign a file here and register it as a document."""
+    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from qagazsyz.credentials import Credential
+    from qagazsyz.documents import sign_document
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    signing = signer or credential
+    if signing is None:
+        raise Failure("a credential is needed: --credential FILE, or QAGAZSYZ_CREDENTIAL")
+    wanted = documents_pb2.Document(
+        document_type=document_type,
+        subjects=subject,
+        title=title,
+        media_type=media_type or mimetypes.guess_type(file.name)[0] or "application/octet-stream",
+    )
+    if expire_time is not None:
+        wanted.expire_time.FromDatetime(expire_time.replace(tzinfo=UTC))
+    request = sign_document(
+        wanted,
+        file.read_bytes(),
+        Credential.load(signing),
+        request_id=request_id or str(uuid.uuid4()),
+    )
+    with signed_in(gateway, credential, organization) as channel:
+        registered = documents_pb2_grpc.DocumentServiceStub(channel).RegisterDocument(
+            request, timeout=TIMEOUT_SECONDS
+        )
+    print_message(registered, as_machine_json=json)
+
+
+@document.command()
+def get(
+    name: Name,
+    access: Access = "",
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Show a document's record."""
+    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    with signed_in(gateway, credential, organization) as channel:
+        found = documents_pb2_grpc.DocumentServiceStub(channel).GetDocument(
+            documents_pb2.GetDocumentRequest(name=name, access=access), timeout=TIMEOUT_SECONDS
+        )
+    print_message(found, as_machine_json=json)
+
+
+@document.command()
+def download(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Where the content goes; - for standard output.")],
+    access: Access = "",
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+) -> None:
+    """Download a document's content."""
+    from cli.connection import TIMEOUT_SECONDS, signed_in
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    with signed_in(gateway, credential, organization) as channel:
+        body = documents_pb2_grpc.DocumentServiceStub(channel).DownloadDocument(
+            documents_pb2.DownloadDocumentRequest(name=name, access=access),
+            timeout=TIMEOUT_SECONDS,
+        )
+    if str(out) == "-":
+        typer.get_binary_stream("stdout").write(body.data)
+    else:
+        out.write_bytes(body.data)
+
+
+@document.command("list")
+def list_(
+    subject: Annotated[str, typer.Option(help="Only those about subjects/…")] = "",
+    document_type: Annotated[str, typer.Option("--type", help="Only documentTypes/…")] = "",
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """List the documents that the caller may see."""
+    from cli.connection import TIMEOUT_SECONDS, signed_in
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    found: list[documents_pb2.Document] = []
+    with signed_in(gateway, credential, organization) as channel:
+        stub = documents_pb2_grpc.DocumentServiceStub(channel)
+        page_token = ""
+        while True:
+            page = stub.ListDocuments(
+                documents_pb2.ListDocumentsRequest(
+                    subject=subject,
+                    document_type=document_type,
+                    page_size=1000,
+                    page_token=page_token,
+                ),
+                timeout=TIMEOUT_SECONDS,
+            )
+            found.extend(page.documents)
+            page_token = page.next_page_token
+            if not page_token:
+                break
+    _print_documents(found, as_machine_json=json)
+
+
+def _print_documents(found: list[documents_pb2.Document], *, as_machine_json: bool) -> None:
+    from cli.connection import moment, print_rows
+
+    rows = [
+        (d.name, d.document_type, d.title, _state(d.state), moment(d.create_time)) for d in found
+    ]
+    columns = ("name", "type", "title", "state", "created")
+    print_rows("Documents", columns, rows, as_machine_json=as_machine_json)
+
+
+@document.command("look-up")
+def look_up(
+    subject: Annotated[str, typer.Argument(help="subjects/…")],
+    document_type: Annotated[str, typer.Option("--type", help="documentTypes/…")],
+    purpose: Annotated[str, typer.Option(help="The code that a consent or a law names.")],
+    reason: Annotated[str, typer.Option(help="Why, in words that the subject will read.")] = "",
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Find a subject's documents by their consent or by law; they will see that you asked."""
+    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    with signed_in(gateway, credential, organization) as channel:
+        answer = documents_pb2_grpc.DocumentServiceStub(channel).LookUpDocuments(
+            documents_pb2.LookUpDocumentsRequest(
+                subject=subject,
+                document_type=document_type,
+                purpose=purpose,
+                reason=reason,
+                request_id=str(uuid.uuid4()),
+            ),
+            timeout=TIMEOUT_SECONDS,
+        )
+    if json:
+        print_message(answer, as_machine_json=True)
+        return
+    print(f"access: {answer.access}")
+    _print_documents(list(answer.documents), as_machine_json=False)
+
+
+@document.command()
+def revoke(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why.")],
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Revoke a document of one's own organization."""
+    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    with signed_in(gateway, credential, organization) as channel:
+        revoked = documents_pb2_grpc.DocumentServiceStub(channel).RevokeDocument(
+            documents_pb2.RevokeDocumentRequest(name=name, reason=reason), timeout=TIMEOUT_SECONDS
+        )
+    print_message(revoked, as_machine_json=json)
+
+
+@document.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The document as you hold it.")] = None,
+    code: Annotated[str, typer.Option(help="The verification code, instead of a file.")] = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Ask whether a document is genuine and in force; exit code 1 where it is not.
+
+    Nobody has to sign in, and of a file only its hash is sent.
+    """
+    import hashlib
+
+    from cli.connection import TIMEOUT_SECONDS, anonymous, moment, print_message, print_rows
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    if (file is None) == (not code):
+        raise Failure("say either a file or --code")
+    request = documents_pb2.CheckDocumentRequest(verification_code=code)
+    if file is not None:
+        digest = hashlib.sha256(file.read_bytes()).digest()
+        request = documents_pb2.CheckDocumentRequest(content_sha256=digest)
+    with anonymous(gateway) as channel:
+        answer = documents_pb2_grpc.DocumentServiceStub(channel).CheckDocument(
+            request, timeout=TIMEOUT_SECONDS
+        )
+    if json:
+        print_message(answer, as_machine_json=True)
+    else:
+        rows = [
+            (_state(c.state), c.document_type, c.issuer, moment(c.create_time))
+            for c in answer.checks
+        ]
+        columns = ("state", "type", "issuer", "created")
+        print_rows("Documents", columns, rows, as_machine_json=False)
+    if not any(c.state == documents_pb2.DOCUMENT_STATE_ACTIVE for c in answer.checks):
+        raise typer.Exit(CHECK_FAILED)

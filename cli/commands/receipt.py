@@ -1,0 +1,99 @@
+"""`qagazsyz receipt`: verifies a receipt of the log offline."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import CHECK_FAILED, Failure
+from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
+
+if TYPE_CHECKING:
+    from qagazsyz.registry.v1 import receipts_pb2
+
+receipt = typer.Typer(
+    help="Receipts: proof that the log holds an event, verified with no help from the platform.",
+    no_args_is_help=True,
+)
+
+
+@receipt.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="The receipt, as protobuf JSON.")],
+    key: Annotated[Path, typer.Option(help="The log's verifier key, as /log/key gives it.")],
+    content: Annotated[
+        Path | None, typer.Option(help="The document's content, to compare with the receipt.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Verify a receipt offline: exit code 0 where it proves its entry, 1 where it does not."""
+    from qagazsyz.notes import NoteError, VerifierKey
+    from qagazsyz.receipts import ReceiptError, verify_receipt
+
+    try:
+        verifier_key = VerifierKey.parse(key.read_text())
+    except (NoteError, UnicodeDecodeError) as error:
+        raise Failure(f"{key} holds no verifier key: {error}") from None
+    try:
+        proved = verify_receipt(
+            read_receipt(file), verifier_key, content.read_bytes() if content else None
+        )
+    except ReceiptError as error:
+        if json:
+            print(json_module.dumps({"verified": False, "problem": str(error)}))
+        raise Failure(f"the receipt does not hold: {error}", CHECK_FAILED) from None
+    if json:
+        answer = {
+            "verified": True,
+            "log": verifier_key.name,
+            "logIndex": proved.log_index,
+            "treeSize": proved.tree_size,
+            "entry": dict(proved.entry),
+            "contentVerified": proved.content_verified,
+        }
+        print(json_module.dumps(answer, ensure_ascii=False))
+        return
+    print(f"The receipt holds: entry {proved.log_index} of {verifier_key.name}")
+    for member, value in proved.entry.items():
+        print(f"  {member}: {value if isinstance(value, str) else json_module.dumps(value)}")
+    if proved.content_verified:
+        print("The content is the registered one.")
+
+
+@receipt.command()
+def get(
+    document: Annotated[str, typer.Argument(help="documents/…")],
+    access: Annotated[str, typer.Option(help="The look-up that found it: accesses/…")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+) -> None:
+    """Fetch a document's receipt as protobuf JSON."""
+    from cli.connection import TIMEOUT_SECONDS, as_json, signed_in
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    with signed_in(gateway, credential, organization) as channel:
+        found = documents_pb2_grpc.DocumentServiceStub(channel).GetReceipt(
+            documents_pb2.GetReceiptRequest(document=document, access=access),
+            timeout=TIMEOUT_SECONDS,
+        )
+    if out is None:
+        print(as_json(found))
+    else:
+        out.write_text(as_json(found) + "\n")
+
+
+def read_receipt(path: Path) -> receipts_pb2.Receipt:
+    """The receipt in a file of protobuf JSON. Raises Failure where it is none."""
+    from google.protobuf import json_format
+
+    from qagazsyz.registry.v1 import receipts_pb2
+
+    try:
+        return json_format.Parse(path.read_bytes(), receipts_pb2.Receipt())
+    except (json_format.ParseError, UnicodeDecodeError):
+        raise Failure(f"{path} holds no receipt in JSON", CHECK_FAILED) from None

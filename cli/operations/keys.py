@@ -1,0 +1,88 @@
+"""`qagazsyz keys`: the key-encryption key under which the signing service keeps private keys."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.commands.certificate import write_secret
+from cli.errors import Failure
+from cli.operations.data_folder import KEY_ENCRYPTION_KEY, PREVIOUS_KEY_ENCRYPTION_KEY, DataFolder
+from cli.options import DEFAULT_DATA, Data
+
+keys = typer.Typer(help="The key-encryption key.", no_args_is_help=True)
+
+KEY_BYTES = 32
+
+
+@keys.command()
+def new(out: Annotated[Path, typer.Argument(help="Where the new key goes.")]) -> None:
+    """Make a key-encryption key, for rewrap --new."""
+    write_secret(out, _fresh_key())
+
+
+def _fresh_key() -> bytes:
+    return f"{uuid.uuid4()} {base64.b64encode(os.urandom(KEY_BYTES)).decode()}\n".encode()
+
+
+@keys.command()
+def rewrap(
+    data: Data = DEFAULT_DATA,
+    old: Annotated[
+        Path | None, typer.Option(help="The present key, where the folder is not used.")
+    ] = None,
+    new: Annotated[Path | None, typer.Option(help="The key to move to, with --old.")] = None,
+    database_url: Annotated[
+        str, typer.Option(envvar="QAGAZSYZ_DATABASE_URL", help="The signing service's database.")
+    ] = "",
+) -> None:
+    """Move every private key to a new key-encryption key.
+
+    In a data folder it makes the new key, while up does not run there. With --old and --new it
+    only moves, while services that know both (QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY) go on.
+    """
+    from services.runtime.storage.database import sqlite_url
+
+    folder = DataFolder(data)
+    if (old is None) != (new is None):
+        raise Failure("--old and --new go together")
+    url = database_url or sqlite_url(folder.of("signing") / "signing.db")
+    if old is not None and new is not None:
+        moved = asyncio.run(_rewrap(url, old, new))
+    else:
+        if not folder.is_initialized():
+            raise Failure(f"{data} is no data folder")
+        with folder.lock():
+            current = folder.of("signing") / KEY_ENCRYPTION_KEY
+            previous = folder.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY
+            # A run that was cut short has left the previous key: it is finished first.
+            if not previous.exists():
+                os.link(current, previous)
+            if previous.read_bytes() == current.read_bytes():
+                draft = folder.of("signing") / f"{KEY_ENCRYPTION_KEY}.new"
+                draft.unlink(missing_ok=True)
+                write_secret(draft, _fresh_key())
+                draft.replace(current)
+            moved = asyncio.run(_rewrap(url, previous, current))
+            previous.unlink()
+    print(f"{moved} private keys moved")
+
+
+async def _rewrap(url: str, old: Path, new: Path) -> int:
+    from services.runtime.storage.database import Database
+    from services.signing.keys.rewrap import rewrap as move
+    from services.signing.keys.sealing import CannotUnseal, KeyEncryptionKey, KeyFileRefused
+
+    database = Database(url)
+    try:
+        return await move(database, KeyEncryptionKey.load(old), KeyEncryptionKey.load(new))
+    except (KeyFileRefused, CannotUnseal, ValueError) as error:
+        raise Failure(f"not moved: {error}") from None
+    finally:
+        await database.close()

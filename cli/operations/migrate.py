@@ -1,0 +1,53 @@
+"""`qagazsyz migrate`: brings each service's database to the newest schema."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.errors import Failure
+from cli.operations.data_folder import SERVICES, DataFolder, private_files
+from cli.options import DEFAULT_DATA, Data
+
+
+async def migrate_service(folder: Path, service: str, database_url: str = "") -> str:
+    """Migrates one service's database and returns its schema's revision."""
+    import services
+    from services.runtime.storage.database import Database, sqlite_url
+    from services.runtime.storage.migrations import migrate as apply
+
+    database = Database(database_url or sqlite_url(folder / f"{service}.db"))
+    migrations = Path(str(services.__file__)).parent / service / "migrations"
+    try:
+        return await apply(database, migrations)
+    finally:
+        await database.close()
+
+
+def migrate(
+    data: Data = DEFAULT_DATA,
+    service: Annotated[
+        str, typer.Option(help="identity, signing or registry; all of them if not given.")
+    ] = "",
+    database_url: Annotated[
+        str,
+        typer.Option(
+            envvar="QAGAZSYZ_DATABASE_URL",
+            help="PostgreSQL instead of SQLite, {service} for the service's name.",
+        ),
+    ] = "",
+) -> None:
+    """Apply the schema migrations; services do it by themselves when they start."""
+    private_files()
+    if service and service not in SERVICES:
+        raise Failure(f"{service} is no service: {', '.join(SERVICES)}")
+    for name in [service] if service else SERVICES:
+        url = database_url.replace("{service}", name)
+        folder = DataFolder(data).of(name)
+        if not url and not folder.is_dir():
+            raise Failure(f"{data} is no data folder: run qagazsyz init --data {data} first")
+        revision = asyncio.run(migrate_service(folder, name, url))
+        print(f"{name}: {revision}")

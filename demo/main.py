@@ -1,0 +1,121 @@
+"""Runs the demo: a suite of its own, progress as it goes, a table at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import CHECK_FAILED, Failure
+from cli.operations.data_folder import DataFolder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from demo.steps import Done
+    from testing.suite_process import RunningSuite
+
+
+# The step whose trace goes through all services, among those that are done.
+LOOK_UP = 4
+
+
+def demo(
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the signing service.")] = 1,
+) -> None:
+    """Run the main job on real input, and check every result; leaves nothing running."""
+    from cli.connection import console as standard_output
+    from testing.suite_process import running_suite
+
+    console = standard_output()
+    began = time.monotonic()
+    with _folder() as folder:
+        console.print("Starting identity, signing, registry and the gateway…")
+        with running_suite(folder / "data", "--workers", str(workers)) as suite:
+            started = time.monotonic() - began
+            console.print(f"Ready at http://{suite.gateway} after {started:.1f} s")
+            done, per_second = asyncio.run(_run(suite, folder, console))
+        _print_table(console, started, done, per_second, time.monotonic() - began)
+        traces = _keep_traces(folder)
+    # As it was called: it need not be on the PATH.
+    tool = sys.argv[0] if Path(sys.argv[0]).name == "qagazsyz" else "qagazsyz"
+    console.print(
+        "\nThe trace of any step, here of the look-up; the others stand in the table:\n"
+        f"  {tool} traces --data {traces} {done[LOOK_UP].trace_id[:8]}",
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that is gone at the end, whatever happens."""
+    folder = Path(tempfile.mkdtemp(prefix="qagazsyz-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_traces(folder: Path) -> Path:
+    """Moves the traces, and nothing else, to where the last demo's are; says where."""
+    kept = Path(tempfile.gettempdir()) / f"qagazsyz-demo-{os.getuid()}"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(mode=0o700)
+    DataFolder(folder / "data").traces.rename(DataFolder(kept).traces)
+    return kept
+
+
+async def _run(suite: RunningSuite, folder: Path, console: Console) -> tuple[list[Done], float]:
+    import grpc
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from demo.steps import Demo, Mismatch
+
+    columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
+    done = []
+    with Progress(*columns, console=console) as progress:
+        demo = Demo(
+            suite, folder, lambda at, total: progress.update(task, completed=at, total=total)
+        )
+        try:
+            for title, step in demo.steps():
+                task = progress.add_task(title, total=None)
+                one = await demo.run(title, step)
+                done.append(one)
+                progress.update(task, completed=1, total=1)
+                console.print(f"  [green]✓[/green] {one.what}")
+        except Mismatch as error:
+            raise Failure(f"{title}: {error}", CHECK_FAILED) from None
+        except grpc.aio.AioRpcError as error:
+            message = f"{title}: {error.code().name}: {error.details()}"
+            raise Failure(message, CHECK_FAILED) from None
+        finally:
+            await demo.close()
+    return done, demo.per_second
+
+
+def _print_table(
+    console: Console, started: float, done: list[Done], per_second: float, total: float
+) -> None:
+    from rich.table import Table
+
+    table = Table(title="What was done", title_justify="left")
+    table.add_column("step")
+    table.add_column("result", overflow="fold")
+    table.add_column("seconds", justify="right")
+    table.add_column("trace")
+    table.add_row("Start", "three services and the gateway", f"{started:.1f}", "")
+    for one in done:
+        table.add_row(one.title, one.what, f"{one.seconds:.1f}", one.trace_id[:8])
+    table.add_row("Total", "every result exactly as it should be", f"{total:.1f}", "")
+    console.print(table)
+    console.print(f"Verifications per second, in one call through the gateway: {per_second:,.0f}")

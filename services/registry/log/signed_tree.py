@@ -1,0 +1,109 @@
+"""The tree as it was signed last, remembered by this process and compared with what is stored.
+
+Nothing is signed here that does not extend what was signed before: whoever
+appends locks the stored head first and gets a right edge that belongs to it,
+or LogDamaged.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from qagazsyz import notes
+from services.registry.log import store
+from services.registry.log.store import StoredHead
+from services.registry.log.tiles import Edge
+from services.registry.log.transparency_log import Log, LogDamaged, LogKey
+
+# A replica that was killed lets go of the head's row at once; one whose machine died or hangs
+# has it taken away after this long, so that the others are going again within five seconds.
+LOCK_SECONDS = 4
+# An edge that is this far behind is read anew instead of being caught up leaf by leaf.
+CATCH_UP_LEAVES = 2_000
+
+
+class SignedTree:
+    """The head and the right edge of the log, as this process saw them committed last."""
+
+    def __init__(self, key: LogKey) -> None:
+        self._key = key
+        self._log = Log(key)
+        self._head: StoredHead | None = None
+        self._edge = Edge()
+
+    async def open(
+        self, connection: AsyncConnection, kept: notes.Checkpoint | None
+    ) -> tuple[StoredHead, Edge]:
+        """The stored head and its edge; the first head is made where there is no log yet.
+
+        kept is a checkpoint that was signed before, by other evidence than the database's.
+        Raises LogDamaged, and IntegrityError where another replica made the first head.
+        """
+        head = await store.read_head(connection, lock=True)
+        if head is None:
+            if kept is not None or await store.count_entries(connection):
+                raise LogDamaged("the log has no head, and yet there was a log")
+            head = self.sign(Edge())
+            await store.create_head(connection, head)
+        edge = await self._read_edge(connection, head)
+        if kept is not None:
+            await self._check_extends(connection, head, kept.tree_size, kept.root_hash)
+        return head, edge
+
+    async def lock(self, connection: AsyncConnection) -> tuple[StoredHead, Edge]:
+        """The head, locked until the transaction ends, and an edge of one's own to append to.
+
+        Raises LogDamaged where what is stored is not what was signed.
+        """
+        await store.limit_idleness(connection, LOCK_SECONDS)
+        head = await store.read_head(connection, lock=True)
+        known = self._head
+        if head is None or known is None:
+            raise LogDamaged("the log has no head")
+        if head == known:
+            return head, self._edge.copy()
+        # Another replica has committed, or this process did not learn how a commit ended.
+        if not known.tree_size < head.tree_size <= known.tree_size + CATCH_UP_LEAVES:
+            edge = await self._read_edge(connection, head)
+            await self._check_extends(connection, head, known.tree_size, known.root_hash)
+            return head, edge
+        edge = self._edge.copy()
+        edge.append(await store.read_leaf_hashes(connection, edge.tree_size, head.tree_size))
+        self._check(head, edge)
+        return head, edge
+
+    def sign(self, edge: Edge) -> StoredHead:
+        """The head of the tree with that edge. It counts once it is stored and committed."""
+        root = edge.root()
+        return StoredHead(edge.tree_size, root, self._key.sign(edge.tree_size, root))
+
+    def remember(self, head: StoredHead, edge: Edge) -> None:
+        """Takes what was committed."""
+        self._head, self._edge = head, edge
+
+    async def _read_edge(self, connection: AsyncConnection, head: StoredHead) -> Edge:
+        try:
+            edge = await store.read_edge(connection, head.tree_size)
+        except ValueError:
+            raise LogDamaged("parts of the stored tree are missing") from None
+        self._check(head, edge)
+        return edge
+
+    def _check(self, head: StoredHead, edge: Edge) -> None:
+        """Returns where head, checkpoint and edge are one tree that the log's key signed."""
+        try:
+            signed = notes.open_checkpoint(head.checkpoint, self._key.verifier)
+        except notes.NoteError as error:
+            raise LogDamaged(f"the stored checkpoint: {error}") from None
+        tree = (edge.tree_size, edge.root())
+        if (head.tree_size, head.root_hash) != tree or (signed.tree_size, signed.root_hash) != tree:
+            raise LogDamaged("the stored tree is not the one that was signed")
+
+    async def _check_extends(
+        self, connection: AsyncConnection, head: StoredHead, tree_size: int, root_hash: bytes
+    ) -> None:
+        """Returns where the stored tree begins with the one that was signed before."""
+        if head.tree_size < tree_size:
+            raise LogDamaged("the stored log is older than a checkpoint that was signed")
+        if await self._log.root(connection, tree_size) != root_hash:
+            raise LogDamaged("the stored log is not the one that was signed before")

@@ -1,0 +1,141 @@
+"""Document types: who may issue one, and which laws open it without consent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.registry.model.attributes import Attribute, check_attributes
+from services.registry.model.consents import check_purpose
+from services.registry.model.statements import in_microseconds
+from services.runtime.errors import InvalidArgument
+
+# Far more than there are; together they keep a type's row and answer small.
+ISSUERS_LIMIT = 1_000
+LEGAL_BASES_LIMIT = 1_000
+DISPLAY_NAMES_LIMIT = 50
+DISPLAY_NAME_LENGTH = 200
+CITATION_LENGTH = 500
+
+_ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# BCP 47, as much of it as names of languages here need: "kk", "kk-Latn", "ru-KZ".
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class LegalBasis:
+    """A law that lets an organization look documents of the type up without consent."""
+
+    organization: str
+    purpose: str
+    citation: str
+    expire_time: datetime | None
+
+    def covers(self, organization: str, purpose: str, now: datetime) -> bool:
+        return (
+            self.organization == organization
+            and self.purpose == purpose
+            and (self.expire_time is None or now < self.expire_time)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentType:
+    """A type of documents."""
+
+    name: str
+    display_names: Mapping[str, str]
+    issuers: tuple[str, ...]
+    legal_bases: tuple[LegalBasis, ...]
+    attributes: tuple[Attribute, ...] = ()
+    etag: str = ""
+
+    def attribute(self, pointer: str) -> Attribute | None:
+        """The attribute that the type declares there."""
+        return next((each for each in self.attributes if each.pointer == pointer), None)
+
+    def citation_for(self, organization: str, purpose: str, now: datetime) -> str:
+        """The law that the organization's look-up for that purpose rests on, or ""."""
+        for basis in self.legal_bases:
+            if basis.covers(organization, purpose, now):
+                return basis.citation
+        return ""
+
+
+def check_id(document_type_id: str) -> str:
+    """The type's name. Raises InvalidArgument for what can be no id."""
+    if not _ID.fullmatch(document_type_id):
+        raise InvalidArgument(
+            "document_type_id", "lower-case letters, digits and hyphens, a letter first"
+        )
+    return f"documentTypes/{document_type_id}"
+
+
+def check(document_type: DocumentType, field: str = "document_type") -> None:
+    """Returns where everything in it may be kept. Raises InvalidArgument naming what may not."""
+    _check_display_names(document_type.display_names, f"{field}.display_names")
+    if len(document_type.issuers) > ISSUERS_LIMIT:
+        raise InvalidArgument(f"{field}.issuers", f"more than {ISSUERS_LIMIT}")
+    if len(document_type.legal_bases) > LEGAL_BASES_LIMIT:
+        raise InvalidArgument(f"{field}.legal_bases", f"more than {LEGAL_BASES_LIMIT}")
+    for index, issuer in enumerate(document_type.issuers):
+        if issuer in document_type.issuers[:index]:
+            raise InvalidArgument(f"{field}.issuers[{index}]", "named twice")
+    for index, basis in enumerate(document_type.legal_bases):
+        where = f"{field}.legal_bases[{index}]"
+        if not basis.organization:
+            raise InvalidArgument(f"{where}.organization", "is required")
+        check_purpose(basis.purpose, f"{where}.purpose")
+        if not basis.citation.strip():
+            raise InvalidArgument(f"{where}.citation", "is required")
+        if len(basis.citation) > CITATION_LENGTH:
+            raise InvalidArgument(f"{where}.citation", f"longer than {CITATION_LENGTH}")
+        # It must not pass for what else an access may rest on.
+        if basis.citation == "issuer" or basis.citation.startswith("consents/"):
+            raise InvalidArgument(f"{where}.citation", "no citation of a law")
+
+    check_attributes(document_type.attributes, f"{field}.attributes")
+    for index, attribute in enumerate(document_type.attributes):
+        _check_display_names(attribute.display_names, f"{field}.attributes[{index}].display_names")
+
+
+def _check_display_names(names: Mapping[str, str], field: str) -> None:
+    if len(names) > DISPLAY_NAMES_LIMIT:
+        raise InvalidArgument(field, f"more than {DISPLAY_NAMES_LIMIT}")
+    for language, name in names.items():
+        if not _LANGUAGE.fullmatch(language):
+            raise InvalidArgument(field, "a key that is no BCP 47 language tag")
+        if not name or len(name) > DISPLAY_NAME_LENGTH:
+            raise InvalidArgument(field, f"a name that is empty or over {DISPLAY_NAME_LENGTH}")
+
+
+def etag_of(document_type: DocumentType) -> str:
+    """The etag: the same for the same content, another after any change."""
+    content = [
+        document_type.name,
+        sorted(document_type.display_names.items()),
+        document_type.issuers,
+        [
+            [
+                basis.organization,
+                basis.purpose,
+                basis.citation,
+                in_microseconds(basis.expire_time) if basis.expire_time else "",
+            ]
+            for basis in document_type.legal_bases
+        ],
+        [
+            [
+                attribute.pointer,
+                attribute.kind,
+                attribute.is_required,
+                sorted(attribute.display_names.items()),
+            ]
+            for attribute in document_type.attributes
+        ],
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
