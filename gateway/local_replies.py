@@ -16,7 +16,8 @@ from google.protobuf import json_format
 from google.rpc import code_pb2
 
 from gateway.routes import KIND_HEADER, ORIGINAL_PATH
-from services.runtime.errors import ERROR_DOMAIN, ResourceExhausted, status_of
+from services.runtime.errors import ResourceExhausted
+from services.runtime.status import ERROR_DOMAIN, status_of
 
 Json = dict[str, Any]
 

@@ -13,8 +13,8 @@ from typing import Any
 from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.descriptors import Method
 from gateway.settings import GatewaySettings
-from services.runtime.errors import internal_status
 from services.runtime.server import MESSAGE_LIMIT_BYTES
+from services.runtime.status import internal_status
 
 Json = dict[str, Any]
 

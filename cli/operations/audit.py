@@ -36,8 +36,8 @@ def audit(
 
     May run while the suite runs: it reads one snapshot.
     """
-    from services.registry.main import KeyFileRefused
     from services.registry.settings import RegistrySettings
+    from services.runtime.secret_files import SecretRefused
 
     folder = DataFolder(data).of("registry")
     if not folder.is_dir():
@@ -45,7 +45,7 @@ def audit(
     settings = RegistrySettings(folder=folder, database_url=database_url, contents=contents)
     try:
         differences = asyncio.run(_audit(settings, [path.read_bytes() for path in seen or ()]))
-    except KeyFileRefused as error:
+    except SecretRefused as error:
         raise Failure(str(error)) from None
     if json:
         for one in differences:

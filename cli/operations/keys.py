@@ -75,14 +75,15 @@ def rewrap(
 
 
 async def _rewrap(url: str, old: Path, new: Path) -> int:
+    from services.runtime.secret_files import SecretRefused
     from services.runtime.storage.database import Database
     from services.signing.keys.rewrap import rewrap as move
-    from services.signing.keys.sealing import CannotUnseal, KeyEncryptionKey, KeyFileRefused
+    from services.signing.keys.sealing import CannotUnseal, KeyEncryptionKey
 
     database = Database(url)
     try:
         return await move(database, KeyEncryptionKey.load(old), KeyEncryptionKey.load(new))
-    except (KeyFileRefused, CannotUnseal, ValueError) as error:
+    except (SecretRefused, CannotUnseal, ValueError) as error:
         raise Failure(f"not moved: {error}") from None
     finally:
         await database.close()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from sqlalchemy.exc import SQLAlchemyError
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from services.identity.authority.servicer import AuthorityService
@@ -37,15 +36,16 @@ from services.identity.validation.paths import Chain, Refused
 from services.identity.validation.revocation import Finding
 from services.identity.validation.safe_http import Fetcher, Guard
 from services.identity.validation.trust_store import TRUST_FOLDER, TrustFolder
-from services.identity.validation.validator import Validator
+from services.identity.validation.validator import RENEWAL_SECONDS, Validator
 from services.identity.x509.issuing import UNREADABLE, Issuer
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
+from services.runtime.concurrency.housekeeping import every, in_background
+from services.runtime.secret_files import read_secret
 from services.runtime.server import Server, wait_for
-from services.runtime.settings import CannotStart
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import KeptAnswers
+from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
 from signatures.algorithms import Verdict
 from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki, load_public_key
@@ -88,6 +88,7 @@ class NobodyOutside:
 def build(
     *,
     database: Database,
+    idempotency: IdempotencyStore,
     issuer: Issuer,
     root: x509.Certificate,
     stamper: Stamper,
@@ -99,17 +100,16 @@ def build(
     concurrent_calls: int = 1_000,
 ) -> Server:
     """The server with its four servicers."""
-    kept = KeptAnswers(requests, database, clock)
 
     async def own_keys() -> Mapping[str, Any]:
         return token_keys.key_set()
 
     return Server(
         {
-            f"{PACKAGE}.SubjectService": SubjectService(database, kept, clock, randomness),
+            f"{PACKAGE}.SubjectService": SubjectService(database, idempotency, clock, randomness),
             f"{PACKAGE}.CertificateService": CertificateService(
                 database=database,
-                kept=kept,
+                idempotency=idempotency,
                 issuer=issuer,
                 outside=outside,
                 clock=clock,
@@ -151,13 +151,10 @@ def signature_holds(certificate: bytes, algorithm: int, message: bytes, signatur
 async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     """Serves until stop is set."""
     folder = settings.folder
-    database = Database(settings.database())
-    await migrate(database, MIGRATIONS)
-    await import_seed(database, json.loads((folder / SEED).read_bytes()))
     clock, randomness = system_clock, system_randomness
-    challenge_key = folder / "challenge.key"
-    if challenge_key.stat().st_mode & 0o077:
-        raise CannotStart("challenge.key is readable by others: make it 0600")
+    challenge_key = read_secret(folder / "challenge.key")
+    issuer = load_issuer(folder, "authority")
+    stamper = load_stamper(folder, issuer, now=clock(), randomness=randomness)
     guard = Guard.of(_listed(settings.revocation_hosts), _listed(settings.revocation_networks))
     fetcher = Fetcher(guard)
     validator = Validator(
@@ -167,43 +164,38 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         randomness=randomness,
         policies=frozenset(_listed(settings.certificate_policies)),
     )
-    issuer = load_issuer(folder, "authority")
-    stamper = load_stamper(folder, issuer, now=clock(), randomness=randomness)
-    await register_stamper(database, stamper.certificate, clock())
-    server = build(
-        database=database,
-        issuer=issuer,
-        root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
-        stamper=Stamper.of(stamper, issuer, settings.time_stamp_policy),
-        token_keys=TokenKeys(folder / "token-keys"),
-        challenges=Challenges(challenge_key.read_bytes(), settings.platform_name, randomness),
-        outside=validator,
-        concurrent_calls=settings.concurrent_calls,
-    )
-    housekeeping = asyncio.create_task(_forget(KeptAnswers(requests, database, clock)))
-    renewing = asyncio.create_task(validator.keep_renewing())
-    server.listen(settings.listen)
-    log.info("identity takes calls")
-    await wait_for(stop, server)
-    housekeeping.cancel()
-    renewing.cancel()
-    await fetcher.close()
-    validator.close()
-    await database.close()
+    database = Database(settings.database())
+    idempotency = IdempotencyStore(requests, database, clock)
+    try:
+        await migrate(database, MIGRATIONS)
+        await import_seed(database, json.loads((folder / SEED).read_bytes()))
+        await register_stamper(database, stamper.certificate, clock())
+        server = build(
+            database=database,
+            idempotency=idempotency,
+            issuer=issuer,
+            root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
+            stamper=Stamper.of(stamper, issuer, settings.time_stamp_policy),
+            token_keys=TokenKeys(folder / "token-keys"),
+            challenges=Challenges(challenge_key, settings.platform_name, randomness),
+            outside=validator,
+            concurrent_calls=settings.concurrent_calls,
+        )
+        server.listen(settings.listen)
+        log.info("identity takes calls")
+        async with in_background(
+            every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
+            every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
+        ):
+            await wait_for(stop, server)
+    finally:
+        await fetcher.close()
+        validator.close()
+        await database.close()
 
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-async def _forget(kept: KeptAnswers) -> None:
-    while True:
-        await asyncio.sleep(HOUSEKEEPING_SECONDS)
-        try:
-            await kept.forget_old()
-        except (SQLAlchemyError, OSError):
-            # The database is away for a moment: the next round does it.
-            log.warning("old requests are still kept")
 
 
 def main() -> None:

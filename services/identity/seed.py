@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,6 +35,12 @@ from services.identity.x509.issuing import Holder, Issuer, Usage
 from services.identity.x509.signed_data import issued_by
 from services.runtime.access import Role
 from services.runtime.clock import Randomness, uuid7
+from services.runtime.secret_files import (
+    SecretRefused,
+    make_private_folder,
+    read_secret,
+    write_secret,
+)
 from services.runtime.storage.database import Database
 
 # What calls other services, and so has a credential of its own.
@@ -64,23 +70,26 @@ def create_platform(
     family, given, patronymic = ([*operator_name.split(maxsplit=2), "", "", ""])[:3]
     bin_ = made_up_bin(now, randomness)
     folders = {
-        name: _folder(data / name) for name in ("identity", "signing", "registry", "credentials")
+        name: make_private_folder(data / name)
+        for name in ("identity", "signing", "registry", "credentials")
     }
     root, issuer = issuing.create_authority(platform_name, now, randomness)
     identity = folders["identity"]
     for name, made in (("root", root), ("authority", issuer)):
-        _write(identity / f"{name}.pem", made.certificate.public_bytes(Encoding.PEM))
-        _write(identity / f"{name}.key", _key_pem(made.key))
+        write_secret(identity / f"{name}.pem", made.certificate.public_bytes(Encoding.PEM))
+        write_secret(identity / f"{name}.key", _key_pem(made.key))
     make_stamper(identity, issuer, now=now, randomness=randomness)
-    _folder(identity / "token-keys")
-    _folder(identity / TRUST_FOLDER)
+    make_private_folder(identity / "token-keys")
+    make_private_folder(identity / TRUST_FOLDER)
     kid = f"{now:%Y%m%dT%H%M%S}-{randomness(4).hex()}"
-    _write(identity / "token-keys" / f"{kid}.pem", _key_pem(ed25519.Ed25519PrivateKey.generate()))
-    _write(identity / "challenge.key", randomness(32))
+    write_secret(
+        identity / "token-keys" / f"{kid}.pem", _key_pem(ed25519.Ed25519PrivateKey.generate())
+    )
+    write_secret(identity / "challenge.key", randomness(32))
     for folder, name in (("signing", "key-encryption.key"), ("registry", "content.key")):
         line = f"{uuid7(now, randomness)} {b64encode(randomness(32)).decode()}\n"
-        _write(folders[folder] / name, line.encode())
-    _write(folders["registry"] / "log.key", _key_pem(ed25519.Ed25519PrivateKey.generate()))
+        write_secret(folders[folder] / name, line.encode())
+    write_secret(folders["registry"] / "log.key", _key_pem(ed25519.Ed25519PrivateKey.generate()))
 
     chain = issuer.certificate.public_bytes(Encoding.PEM)
 
@@ -93,7 +102,7 @@ def create_platform(
             now=now,
             randomness=randomness,
         )
-        _write(path, certificate.public_bytes(Encoding.PEM) + chain + _key_pem(key))
+        write_secret(path, certificate.public_bytes(Encoding.PEM) + chain + _key_pem(key))
         return certificate
 
     services = {
@@ -129,7 +138,7 @@ def create_platform(
         },
         "services": {name: _certificate_text(made) for name, made in services.items()},
     }
-    _write(identity / SEED, json.dumps(seed, ensure_ascii=False, indent=1).encode())
+    write_secret(identity / SEED, json.dumps(seed, ensure_ascii=False, indent=1).encode())
 
 
 async def import_seed(database: Database, seed: Mapping[str, Any]) -> None:
@@ -203,14 +212,14 @@ def make_stamper(folder: Path, issuer: Issuer, *, now: datetime, randomness: Ran
     ):
         path = folder / f"{STAMPING}.{suffix}"
         path.unlink(missing_ok=True)
-        _write(path, content)
+        write_secret(path, content)
 
 
 def load_stamper(folder: Path, issuer: Issuer, *, now: datetime, randomness: Randomness) -> Issuer:
     """The time-stamping authority's certificate and key, made now where there are none: a folder
     of an earlier version has none, and an operator takes them away to have them renewed.
 
-    Raises RuntimeError where they are not of this issuer, and as load_issuer does.
+    Raises SecretRefused where they are not of this issuer, and as load_issuer does.
     """
     if not all((folder / f"{STAMPING}.{suffix}").exists() for suffix in ("pem", "key")):
         make_stamper(folder, issuer, now=now, randomness=randomness)
@@ -220,7 +229,7 @@ def load_stamper(folder: Path, issuer: Issuer, *, now: datetime, randomness: Ran
         for certificate in (stamper.certificate, issuer.certificate)
     )
     if not issued_by(der, of):
-        raise RuntimeError(f"{STAMPING}.pem is not of this authority: take it and its key away")
+        raise SecretRefused(f"{STAMPING}.pem is not of this authority: take it and its key away")
     return stamper
 
 
@@ -267,17 +276,16 @@ def stored(
 
 
 def load_issuer(folder: Path, name: str) -> Issuer:
-    """An authority's certificate and key from its folder. Raises RuntimeError for a key file that
-    others can read."""
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
+    """Load an authority's certificate and key from its folder. Raises SecretRefused."""
     path = folder / f"{name}.key"
-    if path.stat().st_mode & 0o077:
-        raise RuntimeError(f"{path.name} is readable by others: make it 0600")
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key = load_pem_private_key(read_secret(path), password=None)
+        certificate = x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
+    except (OSError, ValueError, TypeError):
+        raise SecretRefused(f"{path} and its certificate are not a key and a certificate") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise RuntimeError(f"{path.name} is not an elliptic-curve key")
-    return Issuer(x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes()), key)
+        raise SecretRefused(f"{path} is not an elliptic-curve key")
+    return Issuer(certificate, key)
 
 
 def made_up_iin(randomness: Randomness) -> str:
@@ -308,15 +316,3 @@ def _certificate_text(certificate: x509.Certificate) -> str:
 
 def _key_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir(mode=0o700, exist_ok=True)
-    path.chmod(0o700)
-    return path
-
-
-def _write(path: Path, content: bytes) -> None:
-    # Made with its mode, so that there is no moment at which others can read it.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)

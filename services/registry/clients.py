@@ -17,7 +17,7 @@ from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.access import Role
 from services.runtime.clients import Peer
-from services.runtime.concurrency.batching import Gathering
+from services.runtime.concurrency.batching import RequestBatcher
 from services.runtime.server import Call
 
 SUBJECTS = "qagazsyz.identity.v1.SubjectService"
@@ -107,8 +107,8 @@ class SigningService:
 
     def __init__(self, signing: Peer) -> None:
         self._signing = signing
-        self._gathering: Gathering[SignedStatement, Judgement] = Gathering(
-            self._ask, limit=ITEMS_LIMIT, flights=FLIGHTS
+        self._gathering: RequestBatcher[SignedStatement, Judgement] = RequestBatcher(
+            self._ask, limit=ITEMS_LIMIT, max_concurrent=FLIGHTS
         )
 
     async def verify(
@@ -148,11 +148,11 @@ class IdentityService:
         self._identity = identity
         self._now = now
         self._known: dict[str, tuple[SubjectKind, float]] = {}
-        self._subjects: Gathering[str, SubjectKind | None] = Gathering(
-            self._ask_subjects, limit=NAMES_LIMIT, flights=FLIGHTS
+        self._subjects: RequestBatcher[str, SubjectKind | None] = RequestBatcher(
+            self._ask_subjects, limit=NAMES_LIMIT, max_concurrent=FLIGHTS
         )
-        self._memberships: Gathering[str, bool] = Gathering(
-            self._ask_memberships, limit=NAMES_LIMIT, flights=FLIGHTS
+        self._memberships: RequestBatcher[str, bool] = RequestBatcher(
+            self._ask_memberships, limit=NAMES_LIMIT, max_concurrent=FLIGHTS
         )
 
     async def find_subjects(

@@ -42,10 +42,10 @@ from services.runtime.errors import (
     NotFound,
     PermissionDenied,
     Unavailable,
-    status_of,
 )
 from services.runtime.paging import decode_token, page_size
 from services.runtime.server import Call
+from services.runtime.status import status_of
 from services.runtime.storage.idempotency import check_request_id
 
 log = logging.getLogger(__name__)

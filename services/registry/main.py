@@ -29,8 +29,9 @@ from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clients import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
+from services.runtime.concurrency.housekeeping import every, in_background
+from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
-from services.runtime.settings import CannotStart
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
 
@@ -43,12 +44,6 @@ LOG_SERVICE = "qagazsyz.registry.v1.LogService"
 
 # How often objects that no document refers to are looked for, and SQLite's log is emptied.
 TIDY_EVERY = timedelta(hours=1)
-# What others may read of a secret's file.
-_NO_OTHERS = 0o077
-
-
-class KeyFileRefused(CannotStart):
-    """A key's file is missing, open to others, or holds no such key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +120,7 @@ def build(
 
 
 async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
-    """Serves until stop is set. Raises KeyFileRefused and LogDamaged before the first call."""
+    """Serves until stop is set. Raises SecretRefused and LogDamaged before the first call."""
     log_key = load_log_key(settings)
     content_key = load_content_key(settings)
     witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
@@ -151,18 +146,19 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)
-        housekeeping = [
-            asyncio.create_task(_tidy(registry.contents, database)),
-            asyncio.create_task(
-                follow_neighbours(server.health, [identity, signing], registry.servicers())
-            ),
-        ]
+
+        async def tidy() -> None:
+            removed = await registry.contents.collect_orphans(database)
+            await database.purge_deleted()
+            log.info("orphans collected", extra={"objects": removed})
+
         try:
-            await wait_for(stop, server)
+            async with in_background(
+                every(TIDY_EVERY.total_seconds(), tidy, name="collecting orphans"),
+                follow_neighbours(server.health, [identity, signing], registry.servicers()),
+            ):
+                await wait_for(stop, server)
         finally:
-            for task in housekeeping:
-                task.cancel()
-            await asyncio.gather(*housekeeping, return_exceptions=True)
             await registry.sequencer.close()
     finally:
         await signing.close()
@@ -170,47 +166,22 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         await database.close()
 
 
-async def _tidy(contents: Contents, database: Database) -> None:
-    """Removes, now and then, what a crash or an erasure left behind."""
-    while True:
-        await asyncio.sleep(TIDY_EVERY.total_seconds())
-        try:
-            removed = await contents.collect_orphans(database)
-            await database.forget()
-        except Exception as error:
-            # The next hour may go better; nothing depends on it.
-            log.warning("orphans were not collected", extra={"exception": type(error).__name__})
-        else:
-            log.info("orphans collected", extra={"objects": removed})
-
-
 def load_log_key(settings: RegistrySettings) -> LogKey:
-    """The key that signs checkpoints. Raises KeyFileRefused."""
+    """The key that signs checkpoints. Raises SecretRefused."""
     path = settings.log_key_file()
     try:
-        return LogKey.load(_read_secret(path), settings.log_origin)
+        return LogKey.load(read_secret(path), settings.log_origin)
     except ValueError as error:
-        raise KeyFileRefused(f"{path.name}: {error}") from None
+        raise SecretRefused(f"{path.name}: {error}") from None
 
 
 def load_content_key(settings: RegistrySettings) -> WrappingKey:
-    """The key that wraps the contents' keys. Raises KeyFileRefused."""
+    """The key that wraps the contents' keys. Raises SecretRefused."""
     path = settings.content_key_file()
     try:
-        return WrappingKey.parse(_read_secret(path).decode("ascii"))
+        return WrappingKey.parse(read_secret(path).decode("ascii"))
     except ValueError as error:
-        raise KeyFileRefused(f"{path.name}: {error}") from None
-
-
-def _read_secret(path: Path) -> bytes:
-    try:
-        mode = path.stat().st_mode
-        data = path.read_bytes()
-    except OSError:
-        raise KeyFileRefused(f"{path.name} cannot be read") from None
-    if mode & _NO_OTHERS:
-        raise KeyFileRefused(f"{path.name} is open to others; its mode must be 0600")
-    return data
+        raise SecretRefused(f"{path.name}: {error}") from None
 
 
 def main() -> None:

@@ -17,10 +17,11 @@ from typing import Any, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
-from qagazsyz.credentials import Credential
+from qagazsyz.credentials import Credential, CredentialError
 from qagazsyz.identity.v1 import tokens_pb2
 from services.runtime import telemetry
 from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import MESSAGE_LIMIT_BYTES, Call
 from services.runtime.settings import CannotStart
 
@@ -89,8 +90,11 @@ class InternalTokens:
 
     @classmethod
     def load(cls, identity: grpc.aio.Channel, path: Path) -> InternalTokens:
-        """With the credential in a file (PEM of certificate and key)."""
-        return cls(identity, Credential.load(path))
+        """Load the credential from a file (PEM of certificate and key). Raises SecretRefused."""
+        try:
+            return cls(identity, Credential.from_pem(read_secret(path)))
+        except CredentialError as error:
+            raise SecretRefused(f"{path}: {error}") from None
 
     async def get(self) -> str:
         """A token that is good for RENEW_AHEAD_SECONDS still. Raises Unavailable."""

@@ -38,15 +38,11 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from services.runtime import telemetry
 from services.runtime.access import Caller, TokenVerifier, access_rule, authorize
-from services.runtime.contracts import check_fields, service_descriptors
-from services.runtime.errors import (
-    DomainError,
-    InvalidArgument,
-    Unauthenticated,
-    internal_status,
-    status_of,
-)
+from services.runtime.descriptors import service_descriptors
+from services.runtime.errors import DomainError, InvalidArgument, Unauthenticated
+from services.runtime.field_checks import check_fields
 from services.runtime.settings import CannotStart
+from services.runtime.status import internal_status, status_of
 
 log = logging.getLogger(__name__)
 

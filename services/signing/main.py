@@ -8,21 +8,20 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clients import InternalTokens, Peer, fetch_key_set, open_channel
 from services.runtime.clock import Clock, system_clock
-from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.runtime.concurrency.housekeeping import every, in_background, until_done
+from services.runtime.secret_files import SecretRefused
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import KeptAnswers
+from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
 from services.signing.clients import Identity
 from services.signing.keys import store
 from services.signing.keys.announcing import hold_all
-from services.signing.keys.sealing import KeyEncryptionKey, KeyFileRefused, KeyVault
+from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
 from services.signing.keys.servicer import KeyService
 from services.signing.settings import SigningSettings
 from services.signing.verification.scheduler import Scheduler
@@ -39,7 +38,7 @@ VERIFICATION_SERVICE = "qagazsyz.signing.v1.VerificationService"
 # How often answers that were kept long enough are deleted.
 HOUSEKEEPING_SECONDS = 3_600.0
 # When identity or the database could not be reached at the start.
-HOLD_AGAIN_SECONDS = 5.0
+ANNOUNCE_RETRY_SECONDS = 5.0
 
 
 def build(
@@ -89,39 +88,39 @@ def build(
 
 
 def open_vault(settings: SigningSettings) -> KeyVault:
-    """What seals and unseals private keys here. Raises KeyFileRefused."""
+    """What seals and unseals private keys here. Raises SecretRefused."""
     current = KeyEncryptionKey.load(settings.key_encryption_key_file())
     previous = settings.previous_key_encryption_key
     if previous is None:
         return KeyVault(current)
     older = KeyEncryptionKey.load(previous)
     if older.id == current.id:
-        raise KeyFileRefused(f"{previous} holds a key of the same id as the current one")
+        raise SecretRefused(f"{previous} holds a key of the same id as the current one")
     return KeyVault(current, older)
 
 
 async def check_vault(database: Database, vault: KeyVault) -> None:
-    """Raises KeyFileRefused where private keys are sealed under a key that is not here: better
+    """Raises SecretRefused where private keys are sealed under a key that is not here: better
     now than at the first signature."""
     async with database.reading() as connection:
         in_use = await store.wrapping_keys_in_use(connection)
     for key_id, count in in_use.items():
         if not vault.knows(key_id):
-            raise KeyFileRefused(
+            raise SecretRefused(
                 f"{count} private keys are sealed under key-encryption key {key_id!r}: name its "
                 "file in QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY until they are rewrapped"
             )
 
 
 async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
-    """Serves until stop is set. Raises KeyFileRefused before the first call is taken."""
+    """Serves until stop is set. Raises SecretRefused before the first call is taken."""
     vault = open_vault(settings)
     backend = load_backend(settings.backend or None)
     log.info("verification backend", extra={"backend": backend.name, "threads": settings.threads})
     database = Database(settings.database())
     channel = open_channel(settings.identity_address)
     identity = Identity(Peer(channel, InternalTokens.load(channel, settings.credential_file())))
-    answers = KeptAnswers(store.requests, database, system_clock)
+    idempotency = IdempotencyStore(store.requests, database, system_clock)
     try:
         await migrate(database, MIGRATIONS)
         await check_vault(database, vault)
@@ -134,31 +133,20 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             tokens=TokenVerifier(lambda: fetch_key_set(channel)),
         )
         server.listen(settings.listen)
-        housekeeping = asyncio.create_task(_forget_old_answers(answers))
-        holding = asyncio.create_task(_hold_all(database, identity))
-        await wait_for(stop, server)
-        housekeeping.cancel()
-        holding.cancel()
+
+        async def announce() -> None:
+            await hold_all(database, identity.hold_keys)
+
+        async with in_background(
+            every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
+            until_done(
+                announce, name="telling identity of all keys", retry_seconds=ANNOUNCE_RETRY_SECONDS
+            ),
+        ):
+            await wait_for(stop, server)
     finally:
         await channel.close()
         await database.close()
-
-
-async def _hold_all(database: Database, identity: Identity) -> None:
-    while True:
-        try:
-            await hold_all(database, identity.hold_keys)
-        except (Unavailable, DeadlineExceeded, SQLAlchemyError, OSError):
-            log.warning("identity may not know of all keys that are held here")
-        else:
-            return
-        await asyncio.sleep(HOLD_AGAIN_SECONDS)
-
-
-async def _forget_old_answers(answers: KeptAnswers) -> None:
-    while True:
-        await answers.forget_old()
-        await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import MethodDescriptor
 
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 from tests.integration.world import TIMEOUT_SECONDS, World
 
 METHODS = [method for service in service_descriptors().values() for method in service.methods]

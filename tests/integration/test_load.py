@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from qagazsyz.signing.v1 import verification_pb2
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 from signatures.algorithms import Verdict
 from signatures.backend import load_backend
 from testing.suite_process import RunningSuite

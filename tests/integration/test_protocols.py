@@ -17,7 +17,7 @@ from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 from qagazsyz.notes import VerifierKey, open_checkpoint
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import documents_pb2, receipts_pb2
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 from testing.enrolment import Actor
 from tests.builders import new_person
 from tests.integration.world import World, registration

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from qagazsyz.common.v1 import access_pb2
 from services.runtime.access import access_rule
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 from testing.enrolment import Actor
 from testing.suite_process import RunningSuite
 from tests.integration.world import TIMEOUT_SECONDS, World

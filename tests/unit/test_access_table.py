@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway import descriptors
 from qagazsyz.common.v1 import access_pb2
 from services.runtime.access import access_rule
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 
 PAGE = Path(__file__).parents[2] / "docs" / "access.md"
 HEAD = """# Who may call what

@@ -49,7 +49,7 @@ from services.runtime.errors import (
 from services.runtime.paging import decode_token, encode_token, page_size
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import KeptAnswers
+from services.runtime.storage.idempotency import IdempotencyStore
 
 BATCH_LIMIT = 1_000
 CHAIN_LIMIT = 8
@@ -63,14 +63,14 @@ class CertificateService:
         self,
         *,
         database: Database,
-        kept: KeptAnswers,
+        idempotency: IdempotencyStore,
         issuer: Issuer,
         outside: OutsideAuthorities,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._database = database
-        self._kept = kept
+        self._idempotency = idempotency
         self._issuer = issuer
         self._outside = outside
         self._checking = Checking(database=database, outside=outside, clock=clock)
@@ -127,7 +127,7 @@ class CertificateService:
             await store.add_certificate(connection, kept)
             return to_certificate(kept)
 
-        return await self._kept.once(
+        return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=pb.Certificate
         )
 
@@ -221,7 +221,7 @@ class CertificateService:
                 raise AlreadyExists("the certificate is registered", "der") from None
             return to_certificate(kept)
 
-        return await self._kept.once(
+        return await self._idempotency.run_once(
             work, request=request, scope=caller.scope, response_type=pb.Certificate
         )
 

@@ -34,7 +34,7 @@ from services.runtime.errors import AlreadyExists, InvalidArgument, NotFound
 from services.runtime.paging import decode_token, encode_token, page_size
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import KeptAnswers
+from services.runtime.storage.idempotency import IdempotencyStore
 
 # ResolveSubjects, BatchGetSubjects, BatchGetMemberships.
 BATCH_LIMIT = 1_000
@@ -52,10 +52,14 @@ class SubjectService:
     """Who exists, and who may act for which organization."""
 
     def __init__(
-        self, database: Database, kept: KeptAnswers, clock: Clock, randomness: Randomness
+        self,
+        database: Database,
+        idempotency: IdempotencyStore,
+        clock: Clock,
+        randomness: Randomness,
     ) -> None:
         self._database = database
-        self._kept = kept
+        self._idempotency = idempotency
         self._clock = clock
         self._randomness = randomness
 
@@ -84,7 +88,7 @@ class SubjectService:
                 raise AlreadyExists("somebody has this number", f"subject.{number}") from None
             return to_subject(subject)
 
-        return await self._kept.once(
+        return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=pb.Subject
         )
 

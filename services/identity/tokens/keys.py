@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from services.runtime.secret_files import SecretRefused, read_secret
+
 log = logging.getLogger(__name__)
 
 # Services and the gateway fetch the key set anew at least this often.
@@ -85,16 +87,14 @@ class TokenKeys:
 def _load(path: Path) -> TokenKey | None:
     """The key in the file, or None where it must not be used: those beside it serve on."""
     try:
-        status = path.stat()
-        if status.st_mode & 0o077:
-            raise ValueError("readable by others: make it 0600")
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(read_secret(path), password=None)
         if not isinstance(key, Ed25519PrivateKey):
             raise ValueError("not an Ed25519 key")
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm, SecretRefused) as error:
         log.error("a token key is left out", extra={"file": path.name, "why": str(error)})
         return None
-    return TokenKey(path.stem, key, datetime.fromtimestamp(status.st_mtime, UTC))
+    return TokenKey(path.stem, key, since)
 
 
 def _base64url(data: bytes) -> str:

@@ -133,11 +133,9 @@ class Validator:
         findings = await self._findings([chain])
         return [findings[link.fingerprint] if _asked(link) else None for link in chain.links]
 
-    async def keep_renewing(self) -> None:
-        """Fetches revocation lists anew before they run out, until it is cancelled."""
-        while True:
-            await asyncio.sleep(RENEWAL_SECONDS)
-            await self._revocations.renew()
+    async def renew(self) -> None:
+        """Fetch the revocation lists that are about to run out."""
+        await self._revocations.renew()
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

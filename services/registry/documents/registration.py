@@ -41,7 +41,7 @@ from services.registry.model.log_entries import SALT_SIZE
 from services.registry.model.resource_names import new_name
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, Randomness
-from services.runtime.concurrency.batching import Gathering
+from services.runtime.concurrency.batching import RequestBatcher
 from services.runtime.errors import (
     AlreadyExists,
     DomainError,
@@ -97,8 +97,8 @@ class Registration:
         self._directory = directory
         self._clock = clock
         self._randomness = randomness
-        self._gathering: Gathering[Wanted, Outcome] = Gathering(
-            self._register_all, limit=BATCH_LIMIT, flights=FLIGHTS, worth=WORTH
+        self._gathering: RequestBatcher[Wanted, Outcome] = RequestBatcher(
+            self._register_all, limit=BATCH_LIMIT, max_concurrent=FLIGHTS, min_batch=WORTH
         )
 
     async def register(

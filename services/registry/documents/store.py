@@ -298,7 +298,7 @@ class Store:
             )
 
         await self._sequencer.submit([encode_entry(entry)], erase)
-        if not await self._database.forget():
+        if not await self._database.purge_deleted():
             # Somebody reads older pages; the hourly housekeeping will find nobody doing so.
             log.warning("what was erased stays in the write-ahead log for now")
 

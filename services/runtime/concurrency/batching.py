@@ -1,19 +1,18 @@
-"""Questions of many callers asked in one call.
+"""Request batching: what many callers ask for goes out together, in few large calls.
 
-While calls are under way, what is asked meanwhile gathers and goes out together
-in the next one; when nothing is going on a question goes out at once. So one
-caller alone waits for nobody, and many callers share the price of a call.
+While calls are in flight, new requests queue and leave together in the next one; when nothing is
+in flight, a request leaves at once. So a single caller never waits, and many callers share the
+price of a call (micro-batching, group commit).
 
-Where a call has a high price, whoever asks says how many questions are worth
-one. Fewer do not go out beside another call; and behind another call they wait
-a moment for those who were just answered, who come again. Otherwise thirty
-callers, each with one question at a time, stay a handful of small crowds that
-pay the whole price each.
+If a call is expensive, set `min_batch`: a smaller batch is not sent while another call is in
+flight, and after one returns it waits up to 10 ms, because the callers just answered usually ask
+again. Without this, thirty sequential callers split into several small, equally expensive batches.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -23,122 +22,180 @@ from services.runtime.server import Call
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-# How long a crowd is waited for: about what an answer and the next question take on their way.
+# How long the callers just answered are waited for: about what an answer and the next request take
+# on their way.
 GATHER_SECONDS = 0.010
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[Q, A]):
-    questions: Sequence[Q]
+class Pending(Generic[Q, A]):
+    """One caller's requests, and the future that its answers go into."""
+
+    requests: Sequence[Q]
+    # What the requests count for against a batch's limit.
+    weight: int
     during: Call | None
     answers: asyncio.Future[list[A]]
 
 
-class Gathering(Generic[Q, A]):
-    """Asks for all callers; ask_all answers one answer a question, in order."""
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[Q, A]):
+    """Callers whose requests go out together."""
+
+    callers: Sequence[Pending[Q, A]]
+
+    @property
+    def requests(self) -> list[Q]:
+        """All requests, in the callers' order."""
+        return [request for caller in self.callers for request in caller.requests]
+
+    def answer(self, answers: Sequence[A]) -> None:
+        """Give each caller its own answers: one a request, in order."""
+        start = 0
+        for caller in self.callers:
+            stop = start + len(caller.requests)
+            if not caller.answers.done():
+                caller.answers.set_result(list(answers[start:stop]))
+            start = stop
+
+    def fail(self, error: Exception) -> None:
+        """Raise the error for each caller."""
+        for caller in self.callers:
+            if not caller.answers.done():
+                caller.answers.set_exception(error)
+
+    def latest_deadline(self) -> Call | None:
+        """Return the call whose caller waits longest, which bounds the shared one; None where one
+        of them waits without a deadline."""
+        latest, longest = None, float("-inf")
+        for caller in self.callers:
+            remaining = caller.during.time_remaining() if caller.during is not None else None
+            if remaining is None:
+                return None
+            if remaining > longest:
+                latest, longest = caller.during, remaining
+        return latest
+
+
+class PendingQueue(Generic[Q, A]):
+    """Callers in the order in which they came, taken out a batch at a time."""
+
+    def __init__(self, *, limit: int) -> None:
+        """limit: the weight that one batch may have; a single heavier caller is a batch alone."""
+        self._limit = limit
+        self._pending: deque[Pending[Q, A]] = deque()
+        # The weight of all that waits.
+        self.weight = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._pending)
+
+    def add(
+        self, requests: Sequence[Q], *, weight: int | None = None, during: Call | None = None
+    ) -> asyncio.Future[list[A]]:
+        """Queue a caller's requests; return the future of their answers.
+
+        weight: the number of requests if not given.
+        """
+        answers: asyncio.Future[list[A]] = asyncio.get_running_loop().create_future()
+        pending = Pending(requests, len(requests) if weight is None else weight, during, answers)
+        self._pending.append(pending)
+        self.weight += pending.weight
+        return answers
+
+    def take(self) -> Batch[Q, A]:
+        """Remove those who waited longest, as many as a batch holds; callers that have gone are
+        dropped, so the batch may be empty."""
+        taken: list[Pending[Q, A]] = []
+        weight = 0
+        while self._pending:
+            first = self._pending[0]
+            if taken and weight + first.weight > self._limit:
+                break
+            self._pending.popleft()
+            self.weight -= first.weight
+            if not first.answers.done():
+                taken.append(first)
+                weight += first.weight
+        return Batch(taken)
+
+
+class RequestBatcher(Generic[Q, A]):
+    """Sends the requests of all callers; `send` returns one answer a request, in order."""
 
     def __init__(
         self,
-        ask_all: Callable[[Sequence[Q], Call | None], Awaitable[Sequence[A]]],
+        send: Callable[[Sequence[Q], Call | None], Awaitable[Sequence[A]]],
         *,
         limit: int,
-        flights: int,
-        worth: int = 1,
+        max_concurrent: int,
+        min_batch: int = 1,
     ) -> None:
-        self._ask_all = ask_all
-        # Calls under way at once. One would leave the callee idle while its answer travels.
-        self._flights_limit = flights
-        # Questions that one call may carry.
+        """limit: requests that one call may carry. max_concurrent: calls in flight at once; with
+        one, the callee idles while its answer travels. min_batch: see the module."""
+        self._send_all = send
         self._limit = limit
-        # Questions that are worth a call of their own.
-        self._worth = worth
-        self._waiting: list[_Waiting[Q, A]] = []
-        self._flights: set[asyncio.Task[None]] = set()
-        # Questions that wait, that the last call carried, and that are likely to wait soon: those
-        # answered last come again, beside those who waited meanwhile.
-        self._count = 0
-        self._carried = 0
+        self._max_concurrent = max_concurrent
+        self._min_batch = min_batch
+        self._queue: PendingQueue[Q, A] = PendingQueue(limit=limit)
+        self._in_flight: set[asyncio.Task[None]] = set()
+        # Requests that the last call carried, and those likely to wait soon: the callers answered
+        # last, who ask again, beside those who queued meanwhile.
+        self._last_sent = 0
         self._expected = 0
-        self._patience: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(self, questions: Sequence[Q], during: Call | None) -> list[A]:
-        """An answer to each question, in order. Raises what the shared call raised."""
-        if len(questions) > self._limit:
+    async def ask(self, requests: Sequence[Q], during: Call | None) -> list[A]:
+        """Return an answer to each request, in order. Raises what the shared call raised."""
+        if len(requests) > self._limit:
             parts = [
-                self.ask(questions[i : i + self._limit], during)
-                for i in range(0, len(questions), self._limit)
+                self.ask(requests[i : i + self._limit], during)
+                for i in range(0, len(requests), self._limit)
             ]
             return [answer for part in await asyncio.gather(*parts) for answer in part]
-        if not questions:
+        if not requests:
             return []
-        waiting: _Waiting[Q, A] = _Waiting(
-            questions, during, asyncio.get_running_loop().create_future()
-        )
-        self._waiting.append(waiting)
-        self._count += len(questions)
-        self._look()
-        return await waiting.answers
+        answers = self._queue.add(requests, during=during)
+        self._flush_if_due()
+        return await answers
 
-    def _look(self) -> None:
-        """Sends out what waits, if it is to go now."""
-        if not self._waiting or len(self._flights) >= self._flights_limit:
+    def _flush_if_due(self) -> None:
+        if not self._queue or len(self._in_flight) >= self._max_concurrent:
             return
-        if self._count >= (self._worth if self._flights else min(self._worth, self._expected)):
-            self._take_off()
-        elif not self._flights and self._patience is None:
-            loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(GATHER_SECONDS, self._take_off)
+        if self._queue.weight >= self._due_at():
+            self._flush()
+        elif not self._in_flight and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._flush)
 
-    def _take_off(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        # It sets out in the loop's next turn: what else is asked in this one goes along.
-        flight = asyncio.create_task(self._fly())
-        self._flights.add(flight)
-        flight.add_done_callback(self._landed)
+    def _due_at(self) -> int:
+        """How many queued requests are worth a call now."""
+        if self._in_flight:
+            return self._min_batch
+        return min(self._min_batch, self._expected)
 
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
-        self._expected = self._carried + self._count
-        self._look()
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        # It starts in the loop's next turn: what else is asked in this one goes along.
+        task = asyncio.create_task(self._send())
+        self._in_flight.add(task)
+        task.add_done_callback(self._done)
 
-    async def _fly(self) -> None:
-        group: list[_Waiting[Q, A]] = []
-        count = 0
-        while self._waiting and count + len(self._waiting[0].questions) <= self._limit:
-            waiting = self._waiting.pop(0)
-            self._count -= len(waiting.questions)
-            if not waiting.answers.done():
-                group.append(waiting)
-                count += len(waiting.questions)
-        if not group:
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        self._expected = self._last_sent + self._queue.weight
+        self._flush_if_due()
+
+    async def _send(self) -> None:
+        batch = self._queue.take()
+        if not batch.callers:
             return
-        self._carried = count
-        questions = [question for waiting in group for question in waiting.questions]
+        requests = batch.requests
+        self._last_sent = len(requests)
         try:
-            answers = await self._ask_all(questions, _most_patient(group))
+            answers = await self._send_all(requests, batch.latest_deadline())
         except Exception as error:
-            for waiting in group:
-                if not waiting.answers.done():
-                    waiting.answers.set_exception(error)
-            return
-        start = 0
-        for waiting in group:
-            stop = start + len(waiting.questions)
-            if not waiting.answers.done():
-                waiting.answers.set_result(list(answers[start:stop]))
-            start = stop
-
-
-def _most_patient(group: Sequence[_Waiting[Q, A]]) -> Call | None:
-    """The call whose caller waits longest, which bounds the shared one; None where one waits
-    without end."""
-    patient, longest = None, float("-inf")
-    for waiting in group:
-        remaining = waiting.during.time_remaining() if waiting.during is not None else None
-        if remaining is None:
-            return None
-        if remaining > longest:
-            patient, longest = waiting.during, remaining
-    return patient
+            batch.fail(error)
+        else:
+            batch.answer(answers)

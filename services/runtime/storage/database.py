@@ -153,7 +153,7 @@ class Database:
             pause *= 2
         raise AssertionError("unreachable")
 
-    async def forget(self) -> bool:
+    async def purge_deleted(self) -> bool:
         """Whether nothing is left in the database's files of what was deleted or overwritten.
 
         SQLite overwrites in the database what is deleted, but its write-ahead log goes on holding

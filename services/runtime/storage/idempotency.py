@@ -67,7 +67,7 @@ def fingerprint(request: Message) -> bytes:
     return hashlib.sha256(copy.SerializeToString(deterministic=True)).digest()
 
 
-class KeptAnswers:
+class IdempotencyStore:
     """The kept answers of one service."""
 
     def __init__(self, table: Table, database: Database, clock: Clock) -> None:
@@ -75,7 +75,7 @@ class KeptAnswers:
         self._database = database
         self._clock = clock
 
-    async def once(
+    async def run_once(
         self,
         work: Callable[[AsyncConnection], Awaitable[M]],
         *,
@@ -146,7 +146,7 @@ class KeptAnswers:
             raise AlreadyExists("this request_id was used for another request", "request_id")
         return bytes(row.response)
 
-    async def forget_old(self) -> None:
+    async def purge_expired(self) -> None:
         """Deletes the answers that were kept long enough."""
         before = self._clock() - KEPT_FOR
         async with self._database.transaction() as connection:

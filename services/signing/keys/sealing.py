@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,18 +18,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services.runtime.clock import Randomness, system_randomness
-from services.runtime.settings import CannotStart
+from services.runtime.secret_files import SecretRefused, read_secret
 
 KEY_BYTES = 32
 # NIST SP 800-38D: 96 bits, drawn at random; far below 2**32 of them under one key.
 NONCE_BYTES = 12
-# "<id> <base64 of 32 bytes>" and a newline; anything longer is another file.
-FILE_LIMIT_BYTES = 256
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-class KeyFileRefused(CannotStart):
-    """The file of a key-encryption key cannot be taken; the message says what to do."""
 
 
 class CannotUnseal(Exception):
@@ -56,25 +48,14 @@ class KeyEncryptionKey:
 
     @classmethod
     def load(cls, path: Path) -> KeyEncryptionKey:
-        """The key in a file of one line, "<id> <base64>". Raises KeyFileRefused where anyone but
-        the owner may come to the file, or where it holds something else."""
+        """The key in a file of one line, "<id> <base64>". Raises SecretRefused."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise KeyFileRefused(f"{path}: {error.strerror}") from None
-        with os.fdopen(descriptor, "rb") as file:
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-            # 0400 is as good: what counts is that nobody else reads it.
-            if mode & ~0o600:
-                raise KeyFileRefused(f"{path} has mode {mode:04o}: chmod 0600 it")
-            content = file.read(FILE_LIMIT_BYTES + 1)
-        try:
-            key_id, encoded = content.decode("ascii").split()
+            key_id, encoded = read_secret(path).decode("ascii").split()
             secret = base64.b64decode(encoded, validate=True)
         except (UnicodeDecodeError, ValueError, binascii.Error):
-            raise KeyFileRefused(f"{path} is no line of an id and a key in base64") from None
+            raise SecretRefused(f"{path} is no line of an id and a key in base64") from None
         if not _ID.fullmatch(key_id) or len(secret) != KEY_BYTES:
-            raise KeyFileRefused(f"{path} is no line of an id and {KEY_BYTES} bytes in base64")
+            raise SecretRefused(f"{path} is no line of an id and {KEY_BYTES} bytes in base64")
         return cls(key_id, secret)
 
 

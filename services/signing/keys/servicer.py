@@ -19,17 +19,12 @@ from qagazsyz.signing.v1 import keys_pb2
 from services.runtime import telemetry
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, to_timestamp, uuid7
-from services.runtime.errors import (
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    PermissionDenied,
-    status_of,
-)
+from services.runtime.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from services.runtime.paging import decode_token, encode_token, page_size
 from services.runtime.server import Call
+from services.runtime.status import status_of
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import KeptAnswers
+from services.runtime.storage.idempotency import IdempotencyStore
 from services.signing.keys import store
 from services.signing.keys.rules import (
     Key,
@@ -76,7 +71,7 @@ class KeyService:
         self._organization_exists = organization_exists
         self._hold_keys = hold_keys
         self._clock = clock
-        self._answers = KeptAnswers(store.requests, database, clock)
+        self._idempotency = IdempotencyStore(store.requests, database, clock)
 
     async def CreateKey(self, request: keys_pb2.CreateKeyRequest, call: Call) -> keys_pb2.Key:
         organization = request.key.organization
@@ -100,7 +95,7 @@ class KeyService:
             await store.insert_key(connection, key, sealed)
             return _key_message(key)
 
-        return await self._answers.once(
+        return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=keys_pb2.Key
         )
 
@@ -159,7 +154,7 @@ class KeyService:
             rotated = await store.find_key(connection, key_id)
             return _key_message(cast("Key", rotated))
 
-        return await self._answers.once(
+        return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=keys_pb2.Key
         )
 

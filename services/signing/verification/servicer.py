@@ -26,9 +26,9 @@ from services.runtime.errors import (
     InvalidArgument,
     Unauthenticated,
     Unavailable,
-    status_of,
 )
 from services.runtime.server import Call, wire
+from services.runtime.status import status_of
 from services.signing.verification.response_encoding import (
     batch_of_stream_request,
     batch_verify_response,

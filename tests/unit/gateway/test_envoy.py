@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from gateway import descriptors, envoy, routes
 from gateway.descriptors import Method, MissingAccessOption
 from gateway.settings import GatewaySettings
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 
 Json = dict[str, Any]
 

@@ -31,12 +31,14 @@ from services.identity.seed import (
     register_stamper,
 )
 from services.identity.subjects.iin_bin import check_digit
+from services.identity.tables import requests
 from services.identity.tokens.challenges import Challenges, Grant, encode
 from services.identity.tokens.keys import TokenKeys
 from services.runtime.access import CALLER_AUDIENCE, INTERNAL_AUDIENCE
 from services.runtime.clock import system_randomness
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 from services.runtime.storage.database import Database
+from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
 
 Role = access_pb2.Role
@@ -272,6 +274,7 @@ async def identity(tmp_path: Path, database_url: str) -> AsyncIterator[Identity]
     await register_stamper(database, stamper.certificate, clock())
     server = build(
         database=database,
+        idempotency=IdempotencyStore(requests, database, clock),
         issuer=issuer,
         root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
         stamper=Stamper.of(stamper, issuer, STAMP_POLICY),

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from services.registry.main import KeyFileRefused, load_content_key, load_log_key
+from services.registry.main import load_content_key, load_log_key
 from services.registry.settings import RegistrySettings
+from services.runtime.secret_files import SecretRefused
 
 
 def pem(key: Ed25519PrivateKey | object) -> bytes:
@@ -42,21 +43,21 @@ def test_the_keys_of_a_folder_are_read(settings: RegistrySettings) -> None:
 def test_a_key_that_others_can_read_is_refused(settings: RegistrySettings, name: str) -> None:
     (settings.folder / name).chmod(0o640)
     load = load_log_key if name == "log.key" else load_content_key
-    with pytest.raises(KeyFileRefused, match="0600"):
+    with pytest.raises(SecretRefused, match="0600"):
         load(settings)
     (settings.folder / name).unlink()
-    with pytest.raises(KeyFileRefused, match="cannot be read"):
+    with pytest.raises(SecretRefused, match="cannot be read"):
         load(settings)
 
 
 def test_what_is_no_key_is_refused_without_being_shown(settings: RegistrySettings) -> None:
     write(settings.folder / "content.key", b"content-1 c2VjcmV0")
-    with pytest.raises(KeyFileRefused) as refusal:
+    with pytest.raises(SecretRefused) as refusal:
         load_content_key(settings)
     assert "c2VjcmV0" not in str(refusal.value)
     write(settings.folder / "log.key", pem(generate_private_key(SECP256R1())))
-    with pytest.raises(KeyFileRefused):
+    with pytest.raises(SecretRefused):
         load_log_key(settings)
     write(settings.folder / "log.key", b"no key")
-    with pytest.raises(KeyFileRefused):
+    with pytest.raises(SecretRefused):
         load_log_key(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
@@ -22,8 +21,6 @@ from services.registry.clients import (
     Verdict,
 )
 from services.runtime.clients import Peer
-from services.runtime.concurrency.batching import Gathering
-from services.runtime.errors import Unavailable
 from services.runtime.server import Call
 
 GOOD = certificates_pb2.CERTIFICATE_STATUS_GOOD
@@ -61,146 +58,6 @@ class PatientCall:
 
     def time_remaining(self) -> float | None:
         return self._remaining
-
-
-# --- Gathering ---------------------------------------------------------------
-
-
-class Asked:
-    """Doubles numbers, once it is let; keeps each call's questions."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[int]] = []
-        self.during: list[Call | None] = []
-        self.may_answer = asyncio.Event()
-        self.error: Exception | None = None
-
-    async def __call__(self, questions: Sequence[int], during: Call | None) -> list[int]:
-        self.calls.append(list(questions))
-        self.during.append(during)
-        await self.may_answer.wait()
-        if self.error is not None:
-            raise self.error
-        return [2 * question for question in questions]
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def test_a_question_alone_goes_out_at_once() -> None:
-    asked = Asked()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
-    asking = asyncio.create_task(gathering.ask([1, 2], None))
-    await settle()
-    assert asked.calls == [[1, 2]]
-    asked.may_answer.set()
-    assert await asking == [2, 4]
-
-
-async def test_what_is_asked_meanwhile_goes_out_together() -> None:
-    asked = Asked()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
-    first = []
-    for number in range(FLIGHTS):
-        first.append(asyncio.create_task(gathering.ask([number], None)))
-        await settle()
-    later = [asyncio.create_task(gathering.ask([n], None)) for n in (7, 8, 9)]
-    await settle()
-    assert len(asked.calls) == FLIGHTS
-    asked.may_answer.set()
-    assert await asyncio.gather(*first) == [[2 * n] for n in range(FLIGHTS)]
-    assert await asyncio.gather(*later) == [[14], [16], [18]]
-    assert asked.calls[FLIGHTS:] == [[7, 8, 9]]
-
-
-async def test_no_call_carries_more_than_it_may() -> None:
-    asked = Asked()
-    asked.may_answer.set()
-    gathering = Gathering(asked, limit=3, flights=FLIGHTS)
-    numbers = list(range(10))
-    assert await gathering.ask(numbers, None) == [2 * number for number in numbers]
-    assert all(len(call) <= 3 for call in asked.calls)
-    assert await gathering.ask([], None) == []
-
-
-async def test_fewer_than_are_worth_a_call_wait_for_the_one_under_way() -> None:
-    asked = Asked()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS, worth=3)
-    first = asyncio.create_task(gathering.ask([1], None))
-    await settle()
-    later = [asyncio.create_task(gathering.ask([n], None)) for n in (7, 8)]
-    await settle()
-    assert asked.calls == [[1]]
-    later.append(asyncio.create_task(gathering.ask([9], None)))
-    await settle()
-    assert asked.calls == [[1], [7, 8, 9]]
-    asked.may_answer.set()
-    await asyncio.gather(first, *later)
-
-
-async def test_those_just_answered_come_again_together_with_those_who_waited(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("services.runtime.concurrency.batching.GATHER_SECONDS", 60.0)
-    asked = Asked()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS, worth=3)
-    one = asyncio.create_task(gathering.ask([1], None))
-    await settle()
-    other = asyncio.create_task(gathering.ask([2], None))
-    await settle()
-    asked.may_answer.set()
-    await one
-    await settle()
-    assert asked.calls == [[1]]
-    again = asyncio.create_task(gathering.ask([3], None))
-    await asyncio.gather(other, again)
-    assert asked.calls == [[1], [2, 3]]
-
-
-async def test_who_does_not_come_again_is_not_waited_for_long() -> None:
-    asked = Asked()
-    asked.may_answer.set()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS, worth=3)
-    await asyncio.gather(*(gathering.ask([n], None) for n in (1, 2)))
-    assert await gathering.ask([3], None) == [6]
-    assert await gathering.ask([4], None) == [8]
-    assert asked.calls == [[1, 2], [3], [4]]
-
-
-async def test_a_failed_call_fails_for_all_who_asked() -> None:
-    asked = Asked()
-    asked.error = Unavailable("down")
-    asked.may_answer.set()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
-    found = await asyncio.gather(
-        gathering.ask([1], None), gathering.ask([2], None), return_exceptions=True
-    )
-    assert all(isinstance(each, Unavailable) for each in found)
-    asked.error = None
-    assert await gathering.ask([3], None) == [6]
-
-
-async def test_a_caller_who_left_spoils_nothing_for_the_others() -> None:
-    asked = Asked()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
-    gone = asyncio.create_task(gathering.ask([1], None))
-    stays = asyncio.create_task(gathering.ask([2], None))
-    await settle()
-    gone.cancel()
-    await settle()
-    asked.may_answer.set()
-    assert await stays == [4]
-
-
-async def test_a_shared_call_may_take_as_long_as_its_most_patient_caller() -> None:
-    asked = Asked()
-    asked.may_answer.set()
-    gathering = Gathering(asked, limit=10, flights=FLIGHTS)
-    short, long = (cast("Call", PatientCall(seconds)) for seconds in (1.0, 9.0))
-    await asyncio.gather(gathering.ask([1], short), gathering.ask([2], long))
-    assert asked.during == [long]
 
 
 # --- Signing -----------------------------------------------------------------

@@ -17,7 +17,7 @@ from services.runtime.clock import uuid7
 from services.runtime.errors import AlreadyExists, InvalidArgument
 from services.runtime.paging import decode_token, encode_token, page_size
 from services.runtime.storage.database import Database, UtcDateTime, sqlite_url, with_driver
-from services.runtime.storage.idempotency import KEPT_FOR, KeptAnswers, requests_table
+from services.runtime.storage.idempotency import KEPT_FOR, IdempotencyStore, requests_table
 from services.runtime.storage.migrations import migrate
 
 METADATA = MetaData()
@@ -140,13 +140,13 @@ async def test_what_was_overwritten_is_forgotten_once_nobody_reads_it(
         await reader.execute(select(MOMENTS.c.id))
         async with database.transaction() as connection:
             await connection.execute(delete(MOMENTS))
-        assert not await database.forget()
-    assert await database.forget()
+        assert not await database.purge_deleted()
+    assert await database.purge_deleted()
     assert (tmp_path / "test.db-wal").read_bytes() == b""
 
 
-def kept(database: Database, now: datetime = NOW) -> KeptAnswers:
-    return KeptAnswers(REQUESTS, database, lambda: now)
+def kept(database: Database, now: datetime = NOW) -> IdempotencyStore:
+    return IdempotencyStore(REQUESTS, database, lambda: now)
 
 
 class Creation:
@@ -168,12 +168,12 @@ def request(request_id: str, name: str = "") -> subjects_pb2.CreateSubjectReques
 
 
 async def create(
-    answers: KeptAnswers,
+    answers: IdempotencyStore,
     creation: Creation,
     asked: subjects_pb2.CreateSubjectRequest,
     scope: str = "subjects/o",
 ) -> str:
-    subject = await answers.once(
+    subject = await answers.run_once(
         creation, request=asked, scope=scope, response_type=subjects_pb2.Subject
     )
     return subject.name
@@ -211,7 +211,7 @@ async def test_kept_answers_are_forgotten_in_time(database: Database) -> None:
     creation, request_id = Creation(), str(uuid.uuid4())
     first = await create(kept(database), creation, request(request_id))
     later = kept(database, NOW + KEPT_FOR + timedelta(seconds=1))
-    await later.forget_old()
+    await later.purge_expired()
     assert await create(later, creation, request(request_id)) != first
 
 

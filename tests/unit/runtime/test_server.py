@@ -25,7 +25,7 @@ from services.runtime.access import (
     TokenVerifier,
     access_rule,
 )
-from services.runtime.contracts import service_descriptors
+from services.runtime.descriptors import service_descriptors
 from services.runtime.errors import InvalidArgument, ResourceExhausted
 from services.runtime.server import Call, Server
 

@@ -23,6 +23,7 @@ from services.runtime.errors import (
     PermissionDenied,
     Unavailable,
 )
+from services.runtime.secret_files import SecretRefused
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
 from services.signing.clients import Identity
@@ -30,7 +31,7 @@ from services.signing.keys import store
 from services.signing.keys.announcing import hold_all
 from services.signing.keys.rewrap import rewrap
 from services.signing.keys.rules import CHALLENGE_PREFIX
-from services.signing.keys.sealing import CannotUnseal, KeyFileRefused, KeyVault
+from services.signing.keys.sealing import CannotUnseal, KeyVault
 from services.signing.keys.servicer import KeyService
 from services.signing.main import MIGRATIONS, check_vault
 from signatures.algorithms import Algorithm, Verdict
@@ -523,5 +524,5 @@ async def test_a_start_without_the_key_that_seals_is_refused(
     await create(service, key_id="seal")
     await check_vault(database, vault())
     await check_vault(database, KeyVault(SECOND_KEY, FIRST_KEY))
-    with pytest.raises(KeyFileRefused, match="first"):
+    with pytest.raises(SecretRefused, match="first"):
         await check_vault(database, KeyVault(SECOND_KEY))

@@ -1,4 +1,4 @@
-"""The contracts as descriptors: every service, its methods, and what each field demands."""
+"""Check a request's fields against the contract's field behaviour (AIP-203)."""
 
 from __future__ import annotations
 
@@ -7,38 +7,14 @@ from functools import cache
 from typing import Any
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
-from qagazsyz.registry.v1 import consents_pb2, documents_pb2, log_pb2
-from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.errors import InvalidArgument
-
-_FILES = (
-    certificates_pb2,
-    subjects_pb2,
-    tokens_pb2,
-    keys_pb2,
-    verification_pb2,
-    consents_pb2,
-    documents_pb2,
-    log_pb2,
-)
 
 # Timestamp's range: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
-
-
-@cache
-def service_descriptors() -> dict[str, ServiceDescriptor]:
-    """All services of the contracts by full name."""
-    return {
-        service.full_name: service
-        for file in _FILES
-        for service in file.DESCRIPTOR.services_by_name.values()
-    }
 
 
 @cache

@@ -1,0 +1,64 @@
+"""Files that hold secrets: written for their owner alone, and refused where others can read them.
+
+Every secret of every service goes through here - keys, credentials, challenge keys - so that a
+loose file is refused in the same words everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from services.runtime.settings import CannotStart
+
+# A PEM chain with its key has some kilobytes; a larger file is another one.
+SECRET_LIMIT_BYTES = 64 * 1024
+# Permissions of the group and of others.
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class SecretRefused(CannotStart):
+    """The file of a secret is missing, open to others, or holds something else.
+
+    The message names the file and what to do, and nothing of its content.
+    """
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the file's bytes.
+
+    Raises SecretRefused where the file cannot be read, is longer than SECRET_LIMIT_BYTES, or gives
+    any permission to the group or to others. The open file is checked, not its path, so that it
+    cannot be exchanged in between.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            if mode & _OTHERS:
+                raise SecretRefused(f"{path} has mode {mode:04o}: chmod 0600 it")
+            content = file.read(SECRET_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise SecretRefused(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > SECRET_LIMIT_BYTES:
+        raise SecretRefused(f"{path} is longer than {SECRET_LIMIT_BYTES} bytes")
+    return content
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a new file of mode 0600. Raises FileExistsError where the path exists.
+
+    The file is made with its mode: there is no moment at which others can read it.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def make_private_folder(path: Path) -> Path:
+    """Make the folder, or take an existing one, with mode 0700, and return it."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    # A mounted folder may be right already, and cannot be changed where its root is read-only.
+    if stat.S_IMODE(path.stat().st_mode) & _OTHERS:
+        path.chmod(0o700)
+    return path

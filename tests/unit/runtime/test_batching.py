@@ -1,0 +1,200 @@
+"""Requests of many callers leave in few calls, and each caller gets its own answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from services.runtime.concurrency.batching import PendingQueue, RequestBatcher
+from services.runtime.errors import Unavailable
+from services.runtime.server import Call
+
+MAX_CONCURRENT = 2
+
+
+class PatientCall:
+    """A call with so many seconds left."""
+
+    def __init__(self, remaining: float | None) -> None:
+        self._remaining = remaining
+
+    def time_remaining(self) -> float | None:
+        return self._remaining
+
+
+class Asked:
+    """Doubles numbers, once it is let; keeps each call's questions."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.during: list[Call | None] = []
+        self.may_answer = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self, questions: Sequence[int], during: Call | None) -> list[int]:
+        self.calls.append(list(questions))
+        self.during.append(during)
+        await self.may_answer.wait()
+        if self.error is not None:
+            raise self.error
+        return [2 * question for question in questions]
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_question_alone_goes_out_at_once() -> None:
+    asked = Asked()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
+    asking = asyncio.create_task(batcher.ask([1, 2], None))
+    await settle()
+    assert asked.calls == [[1, 2]]
+    asked.may_answer.set()
+    assert await asking == [2, 4]
+
+
+async def test_what_is_asked_meanwhile_goes_out_together() -> None:
+    asked = Asked()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
+    first = []
+    for number in range(MAX_CONCURRENT):
+        first.append(asyncio.create_task(batcher.ask([number], None)))
+        await settle()
+    later = [asyncio.create_task(batcher.ask([n], None)) for n in (7, 8, 9)]
+    await settle()
+    assert len(asked.calls) == MAX_CONCURRENT
+    asked.may_answer.set()
+    assert await asyncio.gather(*first) == [[2 * n] for n in range(MAX_CONCURRENT)]
+    assert await asyncio.gather(*later) == [[14], [16], [18]]
+    assert asked.calls[MAX_CONCURRENT:] == [[7, 8, 9]]
+
+
+async def test_no_call_carries_more_than_it_may() -> None:
+    asked = Asked()
+    asked.may_answer.set()
+    batcher = RequestBatcher(asked, limit=3, max_concurrent=MAX_CONCURRENT)
+    numbers = list(range(10))
+    assert await batcher.ask(numbers, None) == [2 * number for number in numbers]
+    assert all(len(call) <= 3 for call in asked.calls)
+    assert await batcher.ask([], None) == []
+
+
+async def test_fewer_than_are_worth_a_call_wait_for_the_one_under_way() -> None:
+    asked = Asked()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT, min_batch=3)
+    first = asyncio.create_task(batcher.ask([1], None))
+    await settle()
+    later = [asyncio.create_task(batcher.ask([n], None)) for n in (7, 8)]
+    await settle()
+    assert asked.calls == [[1]]
+    later.append(asyncio.create_task(batcher.ask([9], None)))
+    await settle()
+    assert asked.calls == [[1], [7, 8, 9]]
+    asked.may_answer.set()
+    await asyncio.gather(first, *later)
+
+
+async def test_those_just_answered_come_again_together_with_those_who_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.runtime.concurrency.batching.GATHER_SECONDS", 60.0)
+    asked = Asked()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT, min_batch=3)
+    one = asyncio.create_task(batcher.ask([1], None))
+    await settle()
+    other = asyncio.create_task(batcher.ask([2], None))
+    await settle()
+    asked.may_answer.set()
+    await one
+    await settle()
+    assert asked.calls == [[1]]
+    again = asyncio.create_task(batcher.ask([3], None))
+    await asyncio.gather(other, again)
+    assert asked.calls == [[1], [2, 3]]
+
+
+async def test_who_does_not_come_again_is_not_waited_for_long() -> None:
+    asked = Asked()
+    asked.may_answer.set()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT, min_batch=3)
+    await asyncio.gather(*(batcher.ask([n], None) for n in (1, 2)))
+    assert await batcher.ask([3], None) == [6]
+    assert await batcher.ask([4], None) == [8]
+    assert asked.calls == [[1, 2], [3], [4]]
+
+
+async def test_a_failed_call_fails_for_all_who_asked() -> None:
+    asked = Asked()
+    asked.error = Unavailable("down")
+    asked.may_answer.set()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
+    found = await asyncio.gather(
+        batcher.ask([1], None), batcher.ask([2], None), return_exceptions=True
+    )
+    assert all(isinstance(each, Unavailable) for each in found)
+    asked.error = None
+    assert await batcher.ask([3], None) == [6]
+
+
+async def test_a_caller_who_left_spoils_nothing_for_the_others() -> None:
+    asked = Asked()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
+    gone = asyncio.create_task(batcher.ask([1], None))
+    stays = asyncio.create_task(batcher.ask([2], None))
+    await settle()
+    gone.cancel()
+    await settle()
+    asked.may_answer.set()
+    assert await stays == [4]
+
+
+async def test_a_shared_call_may_take_as_long_as_its_most_patient_caller() -> None:
+    asked = Asked()
+    asked.may_answer.set()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
+    short, long = (cast("Call", PatientCall(seconds)) for seconds in (1.0, 9.0))
+    await asyncio.gather(batcher.ask([1], short), batcher.ask([2], long))
+    assert asked.during == [long]
+
+
+# --- PendingQueue --------------------------------------------------------------------------------
+
+
+async def test_a_batch_takes_those_who_waited_longest_up_to_its_weight() -> None:
+    queue: PendingQueue[str, str] = PendingQueue(limit=10)
+    queue.add(["a"], weight=4)
+    queue.add(["b"], weight=6)
+    queue.add(["c"], weight=1)
+    assert queue.take().requests == ["a", "b"]
+    assert (queue.weight, bool(queue)) == (1, True)
+
+
+async def test_one_heavier_than_the_limit_is_a_batch_alone() -> None:
+    queue: PendingQueue[str, str] = PendingQueue(limit=10)
+    queue.add(["large"], weight=50)
+    queue.add(["small"], weight=1)
+    assert queue.take().requests == ["large"]
+    assert queue.take().requests == ["small"]
+    assert not queue
+
+
+async def test_callers_that_have_gone_are_not_in_the_batch() -> None:
+    queue: PendingQueue[str, str] = PendingQueue(limit=10)
+    queue.add(["gone"]).cancel()
+    stays = queue.add(["stays"])
+    batch = queue.take()
+    assert batch.requests == ["stays"]
+    batch.answer(["answer"])
+    assert await stays == ["answer"]
+
+
+async def test_an_empty_request_among_others_gets_an_empty_answer() -> None:
+    queue: PendingQueue[str, str] = PendingQueue(limit=10)
+    nothing, one = queue.add([]), queue.add(["a"])
+    queue.take().answer(["A"])
+    assert (await nothing, await one) == ([], ["A"])
