@@ -20,6 +20,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from qagazsyz.signed_texts import SIGN_IN
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.subjects.rules import Membership, Subject
 from services.identity.x509.issuing import Usage
@@ -27,7 +28,6 @@ from services.runtime.access import CALLER_AUDIENCE, INTERNAL_AUDIENCE, ISSUER, 
 from services.runtime.clock import Randomness
 from services.runtime.errors import PermissionDenied, Unauthenticated
 
-FIRST_LINE = "qagazsyz sign-in v1"
 CHALLENGE_LIFETIME = timedelta(minutes=2)
 TOKEN_LIFETIME = timedelta(minutes=10)
 NONCE_BYTES = 24
@@ -56,7 +56,7 @@ class Challenges:
         expire_time = (now + CHALLENGE_LIFETIME).replace(microsecond=0)
         nonce = base64.urlsafe_b64encode(self._randomness(NONCE_BYTES)).decode()
         lines = [
-            FIRST_LINE,
+            SIGN_IN,
             self._platform,
             organization,
             expire_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -75,7 +75,7 @@ class Challenges:
         except ValueError:
             raise refusal from None
         known = hmac.compare_digest(self._mac(text), mac) and challenge.endswith(b"\n")
-        if not known or (first, platform) != (FIRST_LINE, self._platform) or now >= expire_time:
+        if not known or (first, platform) != (SIGN_IN, self._platform) or now >= expire_time:
             raise refusal
         return Challenge(organization, expire_time, hashlib.sha256(challenge).hexdigest())
 

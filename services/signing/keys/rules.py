@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, paddin
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from qagazsyz.signed_texts import SIGN_IN
 from services.runtime.errors import FailedPrecondition, InvalidArgument
 from signatures.algorithms import SCHEMES, Algorithm, Encoding, Hash, KeyKind
 
@@ -30,7 +31,7 @@ PrivateKey = (
 )
 
 # How every sign-in challenge of identity begins: a key held here must never sign one.
-CHALLENGE_PREFIX = b"qagazsyz sign-in v1"
+CHALLENGE_PREFIX = SIGN_IN.encode()
 # A key with a new version each day for a quarter; Key lists them all.
 VERSIONS_LIMIT = 100
 # NIST SP 800-57, table 2: 2048 bits go with 112 bits of strength, 3072 with the larger hashes.
