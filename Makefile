@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements clean
+.PHONY: help setup kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements outdated audit clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,9 +57,21 @@ stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
 
 requirements: $(STAMPS)/uv ## The hashed requirement files again, from requirements/*.in
-	@for f in uv build kernel run demo dev load; do \
+	@for f in uv build kernel run demo dev load audit; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --no-annotate requirements/$$f.in -o requirements/$$f.txt; done
+
+outdated: setup ## Pinned packages and crates that have a newer version
+	@for f in uv build kernel run demo dev load; do cat requirements/$$f.in; done | grep -oE '^[A-Za-z0-9._-]+' | sort -u >$(STAMPS)/direct
+	@$(BIN)/uv pip list --python $(BIN)/python --outdated | grep -iwFf $(STAMPS)/direct || echo "every direct Python requirement is the newest"
+	@if command -v cargo >/dev/null; then cargo update --dry-run --verbose --manifest-path $(KERNEL)/Cargo.toml 2>&1 | grep -E 'available|Updating ' || true; fi
+
+AUDIT := $(STAMPS)/audit
+audit: setup ## Known vulnerabilities of what servers run on, where the network allows asking
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	  $(BIN)/uv pip install --quiet --python $(AUDIT)/bin/python --require-hashes -r requirements/audit.txt; }
+	@$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/run.txt || \
+	  { status=$$?; echo "audit: the above holds, or the advisories cannot be had here"; exit $$status; }
 
 demo: setup ## The main job on real input, in under two minutes
 	@$(BIN)/qagazsyz demo
