@@ -79,7 +79,7 @@ def test_values_stand_as_proto3_writes_them_in_json(document: Json) -> None:
 
 def test_comments_of_the_contracts_are_the_descriptions(document: Json) -> None:
     person = document["components"]["schemas"]["qagazsyz.identity.v1.Person"]["properties"]
-    assert person["iin"]["description"].startswith("Twelve digits")
+    assert person["iin"]["description"].startswith("IIN, the individual")
     assert "leaves a record" in document["paths"]["/v1/documents:lookUp"]["post"]["description"]
 
 
