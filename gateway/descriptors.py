@@ -68,7 +68,7 @@ class Method:
     streams: bool
     input_type: str  # ".qagazsyz.identity.v1.CreateChallengeRequest"
     output_type: str
-    comment: str
+    comment: str  # as it stands in the .proto, without the slashes
 
     @property
     def full_name(self) -> str:
@@ -136,8 +136,7 @@ def methods(contracts: FileDescriptorSet) -> tuple[Method, ...]:
         for s, service in enumerate(file.service):
             for m, method in enumerate(service.method):
                 full = f"{file.package}.{service.name}"
-                comment = " ".join(comments.get((6, s, 2, m), "").split())
-                found.append(_method(full, method, comment, fields))
+                found.append(_method(full, method, comments.get((6, s, 2, m), ""), fields))
     return tuple(sorted(found, key=lambda method: method.path))
 
 

@@ -1,7 +1,8 @@
 """The JSON interface as an OpenAPI 3.1 document, made from the contracts.
 
 Schemas follow the JSON mapping of proto3 (64-bit numbers as strings, bytes in base64, enums by
-name), descriptions are the contracts' comments, and a method's security is its access option.
+name), and a method's security is its access option. Summaries and descriptions are the contracts'
+comments, which the descriptor set carries as source info; descriptions are Markdown (CommonMark).
 """
 
 from __future__ import annotations
@@ -29,14 +30,23 @@ Json = dict[str, Any]
 STATUS = ".google.rpc.Status"
 TITLE = "Qagazsyz"
 VERSION = "v1"
+# Its first comment lists the statuses that any method may return.
+STATUSES_FILE = "qagazsyz/common/v1/access.proto"
 INTRODUCTION = (
     "Documents that organizations issue about people, signed, kept and looked up so that nobody "
     "carries paper. Every method is also served as gRPC and gRPC-Web on the same port. "
     "Errors are google.rpc.Status; numbers of 64 bits are strings, bytes are base64."
 )
 
+# Paths of comments (SourceCodeInfo.Location) are made of the numbers of descriptor.proto's fields.
+_MESSAGE, _ENUM, _SERVICE, _SYNTAX = 4, 5, 6, 12
+_FIELD, _NESTED_MESSAGE, _NESTED_ENUM, _ONEOF = 2, 3, 4, 8
+_VALUE = 2
+
 # A variable of google.api.http: {name}, {name=subjects/*} or {path=**}.
 _VARIABLE = re.compile(r"\{([a-z_.]+)(?:=([^}]+))?\}")
+# A parameter in a path of OpenAPI: {subject}.
+_PARAMETER = re.compile(r"\{([^}]+)\}")
 
 _SCALARS: dict[int, Json] = {
     FieldDescriptorProto.TYPE_DOUBLE: {"type": "number", "format": "double"},
@@ -59,7 +69,12 @@ _WELL_KNOWN: dict[str, Json] = {
     },
     ".google.protobuf.Any": {
         "type": "object",
-        "properties": {"@type": {"type": "string"}},
+        "properties": {
+            "@type": {
+                "type": "string",
+                "description": "Type of the message: `type.googleapis.com/{full name}`.",
+            }
+        },
         "additionalProperties": True,
     },
     # Whatever bytes: no type of JSON's describes them.
@@ -102,28 +117,34 @@ class _Writer:
         for file in contracts.file:
             self._read(file)
         self._services = {
-            f"{file.package}.{service.name}": _text(_comments(file).get((6, index), ""))
+            f"{file.package}.{service.name}": markdown(_comments(file).get((_SERVICE, index), ""))
             for file in contracts.file
             for index, service in enumerate(file.service)
         }
+        self._statuses = next(
+            markdown(_comments(file).get((_SYNTAX,), ""))
+            for file in contracts.file
+            if file.name == STATUSES_FILE
+        )
         self._schemas: dict[str, Json] = {}
 
     def _read(self, file: FileDescriptorProto) -> None:
         comments = _comments(file)
         prefix = f".{file.package}"
         for index, enum in enumerate(file.enum_type):
-            self._enums[f"{prefix}.{enum.name}"] = _Type(enum, (5, index), comments)
+            self._enums[f"{prefix}.{enum.name}"] = _Type(enum, (_ENUM, index), comments)
         for index, message in enumerate(file.message_type):
-            self._read_message(prefix, _Type(message, (4, index), comments))
+            self._read_message(prefix, _Type(message, (_MESSAGE, index), comments))
 
     def _read_message(self, prefix: str, found: _Type[DescriptorProto]) -> None:
         name = f"{prefix}.{found.descriptor.name}"
         self._messages[name] = found
         for index, enum in enumerate(found.descriptor.enum_type):
-            path = (*found.path, 4, index)
+            path = (*found.path, _NESTED_ENUM, index)
             self._enums[f"{name}.{enum.name}"] = _Type(enum, path, found.comments)
         for index, nested in enumerate(found.descriptor.nested_type):
-            self._read_message(name, _Type(nested, (*found.path, 3, index), found.comments))
+            path = (*found.path, _NESTED_MESSAGE, index)
+            self._read_message(name, _Type(nested, path, found.comments))
 
     def document(self) -> Json:
         paths: Json = {}
@@ -137,7 +158,11 @@ class _Writer:
         served = sorted({method.service for method in self._methods if method.bindings})
         return {
             "openapi": "3.1.0",
-            "info": {"title": TITLE, "version": VERSION, "description": INTRODUCTION},
+            "info": {
+                "title": TITLE,
+                "version": VERSION,
+                "description": _paragraphs(INTRODUCTION, self._statuses),
+            },
             "servers": [{"url": "/"}],
             "tags": [
                 {"name": service.split(".")[-1], "description": self._services[service]}
@@ -159,14 +184,18 @@ class _Writer:
 
     def _operation(self, method: Method, binding: Binding, index: int) -> Json:
         service = method.service.split(".")[-1]
+        summary, rest = _first_sentence(markdown(method.comment))
         operation: Json = {
             "operationId": f"{service}.{method.name}" + (f".{index + 1}" if index else ""),
             "tags": [service],
-            "summary": method.name,
-            "description": _with_access(method),
+            "summary": summary,
+            "description": _paragraphs(rest, _access(method)),
             # The empty requirement says that a token may be left out.
             "security": [{}, {"token": []}] if method.open else [{"token": []}],
-            "parameters": [*_path_parameters(binding), *self._query_parameters(method, binding)],
+            "parameters": [
+                *self._path_parameters(method, binding),
+                *self._query_parameters(method, binding),
+            ],
             "responses": {
                 "200": {"description": "Done.", "content": self._content(method.output_type)},
                 "default": {
@@ -190,12 +219,40 @@ class _Writer:
                 "required": _demands(body, field_behavior_pb2.REQUIRED),
                 "content": self._content(body.type_name),
             }
+            if text := self._comment_at(method.input_type, binding.body):
+                operation["requestBody"]["description"] = text
         return operation
 
     def _content(self, type_name: str) -> Json:
         if type_name == HTTP_BODY:
             return {"*/*": {"schema": _WELL_KNOWN[HTTP_BODY]}}
         return {"application/json": {"schema": self._reference(type_name)}}
+
+    def _path_parameters(self, method: Method, binding: Binding) -> Iterator[Json]:
+        for field, pattern in _VARIABLE.findall(binding.template):
+            expanded = _expanded(field, pattern or None)
+            for name in _PARAMETER.findall(expanded):
+                parameter: Json = {
+                    "name": name,
+                    "in": "path",
+                    "required": True,
+                    "schema": {"type": "string"},
+                }
+                # Of a field that is more than the parameter, say which part it is.
+                part = "" if pattern in ("", "**") else f"`{{{name}}}` in `{expanded}`."
+                if text := _paragraphs(part, self._comment_at(method.input_type, field)):
+                    parameter["description"] = text
+                yield parameter
+
+    def _comment_at(self, type_name: str, path: str) -> str:
+        """Return the comment of a field of the message, by a path such as "subject.name"."""
+        name, _, rest = path.partition(".")
+        message = self._messages[type_name]
+        fields = message.descriptor.field
+        index = next(index for index, field in enumerate(fields) if field.name == name)
+        if rest:
+            return self._comment_at(fields[index].type_name, rest)
+        return markdown(message.comment(_FIELD, index))
 
     def _query_parameters(self, method: Method, binding: Binding) -> Iterator[Json]:
         if binding.body == "*":
@@ -211,7 +268,7 @@ class _Writer:
                 "required": _demands(field, field_behavior_pb2.REQUIRED),
                 "schema": self._schema(field),
             }
-            if text := _text(request.comment(2, index)):
+            if text := markdown(request.comment(_FIELD, index)):
                 parameter["description"] = text
             yield parameter
 
@@ -248,10 +305,11 @@ class _Writer:
         required = []
         for index, field in enumerate(message.field):
             notes: Json = {}
-            text = _text(found.comment(2, index))
+            text = markdown(found.comment(_FIELD, index))
             if field.HasField("oneof_index") and not field.proto3_optional:
                 one_of = message.oneof_decl[field.oneof_index].name
-                text = f"{text} At most one of “{one_of}”.".strip()
+                of_all = markdown(found.comment(_ONEOF, field.oneof_index))
+                text = _paragraphs(text, f"At most one of `{one_of}` is set. {of_all}".strip())
             if text:
                 notes["description"] = text
             if _demands(field, field_behavior_pb2.OUTPUT_ONLY):
@@ -262,7 +320,7 @@ class _Writer:
         schema: Json = {"type": "object", "properties": properties}
         if required:
             schema["required"] = required
-        if text := _text(found.comment()):
+        if text := markdown(found.comment()):
             schema["description"] = text
         return schema
 
@@ -301,42 +359,28 @@ def _singular(collection: str) -> str:
     return collection[:-2] if collection.endswith("sses") else collection.removesuffix("s")
 
 
-def _path_parameters(binding: Binding) -> Iterator[Json]:
-    for name in re.findall(r"\{([^}]+)\}", path_of(binding.template)):
-        parameter: Json = {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string"},
-        }
-        if f"{{{name}=**}}" in binding.template:
-            parameter["description"] = "All that follows, slashes included."
-        yield parameter
-
-
 def _variables(binding: Binding) -> set[str]:
     """The request's fields that the path says."""
     return {name.split(".")[0] for name, _ in _VARIABLE.findall(binding.template)}
 
 
 def _enum(found: _Type[EnumDescriptorProto]) -> Json:
-    lines = [_text(found.comment())]
-    for index, value in enumerate(found.descriptor.value):
-        if text := _text(found.comment(2, index)):
-            lines.append(f"{value.name}: {text}")
+    meanings = [
+        f"- `{value.name}`: {text}"
+        for index, value in enumerate(found.descriptor.value)
+        if (text := markdown(found.comment(_VALUE, index)))
+    ]
     schema: Json = {"type": "string", "enum": [value.name for value in found.descriptor.value]}
-    if text := "\n\n".join(line for line in lines if line):
+    if text := _paragraphs(markdown(found.comment()), "\n".join(meanings)):
         schema["description"] = text
     return schema
 
 
-def _with_access(method: Method) -> str:
+def _access(method: Method) -> str:
     if method.open:
-        who = "Open to everyone."
-    else:
-        roles = [access_pb2.Role.Name(role).removeprefix("ROLE_") for role in method.roles]
-        who = "Any signed-in caller." if roles == ["ANY"] else f"For: {', '.join(roles)}."
-    return f"{method.comment}\n\n{who}".strip()
+        return "Open to everyone."
+    roles = [access_pb2.Role.Name(role).removeprefix("ROLE_") for role in method.roles]
+    return "Any signed-in caller." if roles == ["ANY"] else f"For: {', '.join(roles)}."
 
 
 def _demands(field: FieldDescriptorProto, behavior: int) -> bool:
@@ -353,5 +397,25 @@ def _comments(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
     }
 
 
-def _text(comment: str) -> str:
-    return " ".join(comment.split())
+def markdown(comment: str) -> str:
+    """Return the comment as Markdown: its lines joined to paragraphs and list items."""
+    paragraphs: list[list[str]] = [[]]
+    for line in map(str.strip, comment.split("\n")):
+        if not line:
+            paragraphs.append([])
+        elif line.startswith(("- ", "* ")) or not paragraphs[-1]:
+            paragraphs[-1].append(line)
+        else:
+            paragraphs[-1][-1] += f" {line}"
+    return _paragraphs(*("\n".join(lines) for lines in paragraphs))
+
+
+def _paragraphs(*texts: str) -> str:
+    return "\n\n".join(text for text in texts if text)
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """Return the text's first sentence, and what follows it."""
+    first, _, others = text.partition("\n\n")
+    sentence, stop, rest = first.partition(". ")
+    return sentence + stop.rstrip(), _paragraphs(rest, others)

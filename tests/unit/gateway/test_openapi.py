@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import openapi_spec_validator
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from gateway import descriptors, openapi
 
@@ -77,10 +79,133 @@ def test_values_stand_as_proto3_writes_them_in_json(document: Json) -> None:
     assert kind["displayNames"]["additionalProperties"] == {"type": "string"}
 
 
+def undescribed(document: Json) -> list[str]:
+    """Everything in the document that a reader is told nothing about."""
+    return [
+        *(tag["name"] for tag in document["tags"] if not tag["description"]),
+        *(
+            gap
+            for path, operations in document["paths"].items()
+            for verb, operation in operations.items()
+            for gap in undescribed_in_operation(f"{verb.upper()} {path}", operation)
+        ),
+        *(
+            gap
+            for name, schema in document["components"]["schemas"].items()
+            for gap in undescribed_in_schema(name, schema)
+        ),
+    ]
+
+
+def undescribed_in_operation(where: str, operation: Json) -> Iterator[str]:
+    if not operation["summary"] or not operation["description"]:
+        yield where
+    for parameter in operation["parameters"]:
+        if not parameter.get("description"):
+            yield f"{where} {parameter['name']}"
+    for content in operation.get("requestBody", {"content": {}})["content"].values():
+        if "properties" in content["schema"]:
+            yield from undescribed_in_schema(where, content["schema"])
+
+
+def undescribed_in_schema(name: str, schema: Json) -> Iterator[str]:
+    description = schema.get("description", "")
+    # An enum's values are listed behind its own comment.
+    if not description or description.startswith("- "):
+        yield name
+    for value in schema.get("enum", ()):
+        if f"`{value}`: " not in description:
+            yield f"{name}.{value}"
+    for property_, its_schema in schema.get("properties", {}).items():
+        if not its_schema.get("description"):
+            yield f"{name}.{property_}"
+
+
+def without_comment(file_name: str, *path: int) -> FileDescriptorSet:
+    """The contracts without the comment at that path of a file's source info."""
+    changed = FileDescriptorSet()
+    changed.CopyFrom(contracts.load())
+    file = next(file for file in changed.file if file.name == file_name)
+    location = next(each for each in file.source_code_info.location if tuple(each.path) == path)
+    location.ClearField("leading_comments")
+    return changed
+
+
+def test_everything_in_it_is_described(document: Json) -> None:
+    assert undescribed(document) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "gap"),
+    [
+        ((6, 0), "KeyService"),
+        ((6, 0, 2, 1), "GET /v1/keys/{key}"),
+        ((4, 0), "qagazsyz.signing.v1.Key"),
+        ((4, 0, 2, 1), "qagazsyz.signing.v1.Key.organization"),
+        ((5, 0), "qagazsyz.signing.v1.KeyVersionState"),
+        ((5, 0, 2, 3), "qagazsyz.signing.v1.KeyVersionState.KEY_VERSION_STATE_DESTROYED"),
+    ],
+)
+def test_a_comment_that_is_missing_leaves_a_gap(path: tuple[int, ...], gap: str) -> None:
+    commentless = without_comment("qagazsyz/signing/v1/keys.proto", *path)
+    assert undescribed(openapi.document(commentless)) == [gap]
+
+
+def test_an_operation_is_summed_up_by_the_first_sentence_of_its_comment(document: Json) -> None:
+    look_up = document["paths"]["/v1/documents:lookUp"]["post"]
+    assert look_up["summary"] == (
+        "Looks up a subject's documents of a type for the caller's organization."
+    )
+    assert look_up["description"].startswith("It has to rest on the subject's consent")
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["summary"].endswith(".")
+            assert "\n" not in operation["summary"]
+
+
+def test_an_operation_says_which_errors_to_expect_and_who_may_call(document: Json) -> None:
+    description = document["paths"]["/v1/subjects"]["post"]["description"]
+    assert "Errors:\n- INVALID_ARGUMENT: " in description
+    assert "\n- ALREADY_EXISTS: " in description
+    assert description.endswith("\n\nFor: OPERATOR, REGISTRAR.")
+    assert "- UNAUTHENTICATED: " in document["info"]["description"]
+
+
 def test_comments_of_the_contracts_are_the_descriptions(document: Json) -> None:
-    person = document["components"]["schemas"]["qagazsyz.identity.v1.Person"]["properties"]
-    assert person["iin"]["description"].startswith("Twelve digits")
-    assert "leaves a record" in document["paths"]["/v1/documents:lookUp"]["post"]["description"]
+    schemas = document["components"]["schemas"]
+    subject = schemas["qagazsyz.identity.v1.Subject"]["properties"]
+    assert subject["createTime"]["description"] == "When the subject was created."
+    assert subject["person"]["description"] == (
+        "The natural person.\n\nAt most one of `kind` is set. Whether the subject is a person or an"
+        " organization. Required at creation; never changes."
+    )
+    states = schemas["qagazsyz.signing.v1.KeyVersionState"]["description"]
+    assert states.startswith("State of a key version.\n\n- `KEY_VERSION_STATE_UNSPECIFIED`: ")
+    assert "\n- `KEY_VERSION_STATE_ENABLED`: Can sign; the state of a new version.\n" in states
+
+
+def test_parameters_of_a_path_say_which_part_of_a_name_they_are(document: Json) -> None:
+    operation = document["paths"]["/v1/keys/{key}/versions/{version}:destroy"]["post"]
+    assert [(one["name"], one["description"]) for one in operation["parameters"]] == [
+        (
+            name,
+            f"`{{{name}}}` in `keys/{{key}}/versions/{{version}}`.\n\n"
+            "Name of the version, `keys/{key}/versions/{version}`.",
+        )
+        for name in ("key", "version")
+    ]
+
+
+def test_a_body_that_is_one_field_bears_its_comment(document: Json) -> None:
+    ocsp = document["paths"]["/pki/ocsp"]["post"]
+    assert ocsp["requestBody"]["description"].startswith("The OCSPRequest, DER, at most 16 KiB")
+
+
+def test_paragraphs_and_lists_of_a_comment_stay_apart() -> None:
+    comment = " Two lines\n of a paragraph:\n - an item\n   of two lines\n - another\n\n The end.\n"
+    assert openapi.markdown(comment) == (
+        "Two lines of a paragraph:\n- an item of two lines\n- another\n\nThe end."
+    )
 
 
 def test_bodies_leave_out_what_the_path_says(document: Json) -> None:
