@@ -124,7 +124,7 @@ def undescribed_in_schema(name: str, schema: Json) -> Iterator[str]:
 def without_comment(file_name: str, *path: int) -> FileDescriptorSet:
     """The contracts without the comment at that path of a file's source info."""
     changed = FileDescriptorSet()
-    changed.CopyFrom(contracts.load())
+    changed.CopyFrom(descriptors.load())
     file = next(file for file in changed.file if file.name == file_name)
     location = next(each for each in file.source_code_info.location if tuple(each.path) == path)
     location.ClearField("leading_comments")
