@@ -16,6 +16,7 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
 from qagazsyz.common.v1 import access_pb2
+from services.runtime.message_bounds import request_limit_of
 
 # Every service of ours is in the package qagazsyz.{domain}.v1, and the domain's process serves it.
 PACKAGE_PREFIX = "qagazsyz."
@@ -68,6 +69,7 @@ class Method:
     streams: bool
     input_type: str  # ".qagazsyz.identity.v1.CreateChallengeRequest"
     output_type: str
+    max_request_bytes: int
     comment: str  # as it stands in the .proto, without the slashes
 
     @property
@@ -163,6 +165,7 @@ def _method(
         streams=method.client_streaming or method.server_streaming,
         input_type=method.input_type,
         output_type=method.output_type,
+        max_request_bytes=request_limit_of(method.options, is_open=rule.open),
         comment=comment,
     )
 

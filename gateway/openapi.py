@@ -23,7 +23,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from gateway.descriptors import HTTP_BODY, Binding, Method, methods
-from qagazsyz.common.v1 import access_pb2
+from qagazsyz.common.v1 import access_pb2, bounds_pb2
 
 Json = dict[str, Any]
 
@@ -189,7 +189,11 @@ class _Writer:
             "operationId": f"{service}.{method.name}" + (f".{index + 1}" if index else ""),
             "tags": [service],
             "summary": summary,
-            "description": _paragraphs(rest, _access(method)),
+            "description": _paragraphs(
+                rest,
+                f"A request has at most {_size(method.max_request_bytes)}.",
+                _access(method),
+            ),
             # The empty requirement says that a token may be left out.
             "security": [{}, {"token": []}] if method.open else [{"token": []}],
             "parameters": [
@@ -326,17 +330,25 @@ class _Writer:
 
     def _schema(self, field: FieldDescriptorProto) -> Json:
         if field.label == FieldDescriptorProto.LABEL_REPEATED:
+            most = bounds_of(field).max_items
             entry = self._messages.get(field.type_name)
             if entry and entry.descriptor.options.map_entry:
                 value = self._schema(entry.descriptor.field[1])
-                return {"type": "object", "additionalProperties": value}
-            return {"type": "array", "items": self._single(field)}
+                schema: Json = {"type": "object", "additionalProperties": value}
+                return schema | ({"maxProperties": most} if most else {})
+            schema = {"type": "array", "items": self._single(field)}
+            return schema | ({"maxItems": most} if most else {})
         return self._single(field)
 
     def _single(self, field: FieldDescriptorProto) -> Json:
         if field.type_name:
             return self._reference(field.type_name)
-        return dict(_SCALARS[field.type])
+        schema: Json = dict(_SCALARS[field.type])
+        if most := bounds_of(field).max_bytes:
+            # Four characters of base64 for three bytes; no character is less than a byte.
+            is_bytes = field.type == FieldDescriptorProto.TYPE_BYTES
+            schema["maxLength"] = (most + 2) // 3 * 4 if is_bytes else most
+        return schema
 
 
 def path_of(template: str) -> str:
@@ -381,6 +393,18 @@ def _access(method: Method) -> str:
         return "Open to everyone."
     roles = [access_pb2.Role.Name(role).removeprefix("ROLE_") for role in method.roles]
     return "Any signed-in caller." if roles == ["ANY"] else f"For: {', '.join(roles)}."
+
+
+def bounds_of(field: FieldDescriptorProto) -> bounds_pb2.FieldBounds:
+    """Return the field's bounds, 0 for those that the contract does not state."""
+    # protoc's own type stubs say less of extensions than they are.
+    extension: Any = bounds_pb2.bounds
+    bounds: bounds_pb2.FieldBounds = field.options.Extensions[extension]
+    return bounds
+
+
+def _size(size: int) -> str:
+    return f"{size >> 20} MiB" if size % (1 << 20) == 0 else f"{size >> 10} KiB"
 
 
 def _demands(field: FieldDescriptorProto, behavior: int) -> bool:

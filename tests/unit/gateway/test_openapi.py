@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -240,3 +241,15 @@ def test_raw_bodies_are_binary(document: Json) -> None:
     # What is in them has no type of JSON's: the token keys are an object, a certificate is none.
     keys = document["paths"]["/.well-known/jwks.json"]["get"]["responses"]["200"]["content"]
     assert "type" not in keys["*/*"]["schema"]
+
+
+def test_bounds_of_the_contract_are_shown(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    items = schemas["qagazsyz.signing.v1.BatchVerifyRequest"]["properties"]["items"]
+    assert items["maxItems"] == 10_000
+    names = schemas["qagazsyz.registry.v1.DocumentType"]["properties"]["displayNames"]
+    assert names["maxProperties"] == 50
+    signature = schemas["qagazsyz.registry.v1.DocumentSignature"]["properties"]["signature"]
+    assert signature["maxLength"] == len(base64.b64encode(bytes(8192)))
+    challenge = document["paths"]["/v1/challenges"]["post"]
+    assert "A request has at most 64 KiB." in challenge["description"]
