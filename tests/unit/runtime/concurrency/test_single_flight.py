@@ -39,7 +39,8 @@ async def test_another_key_and_a_later_call_run_anew() -> None:
     flights: SingleFlight[str, int] = SingleFlight()
     work = Work()
     work.may_end.set()
-    assert await asyncio.gather(flights.do("a", work), flights.do("b", work)) == [1, 2]
+    both = await asyncio.gather(flights.do("a", work), flights.do("b", work))
+    assert sorted(both) == [1, 2]
     assert flights.find("a") is None
     assert await flights.do("a", work) == 3
 

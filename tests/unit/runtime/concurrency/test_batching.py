@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import cast
 
 import pytest
 
 from services.runtime.concurrency.batching import PendingQueue, RequestBatcher
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
+from tests.calls import call
 
 MAX_CONCURRENT = 2
-
-
-class PatientCall:
-    """A call with so many seconds left."""
-
-    def __init__(self, remaining: float | None) -> None:
-        self._remaining = remaining
-
-    def time_remaining(self) -> float | None:
-        return self._remaining
 
 
 class Asked:
@@ -157,7 +147,7 @@ async def test_a_shared_call_may_take_as_long_as_its_most_patient_caller() -> No
     asked = Asked()
     asked.may_answer.set()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
-    short, long = (cast("Call", PatientCall(seconds)) for seconds in (1.0, 9.0))
+    short, long = (call(remaining=seconds) for seconds in (1.0, 9.0))
     await asyncio.gather(batcher.ask([1], short), batcher.ask([2], long))
     assert asked.during == [long]
 
