@@ -7,7 +7,9 @@ Every process serves reflection over all contracts, not only its own: a caller a
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator
 from functools import cache
+from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pool
@@ -20,6 +22,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, log_pb2
 from qagazsyz.signing.v1 import keys_pb2, verification_pb2
+from services.runtime.open_streams import OpenStreams
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 # The two versions differ in the package's name alone; clients ask for either.
@@ -48,9 +51,9 @@ def service_descriptors() -> dict[str, ServiceDescriptor]:
     }
 
 
-def add_reflection(server: grpc.aio.Server) -> None:
+def add_reflection(server: grpc.aio.Server, streams: OpenStreams) -> None:
     """Add both versions of the reflection service to a server; they list all contracts."""
-    servicer = _Reflection([*service_descriptors(), HEALTH, REFLECTION])
+    servicer = _Reflection(streams, [*service_descriptors(), HEALTH, REFLECTION])
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
@@ -64,6 +67,19 @@ def add_reflection(server: grpc.aio.Server) -> None:
 
 class _Reflection(ReflectionServicer):  # type: ignore[misc]  # it comes without types
     """grpc's own, extended to find a method's file, as ghz and grpcurl ask (grpc/grpc#34743)."""
+
+    def __init__(self, streams: OpenStreams, names: list[str]) -> None:
+        super().__init__(names)
+        self._streams = streams
+
+    async def ServerReflectionInfo(
+        self,
+        requests: AsyncIterator[reflection_pb2.ServerReflectionRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
+        async with self._streams.hold(context):
+            async for response in super().ServerReflectionInfo(requests, context):
+                yield response
 
     def _file_containing_symbol(self, request: Message, fully_qualified_name: str) -> Message:
         with contextlib.suppress(KeyError):

@@ -1,8 +1,9 @@
 """Serve plain servicers over gRPC.
 
 Every call goes through an Endpoint, which does in this order: open a span, authenticate the caller,
-authorize by the method's access option, decode, check the fields by the contract's field behaviour,
-call the servicer, and map what it raised to a status.
+authorize by the method's access option, give it a slot, read its body, measure that against the
+contract's bounds, decode, check the fields by the contract's field behaviour, call the servicer,
+and map what it raised to a status.
 
 Handlers take bytes and decode here, because grpc.aio answers bytes that it cannot parse with
 UNKNOWN before any handler runs. They read the one message of a unary call from a stream, because
@@ -27,29 +28,38 @@ import grpc
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
-from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
 from services.runtime import telemetry
 from services.runtime.access import Caller, TokenVerifier, access_rule, authorize
+from services.runtime.concurrency.admission import Slot
 from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.field_checks import check_fields
+from services.runtime.intake import Intake, caller_key, text_metadata
+from services.runtime.message_bounds import check_bounds, check_size, request_limit
+from services.runtime.open_streams import Health, OpenStreams
 from services.runtime.settings import CannotStart
-from services.runtime.status import status_of_failure
+from services.runtime.status import abort, status_of_failure
 
 # gRPC holds a whole message several times over before Python sees it.
 MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024
 # The gateway refuses at half of this, in clear words; gRPC itself counts 32 bytes more for each
 # header, and lists all headers in its refusal.
 METADATA_LIMIT_BYTES = 128 * 1024
-# More calls at once than this are answered RESOURCE_EXHAUSTED by gRPC itself.
+# Unary calls at once that callers share; the services' own calls have as many again.
 CONCURRENT_CALLS = 1_000
+# Streams at once.
+CONCURRENT_STREAMS = 8
+# Bytes of requests at once.
+BYTES_IN_FLIGHT = 128 * 1024 * 1024
+# A longer request is decoded in a thread: a millisecond's worth.
+DECODED_ON_LOOP_BYTES = 64 * 1024
 # How long calls under way may go on once the process is told to stop.
 DRAIN_SECONDS = 10.0
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+# grpc_compression_algorithm's bit of "identity".
+IDENTITY_ENCODING_ONLY = 1
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,8 +118,14 @@ class Endpoint:
     """One method of a contract and the servicer's method behind it."""
 
     def __init__(
-        self, method: MethodDescriptor, handler: Callable[..., Any], tokens: TokenVerifier
+        self,
+        method: MethodDescriptor,
+        handler: Callable[..., Any],
+        tokens: TokenVerifier,
+        intake: Intake,
     ) -> None:
+        self._intake = intake
+        self._limit = request_limit(method)
         self._method = method
         self._name = f"{method.containing_service.full_name}/{method.name}"
         self._handler = handler
@@ -133,8 +149,8 @@ class Endpoint:
     async def _wire(
         self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
     ) -> bytes:
-        async def answer(call: Call) -> bytes:
-            result: bytes = await self._handler(await _only(context), call)
+        async def answer(data: bytes, call: Call) -> bytes:
+            result: bytes = await self._handler(data, call)
             return result
 
         return await self._answer(context, answer)
@@ -142,8 +158,12 @@ class Endpoint:
     async def _unary(
         self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
     ) -> bytes:
-        async def answer(call: Call) -> bytes:
-            response: Message = await self._handler(self._decode(await _only(context)), call)
+        async def answer(data: bytes, call: Call) -> bytes:
+            if len(data) <= DECODED_ON_LOOP_BYTES:
+                request = self._decode(data)
+            else:
+                request = await asyncio.to_thread(self._decode, data)
+            response: Message = await self._handler(request, call)
             return response.SerializeToString()
 
         return await self._answer(context, answer)
@@ -151,35 +171,45 @@ class Endpoint:
     async def _answer(
         self,
         context: grpc.aio.ServicerContext[Any, Any],
-        answer: Callable[[Call], Awaitable[bytes]],
+        answer: Callable[[bytes, Call], Awaitable[bytes]],
     ) -> bytes:
-        metadata = _text_metadata(context)
+        metadata = text_metadata(context)
         with telemetry.server_span(self._name, metadata) as span:
             try:
-                call = Call(context, self._method, await self._authorized(metadata), metadata)
-                response = await answer(call)
-                await call.send_headers()
+                caller = await self._authorized(metadata)
+                key = caller_key(caller, metadata)
+                is_service = caller is not None and caller.is_service
+                with self._intake.admit(key, is_service=is_service) as slot:
+                    data = await self._intake.body(slot, lambda: _only(context), self._limit)
+                    check_size(data, self._method)
+                    call = Call(context, self._method, caller, metadata)
+                    with self._intake.memory(key, len(data)):
+                        response = await answer(data, call)
+                    await call.send_headers()
                 return response
             except Exception as error:
                 status = status_of_failure(error, self._name)
                 span.failed(status.code)
-        await _abort(context, status)
+        await abort(context, status)
         raise AssertionError("unreachable")
 
     async def _stream(
         self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[bytes]:
-        metadata = _text_metadata(context)
+        metadata = text_metadata(context)
         with telemetry.server_span(self._name, metadata) as span:
             try:
-                call = Call(context, self._method, await self._authorized(metadata), metadata)
-                async for response in self._handler(_Messages(context), call):
-                    yield response
+                caller = await self._authorized(metadata)
+                call = Call(context, self._method, caller, metadata)
+                with self._intake.admit_stream(caller_key(caller, metadata)) as slot:
+                    messages = _Messages(context, slot)
+                    async for response in self._handler(messages, call):
+                        yield response
                 return
             except Exception as error:
                 status = status_of_failure(error, self._name)
                 span.failed(status.code)
-        await _abort(context, status)
+        await abort(context, status)
 
     async def _authorized(self, metadata: Mapping[str, str]) -> Caller | None:
         caller = None
@@ -193,6 +223,7 @@ class Endpoint:
         return caller
 
     def _decode(self, data: bytes) -> Message:
+        check_bounds(data, self._method.input_type)
         try:
             request: Message = self._request_class.FromString(data)
         except (DecodeError, ValueError):
@@ -220,11 +251,17 @@ class Server:
         tokens: TokenVerifier,
         *,
         concurrent_calls: int = CONCURRENT_CALLS,
+        bytes_in_flight: int = BYTES_IN_FLIGHT,
     ) -> None:
         """servicers: by the full name of their service, "qagazsyz.identity.v1.TokenService"."""
+        intake = Intake(
+            calls=concurrent_calls, streams=CONCURRENT_STREAMS, bytes_in_flight=bytes_in_flight
+        )
         self._server = grpc.aio.server(
-            maximum_concurrent_rpcs=concurrent_calls,
             options=[
+                # A small message compressed may be a large one: nothing of ours compresses, and
+                # gRPC answers UNIMPLEMENTED with grpc-accept-encoding: identity.
+                ("grpc.compression_enabled_algorithms_bitset", IDENTITY_ENCODING_ONLY),
                 ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
                 ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
                 ("grpc.max_metadata_size", METADATA_LIMIT_BYTES),
@@ -237,7 +274,9 @@ class Server:
         for name, servicer in servicers.items():
             descriptor = service_descriptors()[name]
             handlers = {
-                method.name: Endpoint(method, getattr(servicer, method.name), tokens).grpc_handler()
+                method.name: Endpoint(
+                    method, getattr(servicer, method.name), tokens, intake
+                ).grpc_handler()
                 for method in descriptor.methods
                 # A method that the servicer lacks is UNIMPLEMENTED.
                 if hasattr(servicer, method.name)
@@ -245,9 +284,10 @@ class Server:
             self._server.add_generic_rpc_handlers(
                 (grpc.method_handlers_generic_handler(name, handlers),)
             )
-        self.health = HealthServicer()
+        open_streams = OpenStreams()
+        self.health = Health(open_streams)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
-        add_reflection(self._server)
+        add_reflection(self._server, open_streams)
 
     def listen(self, address: str) -> int:
         """Bind "unix:/path" or "host:port" and return the port; port 0 takes any free one.
@@ -274,14 +314,23 @@ class _Messages:
     """The messages of a call, of which it keeps none: grpc.aio's own iterator keeps the last
     message in memory, and for ever if it is not read to its end."""
 
-    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    def __init__(
+        self, context: grpc.aio.ServicerContext[Any, Any], slot: Slot | None = None
+    ) -> None:
+        """slot: the stream's, which another caller may take while a message is waited for."""
         self._context = context
+        self._slot = slot
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        message: Any = await self._context.read()
+        message: Any
+        if self._slot is None:
+            message = await self._context.read()
+        else:
+            async with self._slot.waiting():
+                message = await self._context.read()
         if message is grpc.aio.EOF:
             raise StopAsyncIteration
         return bytes(message)
@@ -289,23 +338,10 @@ class _Messages:
 
 async def _only(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
     """Return the message of a unary call. Raises InvalidArgument if the call ended before it."""
-    async for message in _Messages(context):
-        return message
-    raise InvalidArgument("", "the call ended before its message")
-
-
-def _text_metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
-    return {
-        key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)
-    }
-
-
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.Status) -> None:
-    await context.abort(
-        _CODES[status.code],
-        status.message,
-        (("grpc-status-details-bin", status.SerializeToString()),),
-    )
+    message: Any = await context.read()
+    if message is grpc.aio.EOF:
+        raise InvalidArgument("", "the call ended before its message")
+    return bytes(message)
 
 
 async def wait_for(stop: asyncio.Event, server: Server) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import traceback
+from typing import Any
 
+import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -13,6 +15,8 @@ from services.runtime.errors import DomainError, FieldError, ResourceExhausted
 
 # The domain of ErrorInfo.reason (AIP-193): who defines these reasons.
 ERROR_DOMAIN = "qagazsyz"
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,15 @@ def status_of_failure(error: Exception, method: str) -> status_pb2.Status:
         extra={"rpc.method": method, "exception": type(error).__name__, "frames": frames},
     )
     return internal_status()
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.Status) -> None:
+    """End the call with the status and its details. Always raises."""
+    await context.abort(
+        _CODES[status.code],
+        status.message,
+        (("grpc-status-details-bin", status.SerializeToString()),),
+    )
 
 
 def _details(error: DomainError) -> list[Message]:

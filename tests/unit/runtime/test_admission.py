@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.concurrency.admission import Pool, Slot
-from services.runtime.errors import ResourceExhausted
+from services.runtime.errors import DeadlineExceeded, ResourceExhausted
 
 
-async def never() -> None:
-    await asyncio.Event().wait()
+async def never(slot: Slot) -> None:
+    """Wait for a sender that never sends."""
+    async with slot.waiting():
+        await asyncio.Event().wait()
 
 
 def fill(pool: Pool, caller: str, count: int) -> list[Slot]:
@@ -42,7 +44,7 @@ async def test_the_newest_idle_call_of_the_caller_with_most_makes_room() -> None
     pool = Pool(10)
     of_a = fill(pool, "a", 8)
     of_b = fill(pool, "b", 2)
-    waits = [asyncio.create_task(slot.wait_for(never())) for slot in (*of_a, *of_b)]
+    waits = [asyncio.create_task(never(slot)) for slot in (*of_a, *of_b)]
     await asyncio.sleep(0)
     pool.enter("c")
     with pytest.raises(ResourceExhausted):
@@ -55,9 +57,8 @@ async def test_the_newest_idle_call_of_the_caller_with_most_makes_room() -> None
 
 async def test_a_call_whose_body_has_arrived_is_never_evicted() -> None:
     pool = Pool(10)
-    for slot in fill(pool, "a", 9):
-        await slot.wait_for(asyncio.sleep(0))
-    await pool.enter("b").wait_for(asyncio.sleep(0))
+    fill(pool, "a", 9)
+    pool.enter("b")
     with pytest.raises(ResourceExhausted):
         pool.enter("c")
 
@@ -65,10 +66,8 @@ async def test_a_call_whose_body_has_arrived_is_never_evicted() -> None:
 async def test_a_stream_that_waits_for_its_next_message_may_be_evicted() -> None:
     pool = Pool(2)
     (slot,) = fill(pool, "a", 1)
-    await slot.wait_for(asyncio.sleep(0))
-    second = pool.enter("b")
-    await second.wait_for(asyncio.sleep(0))
-    waiting = asyncio.create_task(slot.wait_for(never()))
+    pool.enter("b")
+    waiting = asyncio.create_task(never(slot))
     await asyncio.sleep(0)
     pool.enter("c")
     with pytest.raises(ResourceExhausted):
@@ -77,40 +76,61 @@ async def test_a_stream_that_waits_for_its_next_message_may_be_evicted() -> None
 
 async def test_two_callers_do_not_take_one_place_from_each_other_in_turns() -> None:
     pool = Pool(3, reserve=0)
-    fill(pool, "a", 2)
+    waits = [asyncio.create_task(never(slot)) for slot in fill(pool, "a", 2)]
     fill(pool, "b", 1)
+    await asyncio.sleep(0)
     with pytest.raises(ResourceExhausted):
         pool.enter("b")
+    for wait in waits:
+        wait.cancel()
 
 
 async def test_bytes_are_shared_like_slots_and_nothing_is_evicted_in_vain() -> None:
     pool = Pool(100)
-    idle = [pool.enter("a", 30), pool.enter("a", 30)]
-    working = pool.enter("b", 40)
-    await working.wait_for(asyncio.sleep(0))
+    slots = [pool.enter("a", 30), pool.enter("a", 30)]
+    waits = [asyncio.create_task(never(slot)) for slot in slots]
+    pool.enter("b", 40)
+    await asyncio.sleep(0)
     with pytest.raises(ResourceExhausted):
         pool.enter("c", 90)
     assert pool.used == 100
     pool.enter("c", 50)
     assert pool.used == 90
-    for slot in idle:
+    for wait in waits:
         with pytest.raises(ResourceExhausted):
-            await slot.wait_for(never())
+            await wait
 
 
-async def test_what_the_wait_raises_is_raised_and_what_it_returns_returned() -> None:
-    pool = Pool(1)
-    slot = pool.enter("a")
+async def test_a_slot_takes_less_once_its_size_is_known() -> None:
+    pool = Pool(100)
+    slot = pool.enter("a", 90)
+    slot.resize(10)
+    assert pool.used == 10
+    pool.leave(slot)
+    slot.resize(5)
+    assert pool.used == 0
 
-    async def body() -> bytes:
-        return b"body"
 
-    async def broken() -> bytes:
-        raise ValueError("broken")
+async def test_a_sender_that_is_too_slow_is_told_so() -> None:
+    slot = Pool(1).enter("a")
+    with pytest.raises(DeadlineExceeded):
+        async with slot.waiting(0):
+            await asyncio.Event().wait()
 
-    assert await slot.wait_for(body()) == b"body"
+
+async def test_a_call_that_was_evicted_while_it_worked_ends_at_its_next_wait() -> None:
+    slot = Pool(1).enter("a")
+    slot.evict()
+    with pytest.raises(ResourceExhausted):
+        async with slot.waiting():
+            raise AssertionError("not reached")
+
+
+async def test_what_the_wait_raises_is_raised() -> None:
+    slot = Pool(1).enter("a")
     with pytest.raises(ValueError, match="broken"):
-        await slot.wait_for(broken())
+        async with slot.waiting():
+            raise ValueError("broken")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=200))
@@ -127,7 +147,6 @@ def test_no_history_fills_a_pool_over_its_capacity(history: list[tuple[str, bool
             elif slots:
                 pool.leave(slots.pop())
             assert 0 <= pool.used <= 10
-        # Whoever holds nothing is let in while somebody has an idle call to lose.
-        pool.enter("newcomer")
+            assert pool.used == sum(slot.weight for slot in slots)
 
     asyncio.run(run())

@@ -17,6 +17,7 @@ from services.runtime.descriptors import (
     add_reflection,
     service_descriptors,
 )
+from services.runtime.open_streams import OpenStreams
 
 Request = reflection_pb2.ServerReflectionRequest
 SERVICE = "qagazsyz.registry.v1.ConsentService"
@@ -25,7 +26,7 @@ SERVICE = "qagazsyz.registry.v1.ConsentService"
 @pytest.fixture
 async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
     server = grpc.aio.server()
-    add_reflection(server)
+    add_reflection(server, OpenStreams())
     address = f"unix:{tmp_path / 's'}"
     server.add_insecure_port(address)
     await server.start()

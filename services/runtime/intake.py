@@ -1,0 +1,109 @@
+"""Take in the calls of a process: a slot for each, its body, and memory for that, all bounded.
+
+A body that arrives at once - and nearly all do - is read without asking for memory beforehand. One
+that is still on its way after GRACE_SECONDS asks for as much as its method's request may have,
+because how long it is becomes known only when it is whole: so unfinished bodies never hold more
+than the budget, and others' quick calls do not wait behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from services.runtime.access import Caller
+from services.runtime.concurrency.admission import Pool, Slot, exhausted
+from services.runtime.errors import ResourceExhausted
+
+# What arrives within it is bounded by the network's speed alone.
+GRACE_SECONDS = 0.05
+# How long a whole body may take: 20 MiB at 11 Mbit/s.
+BODY_SECONDS = 15.0
+# The gateway sets it; what a caller sent under this name never passes the gateway.
+ADDRESS_HEADER = "x-qagazsyz-client-address"
+# A household or a company has a network of this length (RFC 6177).
+IPV6_PREFIX = 64
+
+
+class Intake:
+    """The pools of a process. The platform's own services have slots of their own."""
+
+    def __init__(self, *, calls: int, streams: int, bytes_in_flight: int) -> None:
+        """calls, streams: at once, of all callers; the services' own calls as many again."""
+        self._calls = Pool(calls)
+        self._own_calls = Pool(calls, reserve=0)
+        self._streams = Pool(streams)
+        self._bytes = Pool(bytes_in_flight)
+
+    def admit(self, key: str, *, is_service: bool) -> Slot:
+        """Return a slot for a unary call. Raises ResourceExhausted."""
+        return (self._own_calls if is_service else self._calls).enter(key)
+
+    def admit_stream(self, key: str) -> Slot:
+        """Return a slot for a stream. Raises ResourceExhausted."""
+        return self._streams.enter(key)
+
+    @contextmanager
+    def memory(self, key: str, size: int) -> Iterator[None]:
+        """Hold so many bytes of the budget in this block. Raises ResourceExhausted."""
+        with self._bytes.enter(key, size):
+            yield
+
+    async def body(self, slot: Slot, read: Callable[[], Awaitable[bytes]], limit: int) -> bytes:
+        """Read the call's body, of at most limit bytes.
+
+        Raises ResourceExhausted if its place is taken by another caller or there is no memory for
+        it, DeadlineExceeded if it takes longer than BODY_SECONDS, and what read raises.
+        """
+        slow: Slot | None = None
+
+        def is_slow() -> None:
+            nonlocal slow
+            try:
+                slow = self._bytes.enter(slot.caller, limit)
+            except ResourceExhausted:
+                slot.evict()
+            else:
+                # Who needs its memory ends its wait, as who needs its slot does.
+                slow.waits = slot.waits
+
+        timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, is_slow)
+        try:
+            async with slot.waiting(BODY_SECONDS):
+                return await read()
+        except Exception:
+            if slow is not None and slow.evicted:
+                raise exhausted() from None
+            raise
+        finally:
+            timer.cancel()
+            if slow is not None:
+                slow.waits = None
+                self._bytes.leave(slow)
+
+
+def caller_key(caller: Caller | None, metadata: Mapping[str, str]) -> str:
+    """Return whose call it is: the token's subject and organization, else the client's address, of
+    IPv6 its /64; "" where neither is known."""
+    if caller is not None:
+        return f"{caller.subject} {caller.organization}"
+    text = metadata.get(ADDRESS_HEADER, "")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
+    return str(address)
+
+
+def text_metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
+    """Return the call's metadata that is text."""
+    return {
+        key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)
+    }
