@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
 
 from services.runtime.access import Caller
-from services.runtime.concurrency.admission import Pool, Slot, exhausted
+from services.runtime.concurrency.admission import Pool, Slot
 from services.runtime.errors import ResourceExhausted
 
 # What arrives within it is bounded by the network's speed alone.
@@ -48,11 +47,9 @@ class Intake:
         """Return a slot for a stream. Raises ResourceExhausted."""
         return self._streams.enter(key)
 
-    @contextmanager
-    def memory(self, key: str, size: int) -> Iterator[None]:
-        """Hold so many bytes of the budget in this block. Raises ResourceExhausted."""
-        with self._bytes.enter(key, size):
-            yield
+    def memory(self, key: str, size: int) -> Slot:
+        """Return so many bytes of the budget, to hold. Raises ResourceExhausted."""
+        return self._bytes.enter(key, size)
 
     async def body(self, slot: Slot, read: Callable[[], Awaitable[bytes]], limit: int) -> bytes:
         """Read the call's body, of at most limit bytes.
@@ -60,31 +57,28 @@ class Intake:
         Raises ResourceExhausted if its place is taken by another caller or there is no memory for
         it, DeadlineExceeded if it takes longer than BODY_SECONDS, and what read raises.
         """
-        slow: Slot | None = None
+        memory: Slot | None = None
 
         def is_slow() -> None:
-            nonlocal slow
+            nonlocal memory
             try:
-                slow = self._bytes.enter(slot.caller, limit)
-            except ResourceExhausted:
-                slot.evict()
+                memory = self._bytes.enter(slot.caller, limit)
+            except ResourceExhausted as error:
+                wait.interrupt(error)
             else:
-                # Who needs its memory ends its wait, as who needs its slot does.
-                slow.waits = slot.waits
+                # Whoever needs its memory ends its wait, as whoever needs its slot does.
+                memory.wait = wait
+                wait.limit(BODY_SECONDS - GRACE_SECONDS)
 
         timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, is_slow)
         try:
-            async with slot.waiting(BODY_SECONDS):
+            with slot.waiting() as wait:
                 return await read()
-        except Exception:
-            if slow is not None and slow.evicted:
-                raise exhausted() from None
-            raise
         finally:
             timer.cancel()
-            if slow is not None:
-                slow.waits = None
-                self._bytes.leave(slow)
+            if memory is not None:
+                memory.wait = None
+                self._bytes.leave(memory)
 
 
 def caller_key(caller: Caller | None, metadata: Mapping[str, str]) -> str:

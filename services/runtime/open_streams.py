@@ -39,7 +39,8 @@ class OpenStreams:
         another caller needs it, with DEADLINE_EXCEEDED at the end of its life."""
         try:
             with self._pool.enter(caller_key(None, text_metadata(context))) as slot:
-                async with slot.waiting(self._life):
+                with slot.waiting() as wait:
+                    wait.limit(self._life)
                     yield
                 return
         except DomainError as error:

@@ -329,7 +329,7 @@ class _Messages:
         if self._slot is None:
             message = await self._context.read()
         else:
-            async with self._slot.waiting():
+            with self._slot.waiting():
                 message = await self._context.read()
         if message is grpc.aio.EOF:
             raise StopAsyncIteration

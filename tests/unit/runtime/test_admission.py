@@ -14,7 +14,7 @@ from services.runtime.errors import DeadlineExceeded, ResourceExhausted
 
 async def never(slot: Slot) -> None:
     """Wait for a sender that never sends."""
-    async with slot.waiting():
+    with slot.waiting():
         await asyncio.Event().wait()
 
 
@@ -113,24 +113,32 @@ async def test_a_slot_takes_less_once_its_size_is_known() -> None:
 
 async def test_a_sender_that_is_too_slow_is_told_so() -> None:
     slot = Pool(1).enter("a")
-    with pytest.raises(DeadlineExceeded):
-        async with slot.waiting(0):
-            await asyncio.Event().wait()
+    with pytest.raises(DeadlineExceeded), slot.waiting() as wait:
+        wait.limit(0)
+        await asyncio.Event().wait()
 
 
 async def test_a_call_that_was_evicted_while_it_worked_ends_at_its_next_wait() -> None:
     slot = Pool(1).enter("a")
     slot.evict()
-    with pytest.raises(ResourceExhausted):
-        async with slot.waiting():
-            raise AssertionError("not reached")
+    with pytest.raises(ResourceExhausted), slot.waiting():
+        raise AssertionError("not reached")
+
+
+async def test_a_caller_that_goes_while_its_call_is_evicted_is_gone() -> None:
+    slot = Pool(1).enter("a")
+    wait = asyncio.create_task(never(slot))
+    await asyncio.sleep(0)
+    slot.evict()
+    wait.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await wait
 
 
 async def test_what_the_wait_raises_is_raised() -> None:
     slot = Pool(1).enter("a")
-    with pytest.raises(ValueError, match="broken"):
-        async with slot.waiting():
-            raise ValueError("broken")
+    with pytest.raises(ValueError, match="broken"), slot.waiting():
+        raise ValueError("broken")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=200))
