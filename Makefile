@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements clean
+.PHONY: help setup kernel crates demo test test-fast fuzz crash lint bench load load-tools stubs requirements clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,16 +33,19 @@ $(STAMPS)/install: $(STAMPS)/requirements pyproject.toml client/pyproject.toml c
 
 # The native kernel is optional: where cargo or the crates' registry is missing, or it does not
 # build, one line says so and the portable backend serves. `make kernel` shows the build and fails.
+# A list of crates that contradicts Cargo.toml or the registry is always an error.
 KERNEL := signatures/kernel
 BUILD_KERNEL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/kernel.txt && \
   PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --reinstall \
     --config-setting build-args="--compatibility off" ./$(KERNEL)
 NO_KERNEL = $(BIN)/uv pip uninstall --quiet --python $(BIN)/python qagazsyz-kernel 2>/dev/null; echo
 
-$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/.cargo $(KERNEL)/*.toml $(KERNEL)/*.py -type f)
+$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/.cargo $(KERNEL)/*.* -type f -not -name Cargo.lock)
 	@if ! command -v cargo >/dev/null; then \
 	  $(NO_KERNEL) "No native kernel (there is no cargo): the portable backend serves."; \
-	elif ! CARGO_NET_RETRY=1 timeout 120 cargo fetch --manifest-path $(KERNEL)/Cargo.toml >$@.log 2>&1; then \
+	elif ! $(BIN)/python $(KERNEL)/crates.py lock; then exit 1; \
+	elif ! ( cd $(KERNEL) && CARGO_NET_RETRY=1 timeout 120 cargo fetch --locked ) >$@.log 2>&1; then \
+	  if grep -qE 'checksum|--locked' $@.log; then cat $@.log; exit 1; fi; \
 	  $(NO_KERNEL) "No native kernel (its crates cannot be had, see $@.log): the portable backend serves."; \
 	elif echo "Building the native kernel, which takes a minute the first time."; ! ( $(BUILD_KERNEL) ) >>$@.log 2>&1; then \
 	  $(NO_KERNEL) "No native kernel (it does not build here, see $@.log): the portable backend serves."; \
@@ -52,6 +55,9 @@ $(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNE
 kernel: $(STAMPS)/install ## The native kernel; fails where it cannot be built
 	@$(BUILD_KERNEL)
 	@touch $(STAMPS)/kernel
+
+crates: $(STAMPS)/install ## The kernel's list of crates again: the newest that Cargo.toml allows
+	@cd $(KERNEL) && cargo update && $(CURDIR)/$(BIN)/python crates.py renew
 
 stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
