@@ -1,4 +1,5 @@
-//! ECDSA, RSA and ML-DSA by AWS-LC, each signature's form checked by its bytes first.
+//! ECDSA, RSA and ML-DSA by AWS-LC, which reports malformed and wrong signatures alike: so each
+//! signature's form is checked first, on its bytes.
 
 use std::sync::OnceLock;
 
@@ -20,7 +21,7 @@ const P521_ORDER: &[u8] = b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff
     \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfa\x51\x86\x87\x83\xbf\x2f\x96\x6b\
     \x7f\xcc\x01\x48\xf7\x09\xa5\xd0\x3b\xb5\xc9\xb8\x89\x9c\x47\xae\xbb\x6f\xb7\x1e\x91\x38\x64\x09";
 
-/// What is signed: a message, or its digest.
+/// The signed data: a message, or its digest.
 #[derive(Clone, Copy)]
 pub enum Signed<'a> {
     Message(&'a [u8]),
@@ -50,11 +51,12 @@ fn verdict(holds: bool) -> Verdict {
 pub struct EcdsaKey {
     pub curve: Curve,
     key: ParsedPublicKey,
+    /// Our own arithmetic, for a key that comes again; None for a compressed point.
     repeated: Option<Box<nist::Key>>,
 }
 
 impl EcdsaKey {
-    /// The key of a point as SEC 1 encodes it, compressed or not; none where it is not one.
+    /// Parses a point in SEC 1's encoding, compressed or not. None if it is no point of the curve.
     pub fn new(curve: Curve, point: &[u8]) -> Option<Self> {
         let algorithm: &dyn VerificationAlgorithm = match curve {
             Curve::P256 => &signature::ECDSA_P256_SHA256_ASN1,
@@ -75,7 +77,7 @@ impl EcdsaKey {
         Some(Self { curve, key, repeated })
     }
 
-    /// About how many bytes it holds.
+    /// Returns about how many bytes the key takes in memory, with the tables that it may get.
     pub fn weight(&self) -> usize {
         1024 + self.repeated.as_ref().map_or(0, |key| key.tables_bytes())
     }
@@ -108,7 +110,7 @@ impl Curve {
         }
     }
 
-    /// r and s without leading zeros, both from 1 to n − 1.
+    /// Splits a signature into r and s without leading zeros. None unless both are from 1 to n − 1.
     fn split(self, encoding: Encoding, signature: &[u8]) -> Option<(&[u8], &[u8])> {
         let size = self.order().len();
         let (r, s) = match encoding {
@@ -131,12 +133,12 @@ fn trim(digits: &[u8]) -> &[u8] {
     &digits[digits.iter().take_while(|&&digit| digit == 0).count()..]
 }
 
-/// Whether a is less than b, both big-endian and without leading zeros.
+/// Returns whether a is less than b, both big-endian and without leading zeros.
 fn is_less(a: &[u8], b: &[u8]) -> bool {
     (a.len(), a) < (b.len(), b)
 }
 
-/// The DER encoding of a pair of positive integers.
+/// Encodes a pair of positive integers, given without leading zeros, in DER.
 fn encode_pair(r: &[u8], s: &[u8]) -> Vec<u8> {
     let mut pair = Vec::with_capacity(2 * 68 + 3);
     let pads = [r, s].map(|x| usize::from(x[0] >= 0x80));
@@ -154,7 +156,8 @@ fn encode_pair(r: &[u8], s: &[u8]) -> Vec<u8> {
     pair
 }
 
-/// An RSA public key. AWS-LC binds a parsed key to one algorithm: each is made at its first use.
+/// An RSA public key. AWS-LC binds a parsed key to one algorithm, so the key is parsed again when
+/// an algorithm is first used.
 pub struct RsaKey {
     encoded: Box<[u8]>,
     modulus: Box<[u8]>,
@@ -162,8 +165,8 @@ pub struct RsaKey {
 }
 
 impl RsaKey {
-    /// The key of an RSAPublicKey's DER (RFC 8017, appendix A.1.1); none where it is not one, or
-    /// its modulus or exponent is out of bounds.
+    /// Parses an RSAPublicKey in DER (RFC 8017, appendix A.1.1). None if it is malformed, or its
+    /// modulus or exponent is out of bounds.
     pub fn new(encoded: &[u8]) -> Option<Self> {
         let mut pair = Der(Der::only(encoded, SEQUENCE)?);
         let (modulus, exponent) = (pair.positive()?, pair.positive()?);
@@ -226,7 +229,7 @@ pub struct MlDsaKey {
 }
 
 impl MlDsaKey {
-    /// The key of FIPS 204's encoding; none where it is not as long as that level's.
+    /// Parses a key in FIPS 204's encoding. None if its length is not the level's.
     pub fn new(level: Level, encoded: &[u8]) -> Option<Self> {
         let (algorithm, size): (&dyn VerificationAlgorithm, _) = match level {
             Level::MlDsa44 => (&signature::ML_DSA_44, 1312),

@@ -16,22 +16,22 @@ use sha2::{Digest, Sha512};
 
 use crate::algorithm::Verdict;
 
-/// A part that fails is cut into so many, down to single signatures. With eight, the levels
-/// between 1,000 and 1 are three, and a batch full of bad signatures costs less than twice what
-/// verifying each alone does.
+/// A part of a batch that fails is split into this many, down to single signatures. Eight leave
+/// three levels between 1,000 and 1, so that a batch of nothing but bad signatures costs less than
+/// twice as much as verifying each alone.
 const PARTS: usize = 8;
 
-/// Fewer than this are cheaper one by one.
+/// A smaller batch is cheaper to verify one by one.
 const SMALLEST_BATCH: usize = 4;
 
-/// A public key, ready for use.
+/// A parsed public key: its encoding, which every signature's hash includes, and −A.
 pub struct Key {
     encoded: [u8; 32],
     minus_a: EdwardsPoint,
 }
 
 impl Key {
-    /// The key of that encoding; none where it is not canonical, no point, or of small order.
+    /// Parses a key. None if the encoding is not canonical or not a point, or has small order.
     pub fn new(encoded: &[u8]) -> Option<Self> {
         let encoded = encoded.try_into().ok()?;
         let a = decode_point(&encoded)?;
@@ -48,7 +48,8 @@ pub struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// What the signature claims; none where it is no encoding of a signature.
+    /// Parses a signature. None if its length is not 64, R is not the canonical encoding of a
+    /// point, or S is not below the group's order.
     pub fn new(key: &'a Key, message: &[u8], signature: &[u8]) -> Option<Self> {
         let (r, s) = signature.split_first_chunk::<32>()?;
         let s = Option::from(Scalar::from_canonical_bytes(s.try_into().ok()?))?;
@@ -65,7 +66,7 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// One verdict for each claim, the same as if each were checked alone.
+/// Returns one verdict for each claim, the same as if each were checked alone.
 pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
     let mut verdicts = vec![Verdict::InvalidSignature; claims.len()];
     if claims.len() < SMALLEST_BATCH {
@@ -99,7 +100,7 @@ fn settle_part(claims: &[Claim], z: &[Scalar], verdicts: &mut [Verdict]) {
     }
 }
 
-/// The batch equation, signatures by one key put together under one term.
+/// Returns whether the batch equation holds. Signatures by one key share a term.
 fn all_hold(claims: &[Claim], z: &[Scalar]) -> bool {
     let mut base = Scalar::ZERO;
     let mut terms = HashMap::with_capacity(claims.len());
@@ -124,8 +125,8 @@ fn all_hold(claims: &[Claim], z: &[Scalar]) -> bool {
     EdwardsPoint::vartime_multiscalar_mul(scalars, points).mul_by_cofactor().is_identity()
 }
 
-/// So many coefficients of 128 bits, from the operating system's generator: whoever could foretell
-/// them could make wrong signatures cancel out.
+/// Draws 128-bit coefficients from the operating system's generator: a forger who could predict
+/// them could make bad signatures cancel out.
 fn coefficients(count: usize) -> Vec<Scalar> {
     let mut random = vec![0; 16 * count];
     getrandom::fill(&mut random).expect("the operating system gives random bytes");
@@ -133,7 +134,8 @@ fn coefficients(count: usize) -> Vec<Scalar> {
     numbers.iter().map(|&bytes| Scalar::from(u128::from_le_bytes(bytes))).collect()
 }
 
-/// The point of a canonical encoding: y below p = 2²⁵⁵ − 19, and no sign where x is 0.
+/// Decodes a point. None unless the encoding is canonical: y below p = 2²⁵⁵ − 19, and no sign bit
+/// if x is 0.
 fn decode_point(encoded: &[u8; 32]) -> Option<EdwardsPoint> {
     let negative = encoded[31] >> 7 == 1;
     let mut y = *encoded;

@@ -10,7 +10,7 @@ use crate::group::{Group, Point};
 use crate::modular::Words;
 use crate::weierstrass::{Jacobian, Table};
 
-/// Of a key's first table, eight points: what serves a key that comes once or twice.
+/// Window width of a key's first table, of eight points: it serves a key that comes once or twice.
 const FIRST_WIDTH: u32 = 5;
 
 // Contents of object identifiers.
@@ -19,8 +19,8 @@ const TC26_DIGEST: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02];
 const KAZAKH_KEY: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x01, 0x02];
 const KAZAKH_DIGEST: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x03];
 
-/// How signatures are written: r‖s little-endian under Kazakhstan's OIDs, s‖r big-endian under
-/// TC26's (RFC 9215), which is the same in reverse.
+/// The byte order of signatures: r‖s little-endian under Kazakhstan's OIDs, s‖r big-endian under
+/// TC26's (RFC 9215), which is the same bytes in reverse.
 #[derive(Clone, Copy, PartialEq)]
 enum Writing {
     Kazakh,
@@ -32,7 +32,7 @@ pub enum Key {
     Bits512(PointKey<8>),
 }
 
-/// The key's size and way of writing, where the identifier is a GOST key's.
+/// Returns the size and byte order that a GOST key's identifier implies. None for other keys'.
 fn kind_of(identifier: &[u8]) -> Option<(Size, Writing)> {
     let (last, prefix) = identifier.split_last()?;
     match (prefix, last) {
@@ -55,7 +55,7 @@ fn is_digest(identifier: &[u8], size: Size) -> bool {
 }
 
 impl Key {
-    /// The key of a SubjectPublicKeyInfo's parts; none where the identifier is not a GOST key's.
+    /// Parses the parts of a SubjectPublicKeyInfo. None if the identifier is not a GOST key's.
     pub fn parse(
         identifier: &[u8],
         parameters: &[u8],
@@ -91,7 +91,7 @@ impl Key {
         .ok_or(Verdict::MalformedKey)
     }
 
-    /// About how many bytes it holds, with its word tables.
+    /// Returns about how many bytes the key takes in memory, with the word tables that it may get.
     pub fn weight(&self) -> usize {
         match self {
             Self::Bits256(_) => 1024 + Point::<4>::TABLES_BYTES,
@@ -120,7 +120,7 @@ impl Key {
     }
 }
 
-/// The curve's identifier and the hash's, if any.
+/// Splits parameters into the curve's identifier and the hash's, which is optional.
 fn split_parameters(parameters: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let mut names = Der(Der::only(parameters, SEQUENCE)?);
     let curve = names.object_identifier()?;
@@ -162,7 +162,7 @@ impl<const N: usize> PointKey<N> {
         }
     }
 
-    /// Whether x of C = e⁻¹(sP − rQ) is r modulo q.
+    /// Returns whether the x of C = e⁻¹(sP − rQ) is r modulo q (RFC 7091, section 6.2).
     fn holds(&self, digest: &Words<N>, r: &Words<N>, s: &Words<N>) -> Option<bool> {
         let q = &self.point.group.order;
         let mut e = q.reduce(digest);
@@ -183,7 +183,7 @@ impl<const N: usize> PointKey<N> {
     }
 }
 
-/// Two little-endian numbers of N words, side by side.
+/// Splits bytes into two little-endian numbers of N words. None for any other length.
 fn halves<const N: usize>(bytes: &[u8]) -> Option<(Words<N>, Words<N>)> {
     let (first, second) = bytes.split_at_checked(8 * N)?;
     Some((words(first)?, words(second)?))

@@ -1,11 +1,11 @@
-//! The groups of GOST R 34.10-2012: RFC 7836, appendix A; RFC 4357, section 11.4; and the names that
-//! the registry of Kazakhstan's NCA gives two of them.
+//! The groups of GOST R 34.10-2012: RFC 7836, appendix A; RFC 4357, section 11.4; and the names
+//! that the registry of Kazakhstan's NCA gives two of them.
 
 use std::sync::LazyLock;
 
 use crate::group::Group;
 
-// The last arc of TC26's names for curves, or of CryptoPro's; Kazakhstan's whole names.
+// Object identifiers of curves without their last arc: TC26's, CryptoPro's and Kazakhstan's.
 const TC26_256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01];
 const TC26_512: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x02];
 const CRYPTO_PRO: &[u8] = &[0x2a, 0x85, 0x03, 0x02, 0x02, 0x23];
@@ -13,7 +13,7 @@ const CRYPTO_PRO_EXCHANGE: &[u8] = &[0x2a, 0x85, 0x03, 0x02, 0x02, 0x24];
 const KAZAKH_256: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x01, 0x02, 0x01];
 const KAZAKH_512: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x01, 0x02, 0x02];
 
-/// The group of that object identifier, where it is one of 256 bits.
+/// Returns the 256-bit group with this object identifier, or None.
 pub fn of_256_bits(identifier: &[u8]) -> Option<&'static Group<4>> {
     let (last, prefix) = identifier.split_last()?;
     match (prefix, last) {
@@ -25,7 +25,7 @@ pub fn of_256_bits(identifier: &[u8]) -> Option<&'static Group<4>> {
     }
 }
 
-/// The group of that object identifier, where it is one of 512 bits.
+/// Returns the 512-bit group with this object identifier, or None.
 pub fn of_512_bits(identifier: &[u8]) -> Option<&'static Group<8>> {
     let (last, prefix) = identifier.split_last()?;
     match (prefix, last) {

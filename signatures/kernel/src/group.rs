@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::modular::{self, Modulus, Words, is_below};
 use crate::weierstrass::{Affine, Curve, Jacobian, WordTables};
 
-/// Of the base point's tables: each of a word's has 64 points.
+/// Window width of the base point's tables: each of a word's has 64 points.
 const BASE_WIDTH: u32 = 8;
 
-/// A key used so often gets word tables: they cost about as much as one verification to make, and
-/// halve the cost of the next.
+/// After this many uses a key gets word tables. They cost about as much as one verification to
+/// make, and halve the cost of every later one.
 const USES_BEFORE_TABLES: u32 = 2;
-/// Of a key's tables: each of a word's has 16 points.
+/// Window width of a key's tables: each of a word's has 16 points.
 const KEY_WIDTH: u32 = 6;
 
 pub struct Group<const N: usize> {
@@ -24,7 +24,7 @@ pub struct Group<const N: usize> {
 }
 
 impl<const N: usize> Group<N> {
-    /// The group with that cofactor and these p, a, b, q, x and y, in hexadecimal digits.
+    /// Builds a group from its cofactor and p, a, b, q and the base point's x, y in hexadecimal.
     pub fn new(cofactor: u32, [p, a, b, q, x, y]: [&str; 6]) -> Self {
         let curve = Curve::new(parse(p), parse(a), parse(b));
         let base = Affine { x: curve.p.encode(&parse(x)), y: curve.p.encode(&parse(y)) };
@@ -39,7 +39,7 @@ impl<const N: usize> Group<N> {
         })
     }
 
-    /// The point of these coordinates, where they are below p and on the curve.
+    /// Returns the point with these coordinates. None unless they are below p and on the curve.
     pub fn point(&self, x: &Words<N>, y: &Words<N>) -> Option<Affine<N>> {
         let p = &self.curve.p;
         let point = Affine { x: p.encode(x), y: p.encode(y) };
@@ -47,12 +47,13 @@ impl<const N: usize> Group<N> {
         is_point.then_some(point)
     }
 
-    /// Whether a number is one of 1 to q − 1, as r and s of a signature are.
+    /// Returns whether a number is from 1 to q − 1, as r and s of a signature must be.
     pub fn has_scalar(&self, number: &Words<N>) -> bool {
         *number != [0; N] && is_below(number, &self.order.words)
     }
 
-    /// Whether the point's x is r modulo q, tried without a division: x is r, r + q, r + 2q …
+    /// Returns whether the point's x is r modulo q. To avoid dividing X by Z², it compares X with
+    /// r·Z², (r + q)·Z² … for every candidate below p.
     pub fn has_x(&self, point: &Jacobian<N>, r: &Words<N>) -> bool {
         let (p, q) = (&self.curve.p, &self.order);
         let z_square = p.square(&point.z);
@@ -67,7 +68,7 @@ impl<const N: usize> Group<N> {
     }
 }
 
-/// The number with these hexadecimal digits, sixteen to a word but for the highest.
+/// Parses the hexadecimal digits of a curve's constant.
 fn parse<const N: usize>(digits: &str) -> Words<N> {
     let mut number = [0; N];
     for (word, digits) in number.iter_mut().zip(digits.as_bytes().rchunks(16)) {
@@ -77,7 +78,7 @@ fn parse<const N: usize>(digits: &str) -> Words<N> {
     number
 }
 
-/// A public key's point.
+/// A public key's point, which gets tables after USES_BEFORE_TABLES uses.
 pub struct Point<const N: usize> {
     pub group: &'static Group<N>,
     pub point: Affine<N>,
@@ -86,15 +87,15 @@ pub struct Point<const N: usize> {
 }
 
 impl<const N: usize> Point<N> {
-    /// What its tables take once it has them, in bytes.
+    /// Size in bytes of the tables.
     pub const TABLES_BYTES: usize = N * 16 * N * 16;
 
     pub fn new(group: &'static Group<N>, point: Affine<N>) -> Self {
         Self { group, point, uses: AtomicU32::new(0), tables: OnceLock::new() }
     }
 
-    /// u·P + v·Q for the group's base point P and this Q; none while Q has been used so little that
-    /// it has no tables, which this call counts.
+    /// Returns u·P + v·Q for the group's base point P and this point Q, and counts the use. None
+    /// for the first uses, when Q has no tables yet.
     pub fn sum(&self, u: &Words<N>, v: &Words<N>) -> Option<Jacobian<N>> {
         if self.uses.fetch_add(1, Ordering::Relaxed) < USES_BEFORE_TABLES {
             return None;

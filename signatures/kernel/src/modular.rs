@@ -2,20 +2,22 @@
 //!
 //! Moduli just below a power of 2⁶⁴ (2⁵¹² − 569 and 2²⁵⁶ − 617 among GOST's) are reduced by folding
 //! what is above that power back, others by Montgomery's method; `encode` and `decode` hide which.
-//! Encoded numbers fit N words and need not be below the modulus: compare them by `is_zero` and `equals` only.
-//! Nothing is constant-time, since what is verified is public; branches are avoided where they
-//! would be guessed wrong.
+//! Encoded numbers fit N words and need not be below the modulus: compare them by `is_zero` and
+//! `equals` only.
+//!
+//! Nothing is constant-time, because signatures and keys are public. Branches are avoided where the
+//! processor would mispredict them.
 
 use crypto_bigint::{Odd, Uint};
 
 pub type Words<const N: usize> = [u64; N];
 
-/// The most words that a modulus here has.
+/// Words of the longest modulus, P-521's.
 const MAX_WORDS: usize = 9;
 
 pub struct Modulus<const N: usize> {
     pub words: Words<N>,
-    /// 2⁶⁴ᴺ − m where that is small, and 0 where Montgomery's method serves.
+    /// 2⁶⁴ᴺ − m if the modulus m is folded, 0 for Montgomery's method.
     fold: u64,
     /// −m⁻¹ modulo 2⁶⁴, for Montgomery's method.
     inverse: u64,
@@ -25,10 +27,10 @@ pub struct Modulus<const N: usize> {
 
 impl<const N: usize> Modulus<N> {
     pub fn new(words: Words<N>) -> Self {
-        // 64 or more folded words' worth of carry would need a second fold.
+        // Folding multiplies the carry by 2⁶⁴ᴺ − m; below 2³² one fold suffices.
         let is_near_power = words[0] > u64::MAX - (1 << 32) && words[1..].iter().all(|&w| !w == 0);
         let fold = if is_near_power { words[0].wrapping_neg() } else { 0 };
-        // Newton: each step doubles the number of right bits, and m is its own inverse modulo 8.
+        // Newton's method: each step doubles the correct bits, and m is its own inverse modulo 8.
         let inverse = (0..5)
             .fold(words[0], |x, _| x.wrapping_mul(2u64.wrapping_sub(words[0].wrapping_mul(x))));
         let mut modulus = Self { words, fold, inverse: inverse.wrapping_neg(), r_squared: [0; N] };
@@ -41,12 +43,12 @@ impl<const N: usize> Modulus<N> {
         modulus
     }
 
-    /// A number below the modulus, as it is calculated with.
+    /// Converts a number below the modulus to the form that the arithmetic works on.
     pub fn encode(&self, number: &Words<N>) -> Words<N> {
         if self.fold != 0 { *number } else { self.multiply(number, &self.r_squared) }
     }
 
-    /// The number below the modulus that an encoded one stands for.
+    /// Converts an encoded number back, to below the modulus.
     pub fn decode(&self, encoded: &Words<N>) -> Words<N> {
         let mut one = [0; N];
         one[0] = 1;
@@ -57,7 +59,7 @@ impl<const N: usize> Modulus<N> {
         *a == [0; N] || *a == self.words
     }
 
-    /// Whether both stand for the same number.
+    /// Returns whether two encoded numbers are equal modulo m.
     pub fn equals(&self, a: &Words<N>, b: &Words<N>) -> bool {
         self.is_zero(&self.subtract(a, b))
     }
@@ -68,7 +70,7 @@ impl<const N: usize> Modulus<N> {
         self.encode(&one)
     }
 
-    /// Any number of N words, reduced.
+    /// Reduces any number of N words, by subtractions: few if the modulus fills its words.
     pub fn reduce(&self, number: &Words<N>) -> Words<N> {
         let mut reduced = *number;
         while let (less, false) = subtract(&reduced, &self.words) {
@@ -88,7 +90,7 @@ impl<const N: usize> Modulus<N> {
         if self.fold == 0 {
             return add(&difference, &masked(&self.words, mask)).0;
         }
-        // 2⁶⁴ᴺ was borrowed, and stands for `fold`; once more in the rarest cases.
+        // 2⁶⁴ᴺ was borrowed, which is `fold` modulo m; subtracting that too rarely borrows again.
         let (difference, borrow) = subtract_word(difference, self.fold & mask);
         if borrow { subtract_word(difference, self.fold).0 } else { difference }
     }
@@ -101,6 +103,8 @@ impl<const N: usize> Modulus<N> {
         self.multiply(a, a)
     }
 
+    /// Returns an encoded product of encoded factors; and a plain product, perhaps not reduced, of
+    /// an encoded factor and any plain one.
     pub fn multiply(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
         if self.fold != 0 { self.multiply_fold(a, b) } else { self.multiply_montgomery(a, b) }
     }
@@ -143,14 +147,14 @@ impl<const N: usize> Modulus<N> {
         self.reduce_once(t, top)
     }
 
-    /// The inverse of an encoded number that is not 0.
+    /// Returns the inverse of an encoded number, encoded. None if it has none, as 0 has.
     pub fn invert(&self, a: &Words<N>) -> Option<Words<N>> {
         let modulus = Odd::new(Uint::from_words(self.words)).into_option()?;
         let inverse = Uint::from_words(self.decode(a)).invert_odd_mod_vartime(&modulus);
         Some(self.encode(&inverse.into_option()?.to_words()))
     }
 
-    /// A number below twice the modulus, one 2⁶⁴ᴺ of it in `overflow`, brought into N words.
+    /// Brings a sum of two encoded numbers, or a product, into N words. `overflow` is its 2⁶⁴ᴺ.
     #[inline]
     fn reduce_once(&self, number: Words<N>, overflow: bool) -> Words<N> {
         let top = N - 1;
@@ -171,7 +175,8 @@ fn masked<const N: usize>(words: &Words<N>, mask: u64) -> Words<N> {
     words.map(|word| word & mask)
 }
 
-/// number + word, and whether it is more than N words hold; carries past the first word are rare.
+/// Returns number + word, and whether that overflows N words. It branches on the carry, because
+/// carries past the first word are rare.
 #[inline]
 fn add_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, bool) {
     let mut carry;
@@ -198,12 +203,12 @@ fn subtract_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, 
     (number, borrow)
 }
 
-/// Whether a is below b.
+/// Returns whether a is below b.
 pub fn is_below<const N: usize>(a: &Words<N>, b: &Words<N>) -> bool {
     subtract(a, b).1
 }
 
-/// a + b, and whether it is more than N words hold.
+/// Returns a + b, and whether that overflows N words.
 #[inline]
 pub fn add<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
     let mut sum = [0; N];
@@ -233,7 +238,7 @@ fn add_with_carry(a: u64, b: u64, carry: bool) -> (u64, bool) {
     (sum, first | second)
 }
 
-/// The lower and upper word of a·b + c + d, which two words always hold.
+/// Returns the lower and upper word of a·b + c + d, which never overflows two words.
 #[inline]
 fn multiply_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
     let wide = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(d);

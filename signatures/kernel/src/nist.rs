@@ -1,5 +1,5 @@
-//! ECDSA for keys that come again. AWS-LC has tables of the base point's multiples only, and doubles
-//! a key's point as often as the order has bits; with tables of the key's multiples too, a
+//! ECDSA for keys that come again. AWS-LC has tables of the base point's multiples only, and
+//! doubles a key's point as often as the order has bits; with tables of the key's multiples too, a
 //! verification takes about half as long. Keys that come once or twice, or compressed, stay with
 //! AWS-LC.
 
@@ -73,7 +73,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key of these coordinates side by side; none where it is no point.
+    /// Parses coordinates side by side. None if they are no point of the curve.
     pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
         match curve {
             Curve::P256 => point(&P256, coordinates).map(Self::P256),
@@ -82,7 +82,7 @@ impl Key {
         }
     }
 
-    /// What its tables take once it has them, in bytes.
+    /// Returns the size in bytes of the tables that the key may get.
     pub fn tables_bytes(&self) -> usize {
         match self {
             Self::P256(_) => Point::<4>::TABLES_BYTES,
@@ -91,8 +91,8 @@ impl Key {
         }
     }
 
-    /// Whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n; none
-    /// while the key has come too little to say (FIPS 186-5, section 6.4.2).
+    /// Returns whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n
+    /// (FIPS 186-5, section 6.4.2). None for the key's first uses, when it has no tables yet.
     pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
         match self {
             Self::P256(key) => holds(key, digest, r, s),
@@ -114,7 +114,7 @@ fn holds<const N: usize>(key: &Point<N>, digest: &[u8], r: &[u8], s: &[u8]) -> O
     Some(key.group.has_x(&point, &r))
 }
 
-/// A big-endian number of N words at most.
+/// Reads a big-endian number of at most N words.
 fn words<const N: usize>(bytes: &[u8]) -> Words<N> {
     let mut number = [0; N];
     for (word, bytes) in number.iter_mut().zip(bytes.rchunks(8)) {

@@ -48,13 +48,14 @@ impl<const N: usize> Curve<N> {
         Self { a_is_minus_3: p.equals(&a, &minus_3), p, a, b }
     }
 
+    /// Returns whether a point is on the curve.
     pub fn has(&self, point: &Affine<N>) -> bool {
         let p = &self.p;
         let slope = p.add(&p.square(&point.x), &self.a);
         p.equals(&p.square(&point.y), &p.add(&p.multiply(&slope, &point.x), &self.b))
     }
 
-    /// A table of 2ʷ⁻² odd multiples; none where one of them is infinity, as for points of very
+    /// Makes a table of 2ʷ⁻² odd multiples. None if one of them is infinity, as for points of very
     /// small order.
     pub fn table(&self, point: &Affine<N>, width: u32) -> Option<Table<N>> {
         let double = self.double(&self.jacobian(point));
@@ -66,6 +67,7 @@ impl<const N: usize> Curve<N> {
         Some(Table { width, multiples: self.affine(&multiples)? })
     }
 
+    /// Makes a table for each word of a scalar. None if a multiple in one of them is infinity.
     pub fn word_tables(&self, point: &Affine<N>, width: u32) -> Option<WordTables<N>> {
         let mut shifted = vec![self.jacobian(point)];
         for place in 1..N {
@@ -75,14 +77,14 @@ impl<const N: usize> Curve<N> {
         self.affine(&shifted)?.iter().map(|point| self.table(point, width)).collect()
     }
 
-    /// u·P + v·Q, P by its word tables and Q by its one table.
+    /// Returns u·P + v·Q, by P's word tables and Q's one table.
     pub fn sum(&self, u: &Words<N>, p: &WordTables<N>, v: &Words<N>, q: &Table<N>) -> Jacobian<N> {
         let mut terms = by_word(u, p);
         terms.push(Term { digits: digits(v, q.width), table: q });
         self.sum_of(&terms)
     }
 
-    /// The same, both by word tables.
+    /// Returns u·P + v·Q, by word tables of both.
     pub fn sum_by_words(
         &self,
         u: &Words<N>,
@@ -95,7 +97,7 @@ impl<const N: usize> Curve<N> {
         self.sum_of(&terms)
     }
 
-    /// v·Q, which is infinity where Z is 0.
+    /// Returns v·Q.
     pub fn multiple(&self, v: &Words<N>, q: &Table<N>) -> Jacobian<N> {
         self.sum_of(&[Term { digits: digits(v, q.width), table: q }])
     }
@@ -123,7 +125,7 @@ impl<const N: usize> Curve<N> {
         Jacobian { x: point.x, y: point.y, z: self.p.one() }
     }
 
-    /// All of them with one inversion (Montgomery's trick); none where one is infinity.
+    /// Converts all points with one inversion (Montgomery's trick). None if one is infinity.
     fn affine(&self, points: &[Jacobian<N>]) -> Option<Vec<Affine<N>>> {
         let p = &self.p;
         let mut product = p.one();
@@ -145,7 +147,8 @@ impl<const N: usize> Curve<N> {
         Some(affine)
     }
 
-    /// By dbl-2001-b of the Explicit-Formulas Database where a = −3, by dbl-1998-cmo-2 elsewhere.
+    /// Doubles a point, by dbl-2001-b of the Explicit-Formulas Database if a = −3, and by
+    /// dbl-1998-cmo-2 otherwise. Infinity stays infinity.
     fn double(&self, point: &Jacobian<N>) -> Jacobian<N> {
         let (p, Jacobian { x, y, z }) = (&self.p, point);
         let z_square = p.square(z);
@@ -170,6 +173,7 @@ impl<const N: usize> Curve<N> {
         Jacobian { x: x3, y: y3, z: p.add(&z3, &z3) }
     }
 
+    /// Adds an affine point to any point, infinity, the same and the opposite one included.
     fn add(&self, left: &Jacobian<N>, right: &Affine<N>) -> Jacobian<N> {
         let (p, Jacobian { x, y, z }) = (&self.p, left);
         if p.is_zero(z) {
@@ -198,7 +202,8 @@ fn by_word<'a, const N: usize>(scalar: &Words<N>, tables: &'a WordTables<N>) -> 
     terms.map(|(&word, table)| Term { digits: digits(&[word], table.width), table }).collect()
 }
 
-/// The non-adjacent form of a scalar, lowest digit first: each is 0, or odd and below 2ʷ⁻¹.
+/// Returns the width-w non-adjacent form (wNAF) of a scalar, lowest digit first. Each digit is 0,
+/// or odd and between −2ʷ⁻¹ and 2ʷ⁻¹; of w digits in a row at most one is not 0.
 fn digits(scalar: &[u64], width: u32) -> Vec<i8> {
     let bits = 64 * scalar.len() as u32;
     let mut digits = vec![0; (bits + width) as usize];

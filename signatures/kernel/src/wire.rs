@@ -1,9 +1,9 @@
-//! The requests' bytes, walked in place: where each signer and item lies, and nothing copied.
+//! Parses requests in place: finds where each signer and item lies, and copies nothing.
 //!
-//! Accepts and refuses what the protobuf library of Python (upb) does: unknown fields and known
+//! Accepts and refuses exactly what Python's protobuf library (upb) does: unknown fields and known
 //! ones of another wire type are skipped, the last of a scalar or of a oneof wins, messages that
-//! come twice merge, groups nest a hundred deep at most, strings are UTF-8. The differential
-//! tests hold both against each other.
+//! come twice merge, groups nest at most a hundred deep, strings are UTF-8. The differential tests
+//! compare the two.
 
 /// The contract's limit. Signers and items past it are checked and counted, so that the caller
 /// can refuse them by number, but not kept: two bytes on the wire must not cost forty in memory.
@@ -12,7 +12,7 @@ pub const MAX_ENTRIES: usize = 10_000;
 /// How deep messages and groups may nest, the outermost message not counted (upb's default).
 const MAX_DEPTH: u32 = 100;
 
-/// The bytes are no such message.
+/// The bytes are not a message of this type.
 #[derive(Debug, PartialEq)]
 pub struct Malformed;
 
@@ -64,18 +64,18 @@ pub struct Request {
     pub trust_policy: i32,
     /// Seconds and nanoseconds.
     pub at: Option<(i64, i32)>,
-    /// A RequiredRole's bytes, not looked into.
+    /// A RequiredRole's bytes, not validated.
     pub required_role: Option<Vec<u8>>,
 }
 
 impl Request {
-    /// One that comes in parts is merged, which putting its bytes together does.
+    /// Merges a further part of the message, which is to append its bytes.
     fn merge_required_role(&mut self, part: &[u8]) {
         self.required_role.get_or_insert_default().extend_from_slice(part);
     }
 }
 
-/// What a BatchVerifyRequest says.
+/// Parses a BatchVerifyRequest.
 pub fn parse_batch(data: &[u8]) -> Result<Request, Malformed> {
     let mut request = Request::default();
     for_each_field(data, |field| {
@@ -100,7 +100,7 @@ pub fn parse_batch(data: &[u8]) -> Result<Request, Malformed> {
     Ok(request)
 }
 
-/// What a VerifyRequest says; its item is the signer's own, whatever index it bears.
+/// Parses a VerifyRequest as a batch of one. The item's signer index is ignored.
 pub fn parse_single(data: &[u8]) -> Result<Request, Malformed> {
     let (mut signer, mut item) = (None, None);
     let mut request = Request::default();
@@ -189,7 +189,7 @@ fn for_each_field(
     data: &[u8],
     mut visit: impl FnMut(Field) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    // Lengths of two gigabytes and more are no protobuf messages, and a span would not hold them.
+    // protobuf messages are shorter than 2 GiB, so that u32 suffices in a Span.
     let end = i32::try_from(data.len()).map_err(|_| Malformed)? as u32;
     walk(data, Span { start: 0, end }, MAX_DEPTH, &mut visit)
 }
@@ -258,7 +258,7 @@ impl Reader<'_> {
         Ok(Span { start: start as u32, end: self.position as u32 })
     }
 
-    /// A varint of at most `max` bytes; the bits past the 64th are dropped, as upb does.
+    /// Reads a varint of at most `max` bytes. Drops the bits past the 64th, as upb does.
     fn varint(&mut self, max: u32) -> Result<u64, Malformed> {
         let mut value = 0;
         for place in 0..max {
