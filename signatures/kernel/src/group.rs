@@ -105,3 +105,163 @@ impl<const N: usize> Point<N> {
         Some(curve.sum_by_words(u, self.group.base_tables(), v, tables.as_ref()?))
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::gost_curves;
+    use crate::testing::{Random, big, words};
+
+    /// TC26's paramSetA of 256 bits: cofactor 4, so that q is about p/4.
+    const COFACTOR_4: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01, 0x01];
+    /// TC26's paramSetB of 256 bits: a prime number of points.
+    const COFACTOR_1: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01, 0x02];
+
+    impl<const N: usize> Group<N> {
+        /// Returns k times the base point in plain coordinates; None for infinity.
+        pub fn base_times(&self, k: &Words<N>) -> Option<(Words<N>, Words<N>)> {
+            let base = self.curve.table(&self.base, 5).unwrap();
+            self.plain(&self.curve.multiple(k, &base))
+        }
+
+        /// Returns a point's plain coordinates; None for infinity.
+        pub fn plain(&self, point: &Jacobian<N>) -> Option<(Words<N>, Words<N>)> {
+            let p = &self.curve.p;
+            let inverse = p.invert(&point.z)?;
+            let square = p.square(&inverse);
+            let x = p.multiply(&point.x, &square);
+            let y = p.multiply(&point.y, &p.multiply(&square, &inverse));
+            Some((p.decode(&x), p.decode(&y)))
+        }
+    }
+
+    /// Asserts what holds for the right constants, and hardly for wrong ones.
+    pub fn assert_group_of_prime_order<const N: usize>(group: &Group<N>) {
+        let (p, q) = (big(&group.curve.p.words), big(&group.order.words));
+        for prime in [&p, &q] {
+            let one = BigUint::from(1u32);
+            assert_eq!(BigUint::from(2u32).modpow(&(prime - 1u32), prime), one, "no prime");
+        }
+        let (x, y) = group.base_times(&words(&BigUint::from(1u32))).unwrap();
+        assert!(group.point(&x, &y).is_some(), "the base point is not on the curve");
+        assert_eq!(group.base_times(&group.order.words), None);
+        // (q − 1)·P = −P.
+        let opposite = words(&(&p - big(&y)));
+        assert_eq!(group.base_times(&words(&(&q - 1u32))), Some((x, opposite)));
+        // Hasse: the number of points is within 2√p of p + 1.
+        let (points, middle) = (q * group.cofactor, &p + 1u32);
+        let apart = if points > middle { points - middle } else { middle - points };
+        assert!(&apart * &apart <= p * 4u32, "the cofactor is another");
+    }
+
+    #[test]
+    fn hexadecimal_digits_fill_words_from_the_lowest() {
+        assert_eq!(parse("1"), [1, 0]);
+        assert_eq!(parse("0A0000000000000002"), [2, 10]);
+        assert_eq!(parse("ffffffffffffffff0000000000000000"), [0, u64::MAX]);
+    }
+
+    #[test]
+    fn coordinates_off_the_curve_or_not_below_p_are_no_point() {
+        let group = gost_curves::of_256_bits(COFACTOR_1).unwrap();
+        let (x, y) = group.base_times(&words(&BigUint::from(5u32))).unwrap();
+        assert!(group.point(&x, &y).is_some());
+        assert!(group.point(&y, &x).is_none());
+        // paramSetB's p is 617 less than 2²⁵⁶, and its base point's x is 1.
+        let (x, y) = group.base_times(&words(&BigUint::from(1u32))).unwrap();
+        let x_plus_p = words(&(big(&x) + big(&group.curve.p.words)));
+        assert!(group.point(&x, &y).is_some());
+        assert!(group.point(&x_plus_p, &y).is_none());
+    }
+
+    #[test]
+    fn scalars_are_from_1_to_q_less_1() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let q = big(&group.order.words);
+        for (number, expected) in [
+            (BigUint::from(0u32), false),
+            (BigUint::from(1u32), true),
+            (&q - 1u32, true),
+            (q.clone(), false),
+            (&q + 1u32, false),
+        ] {
+            assert_eq!(group.has_scalar(&words(&number)), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_point_s_x_is_compared_modulo_q() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let q = big(&group.order.words);
+        let base = group.curve.table(&group.base, 5).unwrap();
+        let mut random = Random::new(5);
+        let mut is_past_q = false;
+        for _ in 0..20 {
+            let k = random.below(&group.order.words);
+            let point = group.curve.multiple(&k, &base);
+            let (x, _) = group.plain(&point).unwrap();
+            let r = big(&x) % &q;
+            assert!(group.has_x(&point, &words(&r)));
+            assert!(!group.has_x(&point, &words(&((&r + 1u32) % &q))));
+            is_past_q |= big(&x) >= q;
+        }
+        assert!(is_past_q, "no x needed a reduction");
+    }
+
+    #[test]
+    fn infinity_has_no_x_whatever_stands_in_its_place() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let infinity = Jacobian { x: [0; 4], y: group.curve.p.one(), z: [0; 4] };
+        assert!(!group.has_x(&infinity, &[0; 4]));
+    }
+
+    #[test]
+    fn a_key_gets_tables_at_its_third_use_and_the_same_sums_by_them() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let mut random = Random::new(6);
+        let (x, y) = group.base_times(&random.below(&group.order.words)).unwrap();
+        let point = group.point(&x, &y).unwrap();
+        let table = group.curve.table(&point, 5).unwrap();
+        let key = Point::new(group, point);
+        for use_ in 0..10 {
+            let (u, v) = (random.below(&group.order.words), random.below(&group.order.words));
+            let sum = key.sum(&u, &v);
+            assert_eq!(sum.is_some(), use_ >= USES_BEFORE_TABLES);
+            let Some(sum) = sum else { continue };
+            let expected = group.curve.sum(&u, group.base_tables(), &v, &table);
+            assert_eq!(group.plain(&sum), group.plain(&expected));
+        }
+    }
+
+    /// u·P + v·(k·P) = (u + vk)·P, on a curve of each length: by tables of words, of 64 doublings,
+    /// against a plain multiple, of as many as the order has bits.
+    #[test]
+    fn sums_by_tables_of_words_are_multiples_of_the_base_point() {
+        fn check<const N: usize>(group: &Group<N>) {
+            let q = big(&group.order.words);
+            let mut random = Random::new(7);
+            let last: Words<N> = words(&(&q - 1u32));
+            for [u, v, k] in [
+                [random.below(&last), random.below(&last), random.below(&last)],
+                [last, last, last],
+                [last, words(&BigUint::from(1u32)), words(&BigUint::from(1u32))],
+                [[0; N], random.below(&last), last],
+                [random.below(&last), [0; N], random.below(&last)],
+            ] {
+                let (x, y) = group.base_times(&k).unwrap();
+                let point = group.point(&x, &y).unwrap();
+                let table = group.curve.table(&point, 5).unwrap();
+                let tables = group.curve.word_tables(&point, KEY_WIDTH).unwrap();
+                let expected = group.base_times(&words(&((big(&u) + big(&v) * big(&k)) % &q)));
+                let sum = group.curve.sum(&u, group.base_tables(), &v, &table);
+                let by_words = group.curve.sum_by_words(&u, group.base_tables(), &v, &tables);
+                assert_eq!(group.plain(&sum), expected);
+                assert_eq!(group.plain(&by_words), expected);
+            }
+        }
+        check(gost_curves::of_256_bits(COFACTOR_4).unwrap());
+        check(gost_curves::of_512_bits(&[0x2a, 0x85, 3, 7, 1, 2, 1, 2, 1]).unwrap());
+    }
+}

@@ -164,3 +164,48 @@ pub fn resolve(spki: &[u8]) -> Resolved {
     let key = Arc::new(Key::parse(spki)?);
     Ok(lock().put(spki.into(), key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::bytes;
+
+    const SMALL: usize = 100;
+
+    fn key() -> Arc<Key> {
+        // RFC 8032, section 7.1, test 1.
+        let encoded = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        Arc::new(Key::Ed25519(ed25519::Key::new(&encoded).unwrap()))
+    }
+
+    /// Stores a key under that many equal bytes.
+    fn put(cache: &mut Cache, name: u8, length: usize) {
+        cache.put(vec![name; length].into(), key());
+    }
+
+    fn has(cache: &mut Cache, name: u8) -> bool {
+        cache.get(&[name; SMALL]).is_some()
+    }
+
+    #[test]
+    fn a_key_used_within_a_generation_stays_and_another_goes() {
+        // A generation holds this and one small key, but not two.
+        let large = GENERATION_BYTES - SMALL - 2 * key().weight();
+        let mut cache = Cache::default();
+        put(&mut cache, 1, SMALL);
+        put(&mut cache, 2, SMALL);
+        put(&mut cache, 3, large);
+        assert!(has(&mut cache, 1));
+        put(&mut cache, 4, large);
+        assert!(has(&mut cache, 1) && !has(&mut cache, 2));
+    }
+
+    #[test]
+    fn a_key_stored_twice_is_kept_once() {
+        let mut cache = Cache::default();
+        put(&mut cache, 1, SMALL);
+        let first = cache.get(&[1; SMALL]).unwrap();
+        put(&mut cache, 1, SMALL);
+        assert!(Arc::ptr_eq(&first, &cache.get(&[1; SMALL]).unwrap()));
+    }
+}

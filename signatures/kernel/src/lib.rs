@@ -13,6 +13,8 @@ mod jobs;
 mod keys;
 mod modular;
 mod nist;
+#[cfg(test)]
+mod testing;
 mod weierstrass;
 mod wire;
 

@@ -244,3 +244,201 @@ fn multiply_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
     let wide = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(d);
     (wide as u64, (wide >> 64) as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::testing::{Random, big, hexadecimal, words};
+
+    /// Runs a generic check on a modulus of every kind and length that the kernel's curves have.
+    macro_rules! for_each_modulus {
+        ($check:ident) => {
+            // Folded: 2²⁵⁶ − 617, 2⁵¹² − 569, and the largest difference that is folded.
+            $check(&power_less::<4>(617));
+            $check(&power_less::<8>(569));
+            $check(&power_less::<4>((1 << 32) - 1));
+            // The smallest difference that is not, and p and n of P-256, P-384 and P-521.
+            $check(&power_less::<4>((1 << 32) + 1));
+            $check(&modulus::<4>(
+                "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
+            ));
+            $check(&modulus::<4>(
+                "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+            ));
+            $check(&modulus::<6>(
+                "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe\
+                 ffffffff0000000000000000ffffffff",
+            ));
+            $check(&modulus::<6>(
+                "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf\
+                 581a0db248b0a77aecec196accc52973",
+            ));
+            $check(&Modulus::<9>::new(words(&((BigUint::from(1u32) << 521u32) - 1u32))));
+            // GOST's: two p that are not near a power of 2⁶⁴, and a q of 254 bits.
+            $check(&modulus::<4>(
+                "9b9f605f5a858107ab1ec85e6b41c8aacf846e86789051d37998f7b9022d759b",
+            ));
+            $check(&modulus::<8>(&format!("8{:0127x}", 0x6f)));
+            $check(&modulus::<4>(
+                "400000000000000000000000000000000fd8cddfc87b6635c115af556c360c67",
+            ));
+        };
+    }
+
+    fn modulus<const N: usize>(digits: &str) -> Modulus<N> {
+        Modulus::new(words(&hexadecimal(digits)))
+    }
+
+    fn power_less<const N: usize>(difference: u64) -> Modulus<N> {
+        Modulus::new(words(&((BigUint::from(1u32) << (64 * N)) - difference)))
+    }
+
+    /// Zero, one, their neighbours below the modulus, its middle, and random numbers below it.
+    fn numbers<const N: usize>(m: &Modulus<N>) -> Vec<Words<N>> {
+        let modulus = big(&m.words);
+        let mut random = Random::new(1);
+        let edges = [modulus.clone(), &modulus - 1u32, &modulus - 2u32, &modulus >> 1u32];
+        let mut numbers = vec![[0; N], words(&BigUint::from(1u32)), words(&BigUint::from(2u32))];
+        numbers.extend(edges[1..].iter().map(words));
+        numbers.extend((0..12).map(|_| random.below(&m.words)));
+        numbers
+    }
+
+    /// Numbers of N words that may be at or above the modulus.
+    fn any_numbers<const N: usize>(m: &Modulus<N>) -> Vec<Words<N>> {
+        let mut random = Random::new(2);
+        let mut numbers = vec![[0; N], m.words, add(&m.words, &[1; N]).0, [u64::MAX; N]];
+        numbers.extend((0..12).map(|_| random.words()));
+        numbers
+    }
+
+    #[test]
+    fn decoding_gives_back_what_was_encoded() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            for number in numbers(m) {
+                assert_eq!(m.decode(&m.encode(&number)), number);
+            }
+            assert_eq!(m.decode(&m.one()), words(&BigUint::from(1u32)));
+        }
+        for_each_modulus!(check);
+    }
+
+    #[test]
+    fn results_are_those_of_big_integers() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            let modulus = big(&m.words);
+            let decoded = |number: &Words<N>| big(&m.decode(number));
+            for a in numbers(m) {
+                let (big_a, encoded_a) = (big(&a), m.encode(&a));
+                assert_eq!(decoded(&m.negate(&encoded_a)), (&modulus - &big_a) % &modulus);
+                assert_eq!(decoded(&m.square(&encoded_a)), &big_a * &big_a % &modulus);
+                for b in numbers(m) {
+                    let (big_b, encoded_b) = (big(&b), m.encode(&b));
+                    let sum = (&big_a + &big_b) % &modulus;
+                    let difference = (&big_a + &modulus - &big_b) % &modulus;
+                    let product = &big_a * &big_b % &modulus;
+                    assert_eq!(decoded(&m.add(&encoded_a, &encoded_b)), sum);
+                    assert_eq!(decoded(&m.subtract(&encoded_a, &encoded_b)), difference);
+                    assert_eq!(decoded(&m.multiply(&encoded_a, &encoded_b)), product);
+                }
+            }
+        }
+        for_each_modulus!(check);
+    }
+
+    /// The sum, difference and product of 2²⁵⁶ − 1 and itself or 0 carry twice.
+    #[test]
+    fn folded_numbers_need_not_be_below_the_modulus() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            assert_ne!(m.fold, 0);
+            let modulus = big(&m.words);
+            for a in any_numbers(m) {
+                for b in any_numbers(m) {
+                    let (big_a, big_b) = (big(&a), big(&b));
+                    let difference = (&big_a + &modulus + &modulus - &big_b) % &modulus;
+                    assert_eq!(big(&m.decode(&m.add(&a, &b))), (&big_a + &big_b) % &modulus);
+                    assert_eq!(big(&m.decode(&m.subtract(&a, &b))), difference);
+                    assert_eq!(big(&m.decode(&m.multiply(&a, &b))), &big_a * &big_b % &modulus);
+                }
+            }
+        }
+        check(&power_less::<4>(617));
+        check(&power_less::<8>(569));
+        check(&power_less::<4>((1 << 32) - 1));
+    }
+
+    /// Signatures are verified by this: an inverse is encoded once, r and the digest never.
+    #[test]
+    fn an_encoded_factor_and_any_plain_one_make_a_plain_product() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            let modulus = big(&m.words);
+            for a in numbers(m) {
+                for b in any_numbers(m) {
+                    let product = m.reduce(&m.multiply(&b, &m.encode(&a)));
+                    assert_eq!(big(&product), big(&a) * big(&b) % &modulus);
+                }
+            }
+        }
+        for_each_modulus!(check);
+    }
+
+    #[test]
+    fn a_number_times_its_inverse_is_one() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            for number in numbers(m) {
+                let encoded = m.encode(&number);
+                let Some(inverse) = m.invert(&encoded) else {
+                    // 2²⁵⁶ − 2³² ± 1, which are no primes, have numbers without an inverse too.
+                    let divisor = big(&number).modinv(&big(&m.words));
+                    assert!(divisor.is_none(), "{number:?} has an inverse");
+                    continue;
+                };
+                assert_eq!(m.decode(&m.multiply(&encoded, &inverse)), m.decode(&m.one()));
+            }
+            assert_eq!(m.invert(&[0; N]), None);
+        }
+        for_each_modulus!(check);
+    }
+
+    #[test]
+    fn folded_numbers_are_compared_modulo_the_modulus() {
+        let m = power_less::<4>(617);
+        assert!(m.is_zero(&[0; 4]) && m.is_zero(&m.words));
+        assert!(!m.is_zero(&m.one()));
+        let (one_more, _) = add(&m.words, &m.one());
+        assert!(m.equals(&one_more, &m.one()));
+        assert!(!m.equals(&one_more, &[0; 4]));
+    }
+
+    #[test]
+    fn numbers_of_as_many_words_as_the_modulus_are_reduced() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            for number in any_numbers(m) {
+                assert_eq!(big(&m.reduce(&number)), big(&number) % big(&m.words));
+            }
+        }
+        check(&power_less::<4>(617));
+        check(&modulus::<4>("400000000000000000000000000000000fd8cddfc87b6635c115af556c360c67"));
+        check(&modulus::<8>(&format!("8{:0127x}", 0x6f)));
+    }
+
+    #[test]
+    fn moduli_within_2_to_the_32_of_a_power_are_folded_and_others_are_not() {
+        assert_eq!(power_less::<4>(617).fold, 617);
+        assert_eq!(power_less::<4>((1 << 32) - 1).fold, (1 << 32) - 1);
+        assert_eq!(power_less::<4>((1 << 32) + 1).fold, 0);
+        // Near 2⁶⁴ in its lowest word only.
+        assert_eq!(Modulus::<2>::new([u64::MAX, u64::MAX - 1]).fold, 0);
+    }
+
+    #[test]
+    fn sums_and_comparisons_carry_through_all_words() {
+        assert_eq!(add(&[u64::MAX, u64::MAX], &[1, 0]), ([0, 0], true));
+        assert_eq!(add(&[u64::MAX, 1], &[1, 0]), ([0, 2], false));
+        assert_eq!(subtract(&[0, 0], &[1, 0]), ([u64::MAX, u64::MAX], true));
+        assert!(is_below(&[u64::MAX, 1], &[0, 2]) && !is_below(&[0, 2], &[u64::MAX, 1]));
+        assert!(!is_below(&[3, 4], &[3, 4]));
+    }
+}

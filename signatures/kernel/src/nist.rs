@@ -122,3 +122,123 @@ fn words<const N: usize>(bytes: &[u8]) -> Words<N> {
     }
     number
 }
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::algorithm::{Encoding, Verdict};
+    use crate::aws_lc::{EcdsaKey, Signed};
+    use crate::group::tests::assert_group_of_prime_order;
+    use crate::testing::{Random, big, words as of_big};
+
+    /// Uses after which a key has tables, so that our arithmetic and not AWS-LC's answers.
+    const ENOUGH_USES: usize = 3;
+
+    #[test]
+    fn every_group_has_prime_order_and_its_cofactor() {
+        assert_group_of_prime_order(&P256);
+        assert_group_of_prime_order(&P384);
+        assert_group_of_prime_order(&P521);
+    }
+
+    #[test]
+    fn big_endian_numbers_fill_words_from_the_lowest() {
+        assert_eq!(words(&[]), [0, 0]);
+        assert_eq!(words(&[1, 2]), [0x0102, 0]);
+        assert_eq!(words(&[3, 0, 0, 0, 0, 0, 0, 0, 4]), [4, 3]);
+    }
+
+    /// Writes a number in so many bytes, big-endian.
+    fn padded(number: &BigUint, size: usize) -> Vec<u8> {
+        let digits = number.to_bytes_be();
+        [vec![0; size - digits.len()], digits].concat()
+    }
+
+    /// A secret number and its public key, of a curve whose coordinates have so many bytes.
+    struct Signer<const N: usize> {
+        group: &'static Group<N>,
+        size: usize,
+        secret: BigUint,
+        coordinates: Vec<u8>,
+    }
+
+    impl<const N: usize> Signer<N> {
+        fn new(group: &'static Group<N>, size: usize, secret: &Words<N>) -> Self {
+            let (x, y) = group.base_times(secret).unwrap();
+            let coordinates = [padded(&big(&x), size), padded(&big(&y), size)].concat();
+            Self { group, size, secret: big(secret), coordinates }
+        }
+
+        /// r and s as FIPS 186-5, section 6.4.1, has them, side by side.
+        fn sign(&self, digest: &[u8], nonce: &Words<N>) -> Vec<u8> {
+            let n = big(&self.group.order.words);
+            let (x, _) = self.group.base_times(nonce).unwrap();
+            let r = big(&x) % &n;
+            let e = BigUint::from_bytes_be(digest);
+            let s = big(nonce).modinv(&n).unwrap() * (e + &r * &self.secret) % &n;
+            [padded(&r, self.size), padded(&s, self.size)].concat()
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_again_gets_the_verdicts_of_aws_lc() {
+        fn check<const N: usize>(curve: Curve, group: &'static Group<N>, size: usize) {
+            let mut random = Random::new(9);
+            let signer = Signer::new(group, size, &random.below(&group.order.words));
+            let digest = vec![0xff; curve.hash().size()];
+            let right = signer.sign(&digest, &random.below(&group.order.words));
+            let mut wrong = right.clone();
+            wrong[2 * size - 1] ^= 1;
+            for (signature, expected) in
+                [(&right, Verdict::Valid), (&wrong, Verdict::InvalidSignature)]
+            {
+                let key = EcdsaKey::new(curve, &[&[4], &signer.coordinates[..]].concat()).unwrap();
+                for _ in 0..2 * ENOUGH_USES {
+                    let verdict = key.verify(Encoding::P1363, Signed::Digest(&digest), signature);
+                    assert_eq!(verdict, expected);
+                }
+            }
+        }
+        check(Curve::P256, &P256, 32);
+        check(Curve::P384, &P384, 48);
+        check(Curve::P521, &P521, 66);
+    }
+
+    #[test]
+    fn a_key_gives_no_verdict_before_its_third_use() {
+        let signer = Signer::new(&P256, 32, &[7, 0, 0, 0]);
+        let signature = signer.sign(&[1; 32], &[9, 0, 0, 0]);
+        let (r, s) = signature.split_at(32);
+        let key = Key::new(Curve::P256, &signer.coordinates).unwrap();
+        let verdicts = [(); ENOUGH_USES + 1].map(|()| key.holds(&[1; 32], r, s));
+        assert_eq!(verdicts, [None, None, Some(true), Some(true)]);
+    }
+
+    #[test]
+    fn a_sum_at_infinity_signs_nothing() {
+        // With e = −rd the point e/s·G + r/s·Q is infinity, whatever s.
+        let signer = Signer::new(&P256, 32, &[7, 0, 0, 0]);
+        let n = big(&P256.order.words);
+        let r = BigUint::from(5u32);
+        let e = padded(&(&n - &r * &signer.secret), 32);
+        let key = Key::new(Curve::P256, &signer.coordinates).unwrap();
+        let verdicts = [(); ENOUGH_USES].map(|()| key.holds(&e, &[5], &[1]));
+        assert_eq!(verdicts.last(), Some(&Some(false)));
+    }
+
+    #[test]
+    fn coordinates_that_are_no_point_are_no_key() {
+        let right = Signer::new(&P384, 48, &of_big(&BigUint::from(3u32))).coordinates;
+        let mut off_the_curve = right.clone();
+        off_the_curve[95] ^= 1;
+        assert!(Key::new(Curve::P384, &right).is_some());
+        assert!(Key::new(Curve::P384, &off_the_curve).is_none());
+        // x + p is the same number modulo p: P-521's p leaves room for it in 66 bytes.
+        let signer = Signer::new(&P521, 66, &of_big(&BigUint::from(3u32)));
+        let (x, y) = signer.coordinates.split_at(66);
+        let x = BigUint::from_bytes_be(x) + big(&P521.curve.p.words);
+        assert!(Key::new(Curve::P521, &[&padded(&x, 66), y].concat()).is_none());
+    }
+}
