@@ -33,7 +33,7 @@ def demo(
     workers: Annotated[int, typer.Option(min=1, help="Processes of the signing service.")] = 1,
 ) -> None:
     """Run the main job on real input, and check every result; leaves nothing running."""
-    from cli.connection import console as standard_output
+    from cli.output import console as standard_output
     from testing.suite_process import running_suite
 
     console = standard_output()

@@ -11,14 +11,13 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from google.api import httpbody_pb2
 from google.protobuf.message import Message
 
 from qagazsyz.client import ATTEMPTS, FIRST_PAUSE_SECONDS, Client, connect, may_repeat
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc, tokens_pb2, tokens_pb2_grpc
-from tests.unit.client.credentials import self_signed
+from tests.builders import self_signed_credential
 
 LIFETIME_SECONDS = 600
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -115,7 +114,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
 
 @pytest.fixture
 def credential() -> Credential:
-    return self_signed(ed25519.Ed25519PrivateKey.generate())
+    return self_signed_credential()
 
 
 def subjects(client: Client) -> subjects_pb2_grpc.SubjectServiceAsyncStub:
