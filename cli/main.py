@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -74,13 +75,18 @@ _add_checkout_commands()
 
 
 def app() -> None:
-    """Run the tool; report every error that is no defect in one line, with its exit code."""
-    for name, value in QUIET_GRPC.items():
-        os.environ.setdefault(name, value)
+    """Run the tool."""
     if sys.argv[1:] == ["verify", "--backend"]:
         sys.argv.append(WHICH)  # without a name, print which one is in use
+    run(tool)
+
+
+def run(command: Callable[[], object]) -> None:
+    """Run a command line; report every error that is no defect in one line, with its exit code."""
+    for name, value in QUIET_GRPC.items():
+        os.environ.setdefault(name, value)
     try:
-        tool()
+        command()
     except Exception as error:
         failure = explain(error)
         if failure is None:

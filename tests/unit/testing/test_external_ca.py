@@ -15,7 +15,7 @@ from testing import external_ca
 
 
 @pytest.mark.parametrize("by_ocsp", [False, True], ids=["by list", "by OCSP"])
-async def test_certificates_of_the_outside_authority_are_good(
+async def test_certificates_of_an_external_authority_are_good(
     tmp_path: Path, by_ocsp: bool
 ) -> None:
     folder = tmp_path / "trust"
@@ -26,8 +26,8 @@ async def test_certificates_of_the_outside_authority_are_good(
         clock=system_clock,
         randomness=system_randomness,
     )
-    with external_ca.running() as place:
-        authority = place.new_authority()
+    with external_ca.running() as publications:
+        authority = publications.new_authority()
         authority.trust(folder)
         certificates = dict(zip("abc", authority.certificates(3, by_ocsp=by_ocsp), strict=True))
         judged = await validator.judge_many(certificates, at=system_clock())
