@@ -143,7 +143,7 @@ def test_only_questions_are_asked_again(config: Json) -> None:
         for route in all_routes(config)
         if "retry_policy" in route.get("route", {})
     }
-    assert retried == {method.path for method in METHODS if method.is_question}
+    assert retried == {method.path for method in METHODS if method.is_safe}
     for name in (
         "RegisterDocument",
         "LookUpDocuments",
@@ -155,7 +155,7 @@ def test_only_questions_are_asked_again(config: Json) -> None:
 
 
 def test_every_question_that_is_named_is_a_method() -> None:
-    named = descriptors.QUESTIONS_BY_POST | descriptors.GETS_THAT_LEAVE_A_RECORD
+    named = descriptors.SAFE_POSTS | descriptors.GETS_THAT_LEAVE_A_RECORD
     assert named <= {method.full_name for method in METHODS}
 
 
