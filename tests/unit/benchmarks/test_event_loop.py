@@ -8,7 +8,7 @@ import time
 from benchmarks import event_loop
 
 
-async def test_a_callback_that_holds_the_loop_is_seen() -> None:
+async def test_callbacks_are_measured_within_the_block_only() -> None:
     def hold() -> None:
         end = time.thread_time() + 0.02
         while time.thread_time() < end:

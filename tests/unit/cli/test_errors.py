@@ -50,7 +50,7 @@ def test_each_class_of_failure_has_its_exit_code(error: Exception, exit_code: in
     assert "\n" not in failure.message
 
 
-def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_told() -> None:
+def test_a_wrong_setting_is_named_by_its_variable_without_its_value() -> None:
     with pytest.raises(ValidationError) as caught:
         IdentitySettings(folder=Path(), database_url="mysql://identity:sesame@host/identity")
     failure = explain(caught.value)
@@ -64,7 +64,7 @@ def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_told() ->
     assert failure.message.startswith("QAGAZSYZ_GATEWAY_REGISTRY: ")
 
 
-def test_a_defect_is_not_explained_away() -> None:
+def test_a_defect_has_no_explanation() -> None:
     assert explain(KeyError("x")) is None
 
 

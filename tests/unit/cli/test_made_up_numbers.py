@@ -1,4 +1,4 @@
-"""Made-up numbers are well-formed ones."""
+"""Made-up numbers are well-formed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channel of the client library: signs in, renews, repeats what may be repeated."""
+"""The client's channels: sign-in, renewal of tokens, retries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass
 class Platform:
-    """What a fake suite was asked, and how it is to answer."""
+    """A fake suite: the calls that it got, and how it answers."""
 
     address: str = ""
     sign_ins: int = 0

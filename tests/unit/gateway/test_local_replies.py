@@ -25,7 +25,7 @@ def statuses(filter_: Any) -> set[int]:
 
 
 def mappers(status: int) -> list[Json]:
-    """What may become of Envoy's refusal with that status: for gRPC-Web, for gRPC, for JSON."""
+    """The mappers of Envoy's refusal with that status: for gRPC-Web, for gRPC, for JSON."""
     return [mapper for mapper in MAPPERS if statuses(mapper["filter"]) == {status}]
 
 

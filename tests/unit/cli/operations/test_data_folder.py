@@ -10,7 +10,7 @@ from cli.errors import Failure
 from cli.operations.data_folder import SOCKET_PATH_LIMIT, DataFolder
 
 
-def test_sockets_have_paths_that_a_socket_can_have(tmp_path: Path) -> None:
+def test_paths_of_sockets_stay_below_their_limit_in_a_deep_folder_too(tmp_path: Path) -> None:
     deep = tmp_path / ("folder" * 20)
     deep.mkdir()
     for data in (tmp_path, deep):
@@ -19,7 +19,7 @@ def test_sockets_have_paths_that_a_socket_can_have(tmp_path: Path) -> None:
         assert len(str(sockets / "collector.sock")) <= SOCKET_PATH_LIMIT
 
 
-def test_a_folder_is_locked_once(tmp_path: Path) -> None:
+def test_a_locked_folder_cannot_be_locked_again_until_it_is_released(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     with folder.lock(), pytest.raises(Failure), folder.lock():
         pass
