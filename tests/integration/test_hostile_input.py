@@ -23,11 +23,11 @@ from tests.raw_calls import NO_MESSAGE, name_of, refusal_of_bytes, send, unary
 
 METHODS = [method for service in service_descriptors().values() for method in service.methods]
 MEBIBYTE = 1024 * 1024
-# Bytes that no message can be, besides NO_MESSAGE: a tag of field number 0, and groups that never
-# end.
+# Bytes that no message can be. (Not a tag of field number 0: protobuf takes it as the end of a
+# message without fields.)
 MALFORMED = {
     "a length beyond the end": NO_MESSAGE,
-    "field number 0": b"\x00\x01",
+    "a varint of twelve bytes": b"\x08" + b"\xff" * 11,
     "groups without end": b"\x0b\x0b\x0b\x0b",
 }
 # Field 1 with two bytes that are not UTF-8.
