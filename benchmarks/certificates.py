@@ -33,7 +33,7 @@ CERTIFICATES = 1_000
 # Certificates of one call that each need an OCSP request: identity waits two seconds for all.
 BY_OCSP = 250
 SIGNERS = 16
-ENROLLED_AT_ONCE = 8
+CONCURRENT_ENROLMENTS = 8
 # Calls with certificates that are not in a cache, each of an authority of its own.
 COLD_CALLS = 4
 # Turns of what is compared, so that a machine that slows down slows both.
@@ -109,7 +109,7 @@ async def _credentials(
     enrolment: Enrolment, person: str, count: int, key_type: KeyType
 ) -> list[Credential]:
     """Issue so many certificates to one person, each with a key of its own."""
-    room = asyncio.Semaphore(ENROLLED_AT_ONCE)
+    room = asyncio.Semaphore(CONCURRENT_ENROLMENTS)
 
     async def certified() -> Credential:
         async with room:

@@ -40,7 +40,7 @@ CHECKOUT_COMMANDS = {"demo": "demo.main", "bench": "benchmarks.command"}
 
 tool = typer.Typer(
     name="qagazsyz",
-    help="Qagazsyz: signed documents that nobody has to carry.",
+    help="Qagazsyz: signed documents instead of paper.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

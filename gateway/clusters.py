@@ -41,8 +41,8 @@ KEY_CHECK_INTERVAL_AT_FIRST = "0.4s"
 KEY_CHECKS_TO_BE_WELL = 2
 # Queued calls take the memory of their headers and at most one window of their body.
 WAITING_CALLS = 1_000
-RETRIES_AT_ONCE = 16
-CONNECTIONS_AT_ONCE = 64
+MAX_RETRIES = 16
+MAX_CONNECTIONS = 64
 # What Envoy reads of a response before its caller has read it.
 UPSTREAM_STREAM_WINDOW = 512 * 1024
 UPSTREAM_CONNECTION_WINDOW = 2 * 1024 * 1024
@@ -54,7 +54,7 @@ class Bounds:
     """The limits of a cluster: concurrent calls, connections, calls per connection, queue."""
 
     calls: int
-    connections: int = CONNECTIONS_AT_ONCE
+    connections: int = MAX_CONNECTIONS
     calls_per_connection: int | None = None
     waiting: int = WAITING_CALLS
 
@@ -125,7 +125,7 @@ def _service(name: str, endpoints: tuple[Address, ...], bound: Bounds) -> Json:
                         "max_connections": bound.connections,
                         "max_pending_requests": bound.waiting,
                         "max_requests": bound.calls,
-                        "max_retries": RETRIES_AT_ONCE,
+                        "max_retries": MAX_RETRIES,
                     }
                 ]
             },
