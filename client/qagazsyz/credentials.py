@@ -1,4 +1,4 @@
-"""A caller's credential: a certificate and its private key, as one PEM file holds them."""
+"""Load and use a caller's credential: a certificate and its private key in one PEM file."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _ECDSA: dict[str, tuple[signatures_pb2.SignatureAlgorithm, hashes.HashAlgorithm]
 
 
 class CredentialError(ValueError):
-    """The file holds no certificate with its private key, or a key of a kind that cannot sign."""
+    """The PEM has no certificate with its private key, or the key's kind is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A certificate, those that issued it, and the private key that goes with it."""
+    """A certificate, its issuers' certificates, and its private key."""
 
     # DER.
     certificate: bytes
     private_key: PrivateKey
-    # The issuers, DER, the leaf's own first.
+    # DER of the issuers, beginning with the certificate's own.
     chain: tuple[bytes, ...] = ()
 
     @classmethod
     def load(cls, path: Path | str) -> Credential:
-        """The credential in a PEM file: certificates, the holder's first, and a PKCS#8 key.
+        """Load a PEM file of certificates, the holder's first, and an unencrypted PKCS#8 key.
 
-        Raises OSError where the file cannot be read, CredentialError where it is none.
+        Raises OSError if the file cannot be read, CredentialError if it is not a credential.
         """
         return cls.from_pem(Path(path).read_bytes())
 
     @classmethod
     def from_pem(cls, pem: bytes) -> Credential:
-        """The credential in PEM bytes. Raises CredentialError."""
+        """Parse a credential from PEM bytes. Raises CredentialError."""
         try:
             leaf, *chain = x509.load_pem_x509_certificates(pem)
             key = serialization.load_pem_private_key(_key_block(pem), password=None)
@@ -57,14 +57,14 @@ class Credential:
         if not isinstance(
             key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
         ):
-            raise CredentialError("a private key of this kind signs nothing here")
+            raise CredentialError("private keys of this kind are not supported")
         if key.public_key() != leaf.public_key():
             raise CredentialError("the private key is not the first certificate's")
-        signing_algorithm(key)  # a curve that is not known is told now, not at the first call
+        signing_algorithm(key)  # refuse an unsupported curve now, not at the first call
         return cls(_der(leaf), key, tuple(_der(certificate) for certificate in chain))
 
     def to_pem(self) -> bytes:
-        """What load reads: the chain, holder's certificate first, then the key as PKCS#8."""
+        """Return the PEM that load reads: certificates, the holder's first, then the key."""
         certificates = [
             x509.load_der_x509_certificate(der) for der in (self.certificate, *self.chain)
         ]
@@ -76,26 +76,24 @@ class Credential:
         return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates) + key
 
     def sign(self, message: bytes) -> tuple[signatures_pb2.SignatureAlgorithm, bytes]:
-        """The algorithm that goes with the key, and the signature over message under it."""
+        """Sign the message; return the key's algorithm and the signature."""
         return signing_algorithm(self.private_key), sign(self.private_key, message)
 
 
 def signing_algorithm(key: PrivateKey) -> signatures_pb2.SignatureAlgorithm:
-    """The algorithm for a key: Ed25519, ECDSA by its curve, RSA PKCS#1 with SHA-256.
-
-    Raises CredentialError for a curve that the contracts do not know.
-    """
+    """Return the algorithm that a key signs with: Ed25519, ECDSA by its curve, or RSA PKCS#1 with
+    SHA-256. Raises CredentialError for a curve that the contracts have no algorithm for."""
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return Algorithm.SIGNATURE_ALGORITHM_ED25519
     if isinstance(key, rsa.RSAPrivateKey):
         return Algorithm.SIGNATURE_ALGORITHM_RSA_PKCS1_SHA256
     if key.curve.name not in _ECDSA:
-        raise CredentialError(f"keys on the curve {key.curve.name} are not known here")
+        raise CredentialError(f"keys on the curve {key.curve.name} are not supported")
     return _ECDSA[key.curve.name][0]
 
 
 def sign(key: PrivateKey, message: bytes) -> bytes:
-    """The signature over message under signing_algorithm(key); ECDSA's in DER."""
+    """Sign the message under signing_algorithm(key); an ECDSA signature is DER."""
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(message)
     if isinstance(key, rsa.RSAPrivateKey):

@@ -1,4 +1,4 @@
-"""Signing a document for the registry: its statement, and a request with a signature over it."""
+"""Sign a document for the registry: its statement, and a request with a signature over it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from qagazsyz.registry.v1 import documents_pb2
 
 
 def statement(document: documents_pb2.Document, content: bytes) -> bytes:
-    """What every signature of the document is made over (documents.proto, DocumentSignature).
+    """Return the bytes that every signature of the document covers (documents.proto,
+    DocumentSignature).
 
-    Canonical JSON (RFC 8785) of the content's hash, the type, the media type, the subjects and,
-    where it is set, the time of expiry in whole seconds.
+    They are canonical JSON (RFC 8785) of the content's SHA-256, the type, the media type, the
+    subjects and, if set, the expiry time in whole seconds.
     """
     members: dict[str, Any] = {
         "v": 1,
@@ -37,9 +38,9 @@ def sign_document(
     *,
     request_id: str = "",
 ) -> documents_pb2.RegisterDocumentRequest:
-    """The request that registers the document, signed by the credential's holder.
+    """Sign the document's statement with the credential; return the request that registers it.
 
-    request_id: a UUID; a repeat with the same one answers with the first one's result.
+    request_id: a UUID; a repeated request with the same one gets the first one's response.
     """
     algorithm, signature = credential.sign(statement(document, content))
     return documents_pb2.RegisterDocumentRequest(

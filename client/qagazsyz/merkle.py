@@ -1,10 +1,9 @@
-"""Merkle trees as RFC 9162 defines them (section 2.1): hashes, and the verification of proofs.
+"""Hash Merkle trees and verify their proofs (RFC 9162, section 2.1).
 
-Pure functions over bytes, enough to check a receipt or to follow a log with
-nothing but this package. Own code because no library on PyPI served: pymerkle
-numbers leaves from one and proves with paths of its own form over storage that
-it reads leaf by leaf; sigstore's verification is private to it (_internal) and
-has no consistency proofs; neither knows tiles.
+Pure functions over bytes, enough to verify a receipt or to follow a log with this package alone.
+The code is our own because the libraries looked at do not fit: pymerkle numbers leaves from one,
+has a proof format of its own, and reads its storage leaf by leaf; sigstore's verification is
+private (_internal) and has no consistency proofs; neither knows tiles.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ PATH_LIMIT = 63
 
 
 class ProofError(ValueError):
-    """A proof that does not prove what it should."""
+    """The proof is malformed, or does not prove what it should."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """The hash of a tree of one leaf: SHA-256(0x00 || entry)."""
+    """Return the hash of a leaf: SHA-256(0x00 || entry)."""
     return sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash over two subtrees: SHA-256(0x01 || left || right)."""
+    """Return the hash of a node over two subtrees: SHA-256(0x01 || left || right)."""
     return sha256(b"\x01" + left + right).digest()
 
 
 def root_from_inclusion(leaf: bytes, index: int, tree_size: int, path: Sequence[bytes]) -> bytes:
-    """The root that the path leads to from a leaf's hash (RFC 9162, section 2.1.3.2).
+    """Compute the root from a leaf's hash and its inclusion path (RFC 9162, section 2.1.3.2).
 
-    Raises ProofError where the path is not one of that leaf in a tree of that size.
+    Raises ProofError if a tree of that size has no such path for that leaf.
     """
     if not 0 <= index < tree_size:
         raise ProofError("the leaf is outside the tree")
@@ -64,7 +63,7 @@ def root_from_inclusion(leaf: bytes, index: int, tree_size: int, path: Sequence[
 def verify_inclusion(
     leaf: bytes, index: int, tree_size: int, path: Sequence[bytes], root: bytes
 ) -> None:
-    """Returns where the tree of that root holds the leaf at that index. Raises ProofError."""
+    """Verify that the tree with that root has the leaf at that index. Raises ProofError."""
     if root_from_inclusion(leaf, index, tree_size, path) != root:
         raise ProofError("the path leads to another root")
 
@@ -76,10 +75,9 @@ def verify_consistency(
     first_root: bytes,
     second_root: bytes,
 ) -> None:
-    """Returns where the second tree begins with the first (RFC 9162, section 2.1.4.2).
+    """Verify that the second tree begins with the first (RFC 9162, section 2.1.4.2).
 
-    A tree is consistent with itself, and any tree with the empty one, by an empty path.
-    Raises ProofError.
+    The path is empty if both are the same tree, or if the first is empty. Raises ProofError.
     """
     if not 0 <= first_size <= second_size:
         raise ProofError("the first tree is larger than the second")

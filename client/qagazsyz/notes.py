@@ -1,11 +1,10 @@
-"""Signed notes, and the checkpoints of logs in them (C2SP signed-note, tlog-checkpoint,
+"""Parse, verify and sign notes and checkpoints (C2SP signed-note, tlog-checkpoint,
 tlog-cosignature).
 
-A note is text, an empty line and signature lines; a checkpoint is a note whose
-text names a log, its size and its root hash. Two types of signature are known:
-a log's own Ed25519 signature and a witness' timestamped cosignature. Lines by
-unknown keys are passed over, as the format demands; a line by a known key that
-does not hold spoils the whole note.
+A note is a text, an empty line and signature lines; a checkpoint is a note whose text names a log,
+its size and its root hash. Two types of signature are supported: a log's own Ed25519 signature, and
+a witness' timestamped cosignature. Lines by unknown keys are ignored, as the format demands; an
+invalid signature by a known key makes the whole note invalid.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ _DASH = "— "
 
 
 class NoteError(ValueError):
-    """A note, a key or a signature that is malformed or does not hold."""
+    """A note, a key or a signature is malformed or invalid."""
 
 
 class SignatureType(IntEnum):
-    """The byte that a key's id is made with, and a verifier key begins with."""
+    """The algorithm byte of signed-note, in which a verifier key's material begins."""
 
     ED25519 = 0x01
     COSIGNATURE = 0x04
@@ -57,7 +56,7 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """The key written as name+hash+key. Raises NoteError."""
+        """Parse a key written as name+hash+key. Raises NoteError."""
         parts = text.strip().split("+", 2)
         if len(parts) != 3:
             raise NoteError("a verifier key has the form name+hash+key")
@@ -75,7 +74,7 @@ class VerifierKey:
 
     @property
     def id(self) -> bytes:
-        """The four bytes that signatures begin with."""
+        """The key id: the four bytes in which its signatures begin."""
         named = self.name.encode() + b"\n" + bytes([self.type]) + self.public_key
         return hashlib.sha256(named).digest()[:_KEY_ID_SIZE]
 
@@ -84,9 +83,9 @@ class VerifierKey:
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
     def verify(self, text: str, signature: bytes) -> int | None:
-        """The cosignature's time in POSIX seconds, None for a log's own signature.
+        """Verify a signature; return a cosignature's time in POSIX seconds, None for a log's own.
 
-        signature is what follows the key's id in the line. Raises NoteError.
+        signature: the bytes behind the key id in the line. Raises NoteError.
         """
         time = None
         message = text.encode()
@@ -120,20 +119,20 @@ class Signature:
         return f"{_DASH}{self.name} {encoded}\n"
 
     def is_by(self, key: VerifierKey) -> bool:
-        """Whether it claims to be that key's."""
+        """Return whether the line names that key, which verifies nothing yet."""
         return self.name == key.name and self.key_id == key.id
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text, with its last newline, and its signatures, none of them verified."""
+    """A text, with its last newline, and its signatures, not yet verified."""
 
     text: str
     signatures: tuple[Signature, ...]
 
     @classmethod
     def parse(cls, data: bytes) -> Note:
-        """The note in these bytes. Raises NoteError."""
+        """Parse a note. Raises NoteError."""
         if len(data) > NOTE_LIMIT_BYTES:
             raise NoteError("the note is too long")
         try:
@@ -152,10 +151,10 @@ class Note:
         return cls(text + "\n", tuple(signatures))
 
     def verify(self, keys: Sequence[VerifierKey]) -> dict[VerifierKey, int | None]:
-        """The keys whose signatures hold, with the times of their cosignatures.
+        """Return the keys that signed the note, with the times of their cosignatures.
 
-        Raises NoteError where a signature by one of the keys does not hold. A key that
-        signed nothing is not among the answers.
+        Keys that did not sign are left out. Raises NoteError if a signature by one of the keys is
+        invalid.
         """
         verified: dict[VerifierKey, int | None] = {}
         for signature in self.signatures:
@@ -178,7 +177,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """The checkpoint in a note's text. Raises NoteError; extension lines are passed over."""
+        """Parse a checkpoint from a note's text, ignoring extension lines. Raises NoteError."""
         lines = text.removesuffix("\n").split("\n")
         if len(lines) < 3 or not all(lines):
             raise NoteError("a checkpoint has at least three lines, none of them empty")
@@ -200,7 +199,7 @@ class Checkpoint:
 
 
 def open_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
-    """The checkpoint in a note that the log's key signed. Raises NoteError."""
+    """Parse a note, verify the log's signature, and return its checkpoint. Raises NoteError."""
     note = Note.parse(data)
     if key not in note.verify([key]):
         raise NoteError("the checkpoint is not signed by the log's key")
@@ -213,18 +212,18 @@ def open_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
 def verifier_key(
     name: str, key: Ed25519PrivateKey, type_: SignatureType = SignatureType.ED25519
 ) -> VerifierKey:
-    """The verifier key of a private key. Raises NoteError for a name that no key may have."""
+    """Return the verifier key of a private key. Raises NoteError for a malformed name."""
     _check_name(name)
     return VerifierKey(name, type_, key.public_key().public_bytes_raw())
 
 
 def sign(text: str, key: VerifierKey, private_key: Ed25519PrivateKey) -> Signature:
-    """The signature of a log over the text."""
+    """Sign the text as a log."""
     return Signature(key.name, key.id, private_key.sign(text.encode()))
 
 
 def cosign(text: str, key: VerifierKey, private_key: Ed25519PrivateKey, time: int) -> Signature:
-    """The cosignature of a witness over a checkpoint's text, at a time in POSIX seconds."""
+    """Cosign a checkpoint's text as a witness, at a time in POSIX seconds."""
     signature = private_key.sign(_cosigned(text, time))
     return Signature(key.name, key.id, time.to_bytes(_TIMESTAMP_SIZE, "big") + signature)
 
@@ -256,7 +255,7 @@ def _decode(encoded: str, what: str) -> bytes:
         decoded = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise NoteError(f"{what} is not base64") from None
-    # One value has one form: stray bits behind the last byte are refused.
+    # Refuse stray bits behind the last byte, so that each value has one encoding.
     if base64.b64encode(decoded).decode() != encoded:
         raise NoteError(f"{what} is not base64 in its usual form")
     return decoded

@@ -1,15 +1,13 @@
-"""Offline verification of receipts: nothing is asked of anyone, the log's key decides.
+"""Verify receipts offline, with the log's verifier key alone.
 
-A receipt proves that the transparency log holds an entry about a document, a
-consent or an access. The entry names nobody: what is personal stands there as
-commitments, SHA-256(salt || value), and the receipt opens those that its
-holder may know. Verified are, in this order: the log's signature on the
-checkpoint, the path from the entry to the checkpoint's root, each opening, and
-the content, where it is at hand.
+A receipt proves that the transparency log has an entry about a document, a consent or an access.
+Personal data stands in the entry as commitments, SHA-256(salt || value); the receipt opens those
+that its holder may know. verify_receipt checks, in this order: the log's signature on the
+checkpoint, the inclusion path from the entry to the checkpoint's root, each opening, and the
+content, if given.
 
-What a receipt does not say: whether the document is still in force (ask
-CheckDocument), and that everybody is shown the same log (that is what
-witnesses' cosignatures and `qagazsyz log follow` are for).
+A receipt does not prove that the document is still in force (call CheckDocument), nor that all
+callers are shown the same log (witnesses' cosignatures and `qagazsyz log follow` do).
 """
 
 from __future__ import annotations
@@ -32,37 +30,37 @@ ENTRY_LIMIT_BYTES = 2**16 - 1
 
 # "content_sha256", "subjects[0]", "officer".
 _FIELD = re.compile(r"([a-z][a-z0-9_]*)(?:\[(0|[1-9][0-9]{0,4})\])?", re.ASCII)
-# What a registration's content is committed to under.
+# The field of a registration's entry that commits to its content.
 _CONTENT_FIELD = "content_sha256"
 
 
 class ReceiptError(Exception):
-    """Root of everything that is wrong with a receipt."""
+    """Base of all errors of a receipt."""
 
 
 class MalformedReceipt(ReceiptError):
-    """It is no receipt: an entry that is no canonical JSON, hashes of a wrong length."""
+    """The entry is not a canonical JSON object, or is too long."""
 
 
 class WrongCheckpoint(ReceiptError):
-    """The checkpoint is not one that the log signed."""
+    """The checkpoint is malformed, or not signed by the log."""
 
 
 class NotIncluded(ReceiptError):
-    """The path does not lead from the entry to the checkpoint's root."""
+    """The inclusion path does not lead from the entry to the checkpoint's root."""
 
 
 class WrongOpening(ReceiptError):
-    """What should open a commitment of the entry does not."""
+    """An opening does not match the commitment that it names."""
 
 
 class WrongContent(ReceiptError):
-    """The content is not the registered one, or the receipt does not open its hash."""
+    """The content is not the registered one, or the receipt does not open its commitment."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedReceipt:
-    """What a receipt has proved."""
+    """What a receipt proves."""
 
     entry: Mapping[str, Any]
     log_index: int
@@ -70,9 +68,9 @@ class VerifiedReceipt:
     root_hash: bytes
     # Committed values by field: "subjects[0]" → the subject's name in UTF-8.
     openings: Mapping[str, bytes]
-    # Whether a content was compared, and is the registered one.
+    # Whether content was given and compared.
     content_verified: bool
-    # Witnesses whose cosignatures hold, with their times in POSIX seconds.
+    # Names of the witnesses that cosigned, with the times in POSIX seconds.
     witnesses: Mapping[str, int]
 
 
@@ -83,9 +81,9 @@ def verify_receipt(
     *,
     witnesses: Sequence[notes.VerifierKey] = (),
 ) -> VerifiedReceipt:
-    """What the receipt proves by that log's verifier key (as /log/key gives it).
+    """Verify a receipt with the log's verifier key (as /log/key returns it).
 
-    Raises a ReceiptError that says what is wrong, and NoteError for a verifier key that is none.
+    Raises a ReceiptError that says what is wrong, and NoteError if the verifier key is malformed.
     """
     key = (
         verifier_key
@@ -119,21 +117,21 @@ def verify_receipt(
 
 
 def commitment(salt: bytes, value: bytes) -> str:
-    """What an entry holds in place of the value: SHA-256(salt || value) in lower-case hex."""
+    """Return the commitment to a value: SHA-256(salt || value) in lower-case hex."""
     return hashlib.sha256(salt + value).hexdigest()
 
 
 def parse_entry(data: bytes) -> dict[str, Any]:
-    """The members of a log entry. Raises MalformedReceipt where it is no canonical JSON object."""
+    """Parse a log entry. Raises MalformedReceipt if it is no canonical JSON object (RFC 8785)."""
     if len(data) > ENTRY_LIMIT_BYTES:
         raise MalformedReceipt("the entry is too long")
     try:
         members = json.loads(data)
         canonical = rfc8785.dumps(members)
-    # What nests too deep has no canonical form either; ValueError is all that JSON can be wrong by.
+    # RecursionError: nested too deep. All other errors of both parsers are ValueErrors.
     except (ValueError, RecursionError):
         raise MalformedReceipt("the entry is no JSON") from None
-    # One entry has one form, so that nobody reads the same bytes in another way.
+    # Each entry has one encoding, so that two parsers cannot read it differently.
     if canonical != data or not isinstance(members, dict):
         raise MalformedReceipt("the entry is no canonical JSON object (RFC 8785)")
     return members

@@ -16,7 +16,7 @@ from qagazsyz.common.v1 import certificates_pb2, signatures_pb2
 from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.access import Role
-from services.runtime.clients import Peer
+from services.runtime.clients import ServiceClient
 from services.runtime.concurrency.batching import RequestBatcher
 from services.runtime.server import Call
 
@@ -105,7 +105,7 @@ class Directory(Protocol):
 class SigningService:
     """The verifier that signing is."""
 
-    def __init__(self, signing: Peer) -> None:
+    def __init__(self, signing: ServiceClient) -> None:
         self._signing = signing
         self._gathering: RequestBatcher[SignedStatement, Judgement] = RequestBatcher(
             self._ask, limit=ITEMS_LIMIT, max_concurrent=FLIGHTS
@@ -144,7 +144,7 @@ class SigningService:
 class IdentityService:
     """The directory that identity is."""
 
-    def __init__(self, identity: Peer, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, identity: ServiceClient, now: Callable[[], float] = time.monotonic) -> None:
         self._identity = identity
         self._now = now
         self._known: dict[str, tuple[SubjectKind, float]] = {}

@@ -27,7 +27,7 @@ from services.registry.lookups.store import RecordStore
 from services.registry.settings import RegistrySettings
 from services.runtime import process
 from services.runtime.access import TokenVerifier
-from services.runtime.clients import InternalTokens, Peer, fetch_key_set, open_channel
+from services.runtime.clients import InternalTokens, ServiceClient, fetch_key_set, open_channel
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.secret_files import SecretRefused, read_secret
@@ -133,8 +133,8 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         objects=open_objects(settings.contents_location()),
         log_key=log_key,
         content_key=content_key,
-        verifier=SigningService(Peer(signing, internal)),
-        directory=IdentityService(Peer(identity, internal)),
+        verifier=SigningService(ServiceClient(signing, internal)),
+        directory=IdentityService(ServiceClient(identity, internal)),
         witnesses=witnesses,
     )
     try:

@@ -1,9 +1,8 @@
-"""Who is calling, and whether the method's access option lets them.
+"""Authenticate callers by their token, and authorize them by the method's access option.
 
-A token is a JWT signed with EdDSA by identity. Every service checks it itself
-- signature by kid, issuer, audience, expiry - though the gateway has done so
-already: what reaches a service over another way is checked all the same. The
-option on each method of the contracts is the only source of who may call it.
+A token is a JWT (RFC 7519) that identity signs with EdDSA. Each service checks signature, issuer,
+audience and expiry itself although the gateway has done so: calls may reach it another way. The
+access option of each method in the contracts is the only source of who may call it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from cachetools import TLRUCache
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
@@ -21,16 +21,16 @@ from qagazsyz.common.v1 import access_pb2
 from services.runtime.errors import PermissionDenied, Unauthenticated
 
 ISSUER = "qagazsyz"
-# The gateway lets only the first in; services call each other with the second.
+# The gateway accepts only the first; services call each other with the second.
 CALLER_AUDIENCE = "qagazsyz"
 INTERNAL_AUDIENCE = "qagazsyz.internal"
-# Clocks of two machines differ; tokens live ten minutes.
+# The clocks of two machines differ by less; tokens live ten minutes.
 CLOCK_LEEWAY_SECONDS = 5
-# A token names a key we do not know: ask identity again, at most this often.
+# How often a token that names an unknown key may make us fetch identity's keys again.
 KEY_REFRESH_SECONDS = 5.0
-# Tokens whose signature was checked, so that it is checked once and not at every call.
+# Tokens that are remembered as valid, so that a signature is checked once and not at every call.
 CHECKED_TOKENS = 10_000
-# Longer ones are no tokens of ours, and are not worth decoding.
+# Our tokens are shorter; a longer one is refused undecoded.
 TOKEN_LIMIT_BYTES = 4096
 
 Role = access_pb2.Role
@@ -47,7 +47,7 @@ class Caller:
     expire_time: float = 0.0
 
     def has(self, *roles: int) -> bool:
-        """Whether it holds any one of the roles."""
+        """Return whether the caller has one of the roles."""
         return not self.roles.isdisjoint(roles)
 
     @property
@@ -56,29 +56,37 @@ class Caller:
 
     @property
     def scope(self) -> str:
-        """Whose a request_id is: the organization's, or the person's."""
+        """The owner of the caller's request_ids: the organization, or the person."""
         return self.organization or self.subject
 
 
 class TokenVerifier:
-    """Checks access tokens against identity's keys, which it fetches and keeps."""
+    """Verifies access tokens with identity's keys, which it fetches and caches.
+
+    Valid tokens are cached until they expire, at most cache_size of them. If the cache is full, the
+    least recently used token goes and is verified again when it comes back: a caller with many
+    tokens cannot make everybody else's be verified anew.
+    """
 
     def __init__(
         self,
         fetch_keys: Callable[[], Awaitable[Mapping[str, Any]]],
         *,
         now: Callable[[], float] = time.time,
+        cache_size: int = CHECKED_TOKENS,
     ) -> None:
         self._fetch_keys = fetch_keys
         self._now = now
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._checked: dict[str, Caller] = {}
+        self._checked: TLRUCache[str, Caller] = TLRUCache(
+            cache_size, ttu=lambda _token, caller, _now: caller.expire_time, timer=now
+        )
         self._fetched_at = float("-inf")
 
     async def verify(self, token: str) -> Caller:
-        """The token's holder. Raises Unauthenticated, always in the same words."""
+        """Return the token's holder. Raises Unauthenticated, always in the same words."""
         known = self._checked.get(token)
-        if known is not None and self._now() < known.expire_time:
+        if known is not None:
             return known
         refusal = Unauthenticated("the token is not valid")
         if len(token) > TOKEN_LIMIT_BYTES:
@@ -87,7 +95,7 @@ class TokenVerifier:
             key = await self._key(str(jwt.get_unverified_header(token)["kid"]))
             if key is None:
                 raise refusal
-            # Times are checked below, by the clock that was passed in.
+            # _caller checks the times, because PyJWT only knows the system's clock.
             claims = jwt.decode(
                 token,
                 key,
@@ -103,8 +111,6 @@ class TokenVerifier:
             caller = self._caller(claims)
         except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError):
             raise refusal from None
-        if len(self._checked) >= CHECKED_TOKENS:
-            self._checked.clear()
         self._checked[token] = caller
         return caller
 
@@ -120,7 +126,7 @@ class TokenVerifier:
         if not claims["iat"] - CLOCK_LEEWAY_SECONDS <= now < claims["exp"] + CLOCK_LEEWAY_SECONDS:
             raise ValueError("time")
         roles = frozenset(int(Role.Value(f"ROLE_{name}")) for name in claims["roles"])
-        # A service's token serves inside only, and inside only services' do.
+        # Services, and only they, have tokens of the internal audience.
         if (Role.ROLE_SERVICE in roles) != (claims["aud"] == INTERNAL_AUDIENCE):
             raise ValueError("role and audience")
         return Caller(
@@ -133,9 +139,9 @@ class TokenVerifier:
 
 
 def access_rule(method: MethodDescriptor) -> access_pb2.AccessRule | None:
-    """The method's access option, or None where it bears none (and is refused to all)."""
+    """Return the method's access option, or None if it has none, which authorize refuses."""
     options: descriptor_pb2.MethodOptions = method.GetOptions()
-    # protoc's own type stubs say less of extensions than they are.
+    # The type stubs of protoc do not say what type an extension has.
     extension: Any = access_pb2.access
     if not options.HasExtension(extension):
         return None
@@ -144,7 +150,7 @@ def access_rule(method: MethodDescriptor) -> access_pb2.AccessRule | None:
 
 
 def authorize(rule: access_pb2.AccessRule | None, caller: Caller | None) -> None:
-    """Returns where the rule lets the caller pass, else raises."""
+    """Return if the rule admits the caller. Raises Unauthenticated or PermissionDenied."""
     if rule is None:
         raise PermissionDenied()
     if rule.open:

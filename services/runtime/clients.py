@@ -1,8 +1,8 @@
-"""Calls from one service to another: with the service's own token, a deadline, and the trace.
+"""Call other services with this service's own token, a deadline, and the trace's headers.
 
-A service signs in to identity with its own credential, as everybody does, and
-gets a token of the internal audience, which it renews ahead of its end. What is
-called, and how long it may take, follows from the call that is being answered.
+A service signs in to identity with its credential, as every caller does, gets a token of the
+internal audience, and renews it before it expires. The deadline of an outgoing call derives from
+that of the call being answered.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from services.runtime.settings import CannotStart
 
 R = TypeVar("R", bound=Message)
 
-# A callee gets a little less time than we have, so that its refusal still reaches our caller.
+# An outgoing call ends this long before our own deadline, so that its error reaches our caller.
 DEADLINE_MARGIN_SECONDS = 0.05
-# Where our caller set no deadline.
+# If our caller set no deadline.
 DEFAULT_TIMEOUT_SECONDS = 20.0
-# A token is renewed this long before it ends.
+# How long before its end a token is renewed.
 RENEW_AHEAD_SECONDS = 120.0
 
-# Services ask each other questions, or say what changes nothing when it is said again, so that a
-# repeat is safe; a peer that is being restarted is back in about this time.
+# Retries are safe because all calls between services are idempotent. A service that is being
+# restarted is back within these five attempts.
 RETRIES = json.dumps(
     {
         "methodConfig": [
@@ -57,10 +57,8 @@ TOKENS = "/qagazsyz.identity.v1.TokenService"
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to another service: "unix:/path", "host:port", or several by comma.
-
-    Raises CannotStart without an address.
-    """
+    """Open a channel to another service at "unix:/path", "host:port", or several "host:port" by
+    comma, which take turns. Raises CannotStart if the address is empty."""
     if not address:
         raise CannotStart("the address of a service that it calls is not set")
     target = f"ipv4:{address}" if "," in address and not address.startswith("unix") else address
@@ -71,7 +69,7 @@ def open_channel(address: str) -> grpc.aio.Channel:
             ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
             ("grpc.lb_policy_name", "round_robin"),
             ("grpc.service_config", RETRIES),
-            # A peer that was restarted is found again at once.
+            # Find a service again soon after it was restarted.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ],
@@ -79,7 +77,7 @@ def open_channel(address: str) -> grpc.aio.Channel:
 
 
 class InternalTokens:
-    """This service's own token, renewed ahead of its end."""
+    """Signs this service in, and caches its token until shortly before the token's end."""
 
     def __init__(self, identity: grpc.aio.Channel, credential: Credential) -> None:
         self._identity = identity
@@ -97,7 +95,8 @@ class InternalTokens:
             raise SecretRefused(f"{path}: {error}") from None
 
     async def get(self) -> str:
-        """A token that is good for RENEW_AHEAD_SECONDS still. Raises Unavailable."""
+        """Return a token that lasts RENEW_AHEAD_SECONDS at least; concurrent callers share one
+        sign-in. Raises Unavailable if identity cannot be reached or refuses."""
         if time.monotonic() >= self._renew_at:
             async with self._renewing:
                 if time.monotonic() >= self._renew_at:
@@ -131,8 +130,8 @@ class InternalTokens:
             raise Unavailable("this service could not sign in") from error
 
 
-class Peer:
-    """Another service, as this one calls it."""
+class ServiceClient:
+    """Calls the methods of one other service."""
 
     def __init__(self, channel: grpc.aio.Channel, tokens: InternalTokens) -> None:
         self._channel = channel
@@ -141,11 +140,12 @@ class Peer:
     async def call(
         self, method: str, request: Message, response_type: type[R], during: Call | None = None
     ) -> R:
-        """The peer's answer to "package.Service/Method".
+        """Call "package.Service/Method" and return the response.
 
-        during: the call that is being answered, whose deadline bounds this one.
-        Raises Unavailable or DeadlineExceeded; any other refusal is between two of our own
-        services, hence a defect, and stays the grpc.aio.AioRpcError it is.
+        during: the call being answered, whose deadline less DEADLINE_MARGIN_SECONDS bounds this.
+        Raises DeadlineExceeded, or Unavailable if the service cannot be reached, is overloaded, or
+        cancelled the call. Any other status is a defect of one of our own services, and is raised
+        as the grpc.aio.AioRpcError that it is.
         """
         timeout = DEFAULT_TIMEOUT_SECONDS
         remaining = during.time_remaining() if during is not None else None
@@ -177,7 +177,7 @@ class Peer:
 
 
 async def fetch_key_set(identity: grpc.aio.Channel) -> Mapping[str, Any]:
-    """Identity's JSON Web Key Set, for TokenVerifier. Raises Unavailable."""
+    """Fetch identity's JSON Web Key Set (RFC 7517), for TokenVerifier. Raises Unavailable."""
     from google.api import httpbody_pb2
 
     try:

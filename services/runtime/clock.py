@@ -1,4 +1,4 @@
-"""The time, and ids that carry it: parameters everywhere, so that tests hold them still."""
+"""Time, randomness, and the ids made of both: passed as parameters, so that tests control them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Randomness = Callable[[int], bytes]
 
 
 def system_clock() -> datetime:
-    """The time now, in UTC."""
+    """Return the time now, in UTC."""
     return datetime.now(UTC)
 
 
 def system_randomness(size: int) -> bytes:
-    """Bytes of the operating system's generator."""
+    """Return random bytes of the operating system's generator."""
     return os.urandom(size)
 
 
 def uuid7(now: datetime, randomness: Randomness = system_randomness) -> uuid.UUID:
-    """A UUID that sorts by its time in milliseconds (RFC 9562, section 5.7)."""
+    """Return a UUID version 7, which sorts by its time in milliseconds (RFC 9562, section 5.7)."""
     milliseconds = int(now.timestamp() * 1000)
     rest = int.from_bytes(randomness(10), "big")
     value = (milliseconds & ((1 << 48) - 1)) << 80 | rest & ((1 << 80) - 1)

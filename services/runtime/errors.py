@@ -1,9 +1,8 @@
-"""What can go wrong, as the domain says it, and as gRPC tells it to callers.
+"""Errors that a service raises on purpose, named after the codes of google.rpc.Code.
 
-The domain raises one of the exceptions below and imports nothing of gRPC;
-status.py turns them into google.rpc.Status, for a whole call and for one item
-of a batch alike. Anything else that is raised is a defect: callers get INTERNAL
-with a fixed text, the log gets the rest.
+The domain raises them without importing gRPC; status.py maps them to google.rpc.Status, for a whole
+call or for one item of a batch. Any other exception is a defect: the caller gets INTERNAL with a
+fixed text, and the log says where it was raised.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from enum import IntEnum
 
 
 class Code(IntEnum):
-    """The numbers of google.rpc.Code that a service refuses with on purpose."""
+    """The codes of google.rpc.Code that a service answers on purpose, by their numbers there."""
 
     INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
@@ -27,7 +26,10 @@ class Code(IntEnum):
 
 
 class DomainError(Exception):
-    """Root of what a service refuses on purpose. The message goes to the caller."""
+    """Base of all errors here. The caller reads the message: it must hold no personal data.
+
+    reason: ErrorInfo.reason (AIP-193), in upper snake case, stable over versions.
+    """
 
     code: Code = Code.FAILED_PRECONDITION
     reason: str = "FAILED_PRECONDITION"
@@ -38,14 +40,14 @@ class DomainError(Exception):
 
 
 class NotFound(DomainError):
-    """What the caller may read and named does not exist."""
+    """The named resource does not exist, and the caller may know so."""
 
     code = Code.NOT_FOUND
     reason = "NOT_FOUND"
 
 
 class FieldError(DomainError):
-    """Root of refusals that may name a field by its path in the request;  where none is named."""
+    """Base of errors that name a field of the request by its path, "document.title"; "" if none."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(f"{field}: {message}" if field else message)
@@ -54,7 +56,7 @@ class FieldError(DomainError):
 
 
 class InvalidArgument(FieldError):
-    """A field's value can never be accepted; names the field by its path in the request."""
+    """A field has a value that is refused whatever the state of the service."""
 
     code = Code.INVALID_ARGUMENT
     reason = "INVALID_ARGUMENT"
@@ -64,14 +66,14 @@ class InvalidArgument(FieldError):
 
 
 class AlreadyExists(FieldError):
-    """The thing is there already, or a request_id was used for another body."""
+    """The resource exists already, or the request_id was used for another request."""
 
     code = Code.ALREADY_EXISTS
     reason = "ALREADY_EXISTS"
 
 
 class FailedPrecondition(DomainError):
-    """The state of things forbids it; reason is stable and in upper snake case."""
+    """The state of the service forbids the call; reason says which state."""
 
     code = Code.FAILED_PRECONDITION
 
@@ -81,14 +83,15 @@ class FailedPrecondition(DomainError):
 
 
 class Aborted(DomainError):
-    """Somebody else changed it meanwhile: read again and retry (an etag that differs)."""
+    """The resource changed since the caller read it (its etag differs): read it again and retry."""
 
     code = Code.ABORTED
     reason = "CONCURRENT_CHANGE"
 
 
 class PermissionDenied(DomainError):
-    """Not the caller's. Says nothing, so that it tells nothing of what exists."""
+    """The caller may not do this. The text is always the same, so that a refusal does not reveal
+    whether the resource exists."""
 
     code = Code.PERMISSION_DENIED
     reason = "PERMISSION_DENIED"
@@ -98,14 +101,14 @@ class PermissionDenied(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """No token, or one that does not hold, or a sign-in that failed."""
+    """The token is missing or invalid, or a sign-in failed."""
 
     code = Code.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
 
 
 class ResourceExhausted(DomainError):
-    """Too much at once; carries how long to wait, in seconds."""
+    """The service is at a limit; retry_after_seconds says when to come back (RetryInfo)."""
 
     code = Code.RESOURCE_EXHAUSTED
     reason = "RESOURCE_EXHAUSTED"
@@ -116,14 +119,14 @@ class ResourceExhausted(DomainError):
 
 
 class Unavailable(DomainError):
-    """A part that is needed cannot be reached now; the same call may succeed later."""
+    """A part of the platform cannot be reached now; the same call may succeed later."""
 
     code = Code.UNAVAILABLE
     reason = "UNAVAILABLE"
 
 
 class DeadlineExceeded(DomainError):
-    """The caller's time ran out before the work was done."""
+    """The call's deadline passed before the work was done."""
 
     code = Code.DEADLINE_EXCEEDED
     reason = "DEADLINE_EXCEEDED"

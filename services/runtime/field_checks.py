@@ -19,7 +19,7 @@ _NANOS = range(1_000_000_000)
 
 @cache
 def _required_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
-    # protoc's own type stubs say less of extensions than they are.
+    # The type stubs of protoc do not say what type an extension has.
     behavior: Any = field_behavior_pb2.field_behavior
     return tuple(
         field
@@ -31,12 +31,11 @@ def _required_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
 def check_fields(
     message: Message, *, prefix: str = "", skip: Collection[str] = (), mask: Message | None = None
 ) -> None:
-    """Raises InvalidArgument, naming the field, where a REQUIRED one is missing or a value is one
-    that no method takes: a NUL in a string (PostgreSQL cannot hold it) or a Timestamp out of range.
+    """Raise InvalidArgument, naming the field, if a REQUIRED one is missing or no method takes its
+    value: a string with a NUL (PostgreSQL cannot store it), a Timestamp beyond the year 9999.
 
-    skip: fields whose content the caller checks by itself, item by item (a batch's).
-    mask: an update's FieldMask; where it is set, only the fields in it are demanded of the
-    resource that is updated.
+    skip: fields that the caller checks itself, item by item (a batch's items).
+    mask: an update's FieldMask; of the resource to update, only the fields in it are required.
     """
     masked = set(getattr(mask, "paths", ())) if mask is not None else set()
     for field in _required_fields(message.DESCRIPTOR):
@@ -61,7 +60,6 @@ def _check_message(item: Message, where: str, masked: set[str]) -> None:
         if seconds not in _TIMESTAMP_SECONDS or nanos not in _NANOS:
             raise InvalidArgument(where, "is no point in time")
     elif masked and not name.startswith("google."):
-        # Under an update mask only what is in it is demanded.
         for field in _required_fields(item.DESCRIPTOR):
             if field.name in masked and not _is_set(item, field):
                 raise InvalidArgument(f"{where}.{field.name}", "is required")

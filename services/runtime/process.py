@@ -1,4 +1,4 @@
-"""The life of a service's process: settings in, ready, drained on SIGTERM."""
+"""Run a service as a process: configure telemetry, serve, and drain on SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from services.runtime.settings import CannotStart, ServiceSettings
 
 log = logging.getLogger(__name__)
 
-# Blocking work - cryptography, files - runs in a pool of known size, never on the loop.
+# Blocking work (cryptography, files) runs in a thread pool of this size, never on the event loop.
 WORKER_THREADS = 8
-# Objects made before the collector looks at the youngest. At Python's 700 it looks several times
-# in one batch of a hundred documents, and now and then at everything that was ever imported.
+# Objects allocated before the garbage collector looks at the youngest. At Python's 700 it runs
+# several times in one batch of a hundred documents, and now and then over every imported module.
 YOUNG_OBJECTS = 20_000
 
 
 def run(settings: ServiceSettings, serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Runs serve until SIGTERM or SIGINT sets its event, on uvloop, with telemetry configured.
+    """Run serve on uvloop with telemetry configured; set its event on SIGTERM or SIGINT.
 
-    Exits with one line where serve raises CannotStart.
+    If serve raises CannotStart, exit with that line and status 1.
     """
     endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint
     telemetry.configure(
@@ -37,7 +37,7 @@ def run(settings: ServiceSettings, serve: Callable[[asyncio.Event], Awaitable[No
         sample_ratio=settings.trace_sample_ratio,
         log_level=settings.log_level,
     )
-    _calm_collector()
+    _tune_garbage_collector()
     try:
         uvloop.run(_main(serve))
     except CannotStart as reason:
@@ -46,8 +46,8 @@ def run(settings: ServiceSettings, serve: Callable[[asyncio.Event], Awaitable[No
         telemetry.shut_down()
 
 
-def _calm_collector() -> None:
-    """Leaves what was imported, which stays anyhow, out of every later garbage collection."""
+def _tune_garbage_collector() -> None:
+    """Exclude what was imported, which stays anyhow, from later collections (gc.freeze)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])

@@ -1,7 +1,7 @@
-"""Files that hold secrets: written for their owner alone, and refused where others can read them.
+"""Read and write files that hold secrets: mode 0600, and refused if others can read them.
 
-Every secret of every service goes through here - keys, credentials, challenge keys - so that a
-loose file is refused in the same words everywhere.
+Every secret of every service - keys, credentials, challenge keys - is read here, so that a file
+open to others is refused in the same words everywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SecretRefused(CannotStart):
-    """The file of a secret is missing, open to others, or holds something else.
+    """The file of a secret is missing, open to others, or malformed.
 
     The message names the file and what to do, and nothing of its content.
     """
@@ -28,9 +28,9 @@ class SecretRefused(CannotStart):
 def read_secret(path: Path) -> bytes:
     """Return the file's bytes.
 
-    Raises SecretRefused where the file cannot be read, is longer than SECRET_LIMIT_BYTES, or gives
-    any permission to the group or to others. The open file is checked, not its path, so that it
-    cannot be exchanged in between.
+    Raises SecretRefused if the file cannot be read, is longer than SECRET_LIMIT_BYTES, or gives any
+    permission to the group or to others. The mode is that of the open file, not of its path, which
+    could be exchanged in between.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -47,9 +47,9 @@ def read_secret(path: Path) -> bytes:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a new file of mode 0600. Raises FileExistsError where the path exists.
+    """Write a new file of mode 0600. Raises FileExistsError if the path exists.
 
-    The file is made with its mode: there is no moment at which others can read it.
+    The file is created with that mode, so others cannot read it at any moment.
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

@@ -1,75 +1,67 @@
-"""A gRPC server around plain servicers.
+"""Serve plain servicers over gRPC.
 
-What every call needs is done here, once, in this order: a span, who is calling,
-whether the method's access option lets them, decoding, the checks that the
-contract's field behaviour asks for, the servicer's method, and the mapping of
-what it raised to a status. grpc.aio would answer bytes that are no message
-with UNKNOWN before any handler runs, so handlers take bytes and decode here; a
-call that ends before its message is whole it would not answer at all, so
-handlers take the one message from a stream of them.
+Every call goes through an Endpoint, which does in this order: open a span, authenticate the caller,
+authorize by the method's access option, decode, check the fields by the contract's field behaviour,
+call the servicer, and map what it raised to a status.
+
+Handlers take bytes and decode here, because grpc.aio answers bytes that it cannot parse with
+UNKNOWN before any handler runs. They read the one message of a unary call from a stream, because
+grpc.aio never answers a unary call that ends before its message is whole.
 
 A servicer is any object with an async method for each method of its contract:
 
     async def GetSubject(self, request: GetSubjectRequest, call: Call) -> Subject
 
-A method marked with @wire takes and gives bytes, for where Python must not see
-the items of a batch; a method that streams both ways takes an async iterator
-of bytes and is an async generator of bytes.
+A method marked with @wire takes and returns bytes: Python objects for each item of a batch would
+cost more than the batch's work. A method that streams both ways takes an async iterator of bytes
+and is an async generator of bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from services.runtime import telemetry
 from services.runtime.access import Caller, TokenVerifier, access_rule, authorize
-from services.runtime.descriptors import service_descriptors
-from services.runtime.errors import DomainError, InvalidArgument, Unauthenticated
+from services.runtime.descriptors import add_reflection, service_descriptors
+from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.field_checks import check_fields
 from services.runtime.settings import CannotStart
-from services.runtime.status import internal_status, status_of
-
-log = logging.getLogger(__name__)
+from services.runtime.status import status_of_failure
 
 # gRPC holds a whole message several times over before Python sees it.
 MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024
-# The gateway bounds what callers send, at half of this, and answers in clear words; gRPC counts 32
-# bytes more for each header, and refuses with a list of all of them.
+# The gateway refuses at half of this, in clear words; gRPC itself counts 32 bytes more for each
+# header, and lists all headers in its refusal.
 METADATA_LIMIT_BYTES = 128 * 1024
 # More calls at once than this are answered RESOURCE_EXHAUSTED by gRPC itself.
 CONCURRENT_CALLS = 1_000
-# What is under way when the process is told to stop gets this long to end.
+# How long calls under way may go on once the process is told to stop.
 DRAIN_SECONDS = 10.0
 
-HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-REFLECTIONS = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def wire(method: F) -> F:
-    """Marks a servicer's method that takes and gives bytes as they are on the wire."""
+    """Mark a servicer's method that takes and returns bytes as they are on the wire."""
     method.__dict__["takes_wire_bytes"] = True
     return method
 
 
 class Call:
-    """What a servicer may know of the call it answers."""
+    """The call that a servicer answers: its caller, its deadline, the headers of its answer."""
 
     __slots__ = ("_context", "_headers", "_metadata", "caller_or_none", "method")
 
@@ -88,25 +80,26 @@ class Call:
 
     @property
     def caller(self) -> Caller:
-        """The token's holder. Raises Unauthenticated on an open method called without one."""
+        """The token's holder. Raises Unauthenticated on an open method called without a token."""
         if self.caller_or_none is None:
             raise Unauthenticated("a token is needed")
         return self.caller_or_none
 
     def time_remaining(self) -> float | None:
-        """Seconds until the caller stops waiting, or None if it never does."""
+        """Return the seconds until the caller's deadline, or None without a deadline."""
         remaining: float | None = self._context.time_remaining()
         return remaining
 
     def cancelled(self) -> bool:
-        """Whether the caller has gone."""
+        """Return whether the caller has gone."""
         return bool(self._context.cancelled() or self._context.done())
 
     def set_header(self, name: str, value: str) -> None:
-        """A header of the answer: "cache-control" of what never changes."""
+        """Set a header of the answer, such as "cache-control"."""
         self._headers.append((name, value))
 
     async def send_headers(self) -> None:
+        """Send the headers that were set, before the answer."""
         if self._headers:
             await self._context.send_initial_metadata(tuple(self._headers))
 
@@ -123,10 +116,12 @@ class Endpoint:
         self._rule = access_rule(method)
         self._tokens = tokens
         self._request_class = message_factory.GetMessageClass(method.input_type)
-        # A batch's items are checked by its servicer: a bad one costs its own answer.
+        # A batch's servicer checks its items: a bad one is refused alone.
         self._is_batch = method.name.startswith("Batch")
 
     def grpc_handler(self) -> grpc.RpcMethodHandler[Any, Any]:
+        """Return the handler that grpc.aio calls. Raises NotImplementedError for a method that
+        streams one way: the contracts have none."""
         if self._method.client_streaming and self._method.server_streaming:
             return grpc.stream_stream_rpc_method_handler(self._stream)
         if self._method.client_streaming or self._method.server_streaming:
@@ -166,7 +161,7 @@ class Endpoint:
                 await call.send_headers()
                 return response
             except Exception as error:
-                status = _status(error, self._name)
+                status = status_of_failure(error, self._name)
                 span.failed(status.code)
         await _abort(context, status)
         raise AssertionError("unreachable")
@@ -182,7 +177,7 @@ class Endpoint:
                     yield response
                 return
             except Exception as error:
-                status = _status(error, self._name)
+                status = status_of_failure(error, self._name)
                 span.failed(status.code)
         await _abort(context, status)
 
@@ -217,7 +212,7 @@ class Endpoint:
 
 
 class Server:
-    """A process's gRPC server: its contracts, health, and reflection over all contracts."""
+    """The gRPC server of a process: its servicers, health, and reflection over all contracts."""
 
     def __init__(
         self,
@@ -226,6 +221,7 @@ class Server:
         *,
         concurrent_calls: int = CONCURRENT_CALLS,
     ) -> None:
+        """servicers: by the full name of their service, "qagazsyz.identity.v1.TokenService"."""
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=concurrent_calls,
             options=[
@@ -234,7 +230,7 @@ class Server:
                 ("grpc.max_metadata_size", METADATA_LIMIT_BYTES),
                 ("grpc.absolute_max_metadata_size", METADATA_LIMIT_BYTES),
                 ("grpc.so_reuseport", 1),
-                # Envoy keeps its connections; a client that pings often is no attack.
+                # Envoy keeps its connections open and pings on them.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
         )
@@ -243,7 +239,7 @@ class Server:
             handlers = {
                 method.name: Endpoint(method, getattr(servicer, method.name), tokens).grpc_handler()
                 for method in descriptor.methods
-                # One that is not built yet is UNIMPLEMENTED; a test knows of none.
+                # A method that the servicer lacks is UNIMPLEMENTED.
                 if hasattr(servicer, method.name)
             }
             self._server.add_generic_rpc_handlers(
@@ -251,22 +247,12 @@ class Server:
             )
         self.health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
-        reflection = _Reflection([*service_descriptors(), HEALTH, REFLECTIONS[1]])
-        for name in REFLECTIONS:
-            # The two versions differ in the package's name alone.
-            handler = grpc.stream_stream_rpc_method_handler(
-                reflection.ServerReflectionInfo,
-                request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-                response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-            )
-            self._server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}),)
-            )
+        add_reflection(self._server)
 
     def listen(self, address: str) -> int:
-        """Binds "unix:/path" or "host:port" and returns the port; port 0 is one that is free.
+        """Bind "unix:/path" or "host:port" and return the port; port 0 takes any free one.
 
-        Raises CannotStart where it cannot be bound.
+        Raises CannotStart if the address cannot be bound.
         """
         try:
             return self._server.add_insecure_port(address)
@@ -274,32 +260,19 @@ class Server:
             raise CannotStart(f"calls cannot be taken at {address!r}") from None
 
     async def start(self) -> None:
-        """Takes calls; health answers SERVING for the process from now on."""
+        """Start taking calls; from now on health answers SERVING for the process."""
         await self._server.start()
         await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self) -> None:
-        """Takes no new calls, and gives those under way DRAIN_SECONDS to end."""
+        """Refuse new calls, and end those still under way after DRAIN_SECONDS."""
         await self.health.enter_graceful_shutdown()
         await self._server.stop(DRAIN_SECONDS)
 
 
-class _Reflection(ReflectionServicer):  # type: ignore[misc]  # it comes without types
-    """grpc's own, which finds methods too: ghz and grpcurl ask for them (grpc/grpc#34743)."""
-
-    def _file_containing_symbol(self, request: Message, fully_qualified_name: str) -> Message:
-        with contextlib.suppress(KeyError):
-            method = descriptor_pool.Default().FindMethodByName(fully_qualified_name)
-            fully_qualified_name = method.containing_service.full_name
-        answer: Message = super()._file_containing_symbol(request, fully_qualified_name)
-        return answer
-
-
 class _Messages:
-    """A call's messages, each let go of once it is taken.
-
-    grpc.aio's own iterator holds the last one, and for ever where it is left before its end.
-    """
+    """The messages of a call, of which it keeps none: grpc.aio's own iterator keeps the last
+    message in memory, and for ever if it is not read to its end."""
 
     def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self._context = context
@@ -315,7 +288,7 @@ class _Messages:
 
 
 async def _only(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-    """The message of a call that has one. Raises InvalidArgument where the call ended before it."""
+    """Return the message of a unary call. Raises InvalidArgument if the call ended before it."""
     async for message in _Messages(context):
         return message
     raise InvalidArgument("", "the call ended before its message")
@@ -327,32 +300,16 @@ def _text_metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str
     }
 
 
-def _status(error: Exception, method: str) -> status_pb2.Status:
-    if isinstance(error, DomainError):
-        return status_of(error)
-    # The text of an unknown exception may hold personal data: where it arose must do.
-    frames = [
-        f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}:{frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    log.error(
-        "internal error",
-        extra={"rpc.method": method, "exception": type(error).__name__, "frames": frames},
-    )
-    return internal_status()
-
-
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.Status) -> None:
-    codes = {code.value[0]: code for code in grpc.StatusCode}
     await context.abort(
-        codes[status.code],
+        _CODES[status.code],
         status.message,
         (("grpc-status-details-bin", status.SerializeToString()),),
     )
 
 
 async def wait_for(stop: asyncio.Event, server: Server) -> None:
-    """Serves until stop is set, then drains."""
+    """Serve until stop is set, then drain."""
     await server.start()
     await stop.wait()
     await server.stop()

@@ -1,4 +1,4 @@
-"""What every service can be told from outside: environment variables QAGAZSYZ_…"""
+"""Settings that all services share, read from environment variables QAGAZSYZ_…"""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from services.runtime.storage.database import sqlite_url, with_driver
 
 
 class CannotStart(Exception):
-    """Why a process takes no calls, in one line for whoever started it: a file, an address."""
+    """A process cannot start: a missing file, an address in use. The message is one line."""
 
 
 class ServiceSettings(BaseSettings):
-    """Settings of all services; each service adds its own in its settings.py."""
+    """The settings of all services; each service adds its own in its settings.py."""
 
     model_config = SettingsConfigDict(env_prefix="QAGAZSYZ_", extra="ignore")
 
@@ -55,9 +55,9 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _database(cls, value: str) -> str:
         if value:
-            with_driver(value)  # what is no such URL is told before anything starts
+            with_driver(value)  # refuse a malformed URL before anything starts
         return value
 
     def database(self) -> str:
-        """The database's URL: the configured one, else a file in the folder."""
+        """Return the database's URL: the configured one, else that of a file in the folder."""
         return self.database_url or sqlite_url(self.folder / f"{self.service}.db")

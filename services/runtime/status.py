@@ -1,6 +1,9 @@
-"""Domain errors as google.rpc.Status with details (AIP-193): the only place that maps them."""
+"""Map errors to google.rpc.Status with details (AIP-193); nothing else does."""
 
 from __future__ import annotations
+
+import logging
+import traceback
 
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -10,6 +13,8 @@ from services.runtime.errors import DomainError, FieldError, ResourceExhausted
 
 # The domain of ErrorInfo.reason (AIP-193): who defines these reasons.
 ERROR_DOMAIN = "qagazsyz"
+
+log = logging.getLogger(__name__)
 
 
 def status_of(error: DomainError) -> status_pb2.Status:
@@ -24,8 +29,26 @@ def status_of(error: DomainError) -> status_pb2.Status:
 
 
 def internal_status() -> status_pb2.Status:
-    """Return what a caller learns of a defect: that there is one."""
+    """Return the status of a defect, the same for each: its text could hold personal data."""
     return status_pb2.Status(code=code_pb2.INTERNAL, message="internal error")
+
+
+def status_of_failure(error: Exception, method: str) -> status_pb2.Status:
+    """Return the status of whatever a method raised; log a defect by its place, without its text.
+
+    method: "package.Service/Method", for the log.
+    """
+    if isinstance(error, DomainError):
+        return status_of(error)
+    frames = [
+        f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}:{frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    log.error(
+        "internal error",
+        extra={"rpc.method": method, "exception": type(error).__name__, "frames": frames},
+    )
+    return internal_status()
 
 
 def _details(error: DomainError) -> list[Message]:

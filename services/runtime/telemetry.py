@@ -1,8 +1,12 @@
-"""The only place that configures OpenTelemetry and logging.
+"""Configure OpenTelemetry and logging, and make spans; nothing else in the suite does.
 
-One span a call, one a statement, none an item. Attributes are names of methods,
-codes and counts: no value that came from a caller is ever put into a span or a
-log line, so that no personal data can get there.
+There is one span for each call and one for each SQL statement, and none for the items of a batch.
+Attributes are names of methods, codes and counts: no value of a caller's gets into a span or a log
+line, and so no personal data.
+
+The spans are our own rather than those of opentelemetry-instrumentation-grpc and -sqlalchemy for
+two reasons. Those packages record peer addresses and the texts of exceptions, which may hold
+personal data; and all their releases are still beta, so what they record may change with each.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 _tracer = trace.get_tracer("qagazsyz")
 _propagator = TraceContextTextMapPropagator()
 
-# The server's fault, by the semantic conventions for gRPC; the rest is the caller's.
+# The codes that mark a server span as failed, by the semantic conventions for gRPC.
 _SERVER_FAULTS = frozenset(
     code.value[0]
     for code in (
@@ -43,18 +47,18 @@ _SERVER_FAULTS = frozenset(
         grpc.StatusCode.DATA_LOSS,
     )
 )
-# A statement with a thousand placeholders says no more than its beginning.
+# Characters of a statement that a span keeps; the rest of a long one is placeholders.
 STATEMENT_LIMIT = 500
-# What logging itself puts into a record; anything else came by extra=.
+# Attributes that logging itself sets on a record; the others were passed by extra=.
 _LOG_RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 def configure(service: str, *, endpoint: str, sample_ratio: float, log_level: str) -> None:
-    """Sends spans to an OTLP/gRPC endpoint ("" for nowhere) and logs to stderr as JSON lines."""
+    """Export spans to an OTLP/gRPC endpoint (none if ""), and log to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines(service))
     logging.basicConfig(level=log_level.upper(), handlers=[handler], force=True)
-    # It tells of each step of each start.
+    # At INFO it logs each step of each start.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if endpoint:
         provider = TracerProvider(
@@ -67,7 +71,7 @@ def configure(service: str, *, endpoint: str, sample_ratio: float, log_level: st
 
 
 def shut_down() -> None:
-    """Sends what is left."""
+    """Export the spans that are still buffered."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         provider.shutdown()
@@ -82,7 +86,7 @@ class ServerSpan:
         self._span = span
 
     def failed(self, code: int) -> None:
-        """Notes the gRPC code that the call ended with."""
+        """Record the gRPC code that the call ended with, and a fault of ours as an error."""
         self._span.set_attribute("rpc.grpc.status_code", code)
         if code in _SERVER_FAULTS:
             self._span.set_status(Status(StatusCode.ERROR))
@@ -90,7 +94,7 @@ class ServerSpan:
 
 @contextmanager
 def server_span(method: str, metadata: Mapping[str, str]) -> Iterator[ServerSpan]:
-    """The span of a call that is answered here, child of the caller's."""
+    """Run the block in the span of a call that is answered here, a child of the caller's span."""
     parent = _propagator.extract(metadata, context=otel_context.Context())
     service, _, name = method.partition("/")
     with _tracer.start_as_current_span(
@@ -106,7 +110,7 @@ def server_span(method: str, metadata: Mapping[str, str]) -> Iterator[ServerSpan
 
 @contextmanager
 def client_span(method: str) -> Iterator[dict[str, str]]:
-    """The span of a call made from here; yields the headers that carry it to the callee."""
+    """Run the block in the span of an outgoing call; yield the headers that propagate the trace."""
     service, _, name = method.strip("/").partition("/")
     with _tracer.start_as_current_span(
         method.strip("/"),
@@ -121,7 +125,7 @@ def client_span(method: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def span(name: str, **counts: int) -> Iterator[Span]:
-    """The span of a step worth seeing within a call."""
+    """Run the block in the span of one step of a call, with counts as "qagazsyz.…" attributes."""
     with _tracer.start_as_current_span(
         name,
         attributes={f"qagazsyz.{key}": value for key, value in counts.items()},
@@ -131,7 +135,7 @@ def span(name: str, **counts: int) -> Iterator[Span]:
 
 
 def annotate(**counts: int | str | bool) -> None:
-    """Puts "qagazsyz.…" attributes on the current span: counts and states, never a caller's."""
+    """Set "qagazsyz.…" attributes on the current span: counts and states, no caller's values."""
     current = trace.get_current_span()
     if current.is_recording():
         for key, value in counts.items():
@@ -139,7 +143,7 @@ def annotate(**counts: int | str | bool) -> None:
 
 
 def trace_database(engine: AsyncEngine) -> None:
-    """A span for each statement within a traced call: its text, with placeholders and no values."""
+    """Make a span for each statement within a traced call, with placeholders instead of values."""
     system = "sqlite" if engine.dialect.name == "sqlite" else "postgresql"
 
     def before(

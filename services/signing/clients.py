@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2
-from services.runtime.clients import Peer
+from services.runtime.clients import ServiceClient
 from services.runtime.clock import from_timestamp, to_timestamp
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
@@ -30,7 +30,7 @@ HOLD_KEYS_LIMIT = 1_000
 class Identity:
     """The identity service, as this one calls it."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: ServiceClient) -> None:
         self._peer = peer
 
     async def check_certificates(

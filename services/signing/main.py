@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.runtime import process
 from services.runtime.access import TokenVerifier
-from services.runtime.clients import InternalTokens, Peer, fetch_key_set, open_channel
+from services.runtime.clients import InternalTokens, ServiceClient, fetch_key_set, open_channel
 from services.runtime.clock import Clock, system_clock
 from services.runtime.concurrency.housekeeping import every, in_background, until_done
 from services.runtime.secret_files import SecretRefused
@@ -119,7 +119,9 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
     log.info("verification backend", extra={"backend": backend.name, "threads": settings.threads})
     database = Database(settings.database())
     channel = open_channel(settings.identity_address)
-    identity = Identity(Peer(channel, InternalTokens.load(channel, settings.credential_file())))
+    identity = Identity(
+        ServiceClient(channel, InternalTokens.load(channel, settings.credential_file()))
+    )
     idempotency = IdempotencyStore(store.requests, database, system_clock)
     try:
         await migrate(database, MIGRATIONS)

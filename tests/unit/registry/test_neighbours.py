@@ -20,7 +20,7 @@ from services.registry.clients import (
     SubjectKind,
     Verdict,
 )
-from services.runtime.clients import Peer
+from services.runtime.clients import ServiceClient
 from services.runtime.server import Call
 
 GOOD = certificates_pb2.CERTIFICATE_STATUS_GOOD
@@ -46,8 +46,8 @@ class FakePeer:
         return answer
 
 
-def peer(fake: FakePeer) -> Peer:
-    return cast("Peer", fake)
+def peer(fake: FakePeer) -> ServiceClient:
+    return cast("ServiceClient", fake)
 
 
 class PatientCall:

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import keys_pb2
-from services.runtime.clients import Peer
+from services.runtime.clients import ServiceClient
 from services.runtime.errors import (
     AlreadyExists,
     DomainError,
@@ -229,7 +229,7 @@ async def test_whatever_identity_refuses_a_key_with_it_is_not_held() -> None:
             )
 
     with pytest.raises(Unavailable):
-        await Identity(cast("Peer", Refusing())).hold_keys([b"key"])
+        await Identity(cast("ServiceClient", Refusing())).hold_keys([b"key"])
 
 
 # --- Who may ---------------------------------------------------------------------------------

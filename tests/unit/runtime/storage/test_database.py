@@ -1,9 +1,8 @@
-"""Transactions, idempotent requests, pages and migrations."""
+"""Transactions on SQLite and PostgreSQL, times in UTC, and the URLs of databases."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -12,19 +11,12 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qagazsyz.identity.v1 import subjects_pb2
-from services.runtime.clock import uuid7
-from services.runtime.errors import AlreadyExists, InvalidArgument
-from services.runtime.paging import decode_token, encode_token, page_size
 from services.runtime.storage.database import Database, UtcDateTime, sqlite_url, with_driver
-from services.runtime.storage.idempotency import KEPT_FOR, IdempotencyStore, requests_table
-from services.runtime.storage.migrations import migrate
 
 METADATA = MetaData()
 MOMENTS = Table(
     "moments", METADATA, Column("id", Integer, primary_key=True), Column("at", UtcDateTime)
 )
-REQUESTS = requests_table(METADATA)
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
@@ -88,7 +80,7 @@ async def test_a_transaction_that_lost_against_another_is_run_again(
         tries += 1
         await connection.execute(insert(MOMENTS).values(id=tries, at=NOW))
         if tries < 3:
-            # As the server itself says it.
+            # Raised by the server itself.
             await connection.exec_driver_sql(
                 f"DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '{state}'; END $$"
             )
@@ -131,7 +123,7 @@ async def test_a_commit_is_flushed_to_the_disk(database: Database) -> None:
     assert modes == ["wal", 2, 1]
 
 
-async def test_what_was_overwritten_is_forgotten_once_nobody_reads_it(
+async def test_deleted_data_is_purged_once_no_reader_needs_it(
     database: Database, tmp_path: Path
 ) -> None:
     async with database.transaction() as connection:
@@ -145,112 +137,6 @@ async def test_what_was_overwritten_is_forgotten_once_nobody_reads_it(
     assert (tmp_path / "test.db-wal").read_bytes() == b""
 
 
-def kept(database: Database, now: datetime = NOW) -> IdempotencyStore:
-    return IdempotencyStore(REQUESTS, database, lambda: now)
-
-
-class Creation:
-    """Makes a subject and counts how often it did."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    async def __call__(self, connection: AsyncConnection) -> subjects_pb2.Subject:
-        await connection.execute(select(MOMENTS.c.id))
-        self.made += 1
-        return subjects_pb2.Subject(name=f"subjects/{self.made}")
-
-
-def request(request_id: str, name: str = "") -> subjects_pb2.CreateSubjectRequest:
-    return subjects_pb2.CreateSubjectRequest(
-        subject=subjects_pb2.Subject(name=name), request_id=request_id
-    )
-
-
-async def create(
-    answers: IdempotencyStore,
-    creation: Creation,
-    asked: subjects_pb2.CreateSubjectRequest,
-    scope: str = "subjects/o",
-) -> str:
-    subject = await answers.run_once(
-        creation, request=asked, scope=scope, response_type=subjects_pb2.Subject
-    )
-    return subject.name
-
-
-async def test_a_repeated_request_gets_the_first_answer(database: Database) -> None:
-    answers, creation, request_id = kept(database), Creation(), str(uuid.uuid4())
-    first = await create(answers, creation, request(request_id))
-    assert await create(answers, creation, request(request_id.upper())) == first
-    assert creation.made == 1
-
-
-async def test_the_same_request_at_once_has_one_effect(database: Database) -> None:
-    answers, creation, request_id = kept(database), Creation(), str(uuid.uuid4())
-    names = await asyncio.gather(
-        *(create(answers, creation, request(request_id)) for _ in range(8))
-    )
-    assert len(set(names)) == 1
-
-
-async def test_a_repeat_with_another_body_already_exists(database: Database) -> None:
-    answers, request_id = kept(database), str(uuid.uuid4())
-    await create(answers, Creation(), request(request_id))
-    with pytest.raises(AlreadyExists):
-        await create(answers, Creation(), request(request_id, "another"))
-
-
-async def test_a_request_id_is_its_callers_alone(database: Database) -> None:
-    answers, creation, request_id = kept(database), Creation(), str(uuid.uuid4())
-    first = await create(answers, creation, request(request_id), scope="subjects/o")
-    assert await create(answers, creation, request(request_id), scope="subjects/p") != first
-
-
-async def test_kept_answers_are_forgotten_in_time(database: Database) -> None:
-    creation, request_id = Creation(), str(uuid.uuid4())
-    first = await create(kept(database), creation, request(request_id))
-    later = kept(database, NOW + KEPT_FOR + timedelta(seconds=1))
-    await later.purge_expired()
-    assert await create(later, creation, request(request_id)) != first
-
-
-BRACED = "{00000000-0000-4000-8000-000000000000}"
-
-
-@pytest.mark.parametrize("bad", ["x", "0" * 32, BRACED, "urn:uuid:1"])
-async def test_a_request_id_that_is_no_uuid_is_refused(database: Database, bad: str) -> None:
-    with pytest.raises(InvalidArgument, match="request_id"):
-        await create(kept(database), Creation(), request(bad))
-
-
-def test_a_page_token_serves_for_its_own_list_only() -> None:
-    token = encode_token(["2026", "a"], of="ListSubjects")
-    assert decode_token(token, of="ListSubjects", parts=2) == ["2026", "a"]
-    assert decode_token("", of="ListSubjects", parts=2) is None
-    for bad in (token[:-2], "x", token + "AAAA", "é", "a" * 2000, encode_token(["a"], of="x")):
-        with pytest.raises(InvalidArgument, match="page_token"):
-            decode_token(bad, of="ListSubjects", parts=2)
-    with pytest.raises(InvalidArgument):
-        decode_token(token, of="ListKeys", parts=2)
-
-
-@pytest.mark.parametrize(("asked", "given"), [(0, 50), (1, 1), (1000, 1000), (2**31 - 1, 1000)])
-def test_page_sizes(asked: int, given: int) -> None:
-    assert page_size(asked) == given
-
-
-def test_a_negative_page_size_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="page_size"):
-        page_size(-1)
-
-
-def test_ids_sort_by_their_time() -> None:
-    ids = [uuid7(NOW + timedelta(milliseconds=number)) for number in range(50)]
-    assert ids == sorted(ids)
-    assert {(made.version, made.variant) for made in ids} == {(7, uuid.RFC_4122)}
-
-
 @pytest.mark.parametrize(
     ("url", "driver"),
     [
@@ -262,18 +148,3 @@ def test_ids_sort_by_their_time() -> None:
 )
 def test_urls_get_the_driver_that_is_installed(url: str, driver: str) -> None:
     assert with_driver(url) == driver
-
-
-async def test_migrations_run_once(database: Database, tmp_path: Path) -> None:
-    versions = tmp_path / "migrations" / "versions"
-    versions.mkdir(parents=True)
-    for revision, previous in (("0001", None), ("0002", "0001")):
-        (versions / f"{revision}_step.py").write_text(
-            f"from alembic import op\nimport sqlalchemy as sa\n"
-            f"revision = {revision!r}\ndown_revision = {previous!r}\n"
-            f"def upgrade():\n    op.create_table('t{revision}', sa.Column('id', sa.Integer))\n"
-        )
-    for _ in range(2):
-        assert await migrate(database, tmp_path / "migrations") == "0002"
-    async with database.reading() as connection:
-        await connection.exec_driver_sql("SELECT id FROM t0001, t0002".replace("id", "t0001.id"))
