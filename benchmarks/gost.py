@@ -1,7 +1,7 @@
-"""GOST signatures for the measurements: keys and nonces that nobody must use for anything else.
+"""Sign with GOST 34.10-2012 for the benchmarks, insecurely.
 
-The suite only verifies GOST, in Python or in the kernel, so there is no signer to take. Secrets
-and nonces here are successive numbers, whose points cost one addition each.
+The suite only verifies GOST, so it has no signer to use. Secrets and nonces here are successive
+numbers, whose points cost one addition each; never use them for anything else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BITS_512 = Family(TC26_512_A, "1.2.398.3.10.1.1.2.2", "1.2.398.3.10.1.1.2.2.1")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A secret and its point, with the two methods of a private key that the keyring uses."""
+    """A secret and its point, with the two methods of a private key that Keyring uses."""
 
     family: Family
     secret: int
@@ -43,7 +43,7 @@ class Key:
         return self
 
     def public_bytes(self, *_: object) -> bytes:
-        """The SubjectPublicKeyInfo, DER."""
+        """Return the SubjectPublicKeyInfo, DER."""
         names = encode_oid(self.family.curve_oid)
         algorithm = encode_oid(self.family.key_oid) + encode(SEQUENCE, names)
         point = encode(OCTET_STRING, _little(self.family.curve, *self.point))
@@ -51,7 +51,7 @@ class Key:
 
 
 class Keys:
-    """Makes keys of a family, and signs with them (RFC 7091, section 6.1)."""
+    """Generates keys of a family, and signs with them (RFC 7091, section 6.1)."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
@@ -60,13 +60,13 @@ class Keys:
         self._nonces = [next(self._new) for _ in range(NONCES)]
 
     def generate(self) -> Key:
-        """A new key. From any thread."""
+        """Generate a key. Thread-safe."""
         with self._lock:
             secret, point = next(self._new)
         return Key(self._family, secret, point)
 
     def sign(self, key: Key, message: bytes) -> bytes:
-        """r and s as Kazakhstan writes them."""
+        """Sign; return r and s little-endian, as Kazakhstan encodes them."""
         curve = self._family.curve
         digest = streebog256(message) if curve.length == 32 else streebog512(message)
         e = int.from_bytes(digest, "little") % curve.q or 1
@@ -76,7 +76,7 @@ class Keys:
 
 
 def _multiples(curve: Curve) -> Iterator[tuple[int, Point]]:
-    """Numbers from 2 on, with the base point's multiples by them."""
+    """Yield the numbers from 2 on, each with that multiple of the base point."""
     base = [curve.base]
     point = curve.sum_of([(2, base)])
     for number in count(2):

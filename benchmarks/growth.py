@@ -1,11 +1,10 @@
-"""Whether a document costs as much in a full registry as in an empty one.
+"""Compare the cost of a document in a full registry with that in an empty one.
 
-Two suites run at once, one of few entries and one of many, and are measured in
-turns, so that what else happens on the machine meets both. They are filled by
-a second sequencer on the same database, the service's own code in this
-process, with everything that a document leaves there but its content: a
-million of those would be four gigabytes and an hour of signing, and nothing
-searches them. What is measured is whole: signed documents by gRPC.
+Two suites run at once, one with few entries and one with many, and are measured in turns, so that
+other load on the machine meets both. They are filled by a second sequencer on the same database
+(the service's own code, in this process) with all that a document leaves there but its content: a
+million contents would take four gigabytes and an hour of signing, and are never searched. What is
+measured are whole calls: signed documents over gRPC.
 """
 
 from __future__ import annotations
@@ -48,18 +47,18 @@ from services.runtime.clock import system_clock, system_randomness
 from services.runtime.storage.database import Database
 
 FEW, MANY, MANY_QUICK = 10_000, 1_000_000, 100_000
-# One of the sequencer's groups.
-AT_ONCE = 1_000
-# Documents lie with so many subjects, and the subjects' index gets them in no order.
+# Documents of one of the sequencer's groups.
+CHUNK = 1_000
+# Subjects that documents are about, at random, so that their index grows in random order.
 SUBJECTS = 100_000
 ROUNDS, BATCHES, CALLERS = 5, 10, 4
-# The issue: "within 20 %".
+# Goal: within 20 %.
 AT_MOST = 1.2
 
 
 @dataclass(slots=True)
 class Filled:
-    """A suite with so many entries in its log, and what was measured on it."""
+    """A suite with so many entries in its log, and the measurements on it."""
 
     suite: Suite
     ministry: Ministry
@@ -67,7 +66,7 @@ class Filled:
     measured: list[Measured]
 
     def microseconds(self, *names: str) -> float:
-        """CPU a document of these processes, in the median round."""
+        """Return the CPU time per document of these processes, in the median round."""
         return median(each.microseconds(*names) for each in self.measured) / BATCH_SIZE
 
     def row(self) -> dict[str, object]:
@@ -81,12 +80,12 @@ class Filled:
         }
 
 
-def measure(report: Report, few: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
-    """Registration by batches in a log of few entries, few's, and in one of many."""
+def measure(report: Report, few: Suite, *, quick: bool, progress: Callable[[str], None]) -> None:
+    """Measure registration by batches in a log of few entries, that of `few`, and of many."""
     with suites.running() as many:
-        filled = [asyncio.run(_fill(few, FEW, tell))]
-        filled.append(asyncio.run(_fill(many, MANY_QUICK if quick else MANY, tell)))
-        tell("registration in both, in turns")
+        filled = [asyncio.run(_fill(few, FEW, progress))]
+        filled.append(asyncio.run(_fill(many, MANY_QUICK if quick else MANY, progress)))
+        progress("registration in both, in turns")
         for _ in range(ROUNDS):
             for each in filled:
                 batches = each.ministry.batches(BATCHES)
@@ -106,9 +105,9 @@ def measure(report: Report, few: Suite, *, quick: bool, tell: Callable[[str], No
         )
 
 
-async def _fill(suite: Suite, size: int, tell: Callable[[str], None]) -> Filled:
+async def _fill(suite: Suite, size: int, progress: Callable[[str], None]) -> Filled:
     ministry = await enrol(suite)
-    tell(f"filling a log with {size:,} entries")
+    progress(f"filling a log with {size:,} entries")
     settings = RegistrySettings(folder=DataFolder(suite.data).of("registry"))
     key = load_log_key(settings)
     database = Database(settings.database())
@@ -120,7 +119,7 @@ async def _fill(suite: Suite, size: int, tell: Callable[[str], None]) -> Filled:
         await sequencer.start()
         last = -1
         while last + 1 < size:
-            count = min(AT_ONCE, size - last - 1)
+            count = min(CHUNK, size - last - 1)
             for outcome in await store.insert_documents(
                 [_document(ministry, subjects) for _ in range(count)]
             ):
@@ -134,7 +133,7 @@ async def _fill(suite: Suite, size: int, tell: Callable[[str], None]) -> Filled:
 
 
 def _document(ministry: Ministry, subjects: list[str]) -> NewDocument:
-    """A document as registration.py makes it, of random bytes."""
+    """Make a document as registration.py does, of random bytes."""
     now = system_clock()
     officer = ministry.officer
     issuer = officer.organization
@@ -173,5 +172,5 @@ def _document(ministry: Ministry, subjects: list[str]) -> NewDocument:
 
 
 def _database_size(suite: Suite) -> int:
-    """Bytes of the registry's database, its write-ahead log left out."""
+    """Return the size of the registry's database, without its write-ahead log."""
     return (DataFolder(suite.data).of("registry") / "registry.db").stat().st_size

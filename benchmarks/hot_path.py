@@ -1,5 +1,5 @@
-"""What the hot path promises beside its speed: scaling, hostile batches, its own cost, fairness,
-and memory under the largest messages."""
+"""Measure the goals of the hot path beside speed: scaling, hostile batches, the service's own cost,
+fairness, and memory under the largest messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import grpc
 
 from benchmarks import load, processes
 from benchmarks.baselines import kernel_microseconds, kernel_rate
-from benchmarks.inputs import Keyring, Signed, by_name
+from benchmarks.inputs import Keyring, SignedItems, by_name
 from benchmarks.report import Figure, Report
 from benchmarks.suite import Suite
 from benchmarks.verification import BATCH, COMPARED, SINGLE
@@ -24,50 +24,51 @@ from signatures.backend import load_backend
 NOTHING = "/qagazsyz.signing.v1.VerificationService/GetVerificationBackend"
 # The order L of Ed25519's group (RFC 8032, section 5.1): an s at or above it is malformed.
 ORDER = 2**252 + 27742317777372353535851937790883648493
-# Server CPU of an item beyond the kernel's own, without Envoy.
+# CPU time per item of the service beyond the kernel's, without Envoy.
 OVERHEAD_MICROSECONDS = 1.0
 LARGEST_MESSAGE = 19 * 1024 * 1024
 CLIENTS = 100
 MIB = 1024 * 1024
 
 
-def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
-    """All of them."""
+def measure(report: Report, suite: Suite, *, quick: bool, progress: Callable[[str], None]) -> None:
+    """Measure all of them, on the suite."""
     seconds = 1.0 if quick else 4.0
     keyring = Keyring()
     signed = keyring.sign(by_name("ED25519"), items=10_000, signers=10_000)
-    tell("scaling over cores")
+    progress("scaling over cores")
     _scaling(report, signed, seconds)
-    tell("hostile batches")
+    progress("hostile batches")
     _hostile(report, signed, seconds)
     token = asyncio.run(suite.token())
-    tell("the service's own cost")
+    progress("the service's own cost")
     asyncio.run(_overhead(report, suite, signed, token, seconds))
-    tell("single calls against calls that do nothing")
+    progress("single calls against calls that do nothing")
     asyncio.run(_single(report, suite, signed, token, seconds))
-    tell("single calls while batches run")
+    progress("single calls while batches run")
     asyncio.run(_fairness(report, suite, signed, token, seconds))
-    tell("memory after many batches")
+    progress("memory after many batches")
     asyncio.run(_steady_memory(report, suite, signed, token, 200 if quick else 2_000))
-    tell("memory under the largest messages")
+    progress("memory under the largest messages")
     asyncio.run(_largest_messages(report, suite, signed, token))
 
 
-def _scaling(report: Report, signed: Signed, seconds: float) -> None:
+def _scaling(report: Report, signed: SignedItems, seconds: float) -> None:
     cores = os.cpu_count() or 1
     if cores < 2:
         return
     backend, requests = load_backend(), signed.requests(COMPARED)
     rates: dict[int, list[float]] = {1: [], 2: []}
-    # In turn, so that a machine that slows down slows both.
+    # In turns, so that a machine that slows down slows both.
     for _, threads in itertools.product(range(3), rates):
         rates[threads].append(kernel_rate(backend, requests, seconds / 3, threads)[0])
     ratio = sum(rates[2]) / sum(rates[1])
     report.figure(Figure("two cores against one, kernel", ratio, 1.8, unit="×"))
 
 
-def _hostile(report: Report, signed: Signed, seconds: float) -> None:
-    """Bad items placed to be worst for bisection - evenly - against every item alone."""
+def _hostile(report: Report, signed: SignedItems, seconds: float) -> None:
+    """Compare batches whose bad items are spread evenly, the worst case for bisection, with
+    every item alone."""
     backend = load_backend()
     singles = [signed.request(1, index) for index in range(COMPARED)]
 
@@ -77,7 +78,7 @@ def _hostile(report: Report, signed: Signed, seconds: float) -> None:
         step = round(1 / share)
         signatures = list(signed.signatures)
         for index in range(0, len(signatures), step):
-            # Well formed and wrong: nothing but the equation finds it.
+            # Well-formed but wrong, so that only the equation can tell.
             signatures[index] = signatures[index - 1][:32] + signatures[index][32:]
         requests = [replace(signed, signatures=signatures).request(COMPARED)]
         alone = kernel_microseconds(backend, singles, seconds / 4)
@@ -91,10 +92,10 @@ def _hostile(report: Report, signed: Signed, seconds: float) -> None:
 
 
 async def _overhead(
-    report: Report, suite: Suite, signed: Signed, token: str, seconds: float
+    report: Report, suite: Suite, signed: SignedItems, token: str, seconds: float
 ) -> None:
-    """The service's CPU for items that the kernel refuses without arithmetic: as many bytes, as
-    many signers and the same path, so that what is left is protobuf, gRPC and Python."""
+    """Measure the service's CPU time for items that the kernel refuses without arithmetic: same
+    size, same signers, same path, so that only protobuf, gRPC and Python remain."""
     malformed = [
         signature[:32] + (int.from_bytes(signature[32:], "little") + ORDER).to_bytes(32, "little")
         for signature in signed.signatures
@@ -102,11 +103,11 @@ async def _overhead(
     refused = replace(signed, signatures=malformed)
     requests = refused.requests(COMPARED)
     backend = load_backend()
-    # The first time, keys are parsed.
+    # Not counted: the first time, keys are parsed.
     kernel_microseconds(backend, requests, seconds / 4)
     alone = kernel_microseconds(backend, requests, seconds / 4)
     channel = suite.channel(suite.socket("signing"))
-    # Keys are known and memory is in place, in the service as in the kernel here.
+    # Warm the service up as the kernel here: its caches of keys, its memory.
     call: Any = channel.unary_unary(BATCH)
     for request in requests * 20:
         await call(request, metadata=(("authorization", f"Bearer {token}"),))
@@ -132,8 +133,10 @@ async def _overhead(
     )
 
 
-async def _single(report: Report, suite: Suite, signed: Signed, token: str, seconds: float) -> None:
-    """Unary Verify against a unary call that does nothing, through the same gateway, in turn."""
+async def _single(
+    report: Report, suite: Suite, signed: SignedItems, token: str, seconds: float
+) -> None:
+    """Compare Verify with a call that does nothing, through the same gateway, in turns."""
     channels = [suite.channel(suite.gateway) for _ in range(4)]
     watched = {"service": suite.process("signing"), "gateway": suite.process("gateway")}
     singles = [signed.single(index) for index in range(1_000)]
@@ -164,9 +167,9 @@ async def _single(report: Report, suite: Suite, signed: Signed, token: str, seco
 
 
 async def _fairness(
-    report: Report, suite: Suite, signed: Signed, token: str, seconds: float
+    report: Report, suite: Suite, signed: SignedItems, token: str, seconds: float
 ) -> None:
-    """p99 of single calls, idle and while batches of 10,000 run back to back."""
+    """Measure p99 of single calls, idle and while batches of 10,000 run back to back."""
     single, batches = suite.channel(suite.gateway), suite.channel(suite.gateway)
     metadata = (("authorization", f"Bearer {token}"),)
     singles = [signed.single(index) for index in range(1_000)]
@@ -209,9 +212,9 @@ async def _fairness(
 
 
 async def _steady_memory(
-    report: Report, suite: Suite, signed: Signed, token: str, batches: int
+    report: Report, suite: Suite, signed: SignedItems, token: str, batches: int
 ) -> None:
-    """Resident memory after many batches against that after a tenth of them."""
+    """Compare resident memory after many batches with that after a tenth of them."""
     channel, pid = suite.channel(suite.socket("signing")), suite.process("signing")
     call: Any = channel.unary_unary(BATCH)
     metadata = (("authorization", f"Bearer {token}"),)
@@ -233,8 +236,8 @@ async def _steady_memory(
     )
 
 
-async def _largest_messages(report: Report, suite: Suite, signed: Signed, token: str) -> None:
-    """A hundred clients that send the largest messages at once; small calls go on meanwhile."""
+async def _largest_messages(report: Report, suite: Suite, signed: SignedItems, token: str) -> None:
+    """Send the largest messages from a hundred clients at once, and small calls meanwhile."""
     request = verification_pb2.BatchVerifyRequest()
     request.signers.add(public_key=signed.spkis[0])
     request.items.add(

@@ -1,4 +1,4 @@
-"""Signed items for the measurements, made before anything is measured."""
+"""Make the signed items that are measured, of every algorithm."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MESSAGE_BYTES = 256
 MOST_KEYS = 10_000
 # An RSA key takes a tenth of a second to make.
 RSA_KEYS = 128
-# Items where not each needs a key of its own. Larger batches repeat them, which changes nothing
-# where each is verified by itself; signing by RSA, ML-DSA or GOST takes a millisecond.
+# Items of algorithms with fewer keys. Larger batches repeat them, which changes nothing if each is
+# verified by itself, and saves a millisecond of signing with RSA, ML-DSA or GOST each.
 REPEATED_ITEMS = 2_000
-# As many as the largest batch that is compared has items: in practice signers come again, and the
-# kernel keeps tables for these curves' keys that do. Keys of ML-DSA have kilobytes.
+# Keys of algorithms for which the kernel caches tables by key: as many as the largest batch that is
+# compared has items, because in practice signers come again. Keys of ML-DSA have kilobytes.
 TABLE_KEYS = 1_000
 
 Verifier = Callable[[bytes, bytes], None]
@@ -33,7 +33,7 @@ Verifier = Callable[[bytes, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """An algorithm: how keys are made, messages signed, and signatures verified by cryptography."""
+    """An algorithm: how to generate a key, sign a message, and verify it with cryptography."""
 
     name: str
     number: int
@@ -41,12 +41,12 @@ class Scheme:
     sign: Callable[[Any, bytes], bytes]
     verify: Callable[[Any, bytes, bytes], None]
     most_keys: int = MOST_KEYS
-    # openssl speed's name for it.
+    # Its name in `openssl speed`.
     openssl: str = ""
 
     @property
     def comparable(self) -> bool:
-        """Whether cryptography verifies it: it has no P1363 signatures and no GOST."""
+        """Return whether cryptography verifies it, which has neither P1363 signatures nor GOST."""
         return not self.name.endswith("P1363") and not self.name.startswith("GOST")
 
 
@@ -73,7 +73,7 @@ def _ecdsa(
         most_keys=most_keys,
         openssl=f"ecdsap{bits}",
     )
-    # cryptography knows DER only: the loop to compare with is DER's.
+    # cryptography verifies DER only, so there is no loop to compare this one with.
     yield Scheme(
         f"{name}_P1363",
         SignatureAlgorithm.Value(f"SIGNATURE_ALGORITHM_{name}_P1363"),
@@ -123,7 +123,7 @@ def _gost(bits: int, family: gost.Family) -> Scheme:
 
 
 def schemes() -> list[Scheme]:
-    """Every algorithm."""
+    """Return every algorithm of the contract."""
     found = [
         Scheme(
             "ED25519",
@@ -153,8 +153,8 @@ def schemes() -> list[Scheme]:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """Items of one algorithm by a number of signers, in turn."""
+class SignedItems:
+    """Items of one algorithm, signed by the signers in turn."""
 
     scheme: Scheme
     public_keys: list[Any]
@@ -166,7 +166,7 @@ class Signed:
         return item % len(self.spkis)
 
     def request(self, size: int, offset: int = 0) -> bytes:
-        """A BatchVerifyRequest of size items from offset on, with the signers that they need."""
+        """Return a BatchVerifyRequest of `size` items from offset on, with their signers."""
         signers: dict[int, int] = {}
         request = verification_pb2.BatchVerifyRequest()
         for index in range(offset, offset + size):
@@ -184,12 +184,12 @@ class Signed:
         return request.SerializeToString()
 
     def requests(self, size: int) -> list[bytes]:
-        """Batches of a size that together hold all items, twenty at the most."""
+        """Return batches of that size, which cover all items; twenty at most."""
         count = max(1, min(20, len(self.messages) // size))
         return [self.request(size, number * size) for number in range(count)]
 
     def single(self, index: int) -> bytes:
-        """A VerifyRequest of one item."""
+        """Return a VerifyRequest of one item."""
         return verification_pb2.VerifyRequest(
             signer=verification_pb2.Signer(public_key=self.spkis[self.signer(index)]),
             item=verification_pb2.SignedItem(
@@ -201,17 +201,17 @@ class Signed:
 
 
 class Keyring:
-    """Keys of each scheme, made once and shared by all measurements."""
+    """Keys of each scheme, generated once and shared by all measurements."""
 
     def __init__(self) -> None:
         self._keys: dict[str, list[Any]] = {}
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
-    def sign(self, scheme: Scheme, *, items: int, signers: int) -> Signed:
-        """Items signed by so many keys in turn, or by as many as the scheme has."""
+    def sign(self, scheme: Scheme, *, items: int, signers: int) -> SignedItems:
+        """Sign items with so many keys in turn, at most with scheme.most_keys."""
         count = min(signers, scheme.most_keys)
         items = min(items, max(REPEATED_ITEMS, scheme.most_keys))
-        # P1363 and the hashes of RSA share their family's keys.
+        # P1363 and DER, and the paddings and hashes of RSA, share keys.
         keys = self._keys.setdefault(scheme.name.split("_SHA")[0].replace("PSS", "PKCS1"), [])
         missing = count - len(keys)
         if missing > 0:
@@ -226,9 +226,9 @@ class Keyring:
         spkis = [
             key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in public
         ]
-        return Signed(scheme, public, spkis, messages, signatures)
+        return SignedItems(scheme, public, spkis, messages, signatures)
 
 
 def by_name(name: str) -> Scheme:
-    """A scheme by its name in the contract."""
+    """Return a scheme by its name in the contract."""
     return next(scheme for scheme in schemes() if scheme.name == name)

@@ -1,4 +1,4 @@
-"""Calls sent as fast as they are answered, and what they cost everybody."""
+"""Send calls as fast as they are answered, and measure what they cost each process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks import processes
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """items: done in seconds of wall time; cpu: seconds by who spent them; latencies: seconds."""
+    """Items done in seconds of wall time; CPU seconds by process; latencies in seconds."""
 
     items: int
     seconds: float
@@ -25,15 +25,15 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Items a second."""
+        """Items per second."""
         return self.items / self.seconds
 
     def microseconds(self, *names: str) -> float:
-        """CPU an item of these."""
+        """Return the CPU time per item of these processes."""
         return sum(self.cpu.get(name, 0.0) for name in names) / self.items * 1e6
 
     def percentile(self, share: float) -> float:
-        """The latency in milliseconds that this share of the calls does not exceed."""
+        """Return the latency in milliseconds that this share of the calls does not exceed."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1e3
 
@@ -49,11 +49,11 @@ async def run(
     seconds: float,
     watched: Mapping[str, int],
 ) -> Measured:
-    """Sends the requests in turn from `concurrency` callers for about so many seconds.
+    """Send the requests in turn, from `concurrency` callers, for about so many seconds.
 
-    watched: processes by name, whose CPU is read before and after; "client" is this one.
+    watched: process ids by name, whose CPU time is measured; "client" is this process.
     """
-    # Caches and connections are warm before the clock starts.
+    # Warm caches and connections before the clock starts.
     metadata = (("authorization", f"Bearer {token}"),)
     for channel in channels:
         warm: Any = channel.unary_unary(method)
@@ -87,7 +87,7 @@ async def once(
     watched: Mapping[str, int],
     check: Callable[[bytes], None],
 ) -> Measured:
-    """Sends each request once; check raises where an answer is not what it should be."""
+    """Send each request once; check raises if a response is not as expected."""
     return await _send(
         channels,
         method,

@@ -1,4 +1,4 @@
-"""What a process and those it started have used: CPU and memory, as Linux tells."""
+"""Read the CPU time and memory of a process and its descendants, on Linux."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """cpu: seconds of user and system time; resident, peak: bytes."""
+    """CPU seconds, user and system; resident and peak memory in bytes."""
 
     cpu: float = 0.0
     resident: int = 0
@@ -17,12 +17,12 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """Of a process and all it started and that still run. Nothing where there is no /proc."""
+    """Sum up a process and its running descendants; zeros if the system has no /proc."""
     cpu, resident, peak = 0.0, 0, 0
     for member in tree(pid):
         try:
-            # Linux's number of a process's CPU clock, as clock_getcpuclockid(3) gives it; the
-            # times in /proc come in hundredths of a second.
+            # The id of the process' CPU clock, as clock_getcpuclockid(3) computes it; times in
+            # /proc are in hundredths of a second only.
             cpu += time.clock_gettime(~member << 3 | 2)
             status = Path(f"/proc/{member}/status").read_text()
         except OSError:
@@ -33,7 +33,7 @@ def usage(pid: int) -> Usage:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and its descendants."""
+    """Return the ids of a process and its descendants."""
     found = [pid]
     for member in found:
         for task in Path(f"/proc/{member}/task").glob("*/children"):
@@ -45,7 +45,7 @@ def tree(pid: int) -> list[int]:
 
 
 def named(root: int, *words: str) -> int | None:
-    """The descendant whose command line has these words, or None."""
+    """Return the id of the descendant whose command line has these words, or None."""
     for member in tree(root)[1:]:
         try:
             command = Path(f"/proc/{member}/cmdline").read_bytes().split(b"\x00")

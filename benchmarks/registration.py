@@ -1,4 +1,4 @@
-"""Registration: batches of a hundred and single calls, durable and verified, on both databases."""
+"""Measure registration, by batches of a hundred and by single calls, on a suite's database."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ BATCH_SIZE = 100
 CALLERS = 32
 TYPE = "documentTypes/bench"
 
-# What the issue asks for.
+# Goals.
 BATCHED_A_SECOND, SINGLE_A_SECOND, IDLE_P99_MILLISECONDS = 2_000, 300, 100
 
 
 @dataclass(frozen=True, slots=True)
 class Ministry:
-    """Who registers: an officer who signs each document, and a citizen whom they are about."""
+    """An officer, who signs each document, and the citizen that the documents are about."""
 
     officer: Actor
     citizen: str
 
     def requests(self, count: int) -> list[documents_pb2.RegisterDocumentRequest]:
-        """New signed documents."""
+        """Make signed documents."""
         made = []
         for _ in range(count):
             document = documents_pb2.Document(
@@ -54,7 +54,7 @@ class Ministry:
         return made
 
     def batches(self, count: int) -> list[bytes]:
-        """As many serialized batches."""
+        """Make so many serialized batches."""
         return [
             documents_pb2.BatchRegisterDocumentsRequest(
                 requests=self.requests(BATCH_SIZE)
@@ -67,7 +67,7 @@ class Ministry:
 
 
 async def enrol(suite: Suite) -> Ministry:
-    """A ministry with an officer, a citizen and a type of documents."""
+    """Enrol a ministry with an officer and a citizen, and create a type of documents."""
     everybody = people()
     async with Client(suite.gateway, suite.operator) as operator:
         enrolment = Enrolment(operator)
@@ -90,22 +90,22 @@ def measure(
     suite: Suite,
     *,
     quick: bool,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
     database: str,
     server: int | None = None,
 ) -> None:
-    """Both ways of registering on the suite's database.
+    """Measure batches, and single calls with and without concurrency.
 
-    server: the process of the database's server, where it has one on this machine.
+    server: the process id of the database's server, if it runs on this machine.
     """
     ministry = asyncio.run(enrol(suite))
     register = partial(_warmed, suite, ministry, server)
     batches = 40 if quick else 200
     rows = []
-    tell(f"registration in batches of {BATCH_SIZE}, {database}")
+    progress(f"registration in batches of {BATCH_SIZE}, {database}")
     batched = asyncio.run(register(BATCH, ministry.batches(batches + 1), callers=4))
     rows.append(_row("batches of 100", batched, BATCH_SIZE))
-    tell(f"registration by single calls, {database}")
+    progress(f"registration by single calls, {database}")
     singles = asyncio.run(register(SINGLE, ministry.singles(batches * 30 + 1), callers=CALLERS))
     rows.append(_row(f"single calls, {CALLERS} callers", singles, 1))
     idle = asyncio.run(register(SINGLE, ministry.singles(201), callers=1))
@@ -146,7 +146,7 @@ async def _warmed(
     *,
     callers: int,
 ) -> load.Measured:
-    """The first request fills the caches and is not measured."""
+    """Send the first request to fill the caches; measure the others."""
     await register(suite, ministry, method, requests[:1], callers=1)
     return await register(suite, ministry, method, requests[1:], callers=callers, server=server)
 
@@ -160,7 +160,7 @@ async def register(
     callers: int,
     server: int | None = None,
 ) -> load.Measured:
-    """Every request once; a batch with an item that failed is an error."""
+    """Send every request once. Raises AssertionError if an item of a batch is refused."""
     async with Client(
         suite.gateway, ministry.officer.credential, organization=ministry.officer.organization
     ) as client:

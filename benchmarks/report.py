@@ -1,4 +1,4 @@
-"""Rows of figures, as tables for people and as JSON for machines."""
+"""Report what was measured: tables for people and for a page, JSON for machines."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-# The widest table, whole, in a file as on a terminal.
+# Characters of the widest table, in a file as on a terminal.
 WIDTH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that the project set itself, and what was measured.
-
-    at_least: a floor; at_most: a ceiling. One of the two is set.
-    """
+    """A goal of the project, and what was measured. Either at_least or at_most is set."""
 
     name: str
     measured: float
@@ -47,14 +44,14 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """All that one run measured."""
+    """All that one run has measured."""
 
     tables: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     console: Console = field(default_factory=lambda: Console(width=WIDTH))
 
     def table(self, title: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Prints a table at once and keeps it."""
+        """Print a table at once, and keep it."""
         self.tables.append((title, list(rows)))
         if not rows:
             return
@@ -70,7 +67,7 @@ class Report:
         self.figures.append(figure)
 
     def print_figures(self) -> None:
-        """The figures with their goals."""
+        """Print the figures with their goals."""
         table = Table(title="Figures", title_justify="left")
         for column in ("figure", "goal", "measured", ""):
             table.add_column(column, justify="left" if column == "figure" else "right")
@@ -84,7 +81,7 @@ class Report:
         self.console.print(table)
 
     def write_markdown(self, path: Path) -> None:
-        """The figures and every table, for a page."""
+        """Write the figures and all tables as Markdown."""
         goals = [
             {
                 "figure": figure.name,
@@ -102,7 +99,7 @@ class Report:
         path.write_text("\n".join(parts))
 
     def write(self, path: Path) -> None:
-        """Everything as JSON."""
+        """Write everything as JSON."""
         path.write_text(
             json.dumps(
                 {
@@ -129,7 +126,7 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def number(value: Any) -> str:
-    """A figure with three digits that count, or a text as it is."""
+    """Format a number with three significant digits; return a text as it is."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
     if isinstance(value, int) or abs(value) >= 100:
@@ -138,7 +135,7 @@ def number(value: Any) -> str:
 
 
 def machine() -> str:
-    """What it was measured on: processor, cores, system, Python."""
+    """Describe this machine: processor, cores, system, Python."""
     model = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -1,9 +1,7 @@
-"""A suite of its own for the measurements, started as an operator starts it."""
+"""Run a suite for the measurements, as an operator starts it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,15 +15,18 @@ from benchmarks import processes
 from cli.errors import Failure
 from qagazsyz.client import Client
 from qagazsyz.credentials import Credential
+from testing.suite_process import RunningSuite, free_port, initialize
 
-# As an operator would run it under load: a hundredth of the calls is traced.
+# The share of calls that is traced, as an operator would set it under load.
 SAMPLED = "0.01"
 REVOCATION_NETWORKS = "127.0.0.0/8"
+# How much of a suite's log is printed after an error.
+LOG_CHARACTERS = 4_000
 MESSAGE_LIMIT = 20 * 1024 * 1024
 OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    # Each channel its own connection.
+    # A connection of its own for each channel.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
@@ -42,7 +43,7 @@ class Suite:
         return f"unix:{self.data / 'run' / service}.sock"
 
     def process(self, service: str) -> int:
-        """The process of a service, or of the gateway (Envoy below it)."""
+        """Return the process id of a service, or of the gateway, whose child is Envoy."""
         found = processes.named(self.pid, "serve", service)
         if found is None:
             raise Failure(f"{service} does not run")
@@ -54,50 +55,39 @@ class Suite:
 
     @property
     def trust_folder(self) -> Path:
-        """Whose certificates identity trusts beside those of its own authority."""
+        """The folder of the external authorities that identity trusts."""
         return self.data / "identity" / "trust"
 
     def channel(self, address: str) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(address, options=OPTIONS)
 
     async def token(self) -> str:
-        """The first operator's token."""
+        """Sign in as the first operator; return the access token."""
         async with Client(self.gateway, self.operator) as client:
             return (await client.token()).access_token
 
 
 @contextmanager
 def running(*, database_url: str = "") -> Iterator[Suite]:
-    """Starts a suite in a temporary folder, and stops it."""
+    """Run a suite in a temporary folder during the block; on an error print the end of its log."""
     with tempfile.TemporaryDirectory(prefix="qagazsyz-bench-") as folder:
         data = Path(folder) / "data"
-        tool = [sys.executable, "-m", "cli.main"]
-        subprocess.run([*tool, "init", "--data", str(data)], check=True, capture_output=True)  # noqa: S603
-        environment = os.environ | {
+        environment = {
             "QAGAZSYZ_TRACE_SAMPLE_RATIO": SAMPLED,
             "QAGAZSYZ_GATEWAY_TRACE_SAMPLE_RATIO": SAMPLED,
             "QAGAZSYZ_GATEWAY_ACCESS_LOG": str(Path(folder) / "access.log"),
-            # An authority outside the platform is the bench's own, on this machine.
+            # The external authority of the benchmarks is on this machine.
             "QAGAZSYZ_REVOCATION_NETWORKS": REVOCATION_NETWORKS,
         }
-        arguments = ["up", "--data", str(data), "--port", "0"]
-        if database_url:
-            arguments += ["--database-url", database_url]
-        with (Path(folder) / "up.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603
-                [*tool, *arguments], stdout=subprocess.PIPE, stderr=log, env=environment, text=True
-            )
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        database = ("--database-url", database_url) if database_url else ()
+        initialize(data)
+        suite = RunningSuite(data, free_port(), database, environment)
         try:
-            line = process.stdout.readline()
-            if "ready" not in line:
-                raise Failure("the suite did not start: " + (Path(folder) / "up.log").read_text())
-            try:
-                yield Suite(data, line.split("http://")[1].strip(), process.pid)
-            except Exception:
-                print((Path(folder) / "up.log").read_text()[-4_000:], file=sys.stderr)
-                raise
+            suite.start()
+            assert suite.process is not None  # noqa: S101 - it was started
+            yield Suite(data, suite.gateway, suite.process.pid)
+        except Exception:
+            print(suite.log.read_text()[-LOG_CHARACTERS:], file=sys.stderr)
+            raise
         finally:
-            process.terminate()
-            process.wait(60)
-            process.stdout.close()
+            suite.stop()

@@ -1,4 +1,4 @@
-"""Verification: the kernel alone, the service called directly, and through the gateway."""
+"""Measure verification: by the kernel alone, by the service directly, and through the gateway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.baselines import kernel_rate, loop_rate, openssl_rates
-from benchmarks.inputs import Keyring, Signed, schemes
+from benchmarks.inputs import Keyring, SignedItems, schemes
 from benchmarks.report import Figure, Report
 from benchmarks.suite import MESSAGE_LIMIT, Suite
 from signatures.backend import Backend, load_backend
@@ -21,19 +21,19 @@ BATCH = "/qagazsyz.signing.v1.VerificationService/BatchVerify"
 SINGLE = "/qagazsyz.signing.v1.VerificationService/Verify"
 SIZES = (1, 16, 256, 1_000, 10_000)
 SIGNERS = {"distinct": 10_000, "16": 16, "one": 1}
-# The sizes of batches that differ in what is compared with cryptography.
+# The size of the batches that have a goal, and the items that requests are made of.
 COMPARED = 1_000
 ITEMS = 10_000
-# As many as keep two cores busy: more when calls are single, fewer when a batch takes seconds.
+# Callers by size of batch: enough to keep two cores busy, fewer if a batch takes seconds.
 CALLERS = {1: 32, 16: 4, 256: 4, 1_000: 4, 10_000: 2}
-# Of one measurement. A figure that has a goal is measured longer, so many times more, and its
-# median counts.
+# Seconds of one measurement. A figure with a goal is measured for longer, and REPEATED times more;
+# its median counts.
 ROW_SECONDS, GOAL_SECONDS = 0.2, 0.8
 REPEATED = 6
-# Uses after which the kernel has all that it keeps of a key.
+# Uses of a key after which the kernel has cached all that it caches of one.
 WARM_USES = 3
 
-# What the issue asks of the kernel on one core, and of the service and Envoy together.
+# Goals of the kernel on one core, and of the service and Envoy together, by algorithm and signers.
 GOALS = {
     ("ED25519", "distinct"): (6.5, 5.5),
     ("ED25519", "16"): (12, 9),
@@ -42,19 +42,19 @@ GOALS = {
     ("ECDSA_P521_SHA512", "distinct"): (1.5, 1.4),
     ("RSA_PKCS1_SHA256", "distinct"): (1.2, 1.0),
 }
-# GOST's, in verifications a second by the kernel on one core: of keys that come for the first
-# time, and of those that come again.
+# Goals for GOST, in verifications per second by the kernel on one core: of keys seen for the first
+# time, and again.
 GOST, GOST_FIRST, GOST_AGAIN = "GOST3410_2012_512", 1_500, 3_000
 FIRST_USES = frozenset({GOST, *(name for name, _ in GOALS)})
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What every row of a run is measured with."""
+    """What all rows of a run are measured with."""
 
     suite: Suite
     backend: Backend
-    # Of `openssl speed`, by its names.
+    # Verifications per second of `openssl speed`, by its names.
     openssl: dict[str, float]
     quick: bool
     token: str
@@ -68,20 +68,20 @@ class _Run:
         return ROW_SECONDS if self.quick else GOAL_SECONDS
 
 
-def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], None]) -> None:
-    """All of it: every algorithm, size and number of signers; quick leaves most of them out."""
+def measure(report: Report, suite: Suite, *, quick: bool, progress: Callable[[str], None]) -> None:
+    """Measure every algorithm, size and number of signers; quick leaves most of them out."""
     backend = load_backend()
-    tell(f"the backend is {backend.name}")
+    progress(f"the backend is {backend.name}")
     keyring = Keyring()
     chosen = [scheme for scheme in schemes() if not quick or scheme.name in FIRST_USES]
     openssl = openssl_rates([scheme.openssl for scheme in chosen if scheme.openssl])
     rows: list[dict[str, Any]] = []
     first: list[dict[str, Any]] = []
     for scheme in chosen:
-        # All of them take longer than a token lasts.
+        # A new token for each scheme: together they take longer than a token lasts.
         run = _Run(suite, backend, openssl, quick, asyncio.run(suite.token()))
         for signers, count in SIGNERS.items():
-            tell(f"{scheme.name}, signers: {signers}")
+            progress(f"{scheme.name}, signers: {signers}")
             signed = keyring.sign(scheme, items=ITEMS, signers=count)
             if scheme.name in FIRST_USES and signers == "distinct":
                 first.append(_first_uses(report, run, signed))
@@ -91,8 +91,8 @@ def measure(report: Report, suite: Suite, *, quick: bool, tell: Callable[[str], 
     report.table("Keys that come for the first time, batches of 1,000, kernel on one core", first)
 
 
-def _first_uses(report: Report, run: _Run, signed: Signed) -> dict[str, Any]:
-    """What an item costs whose key has to be parsed first and has no tables."""
+def _first_uses(report: Report, run: _Run, signed: SignedItems) -> dict[str, Any]:
+    """Measure items whose keys must be parsed first and have no tables yet."""
     keys = len(signed.spkis)
     requests = [signed.request(min(COMPARED, keys), at) for at in range(0, keys, COMPARED)]
     began = time.process_time()
@@ -112,8 +112,8 @@ def _first_uses(report: Report, run: _Run, signed: Signed) -> dict[str, Any]:
     }
 
 
-async def _make_known(run: _Run, signed: Signed) -> None:
-    """Lets the kernel here and the service see each key as often as it takes."""
+async def _make_known(run: _Run, signed: SignedItems) -> None:
+    """Warm the caches of keys of the kernel here and of the service."""
     requests = signed.requests(COMPARED)[: max(1, len(signed.spkis) // COMPARED)] * WARM_USES
     for request in requests:
         batch = run.backend.parse_batch(request)
@@ -125,12 +125,14 @@ async def _make_known(run: _Run, signed: Signed) -> None:
     await channel.close()
 
 
-async def _scheme(report: Report, run: _Run, signed: Signed, signers: str) -> list[dict[str, Any]]:
+async def _scheme(
+    report: Report, run: _Run, signed: SignedItems, signers: str
+) -> list[dict[str, Any]]:
     scheme, rows = signed.scheme, []
     for size in run.sizes:
         batches = signed.requests(size)
         if len(batches[0]) > MESSAGE_LIMIT:
-            # Signatures of ML-DSA have kilobytes: so many at once are refused.
+            # Signatures of ML-DSA have kilobytes: the largest batches exceed the limit.
             continue
         goals = GOALS.get((scheme.name, signers)) if size == COMPARED else None
         seconds = ROW_SECONDS if goals is None else run.goal_seconds
@@ -162,18 +164,18 @@ async def _scheme(report: Report, run: _Run, signed: Signed, signers: str) -> li
 
 @dataclass(frozen=True, slots=True)
 class _Ratios:
-    """How many times as fast as `cryptography` in a loop, by CPU: the kernel against a loop on
-    one core, service and gateway, which use all cores, against a loop on all of them."""
+    """Speed relative to `cryptography` in a loop, by CPU time: the kernel against a loop on one
+    core; service and gateway, which use all cores, against a loop on all of them."""
 
     kernel: float
     server: float
 
 
 async def _row(
-    run: _Run, signed: Signed, batches: Sequence[bytes], size: int, seconds: float
+    run: _Run, signed: SignedItems, batches: Sequence[bytes], size: int, seconds: float
 ) -> tuple[dict[str, Any], list[_Ratios]]:
-    """One row's figures, all within a few seconds, so that a machine whose speed drifts is as
-    fast for what is compared."""
+    """Measure one row, all within a few seconds, so that a machine whose speed drifts has the same
+    speed for what is compared."""
     cores = os.cpu_count() or 1
     comparable = signed.scheme.comparable
     on_one = loop_rate(signed, seconds, 1)[1] if comparable else None
@@ -204,7 +206,7 @@ async def _row(
 async def _served(
     run: _Run, requests: Sequence[bytes], size: int, *, direct: bool, seconds: float
 ) -> load.Measured:
-    """What the service does, called directly or through the gateway."""
+    """Measure the service, called directly or through the gateway."""
     suite = run.suite
     address = suite.socket("signing") if direct else suite.gateway
     watched = {"service": suite.process("signing"), "gateway": suite.process("gateway")}

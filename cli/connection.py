@@ -1,47 +1,71 @@
-"""A signed-in channel for one command, and how its answers are printed."""
+"""Call the suite through its gateway, signed in or not, within one command."""
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.errors import REFUSED, Failure
 
 if TYPE_CHECKING:
     import grpc
     from google.protobuf.message import Message
-    from google.protobuf.timestamp_pb2 import Timestamp
-    from rich.console import Console
 
     from qagazsyz.credentials import Credential
 
+Q = TypeVar("Q", bound="Message")
+A = TypeVar("A", bound="Message")
+# Picks a method of a stub: lambda channel: SubjectServiceStub(channel).GetSubject
+Method = Callable[["grpc.Channel"], "grpc.UnaryUnaryMultiCallable[Q, A]"]
+
 # IIN and BIN alike.
 NUMBER = re.compile(r"\d{12}")
-# One call of a command: generous, and never for ever.
+# Deadline of each call: generous, so that a command ends in the end.
 TIMEOUT_SECONDS = 30.0
-# The widest table, whole: a file and a pipe have no width of their own.
-WIDTH = 200
+# The largest page that the services give (AIP-158).
+PAGE_SIZE = 1_000
+
+
+def call(
+    method: Method[Q, A], request: Q, gateway: str, credential: Path | None, organization: str = ""
+) -> A:
+    """Sign in and call a method once. Raises Failure as signed_in, and grpc.RpcError."""
+    with signed_in(gateway, credential, organization) as channel:
+        return method(channel)(request, timeout=TIMEOUT_SECONDS)
+
+
+def call_pages(
+    method: Method[Q, A], request: Q, gateway: str, credential: Path | None, organization: str = ""
+) -> Iterator[A]:
+    """Sign in and yield all pages of a list (AIP-158). Raises what call raises."""
+    # Each list request has page_size and page_token, each answer next_page_token.
+    asked: Any = type(request)()
+    asked.CopyFrom(request)
+    asked.page_size = PAGE_SIZE
+    with signed_in(gateway, credential, organization) as channel:
+        list_page = method(channel)
+        while True:
+            page: Any = list_page(asked, timeout=TIMEOUT_SECONDS)
+            yield page
+            asked.page_token = page.next_page_token
+            if not asked.page_token:
+                return
 
 
 @contextmanager
 def signed_in(
     gateway: str, credential: Path | None, organization: str = ""
 ) -> Iterator[grpc.Channel]:
-    """A channel signed in with the credential's file, as an officer if an organization is named.
+    """Open a channel signed in with a credential's file, as an officer if an organization is given.
 
-    Raises Failure where no credential is given, or where nobody has the BIN.
+    Raises Failure without a credential, or if the organization's BIN is unknown.
     """
     from qagazsyz.client import connect
-    from qagazsyz.credentials import Credential
 
-    if credential is None:
-        raise Failure("a credential is needed: --credential FILE, or QAGAZSYZ_CREDENTIAL")
-    loaded = Credential.load(credential)
+    loaded = load_credential(credential)
     organization = officer_organization(gateway, loaded, organization)
     with connect(gateway, loaded, organization=organization) as channel:
         yield channel
@@ -49,15 +73,24 @@ def signed_in(
 
 @contextmanager
 def anonymous(gateway: str) -> Iterator[grpc.Channel]:
-    """A channel for methods that are open to all."""
+    """Open a channel without a token, for methods that need none."""
     from qagazsyz.client import connect
 
     with connect(gateway) as channel:
         yield channel
 
 
+def load_credential(path: Path | None) -> Credential:
+    """Load a credential's file. Raises Failure without one, CredentialError for a malformed one."""
+    from qagazsyz.credentials import Credential
+
+    if path is None:
+        raise Failure("a credential is needed: --credential FILE, or QAGAZSYZ_CREDENTIAL")
+    return Credential.load(path)
+
+
 def officer_organization(gateway: str, credential: Credential, name_or_number: str) -> str:
-    """The organization's name; a BIN is resolved. Raises Failure where nobody has it."""
+    """Return an organization's name, resolving a BIN. Raises Failure for an unknown BIN."""
     if not NUMBER.fullmatch(name_or_number):
         return name_or_number
     from qagazsyz.client import connect
@@ -70,55 +103,3 @@ def officer_organization(gateway: str, credential: Credential, name_or_number: s
     if not name:
         raise Failure("no organization has this BIN", REFUSED)
     return name
-
-
-def as_json(message: Message) -> str:
-    """The message as JSON, as the gateway would give it, on several lines."""
-    from google.protobuf import json_format
-
-    return json_format.MessageToJson(
-        message, always_print_fields_with_no_presence=True, ensure_ascii=False
-    )
-
-
-def print_message(message: Message, *, as_machine_json: bool) -> None:
-    """Prints one answer: JSON, or its set fields line by line."""
-    if as_machine_json:
-        print(as_json(message))
-        return
-    from google.protobuf import json_format
-
-    for key, value in json_format.MessageToDict(message).items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        print(f"{key}: {shown}")
-
-
-def print_rows(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, as_machine_json: bool
-) -> None:
-    """Prints a list: a table, or JSON objects one a line with the columns as keys."""
-    if as_machine_json:
-        for row in rows:
-            line: Mapping[str, str] = dict(zip(columns, row, strict=True))
-            print(json.dumps(line, ensure_ascii=False))
-        return
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
-
-
-def console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for whole names where it is none."""
-    from rich.console import Console
-
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
-
-
-def moment(stamp: Timestamp) -> str:
-    """A Timestamp as RFC 3339, or "" where it is unset."""
-    return stamp.ToJsonString() if stamp.seconds or stamp.nanos else ""

@@ -1,11 +1,11 @@
-"""What went wrong, in one line and an exit code that a script can tell apart.
+"""Report errors as one line for people and an exit code for scripts.
 
 0  done
-1  checked, and it does not hold (a signature, a receipt, a document)
-2  used wrongly, or a file that cannot be read
-3  who is calling may not (not signed in, or not theirs)
-4  refused as asked (not found, exists already, an invalid field)
-5  not reachable now (no connection, too busy, out of time); the same may work later
+1  verified as invalid (a signature, a receipt, a document)
+2  usage error, or a file that cannot be read
+3  not authenticated, or not authorized
+4  refused (not found, exists already, an invalid field)
+5  unreachable, too busy or out of time; the same command may succeed later
 70 a defect
 """
 
@@ -42,7 +42,7 @@ _EXIT_CODES = {
 
 
 class Failure(Exception):
-    """A command that cannot go on: the line for people, the exit code for scripts."""
+    """A command fails: with a line for people and an exit code for scripts."""
 
     def __init__(self, message: str, exit_code: int = WRONG_USE) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class Failure(Exception):
 
 
 def explain(error: Exception) -> Failure | None:
-    """What to tell of an exception that is no defect of the tool, else None."""
+    """Return the Failure to report for an exception, None if it is a defect of the tool."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, OSError) and error.strerror:
@@ -76,12 +76,12 @@ def explain(error: Exception) -> Failure | None:
     if isinstance(error, CannotStart):
         return Failure(str(error))
     if isinstance(error, ValidationError):
-        return Failure(_of_settings(error))
+        return Failure(_wrong_settings(error))
     return None
 
 
-def _of_settings(error: ValidationError) -> str:
-    """Each setting that is wrong, by the variable that sets it, without the value."""
+def _wrong_settings(error: ValidationError) -> str:
+    """Name each wrong setting by the variable that sets it, without its value."""
     prefix = "QAGAZSYZ_GATEWAY_" if error.title == "GatewaySettings" else "QAGAZSYZ_"
     return "; ".join(
         f"{prefix}{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}"
@@ -90,6 +90,6 @@ def _of_settings(error: ValidationError) -> str:
 
 
 def report(failure: Failure) -> int:
-    """Prints the failure's line to stderr and returns its exit code."""
+    """Print the failure's line to stderr; return its exit code."""
     print(f"qagazsyz: {failure.message}", file=sys.stderr)
     return failure.exit_code

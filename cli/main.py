@@ -1,4 +1,4 @@
-"""The tool "qagazsyz": what operators, officers and other teams type.
+"""The command line tool "qagazsyz", for operators, officers and other teams.
 
 Commands import what they need when they run, so that --help answers at once.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -29,9 +30,9 @@ from cli.operations.serve import serve
 from cli.operations.traces import traces
 from cli.operations.up import up
 
-# What gRPC says on standard error by itself is no line of ours, and can name a header that a caller
-# sent. It also readies itself for being forked, which nothing here needs: processes that are
-# started become other programs at once (macOS forks for it, Linux does not).
+# gRPC's own log lines on standard error are not ours, and may name a header that a caller sent.
+# Its fork handlers are not needed: a process that is started here executes another program at once
+# (macOS forks for it, Linux does not).
 QUIET_GRPC = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
 
 CHECKOUT = Path(__file__).parents[1]
@@ -39,7 +40,7 @@ CHECKOUT_COMMANDS = {"demo": "demo.main", "bench": "benchmarks.command"}
 
 tool = typer.Typer(
     name="qagazsyz",
-    help="Qagazsyz: signed documents that nobody has to carry.",
+    help="Qagazsyz: signed documents instead of paper.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -63,8 +64,8 @@ tool.command()(traces)
 
 
 def _add_checkout_commands() -> None:
-    """Add the commands that only a source checkout has: what makes test data and measures is not
-    shipped, because its dependencies (a font, PDF making) have no place on a server."""
+    """Add the commands of a source checkout: demo and bench are not in the wheel, because their
+    dependencies (a font, a PDF writer) have no place on a server."""
     for name, module in CHECKOUT_COMMANDS.items():
         if CHECKOUT.joinpath(*module.split(".")).with_suffix(".py").is_file():
             tool.command()(getattr(importlib.import_module(module), name))
@@ -74,13 +75,18 @@ _add_checkout_commands()
 
 
 def app() -> None:
-    """Runs the tool; what is no defect ends in one line and an exit code."""
+    """Run the tool."""
+    if sys.argv[1:] == ["verify", "--backend"]:
+        sys.argv.append(WHICH)  # without a name, print which one is in use
+    run(tool)
+
+
+def run(command: Callable[[], object]) -> None:
+    """Run a command line; report every error that is no defect in one line, with its exit code."""
     for name, value in QUIET_GRPC.items():
         os.environ.setdefault(name, value)
-    if sys.argv[1:] == ["verify", "--backend"]:
-        sys.argv.append(WHICH)  # without a name it asks which one is in use
     try:
-        tool()
+        command()
     except Exception as error:
         failure = explain(error)
         if failure is None:

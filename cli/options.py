@@ -1,4 +1,4 @@
-"""Options that several commands share: the data folder, the gateway, the credential, JSON."""
+"""Options that several commands share: data folder, gateway, credential, organization, JSON."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`qagazsyz demo`: the suite's main job on real input, from an empty folder to a revoked key."""
+"""`qagazsyz demo`: do the suite's main job, from an empty folder to a revoked certificate."""

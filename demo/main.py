@@ -1,4 +1,4 @@
-"""Runs the demo: a suite of its own, progress as it goes, a table at the end."""
+"""Run the demo on a suite of its own: with progress meanwhile, and a table at the end."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from testing.suite_process import RunningSuite
 
 
-# The step whose trace goes through all services, among those that are done.
+# The index of the step whose trace goes through all services.
 LOOK_UP = 4
 
 
 def demo(
     workers: Annotated[int, typer.Option(min=1, help="Processes of the signing service.")] = 1,
 ) -> None:
-    """Run the main job on real input, and check every result; leaves nothing running."""
-    from cli.connection import console as standard_output
+    """Do the suite's main job on made-up people, and check every result; leave nothing running."""
+    from cli.output import console as standard_output
     from testing.suite_process import running_suite
 
     console = standard_output()
@@ -46,7 +46,7 @@ def demo(
             done, per_second = asyncio.run(_run(suite, folder, console))
         _print_table(console, started, done, per_second, time.monotonic() - began)
         traces = _keep_traces(folder)
-    # As it was called: it need not be on the PATH.
+    # As it was called, because it need not be on the PATH.
     tool = sys.argv[0] if Path(sys.argv[0]).name == "qagazsyz" else "qagazsyz"
     console.print(
         "\nThe trace of any step, here of the look-up; the others stand in the table:\n"
@@ -57,7 +57,7 @@ def demo(
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that is gone at the end, whatever happens."""
+    """Make a temporary folder, removed at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="qagazsyz-demo-"))
     try:
         yield folder
@@ -66,7 +66,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _keep_traces(folder: Path) -> Path:
-    """Moves the traces, and nothing else, to where the last demo's are; says where."""
+    """Move the traces, and nothing else, over those of the last demo; return their folder."""
     kept = Path(tempfile.gettempdir()) / f"qagazsyz-demo-{os.getuid()}"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""Ten thousand signatures of mixed algorithms, some spoiled, with the verdict each must get."""
+"""Make a batch of signatures of mixed algorithms, some of them spoiled, with each verdict."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Algorithm = signatures_pb2.SignatureAlgorithm
 Verdict = signatures_pb2.Verdict
 
 MESSAGE_BYTES = 256
-# As many signatures of each kind of spoiling.
+# Signatures that are spoiled in each way.
 SPOILED_OF_EACH = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
-    """A request, and the one right answer to it."""
+class MixedBatch:
+    """A request, and the verdict that each of its items must get."""
 
     request: verification_pb2.BatchVerifyRequest
     expected: Sequence[int]
 
     @property
     def spoiled(self) -> list[int]:
-        """The places of the items that must not be found valid."""
+        """The indexes of the items that must not be valid."""
         return [i for i, verdict in enumerate(self.expected) if verdict != Verdict.VERDICT_VALID]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One algorithm: how many of ten thousand, by how many signers, and how to sign."""
+    """An algorithm: its items of ten thousand, its number of signers, and how to sign with it."""
 
     algorithm: int
     share: int
@@ -102,8 +102,8 @@ _KINDS = (
 )  # fmt: skip
 
 
-def set_exam(certified: Sequence[Credential], count: int = 10_000) -> Exam:
-    """An exam of count items, 50 of them spoiled in ten ways; a fifth by certified signers."""
+def make_mixed_batch(certified: Sequence[Credential], count: int = 10_000) -> MixedBatch:
+    """Make a batch of count items, 50 of them spoiled in ten ways; a fifth is by the certified."""
     request = verification_pb2.BatchVerifyRequest()
     for kind in _KINDS:
         first = len(request.signers)
@@ -131,7 +131,7 @@ def set_exam(certified: Sequence[Credential], count: int = 10_000) -> Exam:
             message=message,
             signature=signature,
         )
-    return Exam(request, _spoil(request))
+    return MixedBatch(request, _spoil(request))
 
 
 def _message(number: int) -> bytes:
@@ -148,7 +148,7 @@ def _spki(key: Any) -> bytes:
 
 
 def _spoil(request: verification_pb2.BatchVerifyRequest) -> list[int]:
-    """Spoils items all over the batch, in turn in each way; returns every item's verdict."""
+    """Spoil items all over the batch, each way in turn; return the verdict of every item."""
     expected = [int(Verdict.VERDICT_VALID)] * len(request.items)
     total = len(_WAYS) * SPOILED_OF_EACH
     stranger = _stranger()
@@ -156,7 +156,7 @@ def _spoil(request: verification_pb2.BatchVerifyRequest) -> list[int]:
     for number in range(total):
         algorithm, spoil = _WAYS[number % len(_WAYS)]
         place = number * len(request.items) // total
-        # The next item that this way of spoiling is for.
+        # Take the next item of the way's algorithm that is not spoiled yet.
         while expected[place] != Verdict.VERDICT_VALID or (
             algorithm and request.items[place].algorithm != algorithm
         ):
@@ -166,7 +166,7 @@ def _spoil(request: verification_pb2.BatchVerifyRequest) -> list[int]:
 
 
 def _stranger() -> Credential:
-    """A certificate that no authority known here has issued."""
+    """Make a credential with a certificate of an unknown issuer."""
     key = ec.generate_private_key(_P256)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Бейтаныс")])
     now = datetime.now(UTC)
@@ -197,7 +197,7 @@ def _other_signature(_request: _Request, item: _Item, _stranger: Credential) -> 
 
 
 def _other_signer(_request: _Request, item: _Item, _stranger: Credential) -> int:
-    # Ed25519's signers stand first.
+    # Ed25519's signers come first.
     item.signer = (item.signer + 1) % _KINDS[0].signers
     return Verdict.VERDICT_INVALID_SIGNATURE
 
@@ -238,7 +238,7 @@ def _no_algorithm(_request: _Request, item: _Item, _stranger: Credential) -> int
     return Verdict.VERDICT_UNSUPPORTED_ALGORITHM
 
 
-# The algorithm that a way of spoiling is for (0: any), and the way.
+# The algorithm that each way of spoiling applies to (0: any), and the way.
 _WAYS: tuple[tuple[int, Callable[[_Request, _Item, Credential], int]], ...] = (
     (Algorithm.SIGNATURE_ALGORITHM_ECDSA_P384_SHA384, _other_message),
     (Algorithm.SIGNATURE_ALGORITHM_RSA_PSS_SHA256, _other_signature),

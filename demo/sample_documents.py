@@ -1,4 +1,4 @@
-"""The documents that the demo registers: address certificates as PDF, income statements as XML."""
+"""Make the demo's documents: address certificates as PDF, income statements as XML."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from testing.people import Organization, Person
 
 PDF = "application/pdf"
 XML = "application/xml"
-# The letters that any page of ours is made of: Latin, Russian, Kazakh, and some signs.
+# The characters of our documents: Latin, Russian and Kazakh letters, and some signs.
 _LETTERS = (
     "".join(map(chr, range(0x20, 0x7F)))
     + "".join(map(chr, range(0x410, 0x450)))
     + "ЁёӘәҒғҚқҢңӨөҰұҮүҺһІі№—–«»"
 )
-# What the letters look like is all that is wanted; the rest of the font takes seconds to subset.
+# Tables of the font beside its glyphs, which take seconds to subset and are not needed.
 _NOT_NEEDED = ("fvar", "gvar", "avar", "HVAR", "MVAR", "STAT", "GPOS", "GSUB", "GDEF")
 
 
 def write_font(folder: Path) -> Path:
-    """A file in the folder with Noto Sans, the letters above and no more: some 17 kB."""
+    """Write Noto Sans to the folder, with the characters above only (17 kB); return the file."""
     import fontpkg
     from fontTools import subset
     from fontTools.ttLib import TTFont
@@ -42,7 +42,7 @@ def write_font(folder: Path) -> Path:
 def address_certificate(
     person: Person, issuer: Organization, issued: date, number: int, font: Path
 ) -> bytes:
-    """An address certificate as a PDF of one page, in Kazakh and Russian."""
+    """Make an address certificate: a PDF of one page, in Kazakh and Russian."""
     from fpdf import FPDF
 
     page = FPDF()
@@ -67,7 +67,7 @@ def address_certificate(
 
 
 def income_statement(person: Person, issuer: Organization, issued: date, number: int) -> bytes:
-    """An income statement of twelve months as XML."""
+    """Make an income statement of twelve months as XML."""
     root = ElementTree.Element(
         "incomeStatement", {"number": str(number), "issued": issued.isoformat(), "lang": "kk"}
     )

@@ -1,4 +1,4 @@
-"""What the demo does, step by step, and what each step's result must exactly be."""
+"""The steps of the demo, each of which checks its results exactly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from google.protobuf import json_format
 
 from cli.commands.certificate import KeyType
 from demo import sample_documents
-from demo.mixed_batch import set_exam
+from demo.mixed_batch import make_mixed_batch
 from qagazsyz.client import Client
 from qagazsyz.common.v1 import certificates_pb2 as common_certificates_pb2
 from qagazsyz.common.v1 import signatures_pb2
@@ -45,30 +45,30 @@ T = TypeVar("T")
 
 CITIZENS = 40
 DOCUMENTS = 500
-# Documents in one call; each call is one place of waiting for the disk.
+# Documents in one call, which waits for the disk once.
 BATCH = 50
 SIGNATURES = 10_000
 ADDRESS_TYPE = "documentTypes/address-certificate"
 INCOME_TYPE = "documentTypes/income-statement"
 PURPOSE = "mortgage-application"
-# CertificateCheck.fresh_until: no signature by a revoked certificate is taken after this.
+# CertificateCheck.fresh_until: after this, signatures by a revoked certificate are refused.
 REVOCATION_BOUND_SECONDS = 5.0
 REVOCATION_POLL_SECONDS = 0.1
 
 
 class Mismatch(Exception):
-    """A step's result is not exactly what it should be."""
+    """A step has another result than expected."""
 
 
 def must(expected: T, found: T, what: str) -> None:
-    """Raises Mismatch unless the two are equal."""
+    """Raise Mismatch unless the two are equal."""
     if expected != found:
         raise Mismatch(f"{what}: expected {expected!r}, found {found!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One step, as the closing table tells it."""
+    """A step that was done, as a row of the closing table."""
 
     title: str
     what: str
@@ -78,7 +78,7 @@ class Done:
 
 @dataclass(slots=True)
 class Demo:
-    """The steps and what they hand to each other."""
+    """The steps, and what they pass on to each other."""
 
     suite: RunningSuite
     folder: Path
@@ -95,7 +95,7 @@ class Demo:
     _seal: bytes = b""
 
     def steps(self) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
-        """The steps in their order: title, and what to run, which tells what was done."""
+        """Return the steps in order: a title, and a method that returns what was done."""
         return [
             ("People and certificates", self.enrol),
             ("Document types", self.create_types),
@@ -109,7 +109,7 @@ class Demo:
         ]
 
     async def run(self, title: str, step: Callable[[], Awaitable[str]]) -> Done:
-        """Runs one step under a trace of its own."""
+        """Run one step under a trace of its own."""
         self.trace_id = uuid.uuid4().hex
         began = time.monotonic()
         what = await step()
@@ -131,7 +131,7 @@ class Demo:
     # Enrolment
 
     async def enrol(self) -> str:
-        """A ministry, two banks, an officer of each, citizens; everybody certified."""
+        """Enrol a ministry, two banks, an officer of each, and citizens, with certificates."""
         operator = Actor("", Credential.load(self.suite.data / "credentials" / "operator.pem"))
         self._actors["operator"] = operator
         enrolment = Enrolment(self._client(operator))
@@ -154,7 +154,7 @@ class Demo:
         return f"3 organizations, {total} people, {total + 1} certificates, 4 sign-ins"
 
     async def _make_seal(self) -> None:
-        """A key that the platform holds for the ministry, certified as its seal."""
+        """Create a managed key for the ministry, and have it certified as its seal."""
         ministry = self._actors["ministry"]
         keys = keys_pb2_grpc.KeyServiceStub(self._client(ministry).channel)
         key = await keys.CreateKey(
@@ -187,7 +187,7 @@ class Demo:
         self._seal = issued.der
 
     async def create_types(self) -> str:
-        """Two types of documents that the ministry issues."""
+        """Create two types of documents that the ministry issues."""
         documents = documents_pb2_grpc.DocumentServiceStub(
             self._client(self._actors["operator"]).channel
         )
@@ -210,7 +210,7 @@ class Demo:
     # Documents
 
     async def register(self) -> str:
-        """Documents of both types, in batches; half signed by the officer, half by the seal."""
+        """Register documents of both types in batches, half signed by the officer, half sealed."""
         ministry = self._actors["ministry"]
         client = self._client(ministry)
         documents = documents_pb2_grpc.DocumentServiceStub(client.channel)
@@ -247,7 +247,7 @@ class Demo:
         today = datetime.now(UTC).date()
         drafts = []
         for number in range(start, stop):
-            # Two of either type in turn, so that both kinds of signer sign both.
+            # Two of each type in turn, so that both kinds of signer sign both.
             is_address = number % 4 < 2
             citizen = number // 4 % CITIZENS
             person = self._people[citizen + 3]
@@ -258,11 +258,12 @@ class Demo:
                 media_type=sample_documents.PDF if is_address else sample_documents.XML,
             )
             draft.expire_time.FromDatetime(datetime(today.year + 1, today.month, 1, tzinfo=UTC))
-            drafts.append((draft, self._paper(person, today, number, font if is_address else None)))
+            content = self._content(person, today, number, font if is_address else None)
+            drafts.append((draft, content))
         return drafts
 
     @staticmethod
-    def _paper(person: Person, today: date, number: int, font: Path | None) -> bytes:
+    def _content(person: Person, today: date, number: int, font: Path | None) -> bytes:
         if font is not None:
             return sample_documents.address_certificate(person, MINISTRY, today, number, font)
         return sample_documents.income_statement(person, MINISTRY, today, number)
@@ -299,24 +300,24 @@ class Demo:
     # Signatures
 
     async def verify(self) -> str:
-        """Ten thousand signatures in one call; the spoiled ones and no others are found."""
+        """Verify ten thousand signatures in one call, which must find exactly the spoiled ones."""
         certified = [citizen.credential for citizen in self._citizens[::4]]
-        exam = await asyncio.to_thread(set_exam, certified, SIGNATURES)
+        batch = await asyncio.to_thread(make_mixed_batch, certified, SIGNATURES)
         stub = verification_pb2_grpc.VerificationServiceStub(
             self._client(self._actors["first bank"]).channel
         )
         began = time.monotonic()
-        answer = await stub.BatchVerify(exam.request, timeout=TIMEOUT_SECONDS)
+        answer = await stub.BatchVerify(batch.request, timeout=TIMEOUT_SECONDS)
         self.per_second = SIGNATURES / (time.monotonic() - began)
-        must(list(exam.expected), list(answer.verdicts), "the verdicts")
-        must(SIGNATURES - len(exam.spoiled), answer.valid_count, "the number of valid ones")
+        must(list(batch.expected), list(answer.verdicts), "the verdicts")
+        must(SIGNATURES - len(batch.spoiled), answer.valid_count, "the number of valid ones")
         self.advance(1, 1)
-        return f"{SIGNATURES:,} signatures, exactly the {len(exam.spoiled)} spoiled ones found"
+        return f"{SIGNATURES:,} signatures, exactly the {len(batch.spoiled)} spoiled ones found"
 
     # Look-up
 
     async def look_up(self) -> str:
-        """A citizen consents; the bank finds, downloads and verifies the address certificate."""
+        """Grant consent as a citizen; find, download and verify their certificate as a bank."""
         citizen = self._citizens[0]
         bank = self._client(self._actors["first bank"])
         await consents_pb2_grpc.ConsentServiceStub(self._client(citizen).channel).GrantConsent(
@@ -377,7 +378,7 @@ class Demo:
         )
 
     async def refuse_second_bank(self) -> str:
-        """The same question by a bank that has no consent."""
+        """Ask the same as a bank that has no consent, and be refused."""
         documents = documents_pb2_grpc.DocumentServiceStub(
             self._client(self._actors["second bank"]).channel
         )
@@ -387,7 +388,7 @@ class Demo:
         return "refused: it has no consent"
 
     async def list_accesses(self) -> str:
-        """The citizen sees the look-up, the download and the refusal, and nothing else."""
+        """List the accesses as the citizen: the look-up, the download and the refusal only."""
         citizen = self._citizens[0]
         stub = consents_pb2_grpc.ConsentServiceStub(self._client(citizen).channel)
         answer = await stub.ListAccesses(
@@ -406,7 +407,7 @@ class Demo:
     # Proofs
 
     async def check_receipt(self) -> str:
-        """The citizen's receipt, verified by the tool with no help from the platform."""
+        """Fetch the citizen's receipt, and verify it offline with the tool."""
         client = self._client(self._citizens[0])
         document = next(d for d in self._documents if self._citizens[0].subject in list(d.subjects))
         receipt = await documents_pb2_grpc.DocumentServiceStub(client.channel).GetReceipt(
@@ -426,7 +427,7 @@ class Demo:
         return "it holds; a tampered copy and a changed content are refused"
 
     async def revoke(self) -> str:
-        """A certificate is revoked, and its signatures are refused within the stated bound."""
+        """Revoke a certificate, whose signatures must be refused within the stated bound."""
         holder = self._citizens[1]
         stub = verification_pb2_grpc.VerificationServiceStub(
             self._client(self._actors["first bank"]).channel
@@ -494,7 +495,7 @@ def _fetch(url: str) -> bytes:
 
 
 async def _tool(*arguments: str | Path) -> int:
-    """Runs the tool as a user would; its exit code."""
+    """Run the tool as a user would; return its exit code."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -1,0 +1,1 @@
+"""The gateway: Envoy, with its configuration and the OpenAPI document made from the contracts."""

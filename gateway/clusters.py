@@ -1,12 +1,14 @@
-"""Envoy's clusters: where calls go, how many at once, and how Envoy knows who is well.
+"""Envoy's clusters: the endpoints of the services, circuit breakers, and health checks.
 
-A service has a cluster for each kind of call, all with the same endpoints, so that one kind cannot
-use up what another needs: a gRPC server holds a whole message, several times over, before Python
-sees it, so the calls at once are what bounds its memory, and batches are where the large messages
-are. JSON is Envoy's own burden: the transcoder holds a whole body, and a whole answer. Over the
-bound a call is refused at once - but for signing's single calls, which are short, and downloads,
-which come in JSON's raw bytes: of those a few are under way on few connections and the rest wait
-here, unread, for their turn.
+A service has a cluster for each kind of call, all with the same endpoints, so that one kind of call
+cannot use up the capacity of another (bulkheads). A gRPC server has a whole message in memory,
+several times over, before Python sees it, so the number of concurrent calls is what bounds its
+memory, and batches are where the large messages are. JSON costs Envoy memory: the transcoder
+buffers a whole body, and a whole response.
+
+A call over the limit of its cluster is refused at once, with two exceptions: signing's single
+calls, which are short, and downloads, whose raw bytes the transcoder buffers. Of those, a few are
+under way on few connections, and the others queue here, unread.
 """
 
 from __future__ import annotations
@@ -19,28 +21,29 @@ from gateway.settings import Address, GatewaySettings
 
 Json = dict[str, Any]
 
-# The pseudo-domain whose "replica" is Envoy's own inner listener: it answers with identity's keys.
+# The cluster of the inner listener, which answers with identity's token keys.
 KEYS_CLUSTER = "keys"
 KEYS_SOCKET = "keys.sock"
 COLLECTOR_CLUSTER = "collector"
 
 CONNECT_TIMEOUT = "2s"
-# How soon a service that died or came back is noticed.
+# How soon Envoy notices a service that ended or came back.
 CHECK_INTERVAL = "1s"
 OTHER_CHECK_INTERVAL = "5s"
-# A service that answers its health check so late is working hard, not dead.
+# A service that answers its health check later than usual is busy, not dead.
 CHECK_TIMEOUT = "4s"
-# Identity's own check says most; this one shows that Envoy can have its keys. The first always
-# fails, as Envoy checks before it listens; from then on two good ones, so far apart, prove that
-# its own fetching of the keys (each tenth of a second) came through.
+# This check shows that Envoy can fetch the token keys, beside identity's own health check. The
+# first one always fails, because Envoy checks before it listens. Two good ones after that, at the
+# interval AT_FIRST, prove that Envoy's own fetching of the keys (each tenth of a second) has
+# succeeded.
 KEY_CHECK_INTERVAL = "10s"
 KEY_CHECK_INTERVAL_AT_FIRST = "0.4s"
 KEY_CHECKS_TO_BE_WELL = 2
-# Waiting calls hold their headers and at most a window of their body.
+# Queued calls take the memory of their headers and at most one window of their body.
 WAITING_CALLS = 1_000
-RETRIES_AT_ONCE = 16
-CONNECTIONS_AT_ONCE = 64
-# What Envoy reads of an answer before its caller has taken it.
+MAX_RETRIES = 16
+MAX_CONNECTIONS = 64
+# What Envoy reads of a response before its caller has read it.
 UPSTREAM_STREAM_WINDOW = 512 * 1024
 UPSTREAM_CONNECTION_WINDOW = 2 * 1024 * 1024
 UPSTREAM_BUFFER = 512 * 1024
@@ -48,16 +51,16 @@ UPSTREAM_BUFFER = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many calls at once a cluster takes, and on how many connections."""
+    """The limits of a cluster: concurrent calls, connections, calls per connection, queue."""
 
     calls: int
-    connections: int = CONNECTIONS_AT_ONCE
+    connections: int = MAX_CONNECTIONS
     calls_per_connection: int | None = None
     waiting: int = WAITING_CALLS
 
 
 def cluster_of(method: Method) -> str:
-    """The name of the cluster that the method's calls go to."""
+    """Return the name of the cluster of the method's calls."""
     if method.streams:
         return f"{method.domain}-streams"
     if method.is_batch:
@@ -66,13 +69,13 @@ def cluster_of(method: Method) -> str:
 
 
 def large_json_cluster_of(method: Method) -> str:
-    """The name of the cluster that the method's calls with a large JSON body go to."""
+    """Return the name of the cluster of the method's calls with a large JSON body."""
     return f"{method.domain}-large"
 
 
 def bounds(cluster: str, settings: GatewaySettings) -> Bounds:
-    """The cluster's bounds, from the settings; those of a replica of signing count once for each,
-    those that keep Envoy's own memory are as they are."""
+    """Return a cluster's limits. Those of signing are per replica in the settings, and multiplied;
+    those that protect Envoy's own memory are not."""
     domain, _, kind = cluster.partition("-")
     replicas = len(settings.endpoints(domain))
     if kind == "large":
@@ -89,7 +92,7 @@ def bounds(cluster: str, settings: GatewaySettings) -> Bounds:
 
 
 def _waiting(at_once: int, replicas: int, settings: GatewaySettings) -> Bounds:
-    """A few calls under way on one connection of each worker to each replica, the rest waiting."""
+    """Limit the calls on one connection of each worker to each replica; the others queue."""
     return Bounds(
         calls=WAITING_CALLS,
         connections=settings.workers * replicas,
@@ -98,7 +101,7 @@ def _waiting(at_once: int, replicas: int, settings: GatewaySettings) -> Bounds:
 
 
 def clusters(names: set[str], settings: GatewaySettings) -> list[Json]:
-    """All clusters: one for each name, the keys', and the collector's where there is one."""
+    """Return all clusters: one for each name, that of the keys, and the collector's if set."""
     found = [
         _service(name, settings.endpoints(name.partition("-")[0]), bounds(name, settings))
         for name in sorted(names)
@@ -122,11 +125,11 @@ def _service(name: str, endpoints: tuple[Address, ...], bound: Bounds) -> Json:
                         "max_connections": bound.connections,
                         "max_pending_requests": bound.waiting,
                         "max_requests": bound.calls,
-                        "max_retries": RETRIES_AT_ONCE,
+                        "max_retries": MAX_RETRIES,
                     }
                 ]
             },
-            # One kind's cluster tells whether the service is ready; the others only choose by it.
+            # The service's main cluster is checked often, for readiness; the others less.
             "health_checks": [
                 (_checks(OTHER_CHECK_INTERVAL) if "-" in name else _checks())
                 | {"grpc_health_check": {}}
@@ -190,7 +193,7 @@ def _http2(calls_per_connection: int | None) -> Json:
 
 
 def socket(address: Address) -> Json:
-    """The address as Envoy writes it."""
+    """Return the address in Envoy's form."""
     if address.path:
         return {"pipe": {"path": address.path}}
     return {"socket_address": {"address": address.host, "port_value": address.port}}

@@ -1,7 +1,7 @@
-"""The contracts as the gateway sees them: methods, their routes, and who may call them.
+"""Read the contracts' methods, their HTTP routes and their access options from the descriptors.
 
-Everything here is read from the descriptor set that the stubs' build leaves in the client
-package, so that a method added to a .proto is served, guarded and documented with no change here.
+Everything comes from the descriptor set that the build of the stubs leaves in the client package,
+so that a method added to a .proto is served, guarded and documented without a change here.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorPr
 from qagazsyz.common.v1 import access_pb2
 from services.runtime.message_bounds import request_limit_of
 
-# Every service of ours is in the package qagazsyz.{domain}.v1, and the domain's process serves it.
+# Our services are in packages qagazsyz.{domain}.v1, each served by the process of its domain.
 PACKAGE_PREFIX = "qagazsyz."
 HTTP_BODY = ".google.api.HttpBody"
 VERBS = ("get", "put", "post", "delete", "patch")
 
-# Questions that a POST asks because they are long or must not stand in an address: asked again,
-# they change nothing.
-QUESTIONS_BY_POST = frozenset(
+# Methods that are safe (RFC 9110, section 9.2.1) though their route is a POST, because their
+# request is long or must not stand in an address.
+SAFE_POSTS = frozenset(
     {
         "qagazsyz.identity.v1.CertificateService.BatchCheckCertificates",
         "qagazsyz.identity.v1.CertificateService.InspectCertificates",
@@ -38,12 +38,12 @@ QUESTIONS_BY_POST = frozenset(
         "qagazsyz.signing.v1.VerificationService.Verify",
     }
 )
-# Each download leaves an access record, GET though it is.
+# Methods that are not safe though their route is a GET: each download leaves an access record.
 GETS_THAT_LEAVE_A_RECORD = frozenset({"qagazsyz.registry.v1.DocumentService.DownloadDocument"})
 
 
 class MissingAccessOption(ValueError):
-    """A method that does not say who may call it; no configuration is made with it."""
+    """A method has no access option, so that no configuration is made of the contracts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Binding:
     verb: str  # "GET"
     template: str  # "/v1/{name=subjects/*}"
     body: str  # "", "*" or a field's name
-    raw: bool = False  # the body is no JSON but the bytes of an HttpBody
+    raw: bool = False  # the body is not JSON but the bytes of an HttpBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +78,26 @@ class Method:
 
     @property
     def path(self) -> str:
-        """The path of its native calls, and of JSON calls once they are transcoded."""
+        """The path of native calls, and of JSON calls once they are transcoded."""
         return f"/{self.service}/{self.name}"
 
     @property
-    def is_question(self) -> bool:
-        """Whether calling it twice is as good as once and leaves nothing behind."""
+    def is_safe(self) -> bool:
+        """Whether the method is safe (RFC 9110, section 9.2.1): it reads only, so it may be
+        retried."""
         reads = any(binding.verb == "GET" for binding in self.bindings)
-        return self.full_name in QUESTIONS_BY_POST or (
+        return self.full_name in SAFE_POSTS or (
             reads and self.full_name not in GETS_THAT_LEAVE_A_RECORD
         )
 
     @property
     def takes_json(self) -> bool:
-        """Whether a JSON body can come with it."""
+        """Whether it takes a JSON body."""
         return any(binding.body and not binding.raw for binding in self.bindings)
 
     @property
     def is_download(self) -> bool:
-        """Whether it answers raw bytes of which nobody knows how many: a document's."""
+        """Whether it answers with raw bytes of any number: a document's content."""
         return self.output_type == HTTP_BODY and not self.open
 
     @property
@@ -106,12 +107,12 @@ class Method:
 
 @cache
 def load() -> FileDescriptorSet:
-    """The descriptor set of all contracts, with comments and everything they import."""
+    """Load the descriptor set of all contracts, with comments and all imports."""
     return FileDescriptorSet.FromString((files("qagazsyz") / "contracts.desc").read_bytes())
 
 
 def without_comments(contracts: FileDescriptorSet) -> bytes:
-    """The descriptor set as Envoy needs it, serialized: comments make it three times as long."""
+    """Serialize the descriptor set without comments, to a third of its size, for Envoy."""
     bare = FileDescriptorSet()
     bare.CopyFrom(contracts)
     for file in bare.file:
@@ -120,7 +121,7 @@ def without_comments(contracts: FileDescriptorSet) -> bytes:
 
 
 def methods(contracts: FileDescriptorSet) -> tuple[Method, ...]:
-    """Every method of ours, by path. Raises MissingAccessOption for one without the option."""
+    """Return all methods, sorted by path. Raises MissingAccessOption."""
     found = []
     fields = {
         f".{file.package}.{message.name}.{field.name}": field.type_name
@@ -143,14 +144,14 @@ def methods(contracts: FileDescriptorSet) -> tuple[Method, ...]:
 
 
 def domains(all_methods: Iterable[Method]) -> tuple[str, ...]:
-    """The processes behind the gateway, by name."""
+    """Return the names of the processes behind the gateway."""
     return tuple(sorted({method.domain for method in all_methods}))
 
 
 def _method(
     service: str, method: MethodDescriptorProto, comment: str, fields: Mapping[str, str]
 ) -> Method:
-    # protoc's own type stubs say less of extensions than they are.
+    # The type stubs of protoc do not say what type an extension has.
     access: Any = access_pb2.access
     if not method.options.HasExtension(access):
         raise MissingAccessOption(f"{service}.{method.name} does not say who may call it")

@@ -1,8 +1,8 @@
-"""Envoy's bootstrap, generated from the contracts and the settings.
+"""Generate Envoy's bootstrap configuration from the contracts and the settings.
 
-Two listeners: the outer one serves all protocols on one port; the inner one, a unix socket in the
-gateway's folder, turns Envoy's own plain GET of the token keys into the gRPC call that identity
-understands. Paths are relative: Envoy runs in the gateway's folder.
+There are two listeners. The outer one serves all protocols on one port. The inner one, a unix
+socket in the gateway's folder, transcodes Envoy's own plain GET of the token keys to the gRPC call
+that identity serves. Paths are relative: Envoy runs in the gateway's folder.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway import descriptors as read
-from gateway import filters, routes
-from gateway import local_replies as replies
+from gateway import descriptors, filters, routes
 from gateway.clusters import (
     COLLECTOR_CLUSTER,
     KEYS_SOCKET,
@@ -22,6 +20,7 @@ from gateway.clusters import (
     large_json_cluster_of,
     socket,
 )
+from gateway.local_replies import local_replies
 from gateway.settings import Address, GatewaySettings
 
 Json = dict[str, Any]
@@ -30,8 +29,8 @@ ADMIN_SOCKET = "admin.sock"
 PRIVATE = 0o600
 OUTER_LISTENER = "gateway"
 
-# What Envoy holds for one connection before it stops reading; 100 callers with the largest
-# messages at once then stay far below its memory bound.
+# Bytes that Envoy buffers for one connection before it stops reading: 100 callers that send the
+# largest messages at once stay far below its memory limit.
 LISTENER_BUFFER = 512 * 1024
 STREAM_WINDOW = 512 * 1024
 CONNECTION_WINDOW = 1024 * 1024
@@ -39,28 +38,29 @@ STREAMS_PER_CONNECTION = 256
 CONNECTIONS = 10_000
 HEADERS_KIB = 64
 HEADERS_TIMEOUT = "10s"
-# A body that stands still for so long is given up.
+# A request whose body stalls for this long is ended.
 STREAM_IDLE = "60s"
 CONNECTION_IDLE = "600s"
-# Where the connection is closed after the answer, its reader may stand still for so long: Envoy's
-# own second cuts downloads off where a network falters. And so long a caller that is refused and
-# goes on sending does not see it.
-LAST_ANSWER_IDLE = "3s"
-# A gRPC server reads these itself, and once it has met one that it cannot read, refuses every call
-# with a header of that name on the same connection, which all callers share. So it is with binary
-# headers, whose names end in "-bin". Services need none of them.
+# How long Envoy keeps a connection open after its last response. Its default, 1 s, truncates
+# downloads on a slow network. The cost: a refused caller that keeps sending notices the refusal 3 s
+# later.
+DELAYED_CLOSE = "3s"
+# A gRPC server parses these headers itself, and after one that it cannot parse it refuses all calls
+# with a header of that name on the same connection, which all callers share. The same holds for
+# binary headers, whose names end in "-bin". Services need no such header.
 POISONOUS_HEADERS = (
     "grpc-internal-encoding-request",
     "grpc-previous-rpc-attempts",
     "grpc-retry-pushback-ms",
     "grpc-status",
 )
-# An empty list would make private addresses internal, and believe their x-envoy-… headers.
-NOBODY = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
+# The only internal address: with an empty list Envoy would trust the x-envoy-… headers of all
+# private addresses.
+UNSPECIFIED_ADDRESS = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
 OPENAPI_LIMIT = 4 * 1024 * 1024
 
-# Shares of the heap at which Envoy returns memory, and refuses calls. (It can also end those that
-# hold most, but does so without an answer, and an HTTP/1.1 caller then waits for ever.)
+# Shares of the heap at which Envoy returns memory, and refuses calls. (It can also end the calls
+# that take most, but does so without a response, and an HTTP/1.1 caller would wait for ever.)
 SHRINK_AT, REFUSE_AT = 0.7, 0.95
 
 # Envoy's own log in the services' form; %j is the message, escaped.
@@ -72,18 +72,17 @@ LOG_FIELDS = {
     "message": "%j",
 }
 
-# A trace can be looked at as soon as its call is over, and not five seconds later.
+# Export spans soon, so that a trace is complete when its call is over; the default is 5 s.
 RUNTIME = {"tracing.opentelemetry.flush_interval_ms": 500}
-# Envoy's own tags that say what a caller sent, overwritten.
+# Overwrites Envoy's own span tags that hold what a caller sent.
 SPAN_TAGS = {"grpc.path": "/%ROUTE_NAME%", "user_agent": "-", "peer.address": "-"}
-# Neither addresses nor queries nor headers of a caller: the route says which method it was.
+# No address, query or header of a caller, which may be personal data: the route names the method.
 ACCESS_LOG_FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "route": "%ROUTE_NAME%",
     "protocol": "%PROTOCOL%",
     "status": "%RESPONSE_CODE%",
-    # %GRPC_STATUS% guesses by the HTTP status where the transcoder has taken it away, and guesses
-    # INTERNAL for every bad request.
+    # For transcoded responses %GRPC_STATUS% guesses by the HTTP status: INTERNAL for a bad request.
     "grpc_status": "%CEL('grpc-status' in response.trailers ? response.trailers['grpc-status']"
     " : response.headers['grpc-status'])%",
     "flags": "%RESPONSE_FLAGS%",
@@ -98,8 +97,8 @@ ACCESS_LOG_FIELDS = {
 
 
 def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
-    """The whole configuration, as JSON that Envoy reads."""
-    methods = read.methods(contracts)
+    """Return the whole configuration, in the JSON form that Envoy reads."""
+    methods = descriptors.methods(contracts)
     names = {cluster_of(method) for method in methods}
     names |= {large_json_cluster_of(method) for method in methods if method.takes_json}
     return {
@@ -115,7 +114,7 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
     }
 
 
-def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
+def _outer(methods: tuple[descriptors.Method, ...], settings: GatewaySettings) -> Json:
     manager: Json = {
         "stat_prefix": "outer",
         "codec_type": "AUTO",
@@ -127,7 +126,7 @@ def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
             "validate_clusters": not settings.allowed_origins,
         },
         "http_filters": filters.http_filters(methods, settings),
-        "local_reply_config": replies.local_replies(),
+        "local_reply_config": local_replies(),
         "access_log": [_access_log(settings)],
         # `openssl ocsp` speaks HTTP/1.0.
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "qagazsyz"},
@@ -140,13 +139,13 @@ def _outer(methods: tuple[read.Method, ...], settings: GatewaySettings) -> Json:
         "max_request_headers_kb": HEADERS_KIB,
         "request_headers_timeout": HEADERS_TIMEOUT,
         "stream_idle_timeout": STREAM_IDLE,
-        "delayed_close_timeout": LAST_ANSWER_IDLE,
-        # Who is at the other end counts, not what it says of itself; and nobody is internal, so
-        # that x-envoy-… and x-request-id of a caller are dropped.
+        "delayed_close_timeout": DELAYED_CLOSE,
+        # Trust the peer's address, not its headers; and with no internal address, drop the
+        # x-envoy-… and x-request-id headers of callers.
         "use_remote_address": True,
         "early_header_mutation_extensions": [_early_headers()],
         "xff_num_trusted_hops": settings.trusted_proxies,
-        "internal_address_config": {"cidr_ranges": [NOBODY]},
+        "internal_address_config": {"cidr_ranges": [UNSPECIFIED_ADDRESS]},
     }
     if settings.collector() is not None:
         manager["tracing"] = _tracing(settings)
@@ -185,8 +184,8 @@ def _manager(config: Json) -> Json:
 
 
 def _early_headers() -> Json:
-    """Drops what no service reads, and keeps what filters take away: the announced length of a
-    body, and what kind of call it is."""
+    """Remove headers that services do not need, and copy two that filters remove: the length of
+    the body, and the content type."""
     name = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     kept = {
         routes.LENGTH_HEADER: "%REQ(content-length)%",
@@ -226,7 +225,7 @@ def _access_log(settings: GatewaySettings) -> Json:
 def _tracing(settings: GatewaySettings) -> Json:
     return {
         "random_sampling": {"value": settings.trace_sample_ratio * 100},
-        # The address of a JSON call may hold what a log must not; the span's name says the method.
+        # The path of a JSON call may hold personal data; the span's name says the method.
         "max_path_tag_length": 1,
         "operation": "%ROUTE_NAME%",
         "spawn_upstream_span": False,

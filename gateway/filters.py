@@ -1,8 +1,8 @@
-"""The HTTP filters of the outer listener, in the order in which a call meets them.
+"""The HTTP filters of the outer listener, in the order in which a call passes through them.
 
-The transcoder stands before the check of the token: whatever protocol a call came by, the check
-sees its native path, so that a rule is one exact path and no pattern of an address has to be
-written twice. Refused calls are refused on their headers, before a body is read.
+The transcoder comes before token authentication, so that the latter sees the native path whichever
+protocol the call uses: each rule is one exact path, and no URL template is written twice. Calls are
+refused by their headers, before the body is read.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ Json = dict[str, Any]
 
 PROVIDER = "caller"
 NEEDED, OPTIONAL = "token", "token-if-any"
-# Half the time for which the next key is published before tokens are signed with it.
+# Half the time between the publication of a key and the first token that is signed with it.
 KEYS_KEPT = "60s"
 KEYS_ASKED_AGAIN = "0.1s"
 
-# Callers whose buckets are remembered; beyond that the longest unseen starts afresh.
+# Callers that have a rate limit's bucket; beyond that the least recently used one is dropped.
 CALLERS_REMEMBERED = 20_000
 BURST_SECONDS = 2
 NO_LIMIT = 2**32 - 1
 
 
 def http_filters(methods: tuple[Method, ...], settings: GatewaySettings) -> list[Json]:
-    """All filters of the outer listener."""
+    """Return all filters of the outer listener."""
     return [
         *([_filter("cors", "Cors")] if settings.allowed_origins else []),
         _readiness(),
         _filter("grpc_web", "GrpcWeb"),
-        # Off but on the one route that turns it on.
-        _filter("buffer", "Buffer", max_request_bytes=routes.UNASKED_LIMIT) | {"disabled": True},
+        # Disabled, but for the one route that enables it.
+        _filter("buffer", "Buffer", max_request_bytes=routes.UNAUTHENTICATED_LIMIT)
+        | {"disabled": True},
         transcoder(sorted({method.service for method in methods})),
         _jwt(methods),
         _rate_limit(settings),
@@ -51,7 +52,7 @@ def http_filters(methods: tuple[Method, ...], settings: GatewaySettings) -> list
 
 
 def transcoder(services: list[str]) -> Json:
-    """JSON to gRPC and back, for these services."""
+    """Return the filter that transcodes JSON to gRPC and back, for these services."""
     return _filter(
         "grpc_json_transcoder",
         "GrpcJsonTranscoder",
@@ -63,7 +64,7 @@ def transcoder(services: list[str]) -> Json:
         request_validation_options={
             "reject_unknown_method": True,
             "reject_unknown_query_parameters": True,
-            # A PATCH that names one thing in its path and another in its body; else the body wins.
+            # Refuse a PATCH whose body names another resource than its path; else the body wins.
             "reject_binding_body_field_collisions": True,
         },
         print_options={"always_print_primitive_fields": True},
@@ -72,7 +73,7 @@ def transcoder(services: list[str]) -> Json:
 
 
 def router() -> Json:
-    """The last filter."""
+    """Return the last filter, which sends the call to its cluster."""
     return _filter("router", "Router", suppress_envoy_headers=True)
 
 
@@ -93,9 +94,9 @@ def _jwt(methods: Iterable[Method]) -> Json:
         "audiences": [CALLER_AUDIENCE],
         "require_expiration": True,
         "clock_skew_seconds": CLOCK_LEEWAY_SECONDS,
-        # The services check it again, and read who calls.
+        # The services verify it again, and read the caller from it.
         "forward": True,
-        # Named, so that a token in an address (which logs keep) is not looked at.
+        # This header only, so that a token in a URL, which logs keep, is not accepted.
         "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
         "payload_in_metadata": routes.CLAIMS,
         "jwt_cache_config": {"jwt_cache_size": 1_000, "jwt_max_token_size": TOKEN_LIMIT_BYTES},
@@ -129,7 +130,7 @@ def _jwt(methods: Iterable[Method]) -> Json:
             routes.OPENAPI,
         )
     ]
-    # What is nothing of the above has no route either; without a token it does not even learn that.
+    # Other paths have no route; without a token the caller does not learn even that.
     rules.append({"match": {"prefix": "/"}, "requirement_name": NEEDED})
     return _filter(
         "jwt_authn",
@@ -137,7 +138,7 @@ def _jwt(methods: Iterable[Method]) -> Json:
         providers={PROVIDER: provider},
         requirement_map={
             NEEDED: needed,
-            # A token that is sent is checked: a bad one is refused though none is needed.
+            # A token that is sent is verified, and refused if invalid, even if none is needed.
             OPTIONAL: {"requires_any": {"requirements": [needed, {"allow_missing": {}}]}},
         },
         rules=rules,
@@ -153,11 +154,11 @@ def _rate_limit(settings: GatewaySettings) -> Json:
         stat_prefix="callers",
         filter_enabled=always,
         filter_enforced=always,
-        # Only what no descriptor below fits, and nothing is left to bound there.
+        # For calls that match no descriptor below, which are not limited.
         token_bucket={"max_tokens": NO_LIMIT, "tokens_per_fill": NO_LIMIT, "fill_interval": "1s"},
         always_consume_default_token_bucket=False,
         max_dynamic_descriptors=CALLERS_REMEMBERED,
-        # An entry without a value makes a bucket of its own for each value that it meets.
+        # An entry without a value has a bucket for each value that occurs.
         descriptors=[
             {"entries": [{"key": "subject"}], "token_bucket": _bucket(settings.rate_limit)},
             {

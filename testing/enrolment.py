@@ -1,4 +1,4 @@
-"""How people and organizations come onto the platform: created, certified, made members."""
+"""Enrol people and organizations: create them, certify them, make them members."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from qagazsyz.identity.v1 import (
 )
 from testing.people import Organization, Person
 
-# One call of the demo: generous on a busy machine, and never for ever.
+# Deadline of each call: generous, for a busy machine.
 TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who signs in: their subject, their credential, and for whom they act."""
+    """A caller: their subject, their credential, and the organization that they act for."""
 
     subject: str
     credential: Credential
     organization: str = ""
 
     def client(self, gateway: str, trace_headers: TraceHeaders = no_trace) -> Client:
-        """A channel signed in as this actor; to be closed by the caller."""
+        """Open a client that signs in as this actor; the caller closes it."""
         return Client(
             gateway,
             self.credential,
@@ -41,14 +41,14 @@ class Actor:
 
 
 class Enrolment:
-    """What an operator does for those who come."""
+    """Enrols people and organizations as an operator."""
 
     def __init__(self, operator: Client) -> None:
         self._subjects = subjects_pb2_grpc.SubjectServiceStub(operator.channel)
         self._certificates = certificates_pb2_grpc.CertificateServiceStub(operator.channel)
 
     async def organization(self, organization: Organization) -> str:
-        """The new organization's subject."""
+        """Create an organization; return its subject's name."""
         subject = subjects_pb2.Subject(
             organization=subjects_pb2.Organization(
                 bin=organization.bin, display_name=organization.display_name
@@ -57,7 +57,7 @@ class Enrolment:
         return await self._create(subject)
 
     async def person(self, person: Person) -> str:
-        """The new person's subject."""
+        """Create a person; return their subject's name."""
         born = person.birth_date
         subject = subjects_pb2.Subject(
             person=subjects_pb2.Person(
@@ -85,7 +85,7 @@ class Enrolment:
         key_type: KeyType = KeyType.P256,
         usage: certificates_pb2.CertificateUsage = certificates_pb2.CERTIFICATE_USAGE_SIGN,
     ) -> Credential:
-        """A new key with a certificate that the platform issued on a PKCS#10 request."""
+        """Generate a key, and have a certificate issued for it by a PKCS#10 request."""
         key = make_key(key_type)
         issued = await self._certificates.IssueCertificate(
             certificates_pb2.IssueCertificateRequest(
@@ -100,21 +100,21 @@ class Enrolment:
         return Credential(issued.der, key)
 
     async def citizen(self, person: Person, key_type: KeyType = KeyType.P256) -> Actor:
-        """A person with a certificate."""
+        """Enrol a person with a certificate."""
         subject = await self.person(person)
         return Actor(subject, await self.credential(subject, key_type=key_type))
 
     async def officer(
         self, person: Person, organization: str, key_type: KeyType = KeyType.P256
     ) -> Actor:
-        """A person who is a member of the organization, with a certificate that says so."""
+        """Enrol a person as an officer of the organization, with a certificate that names it."""
         subject = await self.person(person)
         await self.add_member(organization, subject, "ROLE_OFFICER")
         credential = await self.credential(subject, organization=organization, key_type=key_type)
         return Actor(subject, credential, organization)
 
     async def add_member(self, organization: str, person: str, role: str) -> None:
-        """Gives a person a role in an organization."""
+        """Give a person a role in an organization."""
         await self._subjects.AddMembership(
             subjects_pb2.AddMembershipRequest(
                 organization=organization,

@@ -1,7 +1,7 @@
-"""An authority outside the platform, on this machine: it certifies, publishes a list, answers OCSP.
+"""Run external certificate authorities on this machine, with revocation lists and OCSP responders.
 
-What it costs is not what is measured: it runs beside the suite, in a thread of
-the bench, and spends its own CPU.
+They run in a thread of the process that uses them, so that a benchmark does not count their CPU as
+the suite's.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from services.identity.x509.issuing import (
 )
 from services.runtime.clock import system_clock, system_randomness
 
-# Revoked certificates on the list, as an authority of some years has them.
+# Revoked certificates on a list, as an authority of some years has them.
 LISTED = 1_000
 DOCUMENTS = key_usage(digital_signature=True, content_commitment=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A root, the authority under it that issues, and where its list and its responder are."""
+    """A root, the issuing authority under it, and the address of its list and its responder."""
 
     root: Issuer
     issuing: Issuer
@@ -49,16 +49,16 @@ class Authority:
     revocation_list: bytes
 
     def trust(self, folder: Path) -> None:
-        """Has whoever reads the trust folder trust it."""
+        """Add the authority to a trust folder, whose reader trusts it from then on."""
         folder.mkdir(exist_ok=True)
         pem = [self.root.certificate, self.issuing.certificate]
-        # Renamed into its place: the folder is read whenever it changes.
+        # Renamed into place, because the folder is read whenever it changes.
         path = folder / f"{uuid.uuid4()}.tmp"
         path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in pem))
         path.rename(path.with_suffix(".pem"))
 
     def certificates(self, count: int, *, by_ocsp: bool) -> list[bytes]:
-        """New certificates for documents (DER) that name the OCSP responder, or else the list."""
+        """Issue document signing certificates (DER) that name the OCSP responder or the list."""
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
         return [self._certify(key, by_ocsp=by_ocsp) for _ in range(count)]
 
@@ -98,15 +98,15 @@ class Authority:
         return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-class Place:
-    """Where authorities publish: each at a path of its own, the list by GET, OCSP by POST."""
+class PublicationServer:
+    """Publishes for authorities, each at a path of its own: the list by GET, OCSP by POST."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._authorities: dict[str, Authority] = {}
 
     def new_authority(self) -> Authority:
-        """Another one, with a root of its own."""
+        """Create an authority with a root of its own, and publish for it."""
         now, name = system_clock(), str(uuid.uuid4())
         root, issuing = create_authority(f"Bench {name}", now, system_randomness)
         revoked = [
@@ -119,7 +119,7 @@ class Place:
         return authority
 
     def answer(self, path: str, question: bytes | None) -> bytes:
-        """The list, or what is asked by OCSP."""
+        """Return the authority's list, or its answer to an OCSP request."""
         authority = self._authorities[path]
         if question is None:
             return authority.revocation_list
@@ -127,18 +127,18 @@ class Place:
 
 
 @contextmanager
-def running() -> Iterator[Place]:
-    """A server for authorities, which answers until the end."""
+def running() -> Iterator[PublicationServer]:
+    """Run a publication server on a free port during the block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._send(place.answer(self.path, None))
+            self._send(publications.answer(self.path, None))
 
         def do_POST(self) -> None:
             question = self.rfile.read(int(self.headers["Content-Length"]))
-            self._send(place.answer(self.path, question))
+            self._send(publications.answer(self.path, question))
 
         def _send(self, body: bytes) -> None:
             self.send_response(200)
@@ -150,16 +150,16 @@ def running() -> Iterator[Place]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        place = Place(f"http://127.0.0.1:{server.server_port}")
+        publications = PublicationServer(f"http://127.0.0.1:{server.server_port}")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield place
+            yield publications
         finally:
             server.shutdown()
 
 
 def _good(question: bytes, issuer: Issuer) -> bytes:
-    """That the certificate which is asked about is not revoked, with the question's nonce."""
+    """Answer that the certificate in question is good, with the request's nonce (RFC 6960)."""
     asked, now = ocsp.load_der_ocsp_request(question), system_clock().replace(microsecond=0)
     nonce = asked.extensions.get_extension_for_class(x509.OCSPNonce).value
     answer = (

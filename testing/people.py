@@ -1,4 +1,4 @@
-"""The demo's people and organizations, all made up; names as they occur in Kazakhstan."""
+"""Make up people and organizations, with names as they occur in Kazakhstan."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ SECOND_BANK = Organization(made_up_bin(date(2011, 6, 1), 3), "АО «Степн�
 
 
 def people() -> Iterator[Person]:
-    """Made-up people without end, the same in every run, no two with the same number."""
+    """Yield people without end, the same in every run, each with a number of their own."""
     for number in count():
         female = number % 2 == 0
         women, men, families, patronymics = _RUSSIAN if number % 5 == 4 else _KAZAKH

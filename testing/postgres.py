@@ -1,6 +1,6 @@
-"""A PostgreSQL of one's own, for measurements and tests, where Debian's packages are installed.
+"""Run a temporary PostgreSQL cluster, if Debian's packages of it are installed.
 
-A fresh cluster in a folder of its own, on a unix socket, without TCP, gone at the end.
+The cluster is in a temporary folder, listens on a unix socket only, and is removed at the end.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 # Where Debian's packages put each major version.
 BINARIES = Path("/usr/lib/postgresql")
 USER = "qagazsyz"
-# Room for what several processes' pools keep open at once.
+# Enough connections for the pools of several processes.
 OPTIONS = "-c listen_addresses='' -c max_connections=200"
-# As an operator would have it: every commit flushed, and memory for the indexes.
+# For benchmarks, as an operator would have it: every commit flushed, and memory for the indexes.
 MEASURED = "-c shared_buffers=256MB -c max_wal_size=4GB"
 
 _numbers = itertools.count()
@@ -29,7 +29,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running cluster: where its programs are, its socket's folder, and who runs it."""
+    """A running cluster: the folder of its programs, that of its socket, and its user."""
 
     binaries: Path
     folder: Path
@@ -40,11 +40,11 @@ class Postgres:
 
     @property
     def pid(self) -> int:
-        """The process that all others of the cluster descend from."""
+        """The id of the postmaster, the parent of all processes of the cluster."""
         return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
 
     def run(self, program: str, *arguments: str) -> None:
-        """Runs one of its programs. PostgreSQL refuses to be run by root."""
+        """Run one of its programs as its user: PostgreSQL refuses to run as root."""
         subprocess.run(  # noqa: S603
             [str(self.binaries / program), *arguments],
             check=True,
@@ -54,7 +54,7 @@ class Postgres:
         )
 
     def create_database(self, name: str = "", *, template: str = "template1") -> str:
-        """The URL of a new database: empty, or a copy of one that nobody is connected to."""
+        """Create a database, empty or as a copy of an unused one; return its URL."""
         name = name or f"test{next(_numbers)}"
         where = ["--host", str(self.folder), "--username", USER]
         self.run("createdb", *where, "--template", template, name)
@@ -62,14 +62,14 @@ class Postgres:
 
 
 def find_binaries() -> Path | None:
-    """The programs of the newest version that is installed, None without any."""
+    """Find the programs of the newest installed version; None without any."""
     versions = sorted(BINARIES.glob("[0-9]*/bin/initdb"), reverse=True)
     return versions[0].parent if versions else None
 
 
 @contextmanager
 def running(binaries: Path, options: str = "") -> Iterator[Postgres]:
-    """Starts a cluster with these options of postgres, and stops and removes it."""
+    """Run a cluster during the block, with these options of postgres, and remove it."""
     # A unix socket's path has about a hundred characters at most; other folders are longer.
     folder = Path(tempfile.mkdtemp(prefix="qagazsyz-pg-"))
     user = _unprivileged_user()

@@ -1,4 +1,4 @@
-"""A whole suite as a subprocess, made, started, stopped: for the demo, the bench and tests."""
+"""Run the whole suite as a subprocess in a data folder of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from cli.errors import UNREACHABLE, Failure
 
 START_SECONDS = 120.0
-# The supervisor gives each of its processes fifteen seconds.
+# The supervisor gives each of its four processes fifteen seconds.
 STOP_SECONDS = 60.0
 
 
@@ -32,16 +32,16 @@ class RunningSuite:
 
     @property
     def gateway(self) -> str:
-        """HOST:PORT, for gRPC and HTTP alike."""
+        """The gateway's host:port, for gRPC and HTTP alike."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def log(self) -> Path:
-        """What all processes wrote to standard output and error, the access log included."""
+        """The file of all processes' standard output and error, with the access log."""
         return self.data.with_name(f"{self.data.name}.log")
 
     def start(self) -> None:
-        """Starts it and returns when it is ready. Raises Failure where it does not get so."""
+        """Start the suite; return when it is ready. Raises Failure if it does not become so."""
         command = [sys.executable, "-m", "cli.main", "up", "--data", str(self.data)]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own tool
@@ -58,7 +58,7 @@ class RunningSuite:
             raise Failure(f"the suite did not start, see {self.log}", UNREACHABLE)
 
     def stop(self) -> int:
-        """Stops it cleanly and returns its exit code."""
+        """Stop the suite cleanly; return its exit code."""
         process = self.process
         if process is None:
             return 0
@@ -75,12 +75,12 @@ class RunningSuite:
         return code
 
     def children(self) -> dict[str, int]:
-        """Process ids by part, as up wrote them to its folder."""
+        """Return the process ids by part, which `up` writes to its data folder."""
         lines = (self.data / "run" / "processes").read_text().splitlines()
         return {name: int(number) for name, number in (line.split() for line in lines)}
 
     def wait_until_ready(self) -> None:
-        """Returns when /readyz answers 200. Raises Failure after START_SECONDS."""
+        """Wait until /readyz answers 200. Raises Failure after START_SECONDS."""
         import http.client
 
         deadline = time.monotonic() + START_SECONDS
@@ -99,7 +99,7 @@ class RunningSuite:
 
 
 def initialize(data: Path, *arguments: str) -> None:
-    """Runs `qagazsyz init` there. Raises Failure where it fails."""
+    """Run `qagazsyz init` in a folder. Raises Failure if it fails."""
     command = [sys.executable, "-m", "cli.main", "init", "--data", str(data), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -107,7 +107,7 @@ def initialize(data: Path, *arguments: str) -> None:
 
 
 def free_port() -> int:
-    """A port on loopback that nothing listens on now."""
+    """Return a port on loopback that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -116,7 +116,10 @@ def free_port() -> int:
 def running_suite(
     data: Path, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[RunningSuite]:
-    """A suite that init made in the folder and up runs with the arguments; stopped at the end."""
+    """Initialize a data folder, and run a suite there during the block.
+
+    arguments: of `qagazsyz up`; environment: of its processes, beside this process' own.
+    """
     initialize(data)
     suite = RunningSuite(data, free_port(), arguments, environment or {})
     suite.start()

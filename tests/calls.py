@@ -10,7 +10,7 @@ from services.runtime.server import Call
 
 
 class FakeCall:
-    """A call by that caller (None: without a token), with so many seconds left (None: no end)."""
+    """A call by that caller (None: without a token) with so many seconds left (None: no end)."""
 
     def __init__(self, caller: Caller | None = None, *, remaining: float | None = None) -> None:
         self.caller_or_none = caller
@@ -40,6 +40,6 @@ def call(
     remaining: float | None = None,
     expire_time: float = 0.0,
 ) -> Call:
-    """A call by whoever holds the roles, typed as servicers take it."""
+    """Return a call by a caller with these roles, typed as servicers take it."""
     caller = Caller(subject, organization, frozenset(roles), expire_time=expire_time)
     return cast("Call", FakeCall(caller, remaining=remaining))

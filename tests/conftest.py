@@ -1,4 +1,4 @@
-"""Databases for every test that wants one: SQLite always, PostgreSQL where Debian's is there."""
+"""Fixtures of databases: SQLite always, PostgreSQL if Debian's package is installed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import pytest
 from testing import postgres as clusters
 from testing.postgres import Postgres
 
-# PostgreSQL is started as another user, for which Python forks: gRPC's handlers of that, which may
-# not run while it has threads and then say so, are not wanted by a process that only starts others.
+# PostgreSQL is started as another user, for which Python forks. gRPC's fork handlers cannot run
+# while gRPC has threads, and warn; a child that executes another program at once does not need
+# them.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-# Loses data in a power cut and nothing else, which no test here has.
+# Without durability in a power cut, which no test here needs.
 FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB"
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of this test session's own."""
+    """Run a PostgreSQL cluster for this test session."""
     binaries = clusters.find_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL: apt-get install postgresql")
@@ -31,13 +32,13 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> str:
-    """The URL of a fresh PostgreSQL database."""
+    """Create a PostgreSQL database; return its URL."""
     return postgres.create_database()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a fresh database: every test that asks for it runs on each kind."""
+    """Return the URL of an empty database; a test that uses this runs on each kind."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
     url: str = request.getfixturevalue("postgres_url")

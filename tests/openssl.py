@@ -1,4 +1,4 @@
-"""The outside judge of certificates, lists, OCSP answers and time-stamps."""
+"""Run OpenSSL, to judge certificates, lists, OCSP responses and time-stamps independently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 async def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """What OpenSSL says. Skips the test where there is none; LibreSSL knows less."""
+    """Run OpenSSL; skip the test if it is not installed (LibreSSL does not suffice)."""
     program = _program()
     if program is None:
         pytest.skip("no OpenSSL: apt-get install openssl, or brew install openssl")

@@ -1,9 +1,8 @@
-"""`qagazsyz certificate`: has certificates issued, listed, judged and revoked."""
+"""`qagazsyz certificate`: issue, list, show, revoke and check certificates."""
 
 from __future__ import annotations
 
 import enum
-import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,7 +36,7 @@ class Usage(enum.StrEnum):
 
 
 class Reason(enum.StrEnum):
-    """Why a certificate is revoked (RFC 5280, section 5.3.1)."""
+    """Reasons of a revocation (RFC 5280, section 5.3.1)."""
 
     UNSPECIFIED = "unspecified"
     KEY_COMPROMISE = "key-compromise"
@@ -48,7 +47,7 @@ class Reason(enum.StrEnum):
 
 
 def make_key(key_type: KeyType) -> PrivateKey:
-    """A new private key."""
+    """Generate a private key."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     if key_type is KeyType.ED25519:
@@ -59,7 +58,7 @@ def make_key(key_type: KeyType) -> PrivateKey:
 
 
 def make_request(key: PrivateKey) -> bytes:
-    """A PKCS#10 request (DER) over the key; the platform sets the subject itself."""
+    """Make a PKCS#10 request (DER) for a key, without a subject: the platform sets it."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -73,16 +72,6 @@ def make_request(key: PrivateKey) -> bytes:
     return request.sign(key, digest).public_bytes(serialization.Encoding.DER)
 
 
-def write_secret(path: Path, content: bytes) -> None:
-    """Writes a new file that only its owner reads. Raises Failure where it exists."""
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise Failure(f"{path} exists already") from None
-    with os.fdopen(file, "wb") as stream:
-        stream.write(content)
-
-
 @certificate.command()
 def issue(
     subject: Annotated[str, typer.Argument(help="subjects/… of the holder.")],
@@ -90,10 +79,10 @@ def issue(
         Path | None, typer.Option(help="A PKCS#10 request, PEM or DER; a key is made if not given.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where the certificate goes, or the new credential.")
+        Path | None, typer.Option(help="File for the certificate, or for the new credential.")
     ] = None,
     key_type: Annotated[KeyType, typer.Option(help="The kind of the new key.")] = KeyType.P256,
-    usage: Annotated[Usage, typer.Option(help="What it is for.")] = Usage.SIGN,
+    usage: Annotated[Usage, typer.Option(help="What it may be used for.")] = Usage.SIGN,
     signs_for: Annotated[
         str, typer.Option(help="The organization that an employee may sign for: subjects/…")
     ] = "",
@@ -101,17 +90,15 @@ def issue(
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Have a certificate issued; without a request, make the key too and write a credential."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    """Issue a certificate; without --request, make a key too, and write a credential."""
+    from cli.connection import call
+    from cli.output import print_message, write_certificate, write_secret
     from qagazsyz.credentials import Credential
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
     key = None if request else make_key(key_type)
     if key is not None and out is None:
-        raise Failure("say where the new credential goes: --out FILE")
+        raise Failure("--out FILE is needed for the new credential")
     wanted = certificates_pb2.IssueCertificateRequest(
         subject=subject,
         certificate_request=make_request(key) if key else _read_request(request),
@@ -119,15 +106,16 @@ def issue(
         usage=f"CERTIFICATE_USAGE_{usage.value.upper()}",
         request_id=str(uuid.uuid4()),
     )
-    with signed_in(gateway, credential) as channel:
-        issued = certificates_pb2_grpc.CertificateServiceStub(channel).IssueCertificate(
-            wanted, timeout=TIMEOUT_SECONDS
-        )
+    issued = call(
+        lambda channel: certificates_pb2_grpc.CertificateServiceStub(channel).IssueCertificate,
+        wanted,
+        gateway,
+        credential,
+    )
     if key is not None and out is not None:
         write_secret(out, Credential(issued.der, key).to_pem())
     elif out is not None:
-        pem = x509.load_der_x509_certificate(issued.der).public_bytes(serialization.Encoding.PEM)
-        out.write_bytes(pem)
+        write_certificate(out, issued.der)
     print_message(issued, as_machine_json=json)
 
 
@@ -142,7 +130,7 @@ def _read_request(path: Path | None) -> bytes:
         load = x509.load_pem_x509_csr if is_pem else x509.load_der_x509_csr
         return load(data).public_bytes(serialization.Encoding.DER)
     except ValueError:
-        raise Failure(f"{path} holds no certificate request") from None
+        raise Failure(f"{path}: not a certificate request") from None
 
 
 @certificate.command("list")
@@ -154,27 +142,22 @@ def list_(
     json: Json = False,
 ) -> None:
     """List a subject's certificates."""
-    from cli.connection import TIMEOUT_SECONDS, moment, print_rows, signed_in
+    from cli.connection import call_pages
+    from cli.output import moment, print_rows
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
-    rows: list[tuple[str, ...]] = []
-    with signed_in(gateway, credential, organization) as channel:
-        stub = certificates_pb2_grpc.CertificateServiceStub(channel)
-        page_token = ""
-        while True:
-            page = stub.ListCertificates(
-                certificates_pb2.ListCertificatesRequest(
-                    subject=subject, page_size=1000, page_token=page_token
-                ),
-                timeout=TIMEOUT_SECONDS,
-            )
-            rows.extend(
-                (c.name, moment(c.not_before), moment(c.not_after), moment(c.revoke_time))
-                for c in page.certificates
-            )
-            page_token = page.next_page_token
-            if not page_token:
-                break
+    pages = call_pages(
+        lambda channel: certificates_pb2_grpc.CertificateServiceStub(channel).ListCertificates,
+        certificates_pb2.ListCertificatesRequest(subject=subject),
+        gateway,
+        credential,
+        organization,
+    )
+    rows = [
+        (one.name, moment(one.not_before), moment(one.not_after), moment(one.revoke_time))
+        for page in pages
+        for one in page.certificates
+    ]
     columns = ("name", "from", "to", "revoked")
     print_rows("Certificates", columns, rows, as_machine_json=json)
 
@@ -189,19 +172,19 @@ def get(
     json: Json = False,
 ) -> None:
     """Show a certificate."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from cli.connection import call
+    from cli.output import print_message, write_certificate
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        found = certificates_pb2_grpc.CertificateServiceStub(channel).GetCertificate(
-            certificates_pb2.GetCertificateRequest(name=name), timeout=TIMEOUT_SECONDS
-        )
+    found = call(
+        lambda channel: certificates_pb2_grpc.CertificateServiceStub(channel).GetCertificate,
+        certificates_pb2.GetCertificateRequest(name=name),
+        gateway,
+        credential,
+        organization,
+    )
     if out is not None:
-        pem = x509.load_der_x509_certificate(found.der).public_bytes(serialization.Encoding.PEM)
-        out.write_bytes(pem)
+        write_certificate(out, found.der)
     print_message(found, as_machine_json=json)
 
 
@@ -214,16 +197,19 @@ def revoke(
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Revoke a certificate: within five seconds nothing signed with it is taken."""
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    """Revoke a certificate; within five seconds, signatures made with it are refused."""
+    from cli.connection import call
+    from cli.output import print_message
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
     value = f"REVOCATION_REASON_{reason.value.upper().replace('-', '_')}"
-    with signed_in(gateway, credential, organization) as channel:
-        revoked = certificates_pb2_grpc.CertificateServiceStub(channel).RevokeCertificate(
-            certificates_pb2.RevokeCertificateRequest(name=name, reason=value),
-            timeout=TIMEOUT_SECONDS,
-        )
+    revoked = call(
+        lambda channel: certificates_pb2_grpc.CertificateServiceStub(channel).RevokeCertificate,
+        certificates_pb2.RevokeCertificateRequest(name=name, reason=value),
+        gateway,
+        credential,
+        organization,
+    )
     print_message(revoked, as_machine_json=json)
 
 
@@ -235,17 +221,23 @@ def check(
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Ask whether certificates are good now; exit code 1 where any is not."""
-    from cli.connection import TIMEOUT_SECONDS, print_rows, signed_in
+    """Ask whether certificates are good now; exit code 1 if any is not."""
+    from cli.connection import call
+    from cli.output import print_rows
     from qagazsyz.common.v1 import certificates_pb2 as common_pb2
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
-    ders = [_read_certificate(path) for path in files]
-    with signed_in(gateway, credential, organization) as channel:
-        answer = certificates_pb2_grpc.CertificateServiceStub(channel).BatchCheckCertificates(
-            certificates_pb2.BatchCheckCertificatesRequest(certificates=ders),
-            timeout=TIMEOUT_SECONDS,
-        )
+    answer = call(
+        lambda channel: (
+            certificates_pb2_grpc.CertificateServiceStub(channel).BatchCheckCertificates
+        ),
+        certificates_pb2.BatchCheckCertificatesRequest(
+            certificates=[_read_certificate(path) for path in files]
+        ),
+        gateway,
+        credential,
+        organization,
+    )
     rows = [
         (str(path), _status(found), found.subject)
         for path, found in zip(files, answer.checks, strict=True)
@@ -264,7 +256,8 @@ def _status(found: certificates_pb2.CertificateCheck) -> str:
 
 
 def _read_certificate(path: Path) -> bytes:
-    """The first certificate's DER; what is none goes as it is, and is judged malformed."""
+    """Read the DER of the file's first certificate; return other bytes as they are, which the
+    platform reports as malformed."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 

@@ -1,9 +1,11 @@
-"""`qagazsyz document`: registers, finds, downloads and checks documents."""
+"""`qagazsyz document`: register, find, download and check documents."""
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,14 +53,12 @@ def register(
     json: Json = False,
 ) -> None:
     """Sign a file here and register it as a document."""
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
-    from qagazsyz.credentials import Credential
+    from cli.connection import call, load_credential
+    from cli.output import print_message
     from qagazsyz.documents import sign_document
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    signing = signer or credential
-    if signing is None:
-        raise Failure("a credential is needed: --credential FILE, or QAGAZSYZ_CREDENTIAL")
+    signing = load_credential(signer or credential)
     wanted = documents_pb2.Document(
         document_type=document_type,
         subjects=subject,
@@ -67,16 +67,15 @@ def register(
     )
     if expire_time is not None:
         wanted.expire_time.FromDatetime(expire_time.replace(tzinfo=UTC))
-    request = sign_document(
-        wanted,
-        file.read_bytes(),
-        Credential.load(signing),
-        request_id=request_id or str(uuid.uuid4()),
+    registered = call(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).RegisterDocument,
+        sign_document(
+            wanted, file.read_bytes(), signing, request_id=request_id or str(uuid.uuid4())
+        ),
+        gateway,
+        credential,
+        organization,
     )
-    with signed_in(gateway, credential, organization) as channel:
-        registered = documents_pb2_grpc.DocumentServiceStub(channel).RegisterDocument(
-            request, timeout=TIMEOUT_SECONDS
-        )
     print_message(registered, as_machine_json=json)
 
 
@@ -90,13 +89,17 @@ def get(
     json: Json = False,
 ) -> None:
     """Show a document's record."""
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from cli.connection import call
+    from cli.output import print_message
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        found = documents_pb2_grpc.DocumentServiceStub(channel).GetDocument(
-            documents_pb2.GetDocumentRequest(name=name, access=access), timeout=TIMEOUT_SECONDS
-        )
+    found = call(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).GetDocument,
+        documents_pb2.GetDocumentRequest(name=name, access=access),
+        gateway,
+        credential,
+        organization,
+    )
     print_message(found, as_machine_json=json)
 
 
@@ -110,14 +113,16 @@ def download(
     gateway: Gateway = DEFAULT_GATEWAY,
 ) -> None:
     """Download a document's content."""
-    from cli.connection import TIMEOUT_SECONDS, signed_in
+    from cli.connection import call
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        body = documents_pb2_grpc.DocumentServiceStub(channel).DownloadDocument(
-            documents_pb2.DownloadDocumentRequest(name=name, access=access),
-            timeout=TIMEOUT_SECONDS,
-        )
+    body = call(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).DownloadDocument,
+        documents_pb2.DownloadDocumentRequest(name=name, access=access),
+        gateway,
+        credential,
+        organization,
+    )
     if str(out) == "-":
         typer.get_binary_stream("stdout").write(body.data)
     else:
@@ -134,32 +139,21 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the documents that the caller may see."""
-    from cli.connection import TIMEOUT_SECONDS, signed_in
+    from cli.connection import call_pages
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    found: list[documents_pb2.Document] = []
-    with signed_in(gateway, credential, organization) as channel:
-        stub = documents_pb2_grpc.DocumentServiceStub(channel)
-        page_token = ""
-        while True:
-            page = stub.ListDocuments(
-                documents_pb2.ListDocumentsRequest(
-                    subject=subject,
-                    document_type=document_type,
-                    page_size=1000,
-                    page_token=page_token,
-                ),
-                timeout=TIMEOUT_SECONDS,
-            )
-            found.extend(page.documents)
-            page_token = page.next_page_token
-            if not page_token:
-                break
-    _print_documents(found, as_machine_json=json)
+    pages = call_pages(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).ListDocuments,
+        documents_pb2.ListDocumentsRequest(subject=subject, document_type=document_type),
+        gateway,
+        credential,
+        organization,
+    )
+    _print_documents((one for page in pages for one in page.documents), as_machine_json=json)
 
 
-def _print_documents(found: list[documents_pb2.Document], *, as_machine_json: bool) -> None:
-    from cli.connection import moment, print_rows
+def _print_documents(found: Iterable[documents_pb2.Document], *, as_machine_json: bool) -> None:
+    from cli.output import moment, print_rows
 
     rows = [
         (d.name, d.document_type, d.title, _state(d.state), moment(d.create_time)) for d in found
@@ -179,26 +173,29 @@ def look_up(
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Find a subject's documents by their consent or by law; they will see that you asked."""
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    """Find a subject's documents by consent or by law; the subject sees that you asked."""
+    from cli.connection import call
+    from cli.output import print_message
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        answer = documents_pb2_grpc.DocumentServiceStub(channel).LookUpDocuments(
-            documents_pb2.LookUpDocumentsRequest(
-                subject=subject,
-                document_type=document_type,
-                purpose=purpose,
-                reason=reason,
-                request_id=str(uuid.uuid4()),
-            ),
-            timeout=TIMEOUT_SECONDS,
-        )
+    answer = call(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).LookUpDocuments,
+        documents_pb2.LookUpDocumentsRequest(
+            subject=subject,
+            document_type=document_type,
+            purpose=purpose,
+            reason=reason,
+            request_id=str(uuid.uuid4()),
+        ),
+        gateway,
+        credential,
+        organization,
+    )
     if json:
         print_message(answer, as_machine_json=True)
         return
     print(f"access: {answer.access}")
-    _print_documents(list(answer.documents), as_machine_json=False)
+    _print_documents(answer.documents, as_machine_json=False)
 
 
 @document.command()
@@ -211,34 +208,37 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Revoke a document of one's own organization."""
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from cli.connection import call
+    from cli.output import print_message
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        revoked = documents_pb2_grpc.DocumentServiceStub(channel).RevokeDocument(
-            documents_pb2.RevokeDocumentRequest(name=name, reason=reason), timeout=TIMEOUT_SECONDS
-        )
+    revoked = call(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).RevokeDocument,
+        documents_pb2.RevokeDocumentRequest(name=name, reason=reason),
+        gateway,
+        credential,
+        organization,
+    )
     print_message(revoked, as_machine_json=json)
 
 
 @document.command()
 def check(
-    file: Annotated[Path | None, typer.Argument(help="The document as you hold it.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The document's file.")] = None,
     code: Annotated[str, typer.Option(help="The verification code, instead of a file.")] = "",
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Ask whether a document is genuine and in force; exit code 1 where it is not.
+    """Ask whether a document is genuine and in force; exit code 1 if it is not.
 
-    Nobody has to sign in, and of a file only its hash is sent.
+    No credential is needed, and of a file only its hash is sent.
     """
-    import hashlib
-
-    from cli.connection import TIMEOUT_SECONDS, anonymous, moment, print_message, print_rows
+    from cli.connection import TIMEOUT_SECONDS, anonymous
+    from cli.output import moment, print_message, print_rows
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
     if (file is None) == (not code):
-        raise Failure("say either a file or --code")
+        raise Failure("either a file or --code is needed")
     request = documents_pb2.CheckDocumentRequest(verification_code=code)
     if file is not None:
         digest = hashlib.sha256(file.read_bytes()).digest()

@@ -1,4 +1,4 @@
-"""`qagazsyz log`: follows the transparency log from outside, and alarms on a fork."""
+"""`qagazsyz log`: monitor the transparency log from outside, and report a fork."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from qagazsyz import merkle, notes
 
 log = typer.Typer(help="The transparency log.", no_args_is_help=True)
 
-# The checkpoint and the proof come a moment apart; a tree grows meanwhile and never shrinks.
+# Fetches the consistency proof between two tree sizes.
 Prove = Callable[[int, int], Sequence[bytes]]
 
 
 class Fork(Exception):
-    """Two checkpoints of one log that cannot both be of one history."""
+    """Two checkpoints of one log contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What a monitor keeps: the log's key, and the newest checkpoint that it has accepted."""
+    """A monitor's state: the log's key, and the newest checkpoint that it accepted."""
 
     key: notes.VerifierKey
     checkpoint: bytes
 
     @classmethod
     def load(cls, path: Path) -> Followed:
-        """From a state file: the key's line, an empty line, the checkpoint. Raises Failure."""
+        """Read a state file: the key's line, an empty line, the checkpoint. Raises Failure."""
         line, _, checkpoint = path.read_bytes().partition(b"\n\n")
         try:
             return cls(notes.VerifierKey.parse(line.decode()), checkpoint)
         except (notes.NoteError, UnicodeDecodeError) as error:
-            raise Failure(f"{path} is no state of qagazsyz log follow: {error}") from None
+            raise Failure(f"{path}: not a state of qagazsyz log follow: {error}") from None
 
     def save(self, path: Path) -> None:
-        """Writes the state file, all of it or nothing."""
+        """Write the state file atomically."""
         draft = path.with_name(f"{path.name}.new")
         with draft.open("wb") as file:
             file.write(f"{self.key}\n\n".encode() + self.checkpoint)
@@ -52,11 +52,10 @@ class Followed:
 
 
 def accept(followed: Followed, checkpoint: bytes, prove: Prove) -> Followed:
-    """The state after one more checkpoint, whose tree must begin with the last one's.
+    """Verify one more checkpoint against the last; return the state after it.
 
-    An older tree of the same history (an answer that was overtaken) changes nothing. prove gives
-    the consistency proof between two sizes. Raises Fork, and notes.NoteError for a checkpoint that
-    the log's key has not signed.
+    A smaller tree of the same history (a response that was overtaken) changes nothing. Raises Fork
+    if neither tree begins with the other, notes.NoteError if the log's key has not signed it.
     """
     new = notes.open_checkpoint(checkpoint, followed.key)
     if not followed.checkpoint:
@@ -78,16 +77,16 @@ def accept(followed: Followed, checkpoint: bytes, prove: Prove) -> Followed:
 
 @log.command()
 def follow(
-    state: Annotated[Path, typer.Option(help="Where the newest accepted checkpoint is kept.")],
+    state: Annotated[Path, typer.Option(help="File that keeps the newest accepted checkpoint.")],
     key: Annotated[
         Path | None,
-        typer.Option(help="The log's verifier key; the log is asked for it the first time."),
+        typer.Option(help="File of the log's verifier key; fetched the first time if not given."),
     ] = None,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
-    once: Annotated[bool, typer.Option(help="Look once and end.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two checks.")] = 10.0,
+    once: Annotated[bool, typer.Option(help="Check once and end.")] = False,
     gateway: Gateway = DEFAULT_GATEWAY,
 ) -> None:
-    """Check that each new checkpoint continues the last; exit code 1, with evidence, on a fork."""
+    """Check that each new checkpoint extends the last; on a fork, keep evidence and exit with 1."""
     import grpc
 
     from cli.connection import TIMEOUT_SECONDS, anonymous
@@ -111,9 +110,9 @@ def follow(
         followed = _begin(state, key, published_key)
         while True:
             try:
-                followed = _look(followed, newest(), prove, state)
+                followed = _check(followed, newest(), prove, state)
             except grpc.RpcError as error:
-                # A log that cannot be reached now is no fork; the next look may reach it.
+                # An unreachable log is no fork; the next check may reach it.
                 if once:
                     raise
                 print(f"not reached: {error.code().name}", flush=True)
@@ -135,7 +134,7 @@ def _begin(state: Path, key: Path | None, published_key: Callable[[], bytes]) ->
         raise Failure(f"no verifier key: {error}") from None
 
 
-def _look(followed: Followed, checkpoint: bytes, prove: Prove, state: Path) -> Followed:
+def _check(followed: Followed, checkpoint: bytes, prove: Prove, state: Path) -> Followed:
     try:
         accepted = accept(followed, checkpoint, prove)
     except (Fork, notes.NoteError) as error:

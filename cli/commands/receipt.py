@@ -1,4 +1,4 @@
-"""`qagazsyz receipt`: verifies a receipt of the log offline."""
+"""`qagazsyz receipt`: fetch a document's receipt, and verify it offline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qagazsyz.registry.v1 import receipts_pb2
 
 receipt = typer.Typer(
-    help="Receipts: proof that the log holds an event, verified with no help from the platform.",
+    help="Receipts: proof that the log has an entry, verified without the platform.",
     no_args_is_help=True,
 )
 
@@ -29,14 +29,14 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Verify a receipt offline: exit code 0 where it proves its entry, 1 where it does not."""
+    """Verify a receipt offline; exit code 0 if it proves its entry, 1 if it does not."""
     from qagazsyz.notes import NoteError, VerifierKey
     from qagazsyz.receipts import ReceiptError, verify_receipt
 
     try:
         verifier_key = VerifierKey.parse(key.read_text())
     except (NoteError, UnicodeDecodeError) as error:
-        raise Failure(f"{key} holds no verifier key: {error}") from None
+        raise Failure(f"{key}: not a verifier key: {error}") from None
     try:
         proved = verify_receipt(
             read_receipt(file), verifier_key, content.read_bytes() if content else None
@@ -73,14 +73,17 @@ def get(
     gateway: Gateway = DEFAULT_GATEWAY,
 ) -> None:
     """Fetch a document's receipt as protobuf JSON."""
-    from cli.connection import TIMEOUT_SECONDS, as_json, signed_in
+    from cli.connection import call
+    from cli.output import as_json
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        found = documents_pb2_grpc.DocumentServiceStub(channel).GetReceipt(
-            documents_pb2.GetReceiptRequest(document=document, access=access),
-            timeout=TIMEOUT_SECONDS,
-        )
+    found = call(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).GetReceipt,
+        documents_pb2.GetReceiptRequest(document=document, access=access),
+        gateway,
+        credential,
+        organization,
+    )
     if out is None:
         print(as_json(found))
     else:
@@ -88,7 +91,7 @@ def get(
 
 
 def read_receipt(path: Path) -> receipts_pb2.Receipt:
-    """The receipt in a file of protobuf JSON. Raises Failure where it is none."""
+    """Read a receipt from a file of protobuf JSON. Raises Failure if it is malformed."""
     from google.protobuf import json_format
 
     from qagazsyz.registry.v1 import receipts_pb2
@@ -96,4 +99,4 @@ def read_receipt(path: Path) -> receipts_pb2.Receipt:
     try:
         return json_format.Parse(path.read_bytes(), receipts_pb2.Receipt())
     except (json_format.ParseError, UnicodeDecodeError):
-        raise Failure(f"{path} holds no receipt in JSON", CHECK_FAILED) from None
+        raise Failure(f"{path}: not a receipt in JSON", CHECK_FAILED) from None

@@ -1,8 +1,9 @@
-"""`qagazsyz subject`: people, organizations, and who may act for whom."""
+"""`qagazsyz subject`: enrol and find people and organizations, and manage memberships."""
 
 from __future__ import annotations
 
 import enum
+import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,16 +77,16 @@ def _create(
     *,
     as_machine_json: bool,
 ) -> None:
-    import uuid
-
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from cli.connection import call
+    from cli.output import print_message
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
-    with signed_in(gateway, credential) as channel:
-        created = subjects_pb2_grpc.SubjectServiceStub(channel).CreateSubject(
-            subjects_pb2.CreateSubjectRequest(subject=wanted, request_id=str(uuid.uuid4())),
-            timeout=TIMEOUT_SECONDS,
-        )
+    created = call(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).CreateSubject,
+        subjects_pb2.CreateSubjectRequest(subject=wanted, request_id=str(uuid.uuid4())),
+        gateway,
+        credential,
+    )
     print_message(created, as_machine_json=as_machine_json)
 
 
@@ -98,13 +99,17 @@ def get(
     json: Json = False,
 ) -> None:
     """Show one subject."""
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from cli.connection import call
+    from cli.output import print_message
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        found = subjects_pb2_grpc.SubjectServiceStub(channel).GetSubject(
-            subjects_pb2.GetSubjectRequest(name=name), timeout=TIMEOUT_SECONDS
-        )
+    found = call(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).GetSubject,
+        subjects_pb2.GetSubjectRequest(name=name),
+        gateway,
+        credential,
+        organization,
+    )
     print_message(found, as_machine_json=json)
 
 
@@ -115,20 +120,17 @@ def list_(
     json: Json = False,
 ) -> None:
     """List all subjects."""
-    from cli.connection import TIMEOUT_SECONDS, print_rows, signed_in
+    from cli.connection import call_pages
+    from cli.output import print_rows
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
-    rows: list[tuple[str, ...]] = []
-    with signed_in(gateway, credential) as channel:
-        stub = subjects_pb2_grpc.SubjectServiceStub(channel)
-        page_token = ""
-        while True:
-            request = subjects_pb2.ListSubjectsRequest(page_size=1000, page_token=page_token)
-            page = stub.ListSubjects(request, timeout=TIMEOUT_SECONDS)
-            rows.extend((found.name, *_titles(found)) for found in page.subjects)
-            page_token = page.next_page_token
-            if not page_token:
-                break
+    pages = call_pages(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).ListSubjects,
+        subjects_pb2.ListSubjectsRequest(),
+        gateway,
+        credential,
+    )
+    rows = [(found.name, *_titles(found)) for page in pages for found in page.subjects]
     print_rows("Subjects", ("name", "kind", "number", "title"), rows, as_machine_json=json)
 
 
@@ -149,13 +151,17 @@ def resolve(
     json: Json = False,
 ) -> None:
     """Find the names of numbers."""
-    from cli.connection import TIMEOUT_SECONDS, print_rows, signed_in
+    from cli.connection import call
+    from cli.output import print_rows
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
-    with signed_in(gateway, credential, organization) as channel:
-        answer = subjects_pb2_grpc.SubjectServiceStub(channel).ResolveSubjects(
-            subjects_pb2.ResolveSubjectsRequest(numbers=numbers), timeout=TIMEOUT_SECONDS
-        )
+    answer = call(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).ResolveSubjects,
+        subjects_pb2.ResolveSubjectsRequest(numbers=numbers),
+        gateway,
+        credential,
+        organization,
+    )
     rows = list(zip(numbers, answer.subjects, strict=True))
     print_rows("Subjects", ("number", "name"), rows, as_machine_json=json)
 
@@ -170,15 +176,17 @@ def add_member(
     json: Json = False,
 ) -> None:
     """Let a person act for an organization."""
-    from cli.connection import TIMEOUT_SECONDS, print_message, signed_in
+    from cli.connection import call
+    from cli.output import print_message
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
     membership = subjects_pb2.Membership(person=person, role=f"ROLE_{role.value.upper()}")
-    with signed_in(gateway, credential) as channel:
-        added = subjects_pb2_grpc.SubjectServiceStub(channel).AddMembership(
-            subjects_pb2.AddMembershipRequest(organization=organization, membership=membership),
-            timeout=TIMEOUT_SECONDS,
-        )
+    added = call(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).AddMembership,
+        subjects_pb2.AddMembershipRequest(organization=organization, membership=membership),
+        gateway,
+        credential,
+    )
     print_message(added, as_machine_json=json)
 
 
@@ -189,13 +197,15 @@ def remove_member(
     gateway: Gateway = DEFAULT_GATEWAY,
 ) -> None:
     """End a membership."""
-    from cli.connection import TIMEOUT_SECONDS, signed_in
+    from cli.connection import call
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
-    with signed_in(gateway, credential) as channel:
-        subjects_pb2_grpc.SubjectServiceStub(channel).RemoveMembership(
-            subjects_pb2.RemoveMembershipRequest(name=name), timeout=TIMEOUT_SECONDS
-        )
+    call(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).RemoveMembership,
+        subjects_pb2.RemoveMembershipRequest(name=name),
+        gateway,
+        credential,
+    )
 
 
 @subject.command()
@@ -206,26 +216,20 @@ def members(
     json: Json = False,
 ) -> None:
     """List an organization's members."""
-    from cli.connection import TIMEOUT_SECONDS, print_rows, signed_in
+    from cli.connection import call_pages
+    from cli.output import print_rows
     from qagazsyz.common.v1 import access_pb2
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
-    rows: list[tuple[str, ...]] = []
-    with signed_in(gateway, credential) as channel:
-        stub = subjects_pb2_grpc.SubjectServiceStub(channel)
-        page_token = ""
-        while True:
-            page = stub.ListMemberships(
-                subjects_pb2.ListMembershipsRequest(
-                    organization=organization, page_size=1000, page_token=page_token
-                ),
-                timeout=TIMEOUT_SECONDS,
-            )
-            rows.extend(
-                (m.name, m.person, access_pb2.Role.Name(m.role).removeprefix("ROLE_").lower())
-                for m in page.memberships
-            )
-            page_token = page.next_page_token
-            if not page_token:
-                break
+    pages = call_pages(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).ListMemberships,
+        subjects_pb2.ListMembershipsRequest(organization=organization),
+        gateway,
+        credential,
+    )
+    rows = [
+        (one.name, one.person, access_pb2.Role.Name(one.role).removeprefix("ROLE_").lower())
+        for page in pages
+        for one in page.memberships
+    ]
     print_rows("Members", ("name", "person", "role"), rows, as_machine_json=json)

@@ -1,10 +1,9 @@
-"""`qagazsyz token`: signs in and prints the access token."""
+"""`qagazsyz token`: sign in and print the access token."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from cli.errors import Failure
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Organization
 
 
@@ -14,19 +13,21 @@ def token(
     gateway: Gateway = DEFAULT_GATEWAY,
 ) -> None:
     """Sign in and print the access token and nothing else, for curl and scripts."""
-    if credential is None:
-        raise Failure("a credential is needed: --credential FILE, or QAGAZSYZ_CREDENTIAL")
     print(access_token(gateway, credential, organization))
 
 
-def access_token(gateway: str, credential: Path, organization: str) -> str:
-    """A fresh access token for the credential's holder."""
-    from cli.connection import TIMEOUT_SECONDS, anonymous, officer_organization
+def access_token(gateway: str, credential: Path | None, organization: str) -> str:
+    """Sign in with a credential's file; return the access token. Raises Failure without one."""
+    from cli.connection import (
+        TIMEOUT_SECONDS,
+        anonymous,
+        load_credential,
+        officer_organization,
+    )
     from qagazsyz.client import answer_challenge
-    from qagazsyz.credentials import Credential
     from qagazsyz.identity.v1 import tokens_pb2, tokens_pb2_grpc
 
-    holder = Credential.load(credential)
+    holder = load_credential(credential)
     name = officer_organization(gateway, holder, organization)
     with anonymous(gateway) as channel:
         tokens = tokens_pb2_grpc.TokenServiceStub(channel)

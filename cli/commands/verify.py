@@ -1,10 +1,9 @@
-"""`qagazsyz verify`: files and their detached signatures, one or a folder of them.
+"""`qagazsyz verify`: verify the detached signatures of files, or of a folder of them.
 
-Beside FILE there is FILE.sig, the signature as bytes or in base64, and
-FILE.cer or FILE.pem, the signer's certificate or public key; --signer names one
-for all. With a credential the platform is asked, which judges certificates too;
-without one this machine verifies the arithmetic alone and says which backend
-did. Of a file that is signed by its hash only the hash is sent.
+Beside FILE there is FILE.sig, the signature as bytes or in base64, and FILE.cer or FILE.pem, the
+signer's certificate or public key; --signer names one for all. With a credential the platform
+verifies, and validates the certificates too; without one this machine verifies, signatures only,
+and says by which backend. If an algorithm signs a hash, only the hash of the file is sent.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ if TYPE_CHECKING:
 
 SIGNATURE_SUFFIX = ".sig"
 SIGNER_SUFFIXES = (".cer", ".crt", ".pem", ".der", ".pub")
-# Well below the contract's 10,000 items and 20 MiB, so that the bar moves.
+# Well below the contract's 10,000 items and 20 MiB, so that the progress bar moves.
 BATCH_ITEMS = 256
 BATCH_BYTES = 8 * 1024 * 1024
-# More does not fit into one call; only algorithms that sign the message itself meet it.
+# A longer message does not fit into one call; only algorithms that sign no hash need it whole.
 MESSAGE_LIMIT_BYTES = 19 * 1024 * 1024
-# Asks which backend is in use, instead of naming one.
+# The value of --backend that asks which backend is in use, instead of choosing one.
 WHICH = "which"
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """One file, its signature, its signer: DER of a certificate, or of a public key."""
+class SignedFile:
+    """A file, its signature, and its signer as DER of a certificate or of a public key."""
 
     path: Path
     signature: bytes
@@ -50,7 +49,8 @@ class Signed:
 
 def verify(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files, or folders of files with FILE.sig beside.")
+        list[Path] | None,
+        typer.Argument(help="Files, or folders of files, with FILE.sig beside each."),
     ] = None,
     signature: Annotated[
         Path | None, typer.Option(help="The signature of a single file; FILE.sig if not given.")
@@ -59,24 +59,27 @@ def verify(
         Path | None, typer.Option(help="Certificate or public key of all files, PEM or DER.")
     ] = None,
     algorithm: Annotated[
-        str, typer.Option(help="As in the contract, ECDSA_P256_SHA256; by the key if not given.")
+        str,
+        typer.Option(
+            help="The contract's name, such as ECDSA_P256_SHA256; the key's if not given."
+        ),
     ] = "",
     backend: Annotated[
         str,
         typer.Option(
             help='Verify on this machine with "kernel" or "portable"; '
-            "without files say which of them is in use.",
+            "without files, print which of them is in use.",
         ),
     ] = "",
     signature_only: Annotated[
-        bool, typer.Option(help="Whether it holds, whatever the certificate is worth.")
+        bool, typer.Option(help="Verify the signatures only, not the certificates.")
     ] = False,
     credential: CredentialFile = None,
     organization: Organization = "",
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Verify signatures; exit code 1 where any does not hold."""
+    """Verify signatures; exit code 1 if any is invalid."""
     if not paths:
         from signatures.backend import load_backend
 
@@ -112,8 +115,10 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def read_signed(path: Path, signature: Path | None, signer: Path | None, algorithm: str) -> Signed:
-    """The file with what belongs to it. Raises Failure where something is missing."""
+def read_signed(
+    path: Path, signature: Path | None, signer: Path | None, algorithm: str
+) -> SignedFile:
+    """Read a file's signature and signer. Raises Failure if one is missing or malformed."""
     from qagazsyz.common.v1 import signatures_pb2
 
     beside = [path.with_name(path.name + suffix) for suffix in SIGNER_SUFFIXES]
@@ -124,12 +129,12 @@ def read_signed(path: Path, signature: Path | None, signer: Path | None, algorit
     if algorithm:
         name = f"SIGNATURE_ALGORITHM_{algorithm.upper().removeprefix('SIGNATURE_ALGORITHM_')}"
         if name not in signatures_pb2.SignatureAlgorithm.keys():  # noqa: SIM118 - no mapping
-            raise Failure(f"{algorithm} is no algorithm of the contract")
+            raise Failure(f"{algorithm}: not an algorithm of the contract")
         number = int(signatures_pb2.SignatureAlgorithm.Value(name))
     else:
         number = _algorithm_by_key(der, is_certificate=is_certificate)
     raw = (signature or path.with_name(path.name + SIGNATURE_SUFFIX)).read_bytes()
-    return Signed(path, _signature_bytes(raw), der, is_certificate, number)
+    return SignedFile(path, _signature_bytes(raw), der, is_certificate, number)
 
 
 def _signature_bytes(raw: bytes) -> bytes:
@@ -154,7 +159,7 @@ def _read_signer(path: Path) -> tuple[bytes, bool]:
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             ), False
     except ValueError:
-        raise Failure(f"{path} holds no certificate and no public key") from None
+        raise Failure(f"{path}: neither a certificate nor a public key") from None
     try:
         x509.load_der_x509_certificate(data)
     except ValueError:
@@ -174,9 +179,9 @@ def _algorithm_by_key(der: bytes, *, is_certificate: bool) -> int:
 
 
 def as_request(
-    signed: Sequence[Signed], *, signature_only: bool
+    signed: Sequence[SignedFile], *, signature_only: bool
 ) -> verification_pb2.BatchVerifyRequest:
-    """One BatchVerify over the files; a signer of several stands in it once."""
+    """Make one BatchVerify request for the files, with each signer once."""
     from qagazsyz.signing.v1 import verification_pb2
     from signatures.algorithms import SCHEMES
 
@@ -210,15 +215,15 @@ def as_request(
 
 
 def _batches(
-    signed: Sequence[Signed], *, signature_only: bool, quiet: bool
+    signed: Sequence[SignedFile], *, signature_only: bool, quiet: bool
 ) -> Iterator[verification_pb2.BatchVerifyRequest]:
-    """The files in requests of bounded size, with a progress bar on stderr as they are taken."""
+    """Yield requests of bounded size; a progress bar on stderr moves as they are taken."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("Verifying", total=len(signed))
-        waiting: list[Signed] = []
+        waiting: list[SignedFile] = []
         size = 0
         for one in signed:
             waiting.append(one)
@@ -233,7 +238,7 @@ def _batches(
 
 
 def _on_this_machine(
-    signed: Sequence[Signed], backend: str, *, quiet: bool
+    signed: Sequence[SignedFile], backend: str, *, quiet: bool
 ) -> tuple[list[str], str]:
     from signatures.algorithms import Verdict
     from signatures.backend import load_backend
@@ -250,7 +255,7 @@ def _on_this_machine(
 
 
 def _by_the_platform(
-    signed: Sequence[Signed],
+    signed: Sequence[SignedFile],
     gateway: str,
     credential: Path,
     organization: str,
@@ -273,9 +278,9 @@ def _by_the_platform(
 
 
 def _print(
-    signed: Sequence[Signed], verdicts: Sequence[str], by: str, *, as_machine_json: bool
+    signed: Sequence[SignedFile], verdicts: Sequence[str], by: str, *, as_machine_json: bool
 ) -> None:
-    from cli.connection import print_rows
+    from cli.output import print_rows
 
     if as_machine_json:
         for one, verdict in zip(signed, verdicts, strict=True):

@@ -1,0 +1,1 @@
+"""Commands of operators: they make, run, observe and maintain an installation."""

@@ -1,4 +1,4 @@
-"""`qagazsyz audit`: recomputes the log from the registry's database and contents."""
+"""`qagazsyz audit`: recompute the log from the registry's database and contents."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def audit(
 
     folder = DataFolder(data).of("registry")
     if not folder.is_dir():
-        raise Failure(f"{data} is no data folder")
+        raise Failure(f"{data}: not a data folder")
     settings = RegistrySettings(folder=folder, database_url=database_url, contents=contents)
     try:
         differences = asyncio.run(_audit(settings, [path.read_bytes() for path in seen or ()]))

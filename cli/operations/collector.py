@@ -1,10 +1,9 @@
-"""The trace collector inside `qagazsyz up`: an OTLP/gRPC receiver with a bounded file.
+"""Collect traces inside `qagazsyz up`: an OTLP/gRPC receiver that writes to a bounded file.
 
-Every process of the suite, Envoy too, exports its spans to a unix socket here.
-An export request is written as it came, its length before it, without being
-decoded: collecting costs the hot path next to nothing, and `qagazsyz traces`
-decodes what it shows. When the file has reached its limit it becomes the older
-of two and a new one begins, so that both together never exceed twice the limit.
+Every process of the suite, Envoy too, exports its spans to a unix socket here. An export request is
+written undecoded behind its length: that costs the hot path next to nothing, and `qagazsyz traces`
+decodes what it shows. A file that reaches its limit replaces the older of two files and a new one
+begins, so that both together never exceed twice the limit.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 CURRENT = "spans"
 OLDER = "spans.older"
-# A record's length: four bytes, big-endian.
+# The length before each record: four bytes, big-endian.
 LENGTH = struct.Struct(">I")
-# What one process exports at once is some hundred kilobytes.
+# An export of one process has some hundred kilobytes.
 EXPORT_LIMIT_BYTES = 16 * 1024 * 1024
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -32,7 +31,7 @@ ACCEPTED = trace_service_pb2.ExportTraceServiceResponse().SerializeToString()
 
 
 class SpanFile:
-    """Appends export requests to a file that is never larger than its limit."""
+    """Appends export requests to a file of bounded size."""
 
     def __init__(self, folder: Path, limit_bytes: int = FILE_LIMIT_BYTES) -> None:
         self._folder = folder
@@ -46,7 +45,7 @@ class SpanFile:
         self._size = os.fstat(self._file).st_size
 
     def append(self, request: bytes) -> None:
-        """Writes one export request, in one write so that readers see all of it or none."""
+        """Append one export request in a single write, so that readers see all of it or nothing."""
         if self._size and self._size + LENGTH.size + len(request) > self._limit:
             os.close(self._file)
             (self._folder / CURRENT).replace(self._folder / OLDER)
@@ -59,7 +58,7 @@ class SpanFile:
 
 
 def read_requests(folder: Path) -> Iterator[trace_service_pb2.ExportTraceServiceRequest]:
-    """The export requests in a folder of SpanFile's, oldest first; a torn end is left out."""
+    """Yield the export requests of a SpanFile's folder, oldest first, without a torn last one."""
     for name in (OLDER, CURRENT):
         path = folder / name
         data = memoryview(path.read_bytes()) if path.exists() else memoryview(b"")
@@ -99,7 +98,7 @@ class Collector:
         return ACCEPTED
 
     async def start(self, address: str) -> None:
-        """Takes spans at "unix:/path" or "host:port"."""
+        """Start to receive spans at "unix:/path" or "host:port"."""
         self._server.add_insecure_port(address)
         await self._server.start()
 

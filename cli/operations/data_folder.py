@@ -1,4 +1,4 @@
-"""Where things are in the data folder that `qagazsyz init` makes."""
+"""Paths and the lock of the data folder that `qagazsyz init` makes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cli.errors import Failure
 
-# The signing service's, and the one before it while `keys rewrap` is under way.
+# The signing service's key, and the one before it while `keys rewrap` is under way.
 KEY_ENCRYPTION_KEY = "key-encryption.key"
 PREVIOUS_KEY_ENCRYPTION_KEY = "key-encryption.previous"
 SERVICES = ("identity", "signing", "registry")
@@ -23,7 +23,7 @@ COLLECTOR_SOCKET = "collector.sock"
 
 
 def private_files() -> None:
-    """Has this process, and those it starts, make files and folders for their owner alone."""
+    """Set the umask of this process and of those it starts, so that only the owner reads files."""
     os.umask(0o077)
 
 
@@ -52,12 +52,12 @@ class DataFolder:
 
     @property
     def processes(self) -> Path:
-        """What runs now under up: a line "part process-id" each."""
+        """The file that lists the processes of a running `up`, a line "part process-id" each."""
         return self.path / "run" / "processes"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the folder for one process. Raises Failure where another has it."""
+        """Lock the folder for one process during the block. Raises Failure if another has it."""
         run = self.path / "run"
         run.mkdir(mode=0o700, exist_ok=True)
         with (run / "lock").open("w") as file:
@@ -68,10 +68,11 @@ class DataFolder:
             yield
 
     def is_initialized(self) -> bool:
+        """Return whether init has finished here."""
         return (self.of("identity") / "seed.json").exists()
 
     def sockets(self) -> Path:
-        """A folder for sockets: run/ inside, or a temporary one where that path is too long.
+        """Return a folder for sockets: run/ inside, or a temporary one if that path is too long.
 
         The collector's socket has the longest name of all.
         """

@@ -1,4 +1,4 @@
-"""`qagazsyz health`: asks one process whether it serves, for containers and scripts."""
+"""`qagazsyz health`: ask one process whether it serves, for containers and scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from cli.errors import UNREACHABLE, Failure
 
-# Less than what orchestrators give a check, so that it is this one that says what is wrong.
+# Shorter than an orchestrator's timeout, so that this command gets to say what is wrong.
 TIMEOUT_SECONDS = 3.0
 
 

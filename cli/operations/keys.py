@@ -1,4 +1,4 @@
-"""`qagazsyz keys`: the key-encryption key under which the signing service keeps private keys."""
+"""`qagazsyz keys`: make and change the key-encryption key of the signing service."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.certificate import write_secret
 from cli.errors import Failure
 from cli.operations.data_folder import KEY_ENCRYPTION_KEY, PREVIOUS_KEY_ENCRYPTION_KEY, DataFolder
 from cli.options import DEFAULT_DATA, Data
+from cli.output import write_secret
 
 keys = typer.Typer(help="The key-encryption key.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ KEY_BYTES = 32
 
 
 @keys.command()
-def new(out: Annotated[Path, typer.Argument(help="Where the new key goes.")]) -> None:
+def new(out: Annotated[Path, typer.Argument(help="File for the new key.")]) -> None:
     """Make a key-encryption key, for rewrap --new."""
     write_secret(out, _fresh_key())
 
@@ -35,7 +35,7 @@ def _fresh_key() -> bytes:
 def rewrap(
     data: Data = DEFAULT_DATA,
     old: Annotated[
-        Path | None, typer.Option(help="The present key, where the folder is not used.")
+        Path | None, typer.Option(help="The present key, if not that of the data folder.")
     ] = None,
     new: Annotated[Path | None, typer.Option(help="The key to move to, with --old.")] = None,
     database_url: Annotated[
@@ -44,8 +44,8 @@ def rewrap(
 ) -> None:
     """Move every private key to a new key-encryption key.
 
-    In a data folder it makes the new key, while up does not run there. With --old and --new it
-    only moves, while services that know both (QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY) go on.
+    In a data folder, while up does not run there, this makes the new key too. With --old and --new
+    it only moves, while services that have both keys (QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY) serve.
     """
     from services.runtime.storage.database import sqlite_url
 
@@ -57,11 +57,11 @@ def rewrap(
         moved = asyncio.run(_rewrap(url, old, new))
     else:
         if not folder.is_initialized():
-            raise Failure(f"{data} is no data folder")
+            raise Failure(f"{data}: not a data folder")
         with folder.lock():
             current = folder.of("signing") / KEY_ENCRYPTION_KEY
             previous = folder.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY
-            # A run that was cut short has left the previous key: it is finished first.
+            # A run that was interrupted has left the previous key: finish that one first.
             if not previous.exists():
                 os.link(current, previous)
             if previous.read_bytes() == current.read_bytes():

@@ -1,4 +1,4 @@
-"""`qagazsyz migrate`: brings each service's database to the newest schema."""
+"""`qagazsyz migrate`: migrate each service's database to the newest schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.options import DEFAULT_DATA, Data
 
 
 async def migrate_service(folder: Path, service: str, database_url: str = "") -> str:
-    """Migrates one service's database and returns its schema's revision."""
+    """Migrate one service's database; return its schema's revision."""
     import services
     from services.runtime.storage.database import Database, sqlite_url
     from services.runtime.storage.migrations import migrate as apply
@@ -40,14 +40,14 @@ def migrate(
         ),
     ] = "",
 ) -> None:
-    """Apply the schema migrations; services do it by themselves when they start."""
+    """Apply the schema migrations; services do so themselves when they start."""
     private_files()
     if service and service not in SERVICES:
-        raise Failure(f"{service} is no service: {', '.join(SERVICES)}")
+        raise Failure(f"{service}: not one of {', '.join(SERVICES)}")
     for name in [service] if service else SERVICES:
         url = database_url.replace("{service}", name)
         folder = DataFolder(data).of(name)
         if not url and not folder.is_dir():
-            raise Failure(f"{data} is no data folder: run qagazsyz init --data {data} first")
+            raise Failure(f"{data}: not a data folder; run qagazsyz init --data {data} first")
         revision = asyncio.run(migrate_service(folder, name, url))
         print(f"{name}: {revision}")

@@ -1,4 +1,4 @@
-"""`qagazsyz serve`: one process of the suite, for containers and for the supervisor."""
+"""`qagazsyz serve`: run one process of the suite, for containers and for the supervisor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 
 class Part(enum.StrEnum):
-    """What one process can serve."""
+    """The parts of the suite, each a process."""
 
     IDENTITY = "identity"
     SIGNING = "signing"
@@ -34,7 +34,7 @@ def _stop_this_process() -> None:
 
 
 def _run(part: Part) -> None:
-    # Each imports only what its own process needs.
+    # Import only what this process needs.
     if part is Part.IDENTITY:
         from services.identity import main as identity
 

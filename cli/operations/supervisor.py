@@ -1,9 +1,9 @@
-"""Keeps a set of processes running: starts them in order, restarts what dies, stops in reverse.
+"""Supervise processes: start them in order, restart those that end, stop them in reverse order.
 
-Each child is a process group of its own, so that Ctrl-C in a terminal reaches
-the supervisor alone, which then stops them in order. Each holds the reading end
-of a pipe whose writing end only the supervisor has: when the supervisor is
-killed, the pipe closes and the children stop by themselves (watch_parent).
+Each child is a process group of its own, so that Ctrl-C in a terminal reaches the supervisor alone,
+which then stops them in order. Each child has the reading end of a pipe whose writing end only the
+supervisor has: if the supervisor is killed, the pipe closes and the children end themselves
+(watch_parent).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-# The variable that names the pipe's reading end to a child.
+# The variable that tells a child the file descriptor of the pipe's reading end.
 PARENT_PIPE = "QAGAZSYZ_PARENT_PIPE"
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
-# A process that ran this long was well: the next pause is short again.
+# After a run of this length the next pause is short again.
 STEADY_SECONDS = 20.0
-# Services drain for ten seconds at most; what then still runs is killed.
+# Services drain for ten seconds at most; a process that runs longer is killed.
 STOP_SECONDS = 15.0
 
 
@@ -44,7 +44,7 @@ class _Child:
 
 
 class Supervisor:
-    """Runs programs until it is stopped."""
+    """Keeps programs running until it is stopped."""
 
     def __init__(
         self,
@@ -53,7 +53,8 @@ class Supervisor:
         report: Callable[[str], None],
         changed: Callable[[Mapping[str, int]], None],
     ) -> None:
-        """report is told what goes wrong; changed gets the process ids whenever one is new."""
+        """report: called with a line whenever something goes wrong. changed: called with the ids of
+        all running processes, by program, whenever one was started."""
         self._children = [_Child(program) for program in programs]
         self._report = report
         self._changed = changed
@@ -61,13 +62,13 @@ class Supervisor:
         self._read_end, self._write_end = os.pipe()
 
     async def start(self) -> None:
-        """Starts every program, in order, and keeps it running from now on."""
+        """Start the programs in order, and keep them running from now on."""
         for child in self._children:
             await self._spawn(child)
             child.keeper = asyncio.create_task(self._keep(child), name=child.program.name)
 
     async def stop(self) -> None:
-        """Stops every program, the last first, each with time to drain; a second time nothing."""
+        """Stop the programs, the last first, each with STOP_SECONDS to drain. Idempotent."""
         if self._stopping:
             return
         self._stopping = True
@@ -89,7 +90,7 @@ class Supervisor:
         os.close(self._write_end)
 
     def process_ids(self) -> dict[str, int]:
-        """The running processes by their program's name."""
+        """Return the ids of the running processes by their program's name."""
         return {
             child.program.name: child.process.pid
             for child in self._children
@@ -116,7 +117,7 @@ class Supervisor:
             code = await child.process.wait()
             if self._stopping:
                 return
-            # What it started itself must not outlive it, or hold its port.
+            # Its own children must not outlive it, or keep its port.
             _signal_group(child.process, signal.SIGKILL)
             if time.monotonic() - began >= STEADY_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
@@ -143,13 +144,13 @@ def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -
 
 
 def watch_parent(end: Callable[[], None]) -> None:
-    """Calls end in a thread once the supervisor is gone; nothing where there is none."""
+    """Call end, in a thread, once the supervisor is gone; without a supervisor do nothing."""
     pipe = os.environ.pop(PARENT_PIPE, "")
     if not pipe:
         return
 
     def wait() -> None:
-        os.read(int(pipe), 1)  # nothing is ever written: it returns when the pipe closes
+        os.read(int(pipe), 1)  # nothing is ever written: returns when the pipe closes
         end()
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

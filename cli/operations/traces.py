@@ -1,4 +1,4 @@
-"""`qagazsyz traces`: what the embedded collector has kept, newest first, or one as a waterfall."""
+"""`qagazsyz traces`: list what the embedded collector has kept, or show one trace."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cli.options import DEFAULT_DATA, Data, Json
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1 import common_pb2
 
-# Bars of the waterfall are this many characters wide.
+# Characters of the longest bar of the waterfall.
 BAR_WIDTH = 32
 ERROR = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One span as the file has it; times in nanoseconds since 1970."""
+    """One span of the file; times in nanoseconds since 1970."""
 
     trace_id: str
     span_id: str
@@ -43,7 +43,7 @@ class Span:
 
 
 def read_spans(folder: Path) -> list[Span]:
-    """All spans that the collector's folder holds, oldest export first."""
+    """Read all spans of the collector's folder, oldest export first."""
     from cli.operations.collector import read_requests
 
     spans: list[Span] = []
@@ -103,7 +103,7 @@ def traces(
 
 
 def _list(by_trace: dict[str, list[Span]], limit: int, name: str, *, as_machine_json: bool) -> None:
-    from cli.connection import print_rows
+    from cli.output import print_rows
 
     chosen = [spans for spans in by_trace.values() if any(name in span.name for span in spans)]
     chosen.sort(key=lambda spans: min(span.start for span in spans), reverse=True)
@@ -130,13 +130,13 @@ def _list(by_trace: dict[str, list[Span]], limit: int, name: str, *, as_machine_
 
 
 def _short(name: str) -> str:
-    """A method without its package: "DocumentService/GetDocument"."""
+    """Return a method without its package: "DocumentService/GetDocument"."""
     service, slash, method = name.rpartition("/")
     return service.rpartition(".")[2] + slash + method
 
 
 def in_order(spans: Sequence[Span]) -> list[tuple[Span, int]]:
-    """The spans with their depth: parents before children, siblings by their start."""
+    """Return the spans with their depth: parents before children, siblings by their start."""
     known = {span.span_id for span in spans}
     children: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
@@ -162,7 +162,7 @@ def _waterfall(spans: Sequence[Span], *, as_machine_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from cli.connection import console
+    from cli.output import console
 
     first = min(span.start for span in spans)
     length = max(max(span.end for span in spans) - first, 1)
@@ -190,7 +190,7 @@ def _waterfall(spans: Sequence[Span], *, as_machine_json: bool) -> None:
 
 
 def _what(span: Span) -> str:
-    """The attributes worth a line: counts, codes, the statement's beginning."""
+    """Return the attributes worth a line: counts, codes, the beginning of the statement."""
     shown = [
         f"{key.removeprefix('qagazsyz.')}={value}"
         for key, value in span.attributes.items()

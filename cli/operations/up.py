@@ -1,4 +1,4 @@
-"""`qagazsyz up`: the whole suite under one supervisor."""
+"""`qagazsyz up`: run the whole suite under one supervisor."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ from cli.operations.data_folder import (
 from cli.operations.supervisor import Program, Supervisor
 from cli.options import DEFAULT_DATA, Data
 
-# Three services import, migrate and start; a slow machine takes many seconds for it.
+# Three services import, migrate and start, which takes a slow machine many seconds.
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.05
 # Longer than a gateway drains whose supervisor is gone.
 PORT_SECONDS = 15.0
-# Who types has these set for the other commands; a service reads the first as its own credential.
-OF_THE_TOOL = frozenset({"QAGAZSYZ_CREDENTIAL", "QAGAZSYZ_ORGANIZATION", "QAGAZSYZ_GATEWAY"})
+# Variables for the tool's other commands, not passed on to the processes: a service would read the
+# first as its own credential.
+TOOL_VARIABLES = frozenset({"QAGAZSYZ_CREDENTIAL", "QAGAZSYZ_ORGANIZATION", "QAGAZSYZ_GATEWAY"})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to run: which folder, which port, how many signing processes, which databases."""
+    """Where the suite runs: data folder, sockets, port, signing processes, databases."""
 
     data: DataFolder
     sockets: Path
@@ -52,22 +53,22 @@ class Plan:
 
     @property
     def collector(self) -> str:
-        """Where the embedded collector takes spans."""
+        """The address of the embedded collector."""
         return f"unix:{self.sockets / COLLECTOR_SOCKET}"
 
     def address(self, service: str) -> str:
-        """Where a service listens; several signing processes by comma."""
+        """Choose a service's address; several, by comma, for several signing processes."""
         if service == "signing" and self.workers > 1:
             return ",".join(f"127.0.0.1:{port}" for port in _free_ports(self.workers))
         return f"unix:{self.sockets / service}.sock"
 
     def database(self, service: str) -> str:
-        """The service's database by URL, or "" for SQLite in its folder."""
+        """Return the URL of a service's database, "" for SQLite in its folder."""
         return self.database_url.replace("{service}", service)
 
     def programs(self, environment: Mapping[str, str]) -> list[Program]:
-        """The processes in the order in which they start."""
-        environment = {name: environment[name] for name in environment.keys() - OF_THE_TOOL}
+        """Return the processes in the order in which they start."""
+        environment = {name: environment[name] for name in environment.keys() - TOOL_VARIABLES}
         addresses = {service: self.address(service) for service in SERVICES}
         common = {
             **environment,
@@ -76,7 +77,8 @@ class Plan:
             "QAGAZSYZ_OTLP_ENDPOINT": self.collector,
         }
         previous = self.data.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY
-        if previous.exists():  # a rewrap was cut short; both keys serve until it is run again
+        # A rewrap was interrupted: signing needs both keys until it is run again.
+        if previous.exists():
             common["QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY"] = str(previous.absolute())
         programs = []
         for service in SERVICES:
@@ -131,9 +133,9 @@ def up(
     """Run all services and the gateway; stops cleanly on Ctrl-C and SIGTERM."""
     folder = DataFolder(data)
     if not folder.is_initialized():
-        raise Failure(f"{data} is no data folder: run qagazsyz init --data {data} first")
+        raise Failure(f"{data}: not a data folder; run qagazsyz init --data {data} first")
     if database_url and "{service}" not in database_url:
-        raise Failure("the database URL must have {service} in it: each service owns its own")
+        raise Failure("the database URL must contain {service}: each service has its own database")
     private_files()
     plan = Plan(folder, folder.sockets(), port or _free_ports(1)[0], host, workers, database_url)
     with folder.lock():
@@ -146,13 +148,13 @@ def up(
 
 
 def wait_for_port(host: str, port: int) -> None:
-    """Returns once the port is free. Raises Failure where it stays another's, or is no address.
+    """Wait until the port is free. Raises Failure if it stays in use, or host is no IP address.
 
-    Envoy would share it (SO_REUSEPORT): calls would come to either suite. A gateway whose
-    supervisor was killed lets go of it when it has drained.
+    Envoy would share it (SO_REUSEPORT), and calls would reach either suite. A gateway whose
+    supervisor was killed releases the port once it has drained.
     """
     deadline = time.monotonic() + PORT_SECONDS
-    told = False
+    is_reported = False
     while True:
         try:
             family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
@@ -165,14 +167,14 @@ def wait_for_port(host: str, port: int) -> None:
                 raise Failure(f"{host}:{port}: {error.strerror}") from None
             if time.monotonic() > deadline:
                 raise Failure(f"another program has {host}:{port}", UNREACHABLE) from None
-        if not told:
-            told = True
+        if not is_reported:
+            is_reported = True
             _report(f"another program has {host}:{port}; waiting for it to end")
         time.sleep(POLL_SECONDS)
 
 
 async def run(plan: Plan) -> None:
-    """Runs the suite until SIGTERM or SIGINT. Raises Failure where it does not become ready.
+    """Run the suite until SIGTERM or SIGINT. Raises Failure if it does not become ready.
 
     Each service migrates its own database before it takes calls.
     """
@@ -199,7 +201,7 @@ async def run(plan: Plan) -> None:
 
 
 async def _becomes_ready(plan: Plan, stop: asyncio.Event) -> bool:
-    """True once /readyz answers 200, False where it is told to stop before."""
+    """Return True once /readyz answers 200, False if told to stop before that."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             while not stop.is_set():

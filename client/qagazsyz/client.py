@@ -53,11 +53,16 @@ def no_trace() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldToken:
+class CachedToken:
     """A token and its end, by time.monotonic()."""
 
     token: tokens_pb2.Token
     ends_at: float
+
+    @classmethod
+    def of(cls, token: tokens_pb2.Token) -> CachedToken:
+        """Cache a token that was issued just now."""
+        return cls(token, time.monotonic() + token.expires_in.ToTimedelta().total_seconds())
 
     def lasts(self, seconds: float) -> bool:
         """Return whether the token is valid for more than so many seconds."""
@@ -77,10 +82,6 @@ def answer_challenge(
     )
 
 
-def _held(token: tokens_pb2.Token) -> HeldToken:
-    return HeldToken(token, time.monotonic() + token.expires_in.ToTimedelta().total_seconds())
-
-
 class TokenSource:
     """Signs in and caches the token of one credential, for the coroutines of one event loop."""
 
@@ -93,30 +94,30 @@ class TokenSource:
         self._tokens = tokens
         self._credential = credential
         self._organization = organization
-        self._held: HeldToken | None = None
+        self._cached: CachedToken | None = None
         self._lock = asyncio.Lock()
 
     async def token(self) -> tokens_pb2.Token:
         """Return a valid token. Raises grpc.RpcError if signing in fails."""
-        held = self._held
-        if held is not None and held.lasts(RENEW_AHEAD_SECONDS):
-            return held.token
-        if held is not None and held.lasts(SIGN_IN_TIMEOUT_SECONDS) and self._lock.locked():
-            return held.token  # it is being renewed; use it meanwhile
+        cached = self._cached
+        if cached is not None and cached.lasts(RENEW_AHEAD_SECONDS):
+            return cached.token
+        if cached is not None and cached.lasts(SIGN_IN_TIMEOUT_SECONDS) and self._lock.locked():
+            return cached.token  # it is being renewed; use it meanwhile
         async with self._lock:
-            held = self._held
-            if held is None or not held.lasts(RENEW_AHEAD_SECONDS):
+            cached = self._cached
+            if cached is None or not cached.lasts(RENEW_AHEAD_SECONDS):
                 try:
-                    held = self._held = _held(await self._sign_in())
+                    cached = self._cached = CachedToken.of(await self._sign_in())
                 except grpc.RpcError:
-                    if held is None or not held.lasts(0):
+                    if cached is None or not cached.lasts(0):
                         raise
-            return held.token
+            return cached.token
 
     def forget(self, access_token: str) -> None:
         """Drop this token, which was refused, so that the next call signs in anew."""
-        if self._held is not None and self._held.token.access_token == access_token:
-            self._held = None
+        if self._cached is not None and self._cached.token.access_token == access_token:
+            self._cached = None
 
     async def _sign_in(self) -> tokens_pb2.Token:
         challenge = await self._tokens.CreateChallenge(
@@ -370,7 +371,7 @@ class _Blocking(
         self._credential = credential
         self._organization = organization
         self._trace_headers = trace_headers
-        self._held: HeldToken | None = None
+        self._cached: CachedToken | None = None
         self._lock = threading.Lock()
 
     def intercept_unary_unary(
@@ -386,7 +387,7 @@ class _Blocking(
             if pause is None:
                 return call
             if code is grpc.StatusCode.UNAUTHENTICATED:
-                self._held = None
+                self._cached = None
             time.sleep(pause)
 
     def intercept_unary_stream(
@@ -411,14 +412,14 @@ class _Blocking(
 
     def _token(self, credential: Credential) -> str:
         with self._lock:
-            if self._held is None or not self._held.lasts(RENEW_AHEAD_SECONDS):
+            if self._cached is None or not self._cached.lasts(RENEW_AHEAD_SECONDS):
                 challenge = self._tokens.CreateChallenge(
                     tokens_pb2.CreateChallengeRequest(organization=self._organization),
                     timeout=SIGN_IN_TIMEOUT_SECONDS,
                 )
-                self._held = _held(
+                self._cached = CachedToken.of(
                     self._tokens.ExchangeToken(
                         answer_challenge(credential, challenge), timeout=SIGN_IN_TIMEOUT_SECONDS
                     )
                 )
-            return self._held.token.access_token
+            return self._cached.token.access_token

@@ -1,9 +1,8 @@
-"""compose.yaml without containers: each entry point as a process, with its command and environment.
+"""Run compose.yaml without containers: each service as a process, by its command and environment.
 
-What the image holds is built as deploy/Dockerfile builds it, from its own RUN
-line. Host names become ports on loopback, /data a temporary folder, and the
-database server the tests' own, on its socket; nothing else is changed. What is
-not seen so: the images themselves, their users, read-only roots and networks.
+The content of the image is built with the RUN line of deploy/Dockerfile. Host names become ports on
+loopback, /data a temporary folder, and the database server the tests' own, on its socket. This does
+not test the images themselves, their users, read-only roots and networks.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from testing.postgres import Postgres
 from testing.suite_process import free_port
@@ -32,16 +31,17 @@ SERVICES = ("identity", "signing", "registry")
 
 
 def load() -> dict[str, Any]:
-    """compose.yaml with every variable at its default."""
+    """Load compose.yaml with every variable at its default."""
     text = (REPOSITORY / "compose.yaml").read_text()
     loaded: dict[str, Any] = yaml.safe_load(VARIABLE.sub(lambda match: match[1], text))
     return loaded
 
 
 def build(folder: Path) -> Path:
-    """What the image holds in /opt/qagazsyz, in the folder; returns where its programs are.
+    """Build the image's /opt/qagazsyz in the folder; return the folder of its programs.
 
-    The dependencies are this environment's; our distributions are built by the Dockerfile's line.
+    Dependencies are those of this environment; our distributions are built by the Dockerfile's
+    line.
     """
     image = folder / "qagazsyz"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(image)], check=True)
@@ -63,7 +63,7 @@ def build(folder: Path) -> Path:
                 shutil.copytree(REPOSITORY / name, context / name, ignore=ignored)
             else:
                 shutil.copy(REPOSITORY / name, context / name)
-    # Without cargo, as the default base image is.
+    # Without cargo, as in the default base image.
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
     subprocess.run(["sh", "-euc", line], cwd=context, env=environment, check=True)
     return image / "bin"
@@ -71,7 +71,7 @@ def build(folder: Path) -> Path:
 
 @dataclass(slots=True)
 class Entry:
-    """One container as a process."""
+    """A container's entry point as a process."""
 
     command: Sequence[str]
     health: Sequence[str]
@@ -90,19 +90,19 @@ class Entry:
         return self.process is not None and self.process.poll() is None
 
     def listens(self) -> bool:
-        """Whether its port answers, which costs less to ask than its health."""
+        """Whether its port accepts connections, which is cheaper than its health check."""
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def is_healthy(self) -> bool:
-        """What the container's own health check says."""
+        """Run the container's health check; return whether it succeeds."""
         done = subprocess.run(
             self.health, env=self.environment, cwd="/", capture_output=True, check=False
         )
         return done.returncode == 0
 
     def stop(self) -> int:
-        """Sends SIGTERM; the exit code."""
+        """Stop it by SIGTERM; return the exit code."""
         if self.process is None:
             return 0
         self.process.terminate()
@@ -111,7 +111,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Composition:
-    """The file, and where its names are on this machine."""
+    """The file, and the local names for its hosts and volumes."""
 
     folder: Path
     programs: Path
@@ -126,11 +126,11 @@ class Composition:
 
     @property
     def data(self) -> Path:
-        """Where the volumes are."""
+        """The folder of the volumes."""
         return self.folder / "data"
 
     def entries(self, name: str) -> list[Entry]:
-        """The service's replicas."""
+        """Return the replicas of a service."""
         return [self._entry(name, number) for number in range(len(self.ports.get(name, "1")))]
 
     def _entry(self, name: str, number: int) -> Entry:
@@ -157,7 +157,7 @@ class Composition:
         )
 
     def _here(self, text: str, name: str, number: int) -> str:
-        """A word of compose.yaml with this machine's names in it."""
+        """Replace the names in a word of compose.yaml by local ones."""
         if text.startswith("postgresql://"):
             return text.replace("@postgres/", "@/") + f"?host={self.postgres.folder}"
         text = text.replace("/data", str(self.data))

@@ -1,4 +1,4 @@
-"""A real suite: made by `qagazsyz init`, run by `qagazsyz up`, reached through its gateway."""
+"""Fixtures of a real suite: made by `qagazsyz init`, run by `qagazsyz up`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENVIRONMENT = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
-    """The suite that all tests of the session share."""
+    """Run the suite that all tests of the session share."""
     data = Path(tmp_path_factory.mktemp("suite")) / "data"
     with running_suite(data, environment=ENVIRONMENT) as running:
         yield running
@@ -24,7 +24,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
 
 @pytest.fixture
 async def world(suite: RunningSuite) -> AsyncIterator[World]:
-    """Actors and documents in the shared suite."""
+    """Provide actors and documents in the shared suite."""
     made = World(suite)
     yield made
     await made.close()

@@ -1,4 +1,7 @@
-"""A real Envoy before a small server that answers any method and remembers what reached it."""
+"""A real Envoy before a fake backend, for tests of the gateway alone.
+
+The backend serves any method, with answers that a test sets, and records the calls that reach it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.api import httpbody_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
@@ -28,14 +32,14 @@ from gateway.settings import GatewaySettings
 
 DEADLINE_SECONDS = 20.0
 KEY_SET = "/qagazsyz.identity.v1.TokenService/GetKeySet"
-# Larger than what the gateway lets through, so that its bound is the one that is met.
+# Above the gateway's limit, so that it is the gateway that refuses.
 SERVER_LIMIT = 64 * 1024 * 1024
 DOMAINS = ("identity", "signing", "registry")
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One call as it reached the backend."""
+    """A call as it reached the backend."""
 
     method: str
     metadata: dict[str, str]
@@ -48,7 +52,7 @@ Answer = Callable[[bytes, grpc.ServicerContext], bytes]
 
 @dataclass
 class Backend:
-    """A gRPC server for all services: answers by method, empty messages otherwise."""
+    """A gRPC server of all services, with answers by method; an empty message if none is set."""
 
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class Backend:
         self.received.clear()
 
     def methods(self) -> list[str]:
-        """What was called, in order, but for Envoy's own fetching of the keys."""
+        """Return the methods that were called, in order, without Envoy's own of the keys."""
         return [call.method for call in self.received if call.method != KEY_SET]
 
     def key_set(self) -> bytes:
@@ -85,12 +89,14 @@ class Backend:
         )
         x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         one = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1", "x": x}
-        return httpbody_pb2.HttpBody(
-            content_type="application/json", data=json.dumps({"keys": [one]}).encode()
-        ).SerializeToString()
+        return serialized(
+            httpbody_pb2.HttpBody(
+                content_type="application/json", data=json.dumps({"keys": [one]}).encode()
+            )
+        )
 
     def token(self, *, key: Ed25519PrivateKey | None = None, **changed: Any) -> str:
-        """A token as identity gives it; a claim changed to None is left out."""
+        """Make a token as identity does; a claim that is changed to None is left out."""
         now = int(time.time())
         claims = {
             "iss": "qagazsyz",
@@ -109,7 +115,9 @@ class _AnyMethod(grpc.GenericRpcHandler):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(
+        self, details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         method = details.method
         if method.startswith("/grpc.health."):
             return None
@@ -126,8 +134,12 @@ class _AnyMethod(grpc.GenericRpcHandler):
                 yield unary(request, context)
 
         if method.endswith(("/StreamVerify", "/ServerReflectionInfo")):
-            return grpc.stream_stream_rpc_method_handler(stream)
-        return grpc.unary_unary_rpc_method_handler(unary)
+            streaming: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(
+                stream
+            )
+            return streaming
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(unary)
+        return handler
 
     def _remember(self, method: str, request: bytes, context: grpc.ServicerContext) -> None:
         metadata = {
@@ -161,13 +173,13 @@ class Gateway:
         return [json.loads(line) for line in self.settings.access_log.read_text().splitlines()]
 
     def logged(self, count: int) -> list[dict[str, Any]]:
-        """The access log, once it has so many lines."""
+        """Wait until the access log has so many lines; return them."""
         until(lambda: len(self.log()) >= count)
         return self.log()
 
 
 def until(condition: Callable[[], Any], deadline: float = DEADLINE_SECONDS) -> Any:
-    """What the condition gave once it was true; errors on the way count as not yet."""
+    """Return what the condition returns once it is true; connection errors count as not yet."""
     end = time.monotonic() + deadline
     pause = threading.Event()
     while True:
@@ -180,19 +192,27 @@ def until(condition: Callable[[], Any], deadline: float = DEADLINE_SECONDS) -> A
 
 
 def retry_seconds(error: grpc.RpcError) -> int:
-    """When a refused call may come again, as its google.rpc.RetryInfo says; it must have one."""
-    # Of a synchronous call and of an asynchronous one alike.
-    metadata = dict(error.trailing_metadata() or ())
+    """Return the seconds of a refusal's google.rpc.RetryInfo, which it must have.
+
+    error: of a synchronous call or of an asynchronous one.
+    """
+    assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
+    metadata: dict[str, Any] = dict(error.trailing_metadata() or ())
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     assert status.code == error.code().value[0]
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in status.details)
-    return retry.retry_delay.seconds
+    return int(retry.retry_delay.seconds)
+
+
+def serialized(message: Message) -> bytes:
+    """Return the message's bytes; of messages that come without types, too."""
+    return message.SerializeToString()
 
 
 @contextlib.contextmanager
 def serving() -> Iterator[Backend]:
-    """A backend on a port of its own."""
+    """Run a backend on a free port."""
     backend = Backend()
     backend.start()
     try:
@@ -203,7 +223,7 @@ def serving() -> Iterator[Backend]:
 
 @contextlib.contextmanager
 def running(folder: Path, *, ready: bool = True, **changed: Any) -> Iterator[Gateway]:
-    """Envoy with these settings; ready once /readyz says so, else once it listens."""
+    """Run Envoy with these settings; yield once /readyz answers 200, or else once it listens."""
     settings = GatewaySettings(
         **{
             "folder": folder,

@@ -1,6 +1,6 @@
-"""The suite as compose.yaml runs it, on PostgreSQL, with what the Dockerfile builds; no containers.
+"""The suite as compose.yaml runs it, on PostgreSQL, without containers.
 
-See tests/integration/compose.py for what that leaves out.
+tests/integration/compose.py says what that leaves out.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ POLL_SECONDS = 0.05
 def composition(
     tmp_path_factory: pytest.TempPathFactory, postgres: Postgres
 ) -> Iterator[Composition]:
-    """What `docker compose run init` and `docker compose up --wait` do."""
+    """Do what `docker compose run init` and `docker compose up --wait` do."""
     folder = tmp_path_factory.mktemp("compose")
     made = Composition(folder, compose.build(folder), postgres)
-    # Where the server's user may read it, and by --file, as the image's entry point does it.
+    # In a folder that the server's user can read, and by --file, as the image's entry point does.
     script = postgres.folder / "databases.sql"
     script.write_text(made.file["configs"]["databases"]["content"])
     script.chmod(0o644)
@@ -43,7 +43,7 @@ def composition(
     subprocess.run(init.command, env=init.environment, cwd="/", check=True, capture_output=True)
     running: list[Entry] = []
     try:
-        # All at once, which asks more of them than the order that their health gates.
+        # All at once, which is harder than in the order that the health checks enforce.
         for name in (*SERVICES, "gateway"):
             for entry in made.entries(name):
                 entry.start()
@@ -117,7 +117,7 @@ def test_our_containers_are_one_image_confined_and_gated_by_health() -> None:
         for gate in services[name].get("depends_on", {}).values():
             assert gate["condition"] == "service_healthy"
     assert services["signing"]["deploy"]["replicas"] == 2
-    # What is not there without being asked for.
+    # Started only on request.
     assert {name for name in services if services[name].get("profiles")} == {
         "init", "collector", "jaeger",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""SIGKILL of any process in the middle of registration: what was acknowledged is there."""
+"""No acknowledged document is lost if a process is killed during registration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.world import TIMEOUT_SECONDS, World, registration
 
 BEFORE = 8
 WRITERS = 4
-# A writer goes on until it has seen the process gone and has written this much after it.
+# Documents that each writer registers after it has seen the process gone.
 AFTER = 3
 PARTS = ("registry", "signing", "identity", "gateway")
 GIVE_UP_SECONDS = 60.0
@@ -29,13 +29,14 @@ GIVE_UP_SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
-    """A suite of this module's own, whose processes it may kill."""
+    """Run a suite for this module alone, whose processes it may kill."""
     with running_suite(Path(tmp_path_factory.mktemp("durability")) / "data") as running:
         yield running
 
 
 class Registering:
-    """Writers that register documents one after another, and what was acknowledged to them."""
+    """Registers documents one after another with several writers, and keeps the acknowledged
+    ones."""
 
     def __init__(self, world: World, officer: Actor, document_type: str, subject: str) -> None:
         self._world = world
@@ -112,7 +113,7 @@ async def assert_all_there(world: World, citizen: Actor, acknowledged: dict[str,
 
 
 async def assert_consistent(world: World, seen: list[bytes]) -> None:
-    """Each checkpoint's tree is a prefix of the next one's."""
+    """Assert that each checkpoint's tree is a prefix of the next one's."""
     async with world.http() as http:
         key = notes.VerifierKey.parse((await http.get("/log/key")).text)
     trees = [notes.open_checkpoint(text, key) for text in seen]

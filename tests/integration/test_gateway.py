@@ -1,4 +1,4 @@
-"""The gateway as callers meet it: a real Envoy before a small server."""
+"""The gateway as callers see it: a real Envoy before a fake backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -24,7 +24,8 @@ from gateway import descriptors
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
 from qagazsyz.registry.v1 import documents_pb2, log_pb2, receipts_pb2
 from qagazsyz.signing.v1 import verification_pb2
-from tests.integration.gateway_backend import Backend, Gateway, running, serving
+from tests.integration.gateway_backend import Backend, Gateway, running, serialized, serving
+from tests.raw_calls import blocking_stream, blocking_unary
 
 SUBJECTS = "/qagazsyz.identity.v1.SubjectService"
 TOKENS = "/qagazsyz.identity.v1.TokenService"
@@ -78,8 +79,7 @@ def call(
     channel: grpc.Channel, path: str, request: bytes = b"", token: str = "", **options: Any
 ) -> bytes:
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
-    answer: bytes = channel.unary_unary(path)(request, metadata=metadata, **options)
-    return answer
+    return blocking_unary(channel, path)(request, metadata=metadata, **options)
 
 
 def refusal(channel: grpc.Channel, path: str, request: bytes = b"", token: str = "") -> grpc.Call:
@@ -91,16 +91,16 @@ def refusal(channel: grpc.Channel, path: str, request: bytes = b"", token: str =
 
 def unsigned(backend: Backend) -> str:
     claims = jwt.decode(backend.token(), options={"verify_signature": False})
-    return jwt.encode(claims, None, algorithm="none", headers={"kid": "k1"})
+    return jwt.encode(claims, "", algorithm="none", headers={"kid": "k1"})
 
 
 def symmetric(backend: Backend) -> str:
-    """Signed with the public key as if it were a shared secret."""
+    """Sign with the public key as if it were a shared secret (HS256)."""
     claims = jwt.decode(backend.token(), options={"verify_signature": False})
     return jwt.encode(claims, backend.key_set(), algorithm="HS256", headers={"kid": "k1"})
 
 
-BAD_TOKENS = {
+BAD_TOKENS: dict[str, Callable[[Backend], str]] = {
     "expired": lambda backend: backend.token(exp=1_000_000_000),
     "without an end": lambda backend: backend.token(exp=None),
     "for the inside": lambda backend: backend.token(aud="qagazsyz.internal"),
@@ -136,9 +136,9 @@ def test_a_guarded_method_is_reached_with_a_token_only(
     backend: Backend, channel: grpc.Channel, method: descriptors.Method
 ) -> None:
     if method.streams:
-        stream = channel.stream_stream(method.path)
         with pytest.raises(grpc.RpcError) as raised:
-            next(iter(stream(iter([b""]))))
+            next(iter(blocking_stream(channel, method.path)(iter([b""]))))
+        assert isinstance(raised.value, grpc.Call)
         assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
     else:
         code = refusal(channel, method.path).code()
@@ -196,7 +196,7 @@ def test_a_bad_token_is_refused_where_none_is_needed(
     assert backend.methods() == []
 
 
-def test_a_token_in_the_address_is_not_looked_at(backend: Backend, web: httpx.Client) -> None:
+def test_a_token_in_the_url_is_ignored(backend: Backend, web: httpx.Client) -> None:
     answer = web.get("/v1/subjects", params={"access_token": backend.token()})
     assert answer.status_code == 400
     assert backend.methods() == []
@@ -206,7 +206,7 @@ def test_a_token_in_the_address_is_not_looked_at(backend: Backend, web: httpx.Cl
     "path",
     ["/", "/v1", "/v2/subjects", "/v1/subjects/a/b/c", "/logs/key", "/log", "/v1/documents:checks"],
 )
-def test_an_unknown_path_is_not_found_and_reaches_nobody(
+def test_an_unknown_path_is_not_found_and_reaches_no_service(
     backend: Backend, web: httpx.Client, path: str
 ) -> None:
     for verb in ("GET", "POST"):
@@ -216,7 +216,7 @@ def test_an_unknown_path_is_not_found_and_reaches_nobody(
     assert backend.methods() == []
 
 
-def test_an_unknown_method_is_unimplemented_and_reaches_nobody(
+def test_an_unknown_method_is_unimplemented_and_reaches_no_service(
     backend: Backend, channel: grpc.Channel
 ) -> None:
     for path in (f"{SUBJECTS}/Nothing", "/qagazsyz.identity.v2.SubjectService/GetSubject"):
@@ -286,9 +286,15 @@ def test_defaults_are_printed_and_long_numbers_are_strings(
     assert answer.json()["logIndex"] == "0"
 
 
-def test_a_patch_names_one_thing_only(backend: Backend, web: httpx.Client) -> None:
+def test_a_patch_whose_body_names_another_resource_is_refused(
+    backend: Backend, web: httpx.Client
+) -> None:
     headers = bearer(backend.token())
-    for body in ({"organization": {}}, {"name": "subjects/a", "organization": {}}):
+    bodies: list[dict[str, object]] = [
+        {"organization": {}},
+        {"name": "subjects/a", "organization": {}},
+    ]
+    for body in bodies:
         assert web.patch("/v1/subjects/a", json=body, headers=headers).status_code == 200
         request = subjects_pb2.UpdateSubjectRequest.FromString(backend.received[-1].request)
         assert request.subject.name == "subjects/a"
@@ -308,7 +314,7 @@ def test_a_patch_names_one_thing_only(backend: Backend, web: httpx.Client) -> No
         (b'{"challenge": "***"}', "challenge"),
     ],
 )
-def test_malformed_json_is_refused_in_clear_words(
+def test_malformed_json_is_an_invalid_argument_that_says_why(
     backend: Backend, web: httpx.Client, body: bytes, said: str
 ) -> None:
     answer = web.post("/v1/tokens:exchange", content=body)
@@ -329,9 +335,9 @@ def test_raw_bodies_go_both_ways_as_they_are(backend: Backend, web: httpx.Client
     def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
         asked = certificates_pb2.AnswerOcspRequest.FromString(request).body
         assert asked.content_type == "application/ocsp-request"
-        return httpbody_pb2.HttpBody(
-            content_type="application/ocsp-response", data=asked.data[::-1]
-        ).SerializeToString()
+        return serialized(
+            httpbody_pb2.HttpBody(content_type="application/ocsp-response", data=asked.data[::-1])
+        )
 
     backend.answers[f"{AUTHORITY}/AnswerOcsp"] = answer
     raw = bytes(range(256))
@@ -354,12 +360,12 @@ def test_json_comes_over_http_2_in_clear_text_too(gateway: Gateway, backend: Bac
     assert answer.status_code == 200
 
 
-def test_how_long_an_answer_may_be_kept_is_passed_on(backend: Backend, web: httpx.Client) -> None:
+def test_cache_control_is_passed_on(backend: Backend, web: httpx.Client) -> None:
     def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
         context.send_initial_metadata((("cache-control", "max-age=31536000, immutable"),))
-        return httpbody_pb2.HttpBody(
-            content_type="application/octet-stream", data=b"tile"
-        ).SerializeToString()
+        return serialized(
+            httpbody_pb2.HttpBody(content_type="application/octet-stream", data=b"tile")
+        )
 
     backend.answers[f"{LOG}/GetTile"] = answer
     found = web.get("/log/tile/0/000")
@@ -377,7 +383,7 @@ def test_a_download_larger_than_any_buffer_comes_whole(backend: Backend, web: ht
     assert found.content == content
 
 
-def test_a_caller_that_reads_slowly_gets_all_of_its_last_answer(
+def test_a_caller_that_reads_slowly_gets_the_whole_last_response(
     backend: Backend, gateway: Gateway
 ) -> None:
     backend.answers[f"{DOCUMENTS}/DownloadDocument"] = lambda *_: httpbody_pb2.HttpBody(
@@ -471,7 +477,7 @@ def test_a_body_in_chunks_without_end_is_refused(backend: Backend, web: httpx.Cl
     assert web.post("/v1/challenges", content=iter([b"{", b"}"])).status_code == 200
 
 
-def test_a_raw_body_is_short(backend: Backend, web: httpx.Client) -> None:
+def test_a_raw_body_over_one_mebibyte_is_too_large(backend: Backend, web: httpx.Client) -> None:
     assert web.post("/pki/ocsp", content=bytes(2 * 1024 * 1024)).status_code == 413
     assert backend.methods() == []
 
@@ -518,7 +524,7 @@ def test_grpc_web_asks_for_the_same_tokens(backend: Backend, web: httpx.Client) 
 
 def test_streams_go_through_message_by_message(backend: Backend, channel: grpc.Channel) -> None:
     backend.answers[f"{VERIFICATION}/StreamVerify"] = lambda request, _: request[::-1]
-    stream = channel.stream_stream(f"{VERIFICATION}/StreamVerify")
+    stream = blocking_stream(channel, f"{VERIFICATION}/StreamVerify")
     metadata = (("authorization", f"Bearer {backend.token()}"),)
     assert list(stream(iter([b"ab", b"cd"]), metadata=metadata)) == [b"ba", b"dc"]
 
@@ -529,10 +535,10 @@ def test_health_and_reflection_answer_for_the_suite_without_a_token(
     assert call(channel, "/grpc.health.v1.Health/Check") == b"\x08\x01"
     for version in ("v1", "v1alpha"):
         path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
-        assert list(channel.stream_stream(path)(iter([b""]))) == [b""]
+        assert list(blocking_stream(channel, path)(iter([b""]))) == [b""]
 
 
-def test_what_only_envoy_may_say_is_dropped(backend: Backend, web: httpx.Client) -> None:
+def test_envoys_own_headers_from_callers_are_dropped(backend: Backend, web: httpx.Client) -> None:
     spoofed = {
         "x-envoy-upstream-rq-timeout-ms": "1",
         "x-envoy-retry-on": "5xx",
@@ -548,13 +554,13 @@ def test_what_only_envoy_may_say_is_dropped(backend: Backend, web: httpx.Client)
     assert set(received).isdisjoint(set(spoofed) - {"x-request-id", "x-envoy-original-path"})
 
 
-def test_answers_do_not_tell_what_is_inside(backend: Backend, web: httpx.Client) -> None:
+def test_responses_have_no_headers_of_envoys_own(backend: Backend, web: httpx.Client) -> None:
     answer = web.get("/v1/documentTypes")
     assert answer.headers["server"] == "qagazsyz"
     assert not any(name.startswith("x-envoy") for name in answer.headers)
 
 
-def test_a_callers_deadline_is_passed_on_and_nobody_has_none(
+def test_a_callers_deadline_is_passed_on_and_every_call_has_one(
     backend: Backend, web: httpx.Client, channel: grpc.Channel
 ) -> None:
     def time_left() -> float:

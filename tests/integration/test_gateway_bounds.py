@@ -1,4 +1,4 @@
-"""How much the gateway lets through, and what it says to the rest."""
+"""The gateway's limits, and how it refuses calls beyond them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from tests.integration.gateway_backend import Backend, Gateway, retry_seconds, running, until
+from tests.raw_calls import blocking_unary
 
 VERIFICATION = "/qagazsyz.signing.v1.VerificationService"
 GET_SUBJECT = "/qagazsyz.identity.v1.SubjectService/GetSubject"
@@ -34,10 +36,10 @@ def backend() -> Iterator[Backend]:
 def start(
     backend: Backend, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Gateway]]:
-    """Starts a gateway before the backend, with these settings."""
+    """Start a gateway before the backend, with these settings."""
     with contextlib.ExitStack() as stack:
 
-        def begin(**changed: object) -> Gateway:
+        def begin(**changed: Any) -> Gateway:
             one = dict.fromkeys(("identity", "signing", "registry"), backend.address)
             folder = tmp_path_factory.mktemp("gateway")
             return stack.enter_context(running(folder, **(one | changed)))
@@ -46,7 +48,7 @@ def start(
 
 
 class Held:
-    """Calls that wait in the backend until they are let go, and how many did so at once."""
+    """Blocks calls in the backend until they may go, and counts how many were there at once."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -66,14 +68,15 @@ class Held:
 
 def outcome(channel: grpc.Channel, path: str, token: str, request: bytes = b"") -> grpc.StatusCode:
     try:
-        channel.unary_unary(path)(request, metadata=(("authorization", f"Bearer {token}"),))
+        blocking_unary(channel, path)(request, metadata=(("authorization", f"Bearer {token}"),))
     except grpc.RpcError as error:
+        assert isinstance(error, grpc.Call)
         code: grpc.StatusCode = error.code()
         return code
     return grpc.StatusCode.OK
 
 
-def test_a_subject_that_calls_too_often_is_told_to_wait_and_others_are_not(
+def test_a_subject_over_the_rate_limit_is_refused_and_others_are_not(
     backend: Backend, start: Callable[..., Gateway]
 ) -> None:
     gateway = start(rate_limit=1)
@@ -87,9 +90,10 @@ def test_a_subject_that_calls_too_often_is_told_to_wait_and_others_are_not(
         assert refused.json()["details"][1]["retryDelay"] == "1s"
         with pytest.raises(grpc.RpcError) as raised:
             for _ in range(10):
-                channel.unary_unary(GET_SUBJECT)(
+                blocking_unary(channel, GET_SUBJECT)(
                     b"", metadata=(("authorization", f"Bearer {token}"),)
                 )
+        assert isinstance(raised.value, grpc.Call)
         assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert retry_seconds(raised.value) == 1
         assert outcome(channel, GET_SUBJECT, other) is grpc.StatusCode.OK
@@ -107,7 +111,7 @@ def test_open_methods_are_limited_by_address(
         assert web.get("/healthz").status_code == 200
 
 
-def test_who_is_behind_a_trusted_proxy_is_limited_by_their_own_address(
+def test_callers_behind_a_trusted_proxy_are_limited_by_their_own_addresses(
     start: Callable[..., Gateway],
 ) -> None:
     gateway = start(open_rate_limit=1, trusted_proxies=1)
@@ -133,9 +137,10 @@ def test_batches_over_the_bound_are_refused_at_once_and_small_calls_go_on(
         until(lambda: sum(call.done() for call in calls) == 6)
         assert outcome(channel, f"{VERIFICATION}/Verify", token) is grpc.StatusCode.OK
         with pytest.raises(grpc.RpcError) as refused:
-            channel.unary_unary(f"{VERIFICATION}/BatchVerify")(
+            blocking_unary(channel, f"{VERIFICATION}/BatchVerify")(
                 b"", metadata=(("authorization", f"Bearer {token}"),)
             )
+        assert isinstance(refused.value, grpc.Call)
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert retry_seconds(refused.value) == 1
         held.go.set()
@@ -233,7 +238,7 @@ def test_a_call_that_takes_too_long_is_ended(
     held.go.set()
 
 
-def test_questions_are_asked_again_and_orders_are_not(
+def test_safe_methods_are_retried_and_others_are_not(
     backend: Backend, start: Callable[..., Gateway]
 ) -> None:
     gateway = start()

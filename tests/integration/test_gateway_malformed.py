@@ -1,4 +1,4 @@
-"""Bytes and headers that are no gRPC: refused in clear words, and nobody else's call suffers."""
+"""Malformed gRPC is refused with the right status, and other callers' calls are not affected."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def frame(message: bytes, flag: int = 0) -> bytes:
 
 
 def send(web: httpx.Client, content: bytes, **headers: str) -> httpx.Response:
-    """A native call by hand: over HTTP/1.1, which shows its status where it was refused."""
+    """Send a native call over HTTP/1.1, where the status of a refusal is a plain header."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named = {"content-type": "application/grpc", "te": "trailers"} | named
     return web.post(CREATE_CHALLENGE, content=content, headers=named)
 
 
 def status_of(answer: httpx.Response) -> str:
-    return answer.headers.get("grpc-status", OK)
+    return str(answer.headers.get("grpc-status", OK))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def status_of(answer: httpx.Response) -> str:
         ("te", "gzip", "trailers"),
     ],
 )
-def test_one_callers_strange_header_spoils_no_other_callers_call(
+def test_one_callers_malformed_header_affects_no_other_callers_call(
     backend: Backend, web: httpx.Client, name: str, bad: str, good: str
 ) -> None:
     for _ in range(2):
@@ -95,7 +95,7 @@ def test_one_callers_strange_header_spoils_no_other_callers_call(
     ],
     ids=["not compressed", "no gzip", "gzip cut short", "no zlib"],
 )
-def test_a_message_that_is_not_compressed_as_it_says_is_an_invalid_argument(
+def test_a_message_wrongly_flagged_as_compressed_is_an_invalid_argument(
     backend: Backend, web: httpx.Client, content: bytes, encoding: str
 ) -> None:
     assert status_of(send(web, content, grpc_encoding=encoding)) == INVALID_ARGUMENT
@@ -111,9 +111,7 @@ def test_a_services_own_defect_stays_internal(backend: Backend, web: httpx.Clien
     assert send(web, frame(b"")).headers["grpc-status"] == "13"
 
 
-def test_a_compression_that_no_service_reads_is_unimplemented(
-    backend: Backend, web: httpx.Client
-) -> None:
+def test_an_unsupported_encoding_is_unimplemented(backend: Backend, web: httpx.Client) -> None:
     answer = send(web, frame(b"", flag=1), grpc_encoding="br")
     assert status_of(answer) == UNIMPLEMENTED
     assert "gzip" in answer.headers["grpc-message"]
@@ -141,15 +139,15 @@ def test_the_gateways_refusals_reach_browsers_in_the_same_codes(
     assert answer.headers["grpc-message"] == message
 
 
-def test_text_that_is_no_base64_is_an_invalid_argument(backend: Backend, web: httpx.Client) -> None:
+def test_a_grpc_web_body_that_is_not_base64_is_an_invalid_argument(
+    backend: Backend, web: httpx.Client
+) -> None:
     headers = {"content-type": "application/grpc-web-text"}
     answer = web.post(CREATE_CHALLENGE, content=b"!!!", headers=headers)
     assert answer.headers["grpc-status"] == INVALID_ARGUMENT
 
 
-def test_a_call_that_takes_too_long_says_so_to_a_browser_too(
-    backend: Backend, web: httpx.Client
-) -> None:
+def test_a_deadline_is_told_to_a_browser_too(backend: Backend, web: httpx.Client) -> None:
     backend.answers[CREATE_CHALLENGE] = lambda _, context: context.abort(
         grpc.StatusCode.DEADLINE_EXCEEDED, "too late"
     )

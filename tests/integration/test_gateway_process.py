@@ -1,4 +1,4 @@
-"""The gateway's life: it comes up with the services, and goes down without losing a call."""
+"""The gateway's process: readiness follows the services, and a stop loses no call."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -34,7 +35,7 @@ def backends() -> Iterator[dict[str, Backend]]:
         backend.stop()
 
 
-def addresses(backends: dict[str, Backend]) -> dict[str, str]:
+def addresses(backends: dict[str, Backend]) -> dict[str, Any]:
     return {name: backend.address for name, backend in backends.items()}
 
 
@@ -42,7 +43,7 @@ def ready(url: str) -> bool:
     return httpx.get(f"{url}/readyz").status_code == 200
 
 
-def test_it_is_ready_once_all_services_are_and_no_longer_than_they_are(
+def test_it_is_ready_while_all_services_are_healthy(
     backends: dict[str, Backend], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     signing = backends["signing"]
@@ -68,7 +69,7 @@ def test_a_service_that_says_it_is_not_serving_is_not_ready(
         until(lambda: not ready(gateway.url))
 
 
-def test_without_identitys_keys_callers_are_told_to_come_later(
+def test_calls_are_unavailable_while_the_token_keys_cannot_be_fetched(
     backends: dict[str, Backend], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     identity = backends["identity"]
@@ -100,7 +101,7 @@ def test_unix_sockets_serve_as_well(tmp_path_factory: pytest.TempPathFactory) ->
 def process(
     backends: dict[str, Backend], tmp_path: Path
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """The gateway as its own process, started as a container starts it."""
+    """The gateway in a process of its own, started as in a container."""
     folder = tmp_path / "gateway"
     environment = os.environ | {
         "QAGAZSYZ_GATEWAY_FOLDER": str(folder),
@@ -116,7 +117,7 @@ def process(
         started.kill()
 
 
-def test_what_it_writes_is_for_its_owner_only(
+def test_its_files_are_readable_by_their_owner_only(
     process: tuple[subprocess.Popen[bytes], Path],
 ) -> None:
     _, folder = process
@@ -146,7 +147,7 @@ def test_calls_under_way_are_finished_before_it_ends(
     assert started.wait(20) == 0
 
 
-def test_its_end_is_its_processs_end(
+def test_the_process_ends_when_envoy_ends(
     process: tuple[subprocess.Popen[bytes], Path],
 ) -> None:
     started, folder = process

@@ -1,10 +1,11 @@
-"""What the gateway keeps of a call: a line in the access log and a span, and nothing personal."""
+"""The access log and the spans of the gateway, which hold no personal data."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -12,20 +13,22 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from tests.integration.gateway_backend import Backend, Gateway, running, until
+from tests.raw_calls import blocking_unary
 
 GET_SUBJECT = "qagazsyz.identity.v1.SubjectService/GetSubject"
-# Well formed, nobody's.
+# Well-formed, and not assigned.
 IIN = "980101300400"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Takes spans and keeps them."""
+    """Receives spans and keeps them."""
 
     def __init__(self) -> None:
         self.spans: list[trace_pb2.Span] = []
         self.server = grpc.server(ThreadPoolExecutor(2))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)
+        add_servicer: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+        add_servicer(self, self.server)  # it comes without types
         self.address = f"http://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         self.server.start()
 
@@ -61,8 +64,8 @@ def refuse(request: bytes, context: grpc.ServicerContext) -> bytes:
     raise AssertionError
 
 
-def speak_of_somebody(gateway: Gateway, backend: Backend) -> list[int]:
-    """Calls of all kinds, good, refused and failed, each with a number in it; their statuses."""
+def send_personal_data(gateway: Gateway, backend: Backend) -> list[int]:
+    """Make calls of all kinds, each with a personal number in it; return their statuses."""
     backend.answers["/qagazsyz.identity.v1.SubjectService/ResolveSubjects"] = refuse
     backend.answers["/qagazsyz.registry.v1.DocumentService/CheckDocument"] = lambda _, context: (
         context.abort(grpc.StatusCode.UNAVAILABLE, "later")
@@ -88,11 +91,11 @@ def speak_of_somebody(gateway: Gateway, backend: Backend) -> list[int]:
             for verb, path, headers, body in calls
         ]
     with grpc.insecure_channel(gateway.target) as channel, pytest.raises(grpc.RpcError):
-        channel.unary_unary(f"/qagazsyz.identity.v1.SubjectService/{IIN}")(b"")
+        blocking_unary(channel, f"/qagazsyz.identity.v1.SubjectService/{IIN}")(b"")
     return statuses
 
 
-def test_neither_log_nor_spans_hold_anything_personal(
+def test_neither_log_nor_spans_hold_personal_data(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
@@ -101,7 +104,7 @@ def test_neither_log_nor_spans_hold_anything_personal(
         folder, identity=one, signing=one, registry=one, otlp_endpoint=collector.address
     ) as gateway:
         alive = len(gateway.logged(1))
-        statuses = speak_of_somebody(gateway, backend)
+        statuses = send_personal_data(gateway, backend)
         assert statuses == [200, 401, 401, 401, 404, 200, 400, 503, 400, 400, 400]
         lines = gateway.logged(alive + len(statuses) + 1)[alive:]
         until(lambda: len(collector.spans) >= len(statuses) + 1)
@@ -115,7 +118,7 @@ def test_neither_log_nor_spans_hold_anything_personal(
     assert {span.trace_id.hex() for span in collector.spans} == {line["trace"] for line in lines}
 
 
-def test_a_call_has_one_span_that_goes_on_what_the_caller_began(
+def test_a_call_has_one_span_in_the_callers_trace(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
@@ -131,9 +134,9 @@ def test_a_call_has_one_span_that_goes_on_what_the_caller_began(
         passed_on = backend.received[-1].metadata["traceparent"]
         with grpc.insecure_channel(gateway.target) as channel:
             metadata = (("authorization", headers["authorization"]),)
-            channel.unary_unary(f"/{GET_SUBJECT}")(b"", metadata=metadata)
+            blocking_unary(channel, f"/{GET_SUBJECT}")(b"", metadata=metadata)
         until(lambda: len(collector.spans) >= 2)
-    # Each of Envoy's workers sends its spans by itself.
+    # Each of Envoy's workers exports its own spans.
     first, second = sorted(collector.spans, key=lambda span: not span.parent_span_id)
     assert first.name == second.name == GET_SUBJECT
     assert first.trace_id.hex() == PARENT.split("-")[1]
@@ -142,7 +145,7 @@ def test_a_call_has_one_span_that_goes_on_what_the_caller_began(
     assert second.trace_id != first.trace_id
 
 
-def test_what_is_not_sampled_is_passed_on_as_such(
+def test_an_unsampled_trace_is_passed_on_as_unsampled(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
@@ -160,7 +163,7 @@ def test_what_is_not_sampled_is_passed_on_as_such(
     ):
         assert web.get("/v1/documentTypes").status_code == 200
         assert backend.received[-1].metadata["traceparent"].endswith("-00")
-        # A caller cannot have itself sampled, though its trace goes on.
+        # A caller's trace continues, but callers do not decide on sampling.
         web.get("/v1/documentTypes", headers={"traceparent": PARENT})
         passed_on = backend.received[-1].metadata["traceparent"]
         assert passed_on.startswith(PARENT[:36])

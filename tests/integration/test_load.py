@@ -1,4 +1,4 @@
-"""The load files are in step with the contracts, and run where their programs are installed."""
+"""The load generators' files match the contracts, and run if their programs are installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.load import payloads, run
 
 ROOT = Path(__file__).parents[2]
 LOAD = ROOT / "tests" / "load"
-# Where make load-tools puts them.
+# The folder of `make load-tools`.
 TOOLS = ROOT / ".setup" / "load" / "bin"
 METHOD = re.compile(r"(qagazsyz(?:\.\w+)+)/(\w+)")
 KINDS: dict[str, type[Message]] = {
@@ -33,7 +33,7 @@ KINDS: dict[str, type[Message]] = {
 
 
 def program(name: str) -> str:
-    """Where it is; skips the test where it is not."""
+    """Return the path of the program; skip the test if it is not installed."""
     beside = TOOLS / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -43,7 +43,7 @@ def program(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def requests(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the generators read, without a token."""
+    """Write the requests that the generators read, without a token."""
     folder = tmp_path_factory.mktemp("payloads")
     payloads.write(folder, singles=10, batches=1)
     return folder
@@ -51,7 +51,7 @@ def requests(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def folder(requests: Path, world: World) -> Path:
-    """The folder that the generators read."""
+    """Write all files that the generators read."""
     payloads.write_token(requests, await world.token(await world.citizen()))
     return requests
 

@@ -1,4 +1,4 @@
-"""What operators do: several processes, PostgreSQL, a clean stop, a new key, a backup."""
+"""Operators' procedures: new keys, PostgreSQL, a clean stop, a backup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.world import World
 
 
 async def ok(*arguments: object) -> str:
-    """What the tool prints. It has an event loop of its own, and so gets a thread of its own."""
+    """Run the tool in a thread, because it has an event loop of its own; return its output."""
     return await asyncio.to_thread(test_tool.ok, *arguments)
 
 
@@ -61,7 +61,7 @@ async def test_keys_go_on_signing_under_a_new_key_encryption_key(tmp_path: Path)
         suite.arguments = []
         await asyncio.to_thread(suite.start)
         world = World(suite)
-        # Ed25519 signs the same message the same way: it is the same key.
+        # Ed25519 signatures are deterministic: the same signature proves the same key.
         assert await sign(world, officer, key) == before
     finally:
         await world.close()
@@ -70,7 +70,7 @@ async def test_keys_go_on_signing_under_a_new_key_encryption_key(tmp_path: Path)
 
 
 def assert_written_by_us(log: Path) -> None:
-    """Every line is one of ours, JSON or the supervisor's own, and no library's chatter."""
+    """Assert that every line is JSON of ours or the supervisor's, and none a library's."""
     lines = log.read_text().splitlines()
     assert len(lines) > len(SERVICES)
     for line in lines:
@@ -111,7 +111,7 @@ async def test_the_whole_suite_runs_on_postgresql(tmp_path: Path, postgres: Post
 async def test_a_backup_that_was_taken_while_it_runs_is_whole(
     suite: RunningSuite, world: World, tmp_path: Path
 ) -> None:
-    """As docs/operations.md says it: first the databases, then everything else."""
+    """Back up as docs/operations.md says: first the databases, then everything else."""
     issuer, citizen = await world.officer(), await world.citizen()
     document_type = await world.document_type(issuer.organization)
     await world.register(issuer, document_type, citizen.subject)

@@ -1,4 +1,4 @@
-"""Beyond roles: what is not the caller's is refused, and the refusal tells nothing."""
+"""Ownership, beyond roles: others' resources are refused, whether or not they exist."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from testing.enrolment import Actor
 from tests.integration.world import TIMEOUT_SECONDS, World, registration
 
 PURPOSE = "mortgage-application"
-NOBODY = "00000000-0000-7000-8000-000000000000"
+UNASSIGNED = "00000000-0000-7000-8000-000000000000"
 
 
 async def refused(call: Awaitable[Any]) -> str:
-    """The message of a PERMISSION_DENIED, which the call must end with."""
+    """Await a call that must end PERMISSION_DENIED; return its message."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
@@ -46,7 +46,7 @@ async def test_a_citizens_document_is_not_another_citizens(world: World) -> None
     document_type = await world.document_type(officer.organization)
     document = await world.register(officer, document_type, citizen.subject)
     get = documents_pb2.GetDocumentRequest(name=document.name)
-    missing = documents_pb2.GetDocumentRequest(name=f"documents/{NOBODY}")
+    missing = documents_pb2.GetDocumentRequest(name=f"documents/{UNASSIGNED}")
     assert (await world.documents(citizen).GetDocument(get)).name == document.name
     assert await refused(world.documents(other).GetDocument(get)) == await refused(
         world.documents(other).GetDocument(missing)
@@ -97,7 +97,7 @@ async def test_a_withdrawn_consent_stops_the_next_look_up(world: World) -> None:
     await refused(world.documents(bank).LookUpDocuments(question))
 
 
-async def test_a_refused_look_up_says_the_same_of_whom_there_is_and_whom_there_is_not(
+async def test_a_refused_look_up_does_not_tell_whether_the_subject_exists(
     world: World,
 ) -> None:
     issuer, bank, citizen = await world.officer(), await world.officer(), await world.citizen()
@@ -105,7 +105,7 @@ async def test_a_refused_look_up_says_the_same_of_whom_there_is_and_whom_there_i
     await world.register(issuer, document_type, citizen.subject)
     stub = world.documents(bank)
     existing = await refused(stub.LookUpDocuments(look_up(citizen.subject, document_type)))
-    missing = await refused(stub.LookUpDocuments(look_up(f"subjects/{NOBODY}", document_type)))
+    missing = await refused(stub.LookUpDocuments(look_up(f"subjects/{UNASSIGNED}", document_type)))
     assert existing == missing
 
 
@@ -149,7 +149,7 @@ def certificate_name(actor: Actor) -> str:
     return f"{actor.subject}/certificates/{fingerprint}"
 
 
-async def test_nobody_comes_to_another_persons_certificates(world: World) -> None:
+async def test_another_persons_certificates_are_refused(world: World) -> None:
     citizen, stranger, officer = (
         await world.citizen(),
         await world.citizen(),
@@ -200,7 +200,7 @@ async def test_a_key_is_used_by_its_organizations_officers_only(world: World) ->
     await refused(theirs.DestroyKeyVersion(version))
 
 
-async def test_a_held_key_signs_no_challenge(world: World) -> None:
+async def test_a_managed_key_signs_no_challenge(world: World) -> None:
     officer = await world.officer()
     keys = keys_pb2_grpc.KeyServiceStub(world.client(officer).channel)
     key = await keys.CreateKey(
@@ -220,7 +220,7 @@ async def test_a_held_key_signs_no_challenge(world: World) -> None:
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_nobody_signs_in_for_an_organization_that_they_are_no_member_of(
+async def test_only_members_sign_in_for_an_organization(
     world: World,
 ) -> None:
     citizen = await world.citizen()

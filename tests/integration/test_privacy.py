@@ -1,4 +1,4 @@
-"""No IIN, BIN or name in any log line, span or access-log line, whatever a call ends with."""
+"""No IIN, BIN or name is in a log line, a span or an access-log line, however a call ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from testing.suite_process import RunningSuite, running_suite
 from tests.integration.world import World, registration
 
 BIRTH = date(1984, 5, 17)
-# Words that stand nowhere else, in Latin and in Cyrillic letters.
+# Words that occur nowhere else, in Latin and in Cyrillic letters.
 SOUGHT = Person(
     iin=made_up_iin(BIRTH, 4711),
     given_name="Жұлдызбек",
@@ -38,7 +38,7 @@ CONTENT = b"Ihgfedcba content"
 
 
 def secrets() -> list[bytes]:
-    """What must stand nowhere, in the encodings that logs use."""
+    """Return what must not occur, in the encodings that logs use."""
     words = [
         SOUGHT.iin, SOUGHT.given_name, SOUGHT.family_name, SOUGHT.patronymic,
         COMPANY.bin, COMPANY.display_name, TITLE, REASON, CONTENT.decode(),
@@ -53,7 +53,7 @@ def secrets() -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
-    """A suite of this module's own, stopped within the test so that all is written."""
+    """Run a suite for this module alone, which the test stops so that all is written."""
     with running_suite(Path(tmp_path_factory.mktemp("privacy")) / "data") as running:
         yield running
 
@@ -103,7 +103,7 @@ async def good_calls(world: World) -> None:
 
 
 async def refused_calls(world: World) -> None:
-    """401, 403, 404, 409 and 400, with the data in bodies, and in addresses where none belongs."""
+    """Cause 401, 403, 404, 409 and 400, with personal data in bodies and, wrongly, in URLs."""
     async with world.http() as http:
         person = {
             "iin": SOUGHT.iin,
@@ -141,7 +141,7 @@ async def refused_calls(world: World) -> None:
 
 
 async def failed_calls(world: World) -> None:
-    """503: a call whose service is gone while it is asked."""
+    """Cause 503: kill the service during a call."""
     identity = world.suite.children()["identity"]
     os.kill(identity, signal.SIGSTOP)
     try:
@@ -155,7 +155,7 @@ async def failed_calls(world: World) -> None:
     finally:
         os.kill(identity, signal.SIGKILL)
     for _ in range(3):
-        # While identity comes back: 503, then 409.
+        # 503 until identity is back, then 409.
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await world.enrolment().person(SOUGHT)
         codes = (grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.UNAVAILABLE)

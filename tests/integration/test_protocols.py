@@ -24,7 +24,7 @@ from tests.integration.world import World, registration
 
 
 async def sign_in_by_json(http: httpx.AsyncClient, actor: Actor) -> str:
-    """The actor's token, got with nothing but JSON."""
+    """Sign in with JSON alone; return the token."""
     body = {"organization": actor.organization} if actor.organization else {}
     answer = await http.post("/v1/challenges", json=body)
     challenge = answer.json()["challenge"]
@@ -43,7 +43,7 @@ async def sign_in_by_json(http: httpx.AsyncClient, actor: Actor) -> str:
     return token
 
 
-async def test_a_document_goes_its_whole_way_over_json(world: World) -> None:
+async def test_a_document_is_registered_found_and_downloaded_over_json(world: World) -> None:
     issuer, citizen = await world.officer(), await world.citizen()
     document_type = await world.document_type(issuer.organization)
     request = registration(issuer, document_type, citizen.subject, b"<address/>")
@@ -91,7 +91,7 @@ async def test_an_error_over_json_names_the_field_and_the_reason(world: World) -
     assert wrong not in answer.text
 
 
-async def test_the_published_texts_are_what_plain_clients_read(world: World) -> None:
+async def test_published_texts_have_their_media_types(world: World) -> None:
     async with world.http() as http:
         assert (await http.get("/healthz")).status_code == 200
         assert (await http.get("/readyz")).status_code == 200
@@ -120,7 +120,7 @@ def frame(message: bytes) -> bytes:
 
 
 def unframe(body: bytes) -> tuple[list[bytes], dict[str, str]]:
-    """The messages and the trailers of a gRPC-Web body."""
+    """Return the messages and the trailers of a gRPC-Web body."""
     messages, trailers = [], {}
     while body:
         flag, size = body[0], struct.unpack(">I", body[1:5])[0]

@@ -1,4 +1,4 @@
-"""Time-stamps through the real gateway: OpenSSL asks, and a signature outlives its certificate."""
+"""Time-stamps through the gateway, requested and verified by OpenSSL."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DOCUMENT = "Қағаз жоқ".encode()
 
 
 async def openssl(*arguments: str | Path) -> str:
-    """What OpenSSL says, where it finds nothing wrong."""
+    """Run OpenSSL, which must succeed; return its output."""
     done = await judged(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 async def stamped(world: World, folder: Path, data: bytes) -> Path:
-    """The platform's answer to OpenSSL's question, which has found it good."""
+    """Get a time-stamp for OpenSSL's request; return the response once OpenSSL has verified it."""
     paper, query, reply = (folder / name for name in ("paper", "query.tsq", "reply.tsr"))
     paper.write_bytes(data)
     await openssl("ts", "-query", "-data", paper, "-sha256", "-cert", "-out", query)
@@ -49,7 +49,7 @@ async def stamped(world: World, folder: Path, data: bytes) -> Path:
 async def verified(
     world: World, signer: Actor, signed: tuple[Any, bytes], time_stamp: bytes
 ) -> verification_pb2.VerifyResponse:
-    """The verdict on the signer's signature over the document."""
+    """Verify the signer's signature over the document; return the verdict."""
     algorithm, signature = signed
     stub: Any = verification_pb2_grpc.VerificationServiceStub(world.client(world.operator).channel)
     request = verification_pb2.VerifyRequest(
@@ -99,7 +99,7 @@ async def test_a_stamped_signature_outlives_its_certificate(world: World, tmp_pa
     assert await verdict(before[:-1]) == invalid
 
 
-async def test_a_bare_token_is_taken_as_a_whole_answer_is(world: World, tmp_path: Path) -> None:
+async def test_a_bare_token_is_accepted_like_a_whole_response(world: World, tmp_path: Path) -> None:
     reply = await stamped(world, tmp_path, DOCUMENT)
     token = tmp_path / "token.der"
     await openssl("ts", "-reply", "-in", reply, "-token_out", "-out", token)

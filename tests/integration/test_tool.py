@@ -1,4 +1,4 @@
-"""The tool against the suite, as a person types it."""
+"""The tool against a running suite, as people use it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).parents[2]
 def run_apart(
     *arguments: object, environment: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the tool in a process of its own."""
+    """Run the tool in a process of its own."""
     command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
     return subprocess.run(
         command,
@@ -43,13 +43,13 @@ def run_apart(
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs the tool in this process, which takes a tenth of the time; the same answer."""
+    """Run the tool in this process, ten times as fast, with the same result."""
     words = list(map(str, arguments))
     mask = os.umask(0o022)
     try:
         result = CliRunner().invoke(tool, words)
     finally:
-        os.umask(mask)  # some commands set their own, and this process goes on
+        os.umask(mask)  # some commands set their own umask, and this process goes on
     code, errors = result.exit_code, result.stderr
     if isinstance(result.exception, Exception):
         failure = explain(result.exception)
@@ -67,7 +67,7 @@ def ok(*arguments: object) -> str:
 
 @pytest.fixture
 def operator(suite: RunningSuite) -> list[object]:
-    """Options that sign in as the first operator."""
+    """Return the options that sign in as the first operator."""
     return ["--credential", suite.data / "credentials" / "operator.pem", "--gateway", suite.gateway]
 
 
@@ -95,27 +95,34 @@ def test_up_refuses_a_folder_that_another_up_has(suite: RunningSuite) -> None:
     assert "in use" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("part", "environment", "line"),
-    [
-        ("gateway", {}, "qagazsyz: QAGAZSYZ_GATEWAY_FOLDER: Field required"),
-        ("registry", {}, "qagazsyz registry: log.key cannot be read"),
-        (
-            "identity",
-            {"QAGAZSYZ_DATABASE_URL": "postgresql://identity:sesame@127.0.0.1:1/identity"},
-            "qagazsyz identity: the database cannot be opened: ",
-        ),
-    ],
-)
-def test_a_process_that_cannot_start_says_why_in_one_line(
-    part: str, environment: dict[str, str], line: str, tmp_path: Path
-) -> None:
-    folder = {} if part == "gateway" else {"QAGAZSYZ_FOLDER": str(tmp_path)}
-    done = run_apart("serve", part, environment=folder | environment)
+def assert_one_line(done: subprocess.CompletedProcess[str], beginning: str) -> None:
+    """The process ended with a line of ours, and with no secret in it."""
     assert done.returncode in (1, 2)
-    assert done.stderr.startswith(line)
+    assert done.stderr.startswith(beginning)
     assert len(done.stderr.splitlines()) == 1
     assert "sesame" not in done.stderr
+
+
+def test_a_process_without_its_settings_names_the_missing_variable() -> None:
+    assert_one_line(
+        run_apart("serve", "gateway"), "qagazsyz: QAGAZSYZ_GATEWAY_FOLDER: Field required"
+    )
+
+
+@pytest.mark.parametrize("service", ["identity", "registry"])
+def test_a_service_without_its_secrets_names_the_missing_file(service: str, tmp_path: Path) -> None:
+    done = run_apart("serve", service, environment={"QAGAZSYZ_FOLDER": str(tmp_path)})
+    assert_one_line(done, f"qagazsyz {service}: {tmp_path}/")
+    assert "cannot be read: No such file or directory" in done.stderr
+
+
+def test_a_service_without_its_database_says_so_without_the_password(suite: RunningSuite) -> None:
+    environment = {
+        "QAGAZSYZ_FOLDER": str(suite.data / "identity"),
+        "QAGAZSYZ_DATABASE_URL": "postgresql://identity:sesame@127.0.0.1:1/identity",
+    }
+    done = run_apart("serve", "identity", environment=environment)
+    assert_one_line(done, "qagazsyz identity: the database cannot be opened: ")
 
 
 def test_token_prints_the_token_and_nothing_else(operator: list[object]) -> None:
@@ -151,7 +158,7 @@ def test_a_citizens_document_from_enrolment_to_receipt(
     )  # fmt: skip
     assert stat.S_IMODE(citizen_pem.stat().st_mode) == 0o600
 
-    # The organization by its number, as people know it.
+    # The organization by its BIN, as people know it.
     as_officer = ["--credential", officer_pem, "--organization", organization.bin, *gateway]
     document_type = f"letter-{organization.bin[-6:]}"
     asyncio.run(_create_type(suite, issuer, document_type))
@@ -216,13 +223,13 @@ def test_exit_codes_tell_refusals_apart(
 
 
 def readme(language: str) -> list[str]:
-    """The README's blocks in a language, in their order."""
+    """Return the README's code blocks of a language, in order."""
     text = (REPOSITORY / "README.md").read_text()
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def as_written(code: str, suite: RunningSuite) -> str:
-    """The README's code against this suite."""
+    """Replace the README's address and paths by this suite's."""
     code = code.replace("localhost:8080", suite.gateway).replace("qagazsyz-data", str(suite.data))
     return code.replace(".venv/bin", str(Path(sys.executable).parent))
 
@@ -241,7 +248,7 @@ def test_the_readmes_python_runs_as_written(suite: RunningSuite) -> None:
 @pytest.mark.parametrize("program", ["curl -", "buf curl", "traces"])
 def test_the_readmes_commands_run_as_written(program: str, suite: RunningSuite) -> None:
     code = next(block for block in readme("sh") if program in block)
-    # As a reader's shell has it: the gateway's port is the default one there.
+    # The environment of a reader's shell, where the gateway has its default port.
     environment = {**os.environ, "QAGAZSYZ_GATEWAY": suite.gateway}
     done = subprocess.run(
         ["sh", "-euc", as_written(code, suite)],
@@ -262,7 +269,7 @@ def test_the_log_is_followed_and_the_audit_finds_nothing(
     assert ok("audit", "--data", suite.data) == "Nothing differs.\n"
 
 
-async def test_the_platform_verifies_files_and_judges_their_certificates(
+async def test_the_platform_verifies_files_and_validates_their_certificates(
     world: World, operator: list[object], tmp_path: Path
 ) -> None:
     signer = await world.citizen()
@@ -289,7 +296,7 @@ async def test_the_platform_verifies_files_and_judges_their_certificates(
     check = ["certificate", "check", certificate, "--json", *operator]
     done = await asyncio.to_thread(run, *check)
     assert (done.returncode, json.loads(done.stdout)["status"]) == (1, "revoked")
-    # By its signature alone it still holds.
+    # Its signature alone is still valid.
     await asyncio.to_thread(ok, *verify, "--signature-only")
 
 

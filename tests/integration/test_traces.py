@@ -19,10 +19,10 @@ DEADLINE_SECONDS = 30.0
 
 
 def is_whole(spans: Sequence[Span], caller: str, services: Set[str]) -> bool:
-    """Whether every service, and the parent of every span, is there.
+    """Return whether the trace has spans of every service and the parent of every span.
 
-    Each process, and each of Envoy's workers, exports by itself: that there are spans of the
-    gateway does not say that all of them are there.
+    Each process, and each of Envoy's workers, exports on its own, so that some of the gateway's
+    spans may arrive before others.
     """
     known = {span.span_id for span in spans} | {caller}
     return services <= {short(span.service) for span in spans} and known.issuperset(
@@ -31,7 +31,7 @@ def is_whole(spans: Sequence[Span], caller: str, services: Set[str]) -> bool:
 
 
 async def spans_of(world: World, trace_id: str, *services: str) -> list[Span]:
-    """The trace's spans, once every service has exported its part."""
+    """Wait until every service has exported its part of a trace; return its spans."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
             found = [
@@ -49,12 +49,12 @@ def short(service: str) -> str:
 
 
 def caller_of(trace_id: str) -> str:
-    """The id of the caller's own span, which is exported nowhere."""
+    """Return the id of the caller's own span, which is not exported."""
     return trace_id[:16]
 
 
 async def traced_registration(world: World) -> str:
-    """The id of the trace of one RegisterDocument through the gateway."""
+    """Register a document through the gateway; return the id of its trace."""
     issuer, citizen = await world.officer(), await world.citizen()
     document_type = await world.document_type(issuer.organization)
     trace_id = uuid.uuid4().hex

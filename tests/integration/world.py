@@ -1,4 +1,8 @@
-"""The running suite as tests see it: actors who sign in, and documents to act upon."""
+"""The running suite as integration tests use it: actors who sign in, documents, consents.
+
+World calls the real suite through its gateway. tests/builders.py makes the people and organizations
+that it enrols, and testing/enrolment.py enrols them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ _type_numbers = itertools.count(1)
 
 @dataclass(slots=True)
 class World:
-    """One suite, and whoever a test needs in it; closes every channel that it opened."""
+    """A suite, and the actors that a test has in it; closes every channel that it opened."""
 
     suite: RunningSuite
     _clients: dict[int, tuple[Actor, Client]] = field(default_factory=dict)
@@ -36,48 +40,48 @@ class World:
 
     @property
     def operator(self) -> Actor:
-        """The first operator, whom init made."""
+        """The first operator, enrolled by init."""
         if self._operator is None:
             path = self.suite.data / "credentials" / "operator.pem"
             self._operator = Actor("", Credential.load(path))
         return self._operator
 
     def client(self, actor: Actor) -> Client:
-        """A channel signed in as the actor, the same for the whole test."""
+        """Return the client that is signed in as the actor, the same for the whole test."""
         if id(actor) not in self._clients:
             self._clients[id(actor)] = (actor, actor.client(self.suite.gateway))
         return self._clients[id(actor)][1]
 
     async def token(self, actor: Actor) -> str:
-        """The actor's access token."""
+        """Return the actor's access token."""
         return (await self.client(actor).token()).access_token
 
     async def headers(self, actor: Actor) -> dict[str, str]:
-        """The actor's headers for an HTTP request."""
+        """Return the headers of an HTTP request by the actor."""
         return {"authorization": f"Bearer {await self.token(actor)}"}
 
     def http(self) -> httpx.AsyncClient:
-        """An HTTP client of the gateway; to be used in an async with statement."""
+        """Open an HTTP client of the gateway, for use in `async with`."""
         return httpx.AsyncClient(base_url=f"http://{self.suite.gateway}", timeout=TIMEOUT_SECONDS)
 
     def enrolment(self) -> Enrolment:
         return Enrolment(self.client(self.operator))
 
     async def organization(self) -> str:
-        """A new organization's subject."""
+        """Enrol an organization; return its subject's name."""
         return await self.enrolment().organization(new_organization())
 
     async def citizen(self, key_type: KeyType = KeyType.P256) -> Actor:
-        """A new person with a certificate."""
+        """Enrol a person with a certificate."""
         return await self.enrolment().citizen(new_person(), key_type)
 
     async def officer(self, organization: str = "", key_type: KeyType = KeyType.P256) -> Actor:
-        """A new person, member of the organization or of a new one."""
+        """Enrol an officer of the organization, or of a new one."""
         of = organization or await self.organization()
         return await self.enrolment().officer(new_person(), of, key_type)
 
     async def document_type(self, *issuers: str) -> str:
-        """A new type that these organizations issue."""
+        """Create a document type that these organizations issue; return its name."""
         stub = documents_pb2_grpc.DocumentServiceStub(self.client(self.operator).channel)
         created = await stub.CreateDocumentType(
             documents_pb2.CreateDocumentTypeRequest(
@@ -90,23 +94,23 @@ class World:
         )
         return created.name
 
-    def documents(self, actor: Actor) -> documents_pb2_grpc.DocumentServiceStub:
+    def documents(self, actor: Actor) -> documents_pb2_grpc.DocumentServiceAsyncStub:
         return documents_pb2_grpc.DocumentServiceStub(self.client(actor).channel)
 
-    def consents(self, actor: Actor) -> consents_pb2_grpc.ConsentServiceStub:
+    def consents(self, actor: Actor) -> consents_pb2_grpc.ConsentServiceAsyncStub:
         return consents_pb2_grpc.ConsentServiceStub(self.client(actor).channel)
 
     async def register(
         self, officer: Actor, document_type: str, subject: str, content: bytes = b""
     ) -> documents_pb2.Document:
-        """A document about the subject, signed and registered by the officer."""
+        """Sign and register a document about the subject as the officer."""
         request = registration(officer, document_type, subject, content)
         return await self.documents(officer).RegisterDocument(request, timeout=TIMEOUT_SECONDS)
 
     async def consent(
         self, citizen: Actor, organization: str, document_type: str, purpose: str
     ) -> consents_pb2.Consent:
-        """The citizen's consent to a look-up."""
+        """Grant consent to a look-up as the citizen."""
         consent = consents_pb2.Consent(
             organization=organization, document_type=document_type, purpose=purpose
         )
@@ -122,7 +126,7 @@ class World:
 def registration(
     officer: Actor, document_type: str, subject: str, content: bytes = b""
 ) -> documents_pb2.RegisterDocumentRequest:
-    """The request that registers a document about the subject, signed by the officer."""
+    """Sign a document about the subject as the officer; return the request that registers it."""
     document = documents_pb2.Document(
         document_type=document_type, subjects=[subject], media_type="text/plain"
     )

@@ -1,9 +1,9 @@
-"""What the load files send: real signatures made beforehand, and a token to send them with.
+"""Make what the load generators send: valid signatures, and a token.
 
     python -m tests.load.payloads FOLDER --gateway 127.0.0.1:8080 --credential operator.pem
 
-Each request is there twice, as the bytes of its message (verify/*.bin, for locust) and among all
-in JSON (verify.json, for k6 and ghz); batch-verify likewise.
+Each request is written as the bytes of its message (verify/*.bin, for locust) and in JSON
+(verify.json, all together, for k6 and ghz); batch-verify likewise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qagazsyz.client import Client
 from qagazsyz.credentials import Credential
 from qagazsyz.signing.v1 import verification_pb2
 
-# What people's keys are here (P-256 is the authority's default), and what batches are made of.
+# P-256 is the authority's default for people's keys.
 ALGORITHM = "ECDSA_P256_SHA256"
 SIGNERS = 16
 SINGLES = 200
@@ -30,7 +30,7 @@ BATCH_ITEMS = 256
 
 
 def write(folder: Path, *, singles: int = SINGLES, batches: int = BATCHES) -> None:
-    """Writes so many VerifyRequests and BatchVerifyRequests, all of them with valid signatures."""
+    """Write so many VerifyRequests and BatchVerifyRequests with valid signatures."""
     signed = Keyring().sign(by_name(ALGORITHM), items=batches * BATCH_ITEMS, signers=SIGNERS)
     _write(
         folder / "verify",
@@ -53,7 +53,8 @@ def _write(folder: Path, kind: Message, requests: list[bytes]) -> None:
 
 
 def write_token(folder: Path, token: str) -> None:
-    """Writes the token as the metadata that k6, locust and ghz send, for this user alone."""
+    """Write the metadata with the token that k6, locust and ghz send, readable by this user
+    alone."""
     path = folder / "metadata.json"
     path.touch(mode=0o600)
     path.chmod(0o600)

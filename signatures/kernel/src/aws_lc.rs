@@ -1,4 +1,5 @@
-//! ECDSA, RSA and ML-DSA by AWS-LC, each signature's form checked by its bytes first.
+//! ECDSA, RSA and ML-DSA by AWS-LC, which reports malformed and wrong signatures alike: so each
+//! signature's form is checked first, on its bytes.
 
 use std::sync::OnceLock;
 
@@ -20,7 +21,7 @@ const P521_ORDER: &[u8] = b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff
     \xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfa\x51\x86\x87\x83\xbf\x2f\x96\x6b\
     \x7f\xcc\x01\x48\xf7\x09\xa5\xd0\x3b\xb5\xc9\xb8\x89\x9c\x47\xae\xbb\x6f\xb7\x1e\x91\x38\x64\x09";
 
-/// What is signed: a message, or its digest.
+/// The signed data: a message, or its digest.
 #[derive(Clone, Copy)]
 pub enum Signed<'a> {
     Message(&'a [u8]),
@@ -50,11 +51,12 @@ fn verdict(holds: bool) -> Verdict {
 pub struct EcdsaKey {
     pub curve: Curve,
     key: ParsedPublicKey,
+    /// Our own arithmetic, for a key that comes again; None for a compressed point.
     repeated: Option<Box<nist::Key>>,
 }
 
 impl EcdsaKey {
-    /// The key of a point as SEC 1 encodes it, compressed or not; none where it is not one.
+    /// Parses a point in SEC 1's encoding, compressed or not. None if it is no point of the curve.
     pub fn new(curve: Curve, point: &[u8]) -> Option<Self> {
         let algorithm: &dyn VerificationAlgorithm = match curve {
             Curve::P256 => &signature::ECDSA_P256_SHA256_ASN1,
@@ -75,7 +77,7 @@ impl EcdsaKey {
         Some(Self { curve, key, repeated })
     }
 
-    /// About how many bytes it holds.
+    /// Returns about how many bytes the key takes in memory, with the tables that it may get.
     pub fn weight(&self) -> usize {
         1024 + self.repeated.as_ref().map_or(0, |key| key.tables_bytes())
     }
@@ -108,7 +110,7 @@ impl Curve {
         }
     }
 
-    /// r and s without leading zeros, both from 1 to n − 1.
+    /// Splits a signature into r and s without leading zeros. None unless both are from 1 to n − 1.
     fn split(self, encoding: Encoding, signature: &[u8]) -> Option<(&[u8], &[u8])> {
         let size = self.order().len();
         let (r, s) = match encoding {
@@ -131,12 +133,12 @@ fn trim(digits: &[u8]) -> &[u8] {
     &digits[digits.iter().take_while(|&&digit| digit == 0).count()..]
 }
 
-/// Whether a is less than b, both big-endian and without leading zeros.
+/// Returns whether a is less than b, both big-endian and without leading zeros.
 fn is_less(a: &[u8], b: &[u8]) -> bool {
     (a.len(), a) < (b.len(), b)
 }
 
-/// The DER encoding of a pair of positive integers.
+/// Encodes a pair of positive integers, given without leading zeros, in DER.
 fn encode_pair(r: &[u8], s: &[u8]) -> Vec<u8> {
     let mut pair = Vec::with_capacity(2 * 68 + 3);
     let pads = [r, s].map(|x| usize::from(x[0] >= 0x80));
@@ -154,7 +156,8 @@ fn encode_pair(r: &[u8], s: &[u8]) -> Vec<u8> {
     pair
 }
 
-/// An RSA public key. AWS-LC binds a parsed key to one algorithm: each is made at its first use.
+/// An RSA public key. AWS-LC binds a parsed key to one algorithm, so the key is parsed again when
+/// an algorithm is first used.
 pub struct RsaKey {
     encoded: Box<[u8]>,
     modulus: Box<[u8]>,
@@ -162,8 +165,8 @@ pub struct RsaKey {
 }
 
 impl RsaKey {
-    /// The key of an RSAPublicKey's DER (RFC 8017, appendix A.1.1); none where it is not one, or
-    /// its modulus or exponent is out of bounds.
+    /// Parses an RSAPublicKey in DER (RFC 8017, appendix A.1.1). None if it is malformed, or its
+    /// modulus or exponent is out of bounds.
     pub fn new(encoded: &[u8]) -> Option<Self> {
         let mut pair = Der(Der::only(encoded, SEQUENCE)?);
         let (modulus, exponent) = (pair.positive()?, pair.positive()?);
@@ -226,7 +229,7 @@ pub struct MlDsaKey {
 }
 
 impl MlDsaKey {
-    /// The key of FIPS 204's encoding; none where it is not as long as that level's.
+    /// Parses a key in FIPS 204's encoding. None if its length is not the level's.
     pub fn new(level: Level, encoded: &[u8]) -> Option<Self> {
         let (algorithm, size): (&dyn VerificationAlgorithm, _) = match level {
             Level::MlDsa44 => (&signature::ML_DSA_44, 1312),
@@ -247,5 +250,118 @@ impl MlDsaKey {
             return Verdict::MalformedSignature;
         }
         verdict(self.key.verify_sig(message, signature).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{bytes, der};
+
+    const CURVES: [Curve; 3] = [Curve::P256, Curve::P384, Curve::P521];
+
+    /// The order less 1, by its last byte, which is odd for a prime.
+    fn largest_scalar(curve: Curve) -> Vec<u8> {
+        let mut number = curve.order().to_vec();
+        *number.last_mut().unwrap() -= 1;
+        number
+    }
+
+    fn pair(r: &[u8], s: &[u8]) -> Vec<u8> {
+        der(SEQUENCE, &[&der(INTEGER, &[r]), &der(INTEGER, &[s])])
+    }
+
+    #[test]
+    fn scalars_are_from_1_to_the_order_less_1_in_either_encoding() {
+        for curve in CURVES {
+            let size = curve.order().len();
+            let one = [vec![0; size - 1], vec![1]].concat();
+            let largest = largest_scalar(curve);
+            let signature = [one.clone(), largest.clone()].concat();
+            let expected = Some((&[1][..], trim(&largest)));
+            assert_eq!(curve.split(Encoding::P1363, &signature), expected);
+            let encoded = encode_pair(&[1], trim(&largest));
+            assert_eq!(curve.split(Encoding::Der, &encoded), expected);
+            for wrong in [vec![0; size], curve.order().to_vec(), vec![0xff; size]] {
+                for signature in [[&wrong[..], &one], [&one[..], &wrong]] {
+                    assert_eq!(curve.split(Encoding::P1363, &signature.concat()), None);
+                }
+            }
+            let order = encode_pair(&[1], trim(curve.order()));
+            assert_eq!(curve.split(Encoding::Der, &order), None);
+        }
+    }
+
+    #[test]
+    fn plain_pairs_have_the_curve_s_length() {
+        for curve in CURVES {
+            let size = curve.order().len();
+            for wrong in [0, 1, size, 2 * size - 1, 2 * size + 1] {
+                assert_eq!(curve.split(Encoding::P1363, &vec![1; wrong]), None, "{wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn der_pairs_are_canonical() {
+        let split = |signature: &[u8]| Curve::P256.split(Encoding::Der, signature).is_some();
+        assert!(split(&pair(&[1], &[2])));
+        // Zeros that are not needed, zero, a negative number.
+        for number in [&[0, 1][..], &[0], &[0x80], &[]] {
+            assert!(!split(&pair(number, &[2])) && !split(&pair(&[2], number)));
+        }
+        let three = [der(INTEGER, &[&[1]]), der(INTEGER, &[&[2]]), der(INTEGER, &[&[3]])].concat();
+        assert!(!split(&der(SEQUENCE, &[&three])));
+        assert!(!split(&[pair(&[1], &[2]), vec![0]].concat()));
+        assert!(!split(&der(SEQUENCE, &[&der(INTEGER, &[&[1]])])));
+    }
+
+    #[test]
+    fn pairs_are_encoded_as_der_reads_them() {
+        // Without and with a sign's zero, and, for P-521, with a length of two bytes.
+        let long = [vec![1], vec![0xff; 65]].concat();
+        for (r, s) in [(&[1][..], &[0x7f][..]), (&[0x80], &[0xff; 32]), (&long, &long)] {
+            let encoded = encode_pair(r, s);
+            let mut decoded = Der(Der::only(&encoded, SEQUENCE).unwrap());
+            assert_eq!((decoded.positive(), decoded.positive()), (Some(r), Some(s)));
+            assert!(decoded.is_empty());
+        }
+    }
+
+    #[test]
+    fn points_have_the_form_and_length_of_their_curve_s() {
+        // SP 800-186, section 3.2.1.3: the base point of P-256, whose y is odd.
+        let x = bytes("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296");
+        let y = bytes("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5");
+        let is_key = |parts: &[&[u8]]| EcdsaKey::new(Curve::P256, &parts.concat()).is_some();
+        assert!(is_key(&[&[4], &x, &y]));
+        assert!(is_key(&[&[3], &x]) && is_key(&[&[2], &x]));
+        // Infinity, the hybrid form, another length, a point that is not on the curve.
+        assert!(!is_key(&[&[0]]) && !is_key(&[&[7], &x, &y]) && !is_key(&[]));
+        assert!(!is_key(&[&[4], &x]) && !is_key(&[&[3], &x, &y]) && !is_key(&[&[4], &x, &y, &[0]]));
+        assert!(!is_key(&[&[4], &y, &x]));
+    }
+
+    #[test]
+    fn rsa_keys_are_odd_numbers_within_bounds() {
+        let key = |modulus: &[u8], exponent: &[u8]| {
+            let numbers = [der(INTEGER, &[modulus]), der(INTEGER, &[exponent])].concat();
+            RsaKey::new(&der(SEQUENCE, &[&numbers])).map(|key| key.size())
+        };
+        let of_size = |size: usize| [&[0], &vec![0xff; size][..]].concat();
+        assert_eq!(key(&of_size(256), &[1, 0, 1]), Some(256));
+        assert_eq!(key(&of_size(1024), &[3]), Some(1024));
+        assert_eq!(key(&of_size(256), &[1, 0, 0, 0, 1]), Some(256));
+        // Moduli of 2,047 and 8,193 bits, and an even one.
+        let shorter = [&[0x7f], &[0xff; 255][..]].concat();
+        let longer = [&[1], &[0xff; 1024][..]].concat();
+        let even = [&[0], &[0xff; 255][..], &[0xfe]].concat();
+        for wrong in [shorter, longer, even] {
+            assert_eq!(key(&wrong, &[1, 0, 1]), None);
+        }
+        // 1, an even number, 2³³ + 1, more than eight bytes.
+        for wrong in [&[1][..], &[4], &[2, 0, 0, 0, 1], &[1; 9]] {
+            assert_eq!(key(&of_size(256), wrong), None);
+        }
     }
 }

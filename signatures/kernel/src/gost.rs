@@ -10,7 +10,7 @@ use crate::group::{Group, Point};
 use crate::modular::Words;
 use crate::weierstrass::{Jacobian, Table};
 
-/// Of a key's first table, eight points: what serves a key that comes once or twice.
+/// Window width of a key's first table, of eight points: it serves a key that comes once or twice.
 const FIRST_WIDTH: u32 = 5;
 
 // Contents of object identifiers.
@@ -19,8 +19,8 @@ const TC26_DIGEST: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x02];
 const KAZAKH_KEY: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x01, 0x02];
 const KAZAKH_DIGEST: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x03];
 
-/// How signatures are written: r‖s little-endian under Kazakhstan's OIDs, s‖r big-endian under
-/// TC26's (RFC 9215), which is the same in reverse.
+/// The byte order of signatures: r‖s little-endian under Kazakhstan's OIDs, s‖r big-endian under
+/// TC26's (RFC 9215), which is the same bytes in reverse.
 #[derive(Clone, Copy, PartialEq)]
 enum Writing {
     Kazakh,
@@ -32,7 +32,7 @@ pub enum Key {
     Bits512(PointKey<8>),
 }
 
-/// The key's size and way of writing, where the identifier is a GOST key's.
+/// Returns the size and byte order that a GOST key's identifier implies. None for other keys'.
 fn kind_of(identifier: &[u8]) -> Option<(Size, Writing)> {
     let (last, prefix) = identifier.split_last()?;
     match (prefix, last) {
@@ -55,7 +55,7 @@ fn is_digest(identifier: &[u8], size: Size) -> bool {
 }
 
 impl Key {
-    /// The key of a SubjectPublicKeyInfo's parts; none where the identifier is not a GOST key's.
+    /// Parses the parts of a SubjectPublicKeyInfo. None if the identifier is not a GOST key's.
     pub fn parse(
         identifier: &[u8],
         parameters: &[u8],
@@ -91,7 +91,7 @@ impl Key {
         .ok_or(Verdict::MalformedKey)
     }
 
-    /// About how many bytes it holds, with its word tables.
+    /// Returns about how many bytes the key takes in memory, with the word tables that it may get.
     pub fn weight(&self) -> usize {
         match self {
             Self::Bits256(_) => 1024 + Point::<4>::TABLES_BYTES,
@@ -120,7 +120,7 @@ impl Key {
     }
 }
 
-/// The curve's identifier and the hash's, if any.
+/// Splits parameters into the curve's identifier and the hash's, which is optional.
 fn split_parameters(parameters: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let mut names = Der(Der::only(parameters, SEQUENCE)?);
     let curve = names.object_identifier()?;
@@ -162,7 +162,7 @@ impl<const N: usize> PointKey<N> {
         }
     }
 
-    /// Whether x of C = e⁻¹(sP − rQ) is r modulo q.
+    /// Returns whether the x of C = e⁻¹(sP − rQ) is r modulo q (RFC 7091, section 6.2).
     fn holds(&self, digest: &Words<N>, r: &Words<N>, s: &Words<N>) -> Option<bool> {
         let q = &self.point.group.order;
         let mut e = q.reduce(digest);
@@ -183,7 +183,7 @@ impl<const N: usize> PointKey<N> {
     }
 }
 
-/// Two little-endian numbers of N words, side by side.
+/// Splits bytes into two little-endian numbers of N words. None for any other length.
 fn halves<const N: usize>(bytes: &[u8]) -> Option<(Words<N>, Words<N>)> {
     let (first, second) = bytes.split_at_checked(8 * N)?;
     Some((words(first)?, words(second)?))
@@ -199,4 +199,255 @@ fn words<const N: usize>(bytes: &[u8]) -> Option<Words<N>> {
         *word = u64::from_le_bytes(*bytes);
     }
     Some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::der::OBJECT_IDENTIFIER;
+    use crate::testing::{Random, big, der, words as of_big};
+
+    const TC26_256_A: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01, 0x01];
+    const TC26_256_B: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01, 0x02];
+    const TC26_512_A: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x02, 0x01];
+    const TC26_512_C: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x02, 0x03];
+
+    const DIGEST: [u8; 64] = [0x5a; 64];
+
+    fn identifier(prefix: &[u8], last: u8) -> Vec<u8> {
+        [prefix, &[last]].concat()
+    }
+
+    fn parameters(names: &[&[u8]]) -> Vec<u8> {
+        let names: Vec<_> = names.iter().map(|name| der(OBJECT_IDENTIFIER, &[name])).collect();
+        der(SEQUENCE, &[&names.concat()])
+    }
+
+    fn little_endian<const N: usize>(number: &Words<N>) -> Vec<u8> {
+        number.map(u64::to_le_bytes).concat()
+    }
+
+    /// A secret number, and the coordinates of the point that is its public key.
+    struct Signer<const N: usize> {
+        group: &'static Group<N>,
+        secret: BigUint,
+        public: [Words<N>; 2],
+    }
+
+    impl<const N: usize> Signer<N> {
+        fn new(group: &'static Group<N>) -> Self {
+            let secret = Random::new(8).below(&group.order.words);
+            let (x, y) = group.base_times(&secret).unwrap();
+            Self { group, secret: big(&secret), public: [x, y] }
+        }
+
+        fn encoded_key(&self) -> Vec<u8> {
+            der(OCTET_STRING, &[&self.public.each_ref().map(little_endian).concat()])
+        }
+
+        /// r and s as RFC 7091, section 6.1, has them.
+        fn sign(&self, digest: &[u8], nonce: u64) -> [Words<N>; 2] {
+            let q = big(&self.group.order.words);
+            let nonce = BigUint::from(nonce);
+            let (x, _) = self.group.base_times(&of_big(&nonce)).unwrap();
+            let r = big(&x) % &q;
+            let e = BigUint::from_bytes_le(digest) % &q;
+            let e = if e == BigUint::ZERO { BigUint::from(1u32) } else { e };
+            [of_big(&r), of_big(&((&r * &self.secret + nonce * e) % &q))]
+        }
+
+        fn key(&self, writing: Writing) -> PointKey<N> {
+            let encoded = self.public.each_ref().map(little_endian).concat();
+            PointKey::parse(self.group, writing, &encoded).unwrap()
+        }
+    }
+
+    fn kazakh<const N: usize>(numbers: &[Words<N>; 2]) -> Vec<u8> {
+        numbers.each_ref().map(little_endian).concat()
+    }
+
+    fn tc26<const N: usize>(numbers: &[Words<N>; 2]) -> Vec<u8> {
+        kazakh(numbers).into_iter().rev().collect()
+    }
+
+    /// The same verdict five times: by the first table twice, then by tables of words.
+    fn verdict<const N: usize>(key: &PointKey<N>, digest: &[u8], signature: &[u8]) -> Verdict {
+        let first = key.verify(digest, signature);
+        for _ in 0..4 {
+            assert_eq!(key.verify(digest, signature), first);
+        }
+        first
+    }
+
+    #[test]
+    fn signatures_by_the_standard_s_rule_are_valid_for_their_digest_only() {
+        fn check<const N: usize>(group: &'static Group<N>) {
+            let signer = Signer::new(group);
+            let digest = &DIGEST[..8 * N];
+            let numbers = signer.sign(digest, 99);
+            let key = signer.key(Writing::Kazakh);
+            assert_eq!(verdict(&key, digest, &kazakh(&numbers)), Verdict::Valid);
+            assert_eq!(
+                verdict(&key, &[1; 64][..8 * N], &kazakh(&numbers)),
+                Verdict::InvalidSignature
+            );
+            let [r, s] = numbers;
+            assert_eq!(verdict(&key, digest, &kazakh(&[s, r])), Verdict::InvalidSignature);
+        }
+        for name in [TC26_256_A, TC26_256_B] {
+            check(gost_curves::of_256_bits(name).unwrap());
+        }
+        for name in [TC26_512_A, TC26_512_C] {
+            check(gost_curves::of_512_bits(name).unwrap());
+        }
+    }
+
+    #[test]
+    fn kazakhstan_writes_r_and_s_little_endian_and_tc26_s_and_r_big_endian() {
+        let signer = Signer::new(gost_curves::of_256_bits(TC26_256_A).unwrap());
+        let digest = &DIGEST[..32];
+        let numbers = signer.sign(digest, 99);
+        for (writing, right, wrong) in [
+            (Writing::Kazakh, kazakh(&numbers), tc26(&numbers)),
+            (Writing::Tc26, tc26(&numbers), kazakh(&numbers)),
+        ] {
+            let key = signer.key(writing);
+            assert_eq!(verdict(&key, digest, &right), Verdict::Valid);
+            assert_ne!(verdict(&key, digest, &wrong), Verdict::Valid);
+        }
+    }
+
+    /// RFC 7091, section 6.1, step 2: e = 1 in place of 0.
+    #[test]
+    fn a_digest_that_is_0_modulo_q_stands_for_1() {
+        let group = gost_curves::of_256_bits(TC26_256_A).unwrap();
+        let signer = Signer::new(group);
+        let key = signer.key(Writing::Kazakh);
+        let (zero, q) = ([0; 32], little_endian(&group.order.words));
+        let mut one = zero;
+        one[0] = 1;
+        let signature = kazakh(&signer.sign(&one, 7));
+        for digest in [&zero[..], &q, &one] {
+            assert_eq!(verdict(&key, digest, &signature), Verdict::Valid);
+        }
+    }
+
+    #[test]
+    fn signatures_with_r_or_s_0_or_not_below_q_or_of_another_length_are_malformed() {
+        let group = gost_curves::of_256_bits(TC26_256_A).unwrap();
+        let signer = Signer::new(group);
+        let key = signer.key(Writing::Kazakh);
+        let digest = &DIGEST[..32];
+        let [r, s] = signer.sign(digest, 99);
+        let q = group.order.words;
+        let s_plus_q = of_big(&(big(&s) + big(&q)));
+        for numbers in [[[0; 4], s], [r, [0; 4]], [q, s], [r, q], [r, s_plus_q]] {
+            assert_eq!(verdict(&key, digest, &kazakh(&numbers)), Verdict::MalformedSignature);
+        }
+        let signature = kazakh(&[r, s]);
+        let longer = |by| [&signature[..], &vec![0; by]].concat();
+        for wrong in [&[][..], &signature[..63], &longer(1), &longer(8)] {
+            assert_eq!(verdict(&key, digest, wrong), Verdict::MalformedSignature);
+        }
+    }
+
+    #[test]
+    fn messages_are_hashed_by_streebog_of_the_key_s_size() {
+        let signer = Signer::new(gost_curves::of_256_bits(TC26_256_A).unwrap());
+        let digest = Streebog256::digest(b"message");
+        let signature = kazakh(&signer.sign(&digest, 99));
+        let key = Key::Bits256(signer.key(Writing::Kazakh));
+        assert_eq!(key.verify(Signed::Message(b"message"), &signature), Verdict::Valid);
+        assert_eq!(key.verify(Signed::Digest(&digest), &signature), Verdict::Valid);
+        assert_eq!(key.verify(Signed::Message(b"other"), &signature), Verdict::InvalidSignature);
+    }
+
+    #[test]
+    fn keys_are_parsed_with_and_without_the_digest_s_name() {
+        let key = Signer::new(gost_curves::of_256_bits(TC26_256_A).unwrap()).encoded_key();
+        let digest = identifier(TC26_DIGEST, 2);
+        for parameters in [parameters(&[TC26_256_A]), parameters(&[TC26_256_A, &digest])] {
+            let parsed = Key::parse(&identifier(TC26_KEY, 1), &parameters, &key);
+            assert!(parsed.unwrap().is_ok_and(|key| key.size() == Size::Bits256));
+        }
+    }
+
+    #[test]
+    fn identifiers_that_are_no_gost_key_s_are_left_to_others() {
+        let parameters = parameters(&[TC26_256_A]);
+        for identifier in [vec![], identifier(TC26_KEY, 3), identifier(&[0x2b, 0x65], 0x70)] {
+            assert!(Key::parse(&identifier, &parameters, &[]).is_none());
+        }
+    }
+
+    #[test]
+    fn an_unknown_curve_or_another_digest_is_unsupported() {
+        let key = Signer::new(gost_curves::of_256_bits(TC26_256_A).unwrap()).encoded_key();
+        for names in [
+            // A curve and a digest of 512 bits for a key of 256, and names that mean nothing.
+            vec![TC26_512_A],
+            vec![&[0x2a, 0x03][..]],
+            vec![TC26_256_A, &identifier(TC26_DIGEST, 3)],
+            vec![TC26_256_A, &[0x2a, 0x03]],
+        ] {
+            let parsed = Key::parse(&identifier(TC26_KEY, 1), &parameters(&names), &key).unwrap();
+            assert_eq!(parsed.err(), Some(Verdict::UnsupportedAlgorithm), "{names:x?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_no_encoding_of_a_point_are_malformed() {
+        let signer = Signer::new(gost_curves::of_256_bits(TC26_256_A).unwrap());
+        let [x, y] = signer.public.each_ref().map(little_endian);
+        let right = parameters(&[TC26_256_A]);
+        let parse = |parameters: &[u8], key: &[u8]| {
+            Key::parse(&identifier(KAZAKH_KEY, 1), parameters, key).unwrap().err()
+        };
+        assert_eq!(parse(&right, &der(OCTET_STRING, &[&x, &y])), None);
+        let digest = identifier(KAZAKH_DIGEST, 2);
+        for (parameters, key) in [
+            // Not on the curve; too short; too long; not in an OCTET STRING.
+            (right.clone(), der(OCTET_STRING, &[&y, &x])),
+            (right.clone(), der(OCTET_STRING, &[&x, &y[1..]])),
+            (right.clone(), der(OCTET_STRING, &[&x, &y, &[0]])),
+            (right.clone(), der(OCTET_STRING, &[&x, &y, &[0; 8]])),
+            (right.clone(), [&x[..], &y].concat()),
+            // No parameters; no curve in them; a third name.
+            (vec![], der(OCTET_STRING, &[&x, &y])),
+            (parameters(&[]), der(OCTET_STRING, &[&x, &y])),
+            (parameters(&[TC26_256_A, &digest, &digest]), der(OCTET_STRING, &[&x, &y])),
+        ] {
+            assert_eq!(parse(&parameters, &key), Some(Verdict::MalformedKey), "{parameters:x?}");
+        }
+    }
+
+    #[test]
+    fn points_outside_the_group_of_order_q_are_malformed_keys() {
+        // Three of four points are outside it where the cofactor is 4. As p is 3 modulo 4,
+        // f^((p + 1)/4) is a root of f if it has one. The curve's coefficients: RFC 7836, A.2.
+        let group = gost_curves::of_256_bits(TC26_256_A).unwrap();
+        let p = big(&group.curve.p.words);
+        let number = crate::testing::hexadecimal;
+        let a = number("c2173f1513981673af4892c23035a27ce25e2013bf95aa33b22c656f277e7335");
+        let b = number("295f9bae7428ed9ccc20e7c359a9d41a22fccd9108e17bf7ba9337a6f8ae9513");
+        let mut outside = 0;
+        for x in 2u32..40 {
+            let x = BigUint::from(x);
+            let square = (&x * &x * &x + &a * &x + &b) % &p;
+            let y = square.modpow(&((&p + 1u32) >> 2u32), &p);
+            if &y * &y % &p != square {
+                continue;
+            }
+            let point = group.point(&of_big(&x), &of_big(&y)).unwrap();
+            let table = group.curve.table(&point, FIRST_WIDTH).unwrap();
+            let times_q = group.curve.multiple(&group.order.words, &table);
+            let encoded = [of_big::<4>(&x), of_big(&y)].each_ref().map(little_endian).concat();
+            let parsed = PointKey::parse(group, Writing::Kazakh, &encoded);
+            assert_eq!(parsed.is_some(), group.plain(&times_q).is_none());
+            outside += usize::from(parsed.is_none());
+        }
+        assert!(outside > 5, "{outside}");
+    }
 }

@@ -1,11 +1,11 @@
-//! The groups of GOST R 34.10-2012: RFC 7836, appendix A; RFC 4357, section 11.4; and the names that
-//! the registry of Kazakhstan's NCA gives two of them.
+//! The groups of GOST R 34.10-2012: RFC 7836, appendix A; RFC 4357, section 11.4; and the names
+//! that the registry of Kazakhstan's NCA gives two of them.
 
 use std::sync::LazyLock;
 
 use crate::group::Group;
 
-// The last arc of TC26's names for curves, or of CryptoPro's; Kazakhstan's whole names.
+// Object identifiers of curves without their last arc: TC26's, CryptoPro's and Kazakhstan's.
 const TC26_256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01];
 const TC26_512: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x02];
 const CRYPTO_PRO: &[u8] = &[0x2a, 0x85, 0x03, 0x02, 0x02, 0x23];
@@ -13,7 +13,7 @@ const CRYPTO_PRO_EXCHANGE: &[u8] = &[0x2a, 0x85, 0x03, 0x02, 0x02, 0x24];
 const KAZAKH_256: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x01, 0x02, 0x01];
 const KAZAKH_512: &[u8] = &[0x2a, 0x83, 0x0e, 0x03, 0x0a, 0x01, 0x01, 0x02, 0x02];
 
-/// The group of that object identifier, where it is one of 256 bits.
+/// Returns the 256-bit group with this object identifier, or None.
 pub fn of_256_bits(identifier: &[u8]) -> Option<&'static Group<4>> {
     let (last, prefix) = identifier.split_last()?;
     match (prefix, last) {
@@ -25,7 +25,7 @@ pub fn of_256_bits(identifier: &[u8]) -> Option<&'static Group<4>> {
     }
 }
 
-/// The group of that object identifier, where it is one of 512 bits.
+/// Returns the 512-bit group with this object identifier, or None.
 pub fn of_512_bits(identifier: &[u8]) -> Option<&'static Group<8>> {
     let (last, prefix) = identifier.split_last()?;
     match (prefix, last) {
@@ -151,3 +151,50 @@ static TC26_512_C: LazyLock<Group<8>> = LazyLock::new(|| {
         ],
     )
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::tests::assert_group_of_prime_order;
+
+    fn name(prefix: &[u8], last: u8) -> Vec<u8> {
+        [prefix, &[last]].concat()
+    }
+
+    #[test]
+    fn every_group_has_prime_order_and_its_cofactor() {
+        for group in [&TC26_256_A, &TC26_256_B, &TC26_256_C, &TC26_256_D] {
+            assert_group_of_prime_order(group);
+        }
+        for group in [&TC26_512_A, &TC26_512_B, &TC26_512_C] {
+            assert_group_of_prime_order(group);
+        }
+    }
+
+    #[test]
+    fn several_names_of_a_group_lead_to_the_same_one() {
+        // RFC 7836, section 5.2, and RFC 4357, section 11.4: B, C, D are CryptoPro's A, B, C.
+        for names in [
+            vec![name(TC26_256, 1), name(KAZAKH_256, 1)],
+            vec![name(TC26_256, 2), name(CRYPTO_PRO, 1), name(CRYPTO_PRO_EXCHANGE, 0)],
+            vec![name(TC26_256, 3), name(CRYPTO_PRO, 2)],
+            vec![name(TC26_256, 4), name(CRYPTO_PRO, 3), name(CRYPTO_PRO_EXCHANGE, 1)],
+        ] {
+            let first = of_256_bits(&names[0]).unwrap();
+            assert!(names.iter().all(|name| std::ptr::eq(of_256_bits(name).unwrap(), first)));
+        }
+        let first = of_512_bits(&name(TC26_512, 1)).unwrap();
+        assert!(std::ptr::eq(of_512_bits(&name(KAZAKH_512, 1)).unwrap(), first));
+    }
+
+    #[test]
+    fn other_names_and_those_of_the_other_size_lead_to_none() {
+        for unknown in [vec![], vec![0x2a], name(TC26_256, 5), name(TC26_256, 0)] {
+            assert!(of_256_bits(&unknown).is_none());
+            assert!(of_512_bits(&unknown).is_none());
+        }
+        assert!(of_256_bits(&name(TC26_512, 1)).is_none());
+        assert!(of_512_bits(&name(TC26_256, 1)).is_none());
+        assert!(of_512_bits(&name(CRYPTO_PRO, 1)).is_none());
+    }
+}

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::modular::{self, Modulus, Words, is_below};
 use crate::weierstrass::{Affine, Curve, Jacobian, WordTables};
 
-/// Of the base point's tables: each of a word's has 64 points.
+/// Window width of the base point's tables: each of a word's has 64 points.
 const BASE_WIDTH: u32 = 8;
 
-/// A key used so often gets word tables: they cost about as much as one verification to make, and
-/// halve the cost of the next.
+/// After this many uses a key gets word tables. They cost about as much as one verification to
+/// make, and halve the cost of every later one.
 const USES_BEFORE_TABLES: u32 = 2;
-/// Of a key's tables: each of a word's has 16 points.
+/// Window width of a key's tables: each of a word's has 16 points.
 const KEY_WIDTH: u32 = 6;
 
 pub struct Group<const N: usize> {
@@ -24,7 +24,7 @@ pub struct Group<const N: usize> {
 }
 
 impl<const N: usize> Group<N> {
-    /// The group with that cofactor and these p, a, b, q, x and y, in hexadecimal digits.
+    /// Builds a group from its cofactor and p, a, b, q and the base point's x, y in hexadecimal.
     pub fn new(cofactor: u32, [p, a, b, q, x, y]: [&str; 6]) -> Self {
         let curve = Curve::new(parse(p), parse(a), parse(b));
         let base = Affine { x: curve.p.encode(&parse(x)), y: curve.p.encode(&parse(y)) };
@@ -39,7 +39,7 @@ impl<const N: usize> Group<N> {
         })
     }
 
-    /// The point of these coordinates, where they are below p and on the curve.
+    /// Returns the point with these coordinates. None unless they are below p and on the curve.
     pub fn point(&self, x: &Words<N>, y: &Words<N>) -> Option<Affine<N>> {
         let p = &self.curve.p;
         let point = Affine { x: p.encode(x), y: p.encode(y) };
@@ -47,12 +47,13 @@ impl<const N: usize> Group<N> {
         is_point.then_some(point)
     }
 
-    /// Whether a number is one of 1 to q − 1, as r and s of a signature are.
+    /// Returns whether a number is from 1 to q − 1, as r and s of a signature must be.
     pub fn has_scalar(&self, number: &Words<N>) -> bool {
         *number != [0; N] && is_below(number, &self.order.words)
     }
 
-    /// Whether the point's x is r modulo q, tried without a division: x is r, r + q, r + 2q …
+    /// Returns whether the point's x is r modulo q. To avoid dividing X by Z², it compares X with
+    /// r·Z², (r + q)·Z² … for every candidate below p.
     pub fn has_x(&self, point: &Jacobian<N>, r: &Words<N>) -> bool {
         let (p, q) = (&self.curve.p, &self.order);
         let z_square = p.square(&point.z);
@@ -67,7 +68,7 @@ impl<const N: usize> Group<N> {
     }
 }
 
-/// The number with these hexadecimal digits, sixteen to a word but for the highest.
+/// Parses the hexadecimal digits of a curve's constant.
 fn parse<const N: usize>(digits: &str) -> Words<N> {
     let mut number = [0; N];
     for (word, digits) in number.iter_mut().zip(digits.as_bytes().rchunks(16)) {
@@ -77,7 +78,7 @@ fn parse<const N: usize>(digits: &str) -> Words<N> {
     number
 }
 
-/// A public key's point.
+/// A public key's point, which gets tables after USES_BEFORE_TABLES uses.
 pub struct Point<const N: usize> {
     pub group: &'static Group<N>,
     pub point: Affine<N>,
@@ -86,15 +87,15 @@ pub struct Point<const N: usize> {
 }
 
 impl<const N: usize> Point<N> {
-    /// What its tables take once it has them, in bytes.
+    /// Size in bytes of the tables.
     pub const TABLES_BYTES: usize = N * 16 * N * 16;
 
     pub fn new(group: &'static Group<N>, point: Affine<N>) -> Self {
         Self { group, point, uses: AtomicU32::new(0), tables: OnceLock::new() }
     }
 
-    /// u·P + v·Q for the group's base point P and this Q; none while Q has been used so little that
-    /// it has no tables, which this call counts.
+    /// Returns u·P + v·Q for the group's base point P and this point Q, and counts the use. None
+    /// for the first uses, when Q has no tables yet.
     pub fn sum(&self, u: &Words<N>, v: &Words<N>) -> Option<Jacobian<N>> {
         if self.uses.fetch_add(1, Ordering::Relaxed) < USES_BEFORE_TABLES {
             return None;
@@ -102,5 +103,165 @@ impl<const N: usize> Point<N> {
         let curve = &self.group.curve;
         let tables = self.tables.get_or_init(|| curve.word_tables(&self.point, KEY_WIDTH));
         Some(curve.sum_by_words(u, self.group.base_tables(), v, tables.as_ref()?))
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::gost_curves;
+    use crate::testing::{Random, big, words};
+
+    /// TC26's paramSetA of 256 bits: cofactor 4, so that q is about p/4.
+    const COFACTOR_4: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01, 0x01];
+    /// TC26's paramSetB of 256 bits: a prime number of points.
+    const COFACTOR_1: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01, 0x02];
+
+    impl<const N: usize> Group<N> {
+        /// Returns k times the base point in plain coordinates; None for infinity.
+        pub fn base_times(&self, k: &Words<N>) -> Option<(Words<N>, Words<N>)> {
+            let base = self.curve.table(&self.base, 5).unwrap();
+            self.plain(&self.curve.multiple(k, &base))
+        }
+
+        /// Returns a point's plain coordinates; None for infinity.
+        pub fn plain(&self, point: &Jacobian<N>) -> Option<(Words<N>, Words<N>)> {
+            let p = &self.curve.p;
+            let inverse = p.invert(&point.z)?;
+            let square = p.square(&inverse);
+            let x = p.multiply(&point.x, &square);
+            let y = p.multiply(&point.y, &p.multiply(&square, &inverse));
+            Some((p.decode(&x), p.decode(&y)))
+        }
+    }
+
+    /// Asserts what holds for the right constants, and hardly for wrong ones.
+    pub fn assert_group_of_prime_order<const N: usize>(group: &Group<N>) {
+        let (p, q) = (big(&group.curve.p.words), big(&group.order.words));
+        for prime in [&p, &q] {
+            let one = BigUint::from(1u32);
+            assert_eq!(BigUint::from(2u32).modpow(&(prime - 1u32), prime), one, "no prime");
+        }
+        let (x, y) = group.base_times(&words(&BigUint::from(1u32))).unwrap();
+        assert!(group.point(&x, &y).is_some(), "the base point is not on the curve");
+        assert_eq!(group.base_times(&group.order.words), None);
+        // (q − 1)·P = −P.
+        let opposite = words(&(&p - big(&y)));
+        assert_eq!(group.base_times(&words(&(&q - 1u32))), Some((x, opposite)));
+        // Hasse: the number of points is within 2√p of p + 1.
+        let (points, middle) = (q * group.cofactor, &p + 1u32);
+        let apart = if points > middle { points - middle } else { middle - points };
+        assert!(&apart * &apart <= p * 4u32, "the cofactor is another");
+    }
+
+    #[test]
+    fn hexadecimal_digits_fill_words_from_the_lowest() {
+        assert_eq!(parse("1"), [1, 0]);
+        assert_eq!(parse("0A0000000000000002"), [2, 10]);
+        assert_eq!(parse("ffffffffffffffff0000000000000000"), [0, u64::MAX]);
+    }
+
+    #[test]
+    fn coordinates_off_the_curve_or_not_below_p_are_no_point() {
+        let group = gost_curves::of_256_bits(COFACTOR_1).unwrap();
+        let (x, y) = group.base_times(&words(&BigUint::from(5u32))).unwrap();
+        assert!(group.point(&x, &y).is_some());
+        assert!(group.point(&y, &x).is_none());
+        // paramSetB's p is 617 less than 2²⁵⁶, and its base point's x is 1.
+        let (x, y) = group.base_times(&words(&BigUint::from(1u32))).unwrap();
+        let x_plus_p = words(&(big(&x) + big(&group.curve.p.words)));
+        assert!(group.point(&x, &y).is_some());
+        assert!(group.point(&x_plus_p, &y).is_none());
+    }
+
+    #[test]
+    fn scalars_are_from_1_to_q_less_1() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let q = big(&group.order.words);
+        for (number, expected) in [
+            (BigUint::from(0u32), false),
+            (BigUint::from(1u32), true),
+            (&q - 1u32, true),
+            (q.clone(), false),
+            (&q + 1u32, false),
+        ] {
+            assert_eq!(group.has_scalar(&words(&number)), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_point_s_x_is_compared_modulo_q() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let q = big(&group.order.words);
+        let base = group.curve.table(&group.base, 5).unwrap();
+        let mut random = Random::new(5);
+        let mut is_past_q = false;
+        for _ in 0..20 {
+            let k = random.below(&group.order.words);
+            let point = group.curve.multiple(&k, &base);
+            let (x, _) = group.plain(&point).unwrap();
+            let r = big(&x) % &q;
+            assert!(group.has_x(&point, &words(&r)));
+            assert!(!group.has_x(&point, &words(&((&r + 1u32) % &q))));
+            is_past_q |= big(&x) >= q;
+        }
+        assert!(is_past_q, "no x needed a reduction");
+    }
+
+    #[test]
+    fn infinity_has_no_x_whatever_stands_in_its_place() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let infinity = Jacobian { x: [0; 4], y: group.curve.p.one(), z: [0; 4] };
+        assert!(!group.has_x(&infinity, &[0; 4]));
+    }
+
+    #[test]
+    fn a_key_gets_tables_at_its_third_use_and_the_same_sums_by_them() {
+        let group = gost_curves::of_256_bits(COFACTOR_4).unwrap();
+        let mut random = Random::new(6);
+        let (x, y) = group.base_times(&random.below(&group.order.words)).unwrap();
+        let point = group.point(&x, &y).unwrap();
+        let table = group.curve.table(&point, 5).unwrap();
+        let key = Point::new(group, point);
+        for use_ in 0..10 {
+            let (u, v) = (random.below(&group.order.words), random.below(&group.order.words));
+            let sum = key.sum(&u, &v);
+            assert_eq!(sum.is_some(), use_ >= USES_BEFORE_TABLES);
+            let Some(sum) = sum else { continue };
+            let expected = group.curve.sum(&u, group.base_tables(), &v, &table);
+            assert_eq!(group.plain(&sum), group.plain(&expected));
+        }
+    }
+
+    /// u·P + v·(k·P) = (u + vk)·P, on a curve of each length: by tables of words, of 64 doublings,
+    /// against a plain multiple, of as many as the order has bits.
+    #[test]
+    fn sums_by_tables_of_words_are_multiples_of_the_base_point() {
+        fn check<const N: usize>(group: &Group<N>) {
+            let q = big(&group.order.words);
+            let mut random = Random::new(7);
+            let last: Words<N> = words(&(&q - 1u32));
+            for [u, v, k] in [
+                [random.below(&last), random.below(&last), random.below(&last)],
+                [last, last, last],
+                [last, words(&BigUint::from(1u32)), words(&BigUint::from(1u32))],
+                [[0; N], random.below(&last), last],
+                [random.below(&last), [0; N], random.below(&last)],
+            ] {
+                let (x, y) = group.base_times(&k).unwrap();
+                let point = group.point(&x, &y).unwrap();
+                let table = group.curve.table(&point, 5).unwrap();
+                let tables = group.curve.word_tables(&point, KEY_WIDTH).unwrap();
+                let expected = group.base_times(&words(&((big(&u) + big(&v) * big(&k)) % &q)));
+                let sum = group.curve.sum(&u, group.base_tables(), &v, &table);
+                let by_words = group.curve.sum_by_words(&u, group.base_tables(), &v, &tables);
+                assert_eq!(group.plain(&sum), expected);
+                assert_eq!(group.plain(&by_words), expected);
+            }
+        }
+        check(gost_curves::of_256_bits(COFACTOR_4).unwrap());
+        check(gost_curves::of_512_bits(&[0x2a, 0x85, 3, 7, 1, 2, 1, 2, 1]).unwrap());
     }
 }

@@ -1,5 +1,5 @@
-//! Verdicts on many items at once: each is prepared and, but for Ed25519, verified by itself; the
-//! Ed25519 signatures of all of them are then settled together.
+//! Verifies many items at once. Each is parsed and, unless it is Ed25519, verified by itself; the
+//! Ed25519 signatures of all items are then verified together, as one batch.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,14 +12,14 @@ use crate::ed25519::{self, Claim};
 use crate::keys::{self, Key, Resolved};
 use crate::wire::{Item, Payload, Source};
 
-/// Ed25519 signatures are not cut smaller than this to keep more cores busy: a batch of so many
-/// costs a quarter more for each signature than one of a thousand.
+/// Ed25519 batches are not split into smaller ones than this to keep more cores busy: at this size
+/// a signature already costs a quarter more than in a batch of a thousand.
 const SMALLEST_SHARE: usize = 128;
 
-/// The SubjectPublicKeyInfo that the caller found for a signer; none where there is none.
+/// The SubjectPublicKeyInfo that the caller resolved for a signer. None if it has no key.
 type Given = Option<Box<[u8]>>;
 
-/// A signer of a request, and its key once it has been asked for.
+/// A signer of a request. Its key is parsed when its first item is verified.
 pub struct Signer {
     source: Source,
     given: Mutex<Option<Given>>,
@@ -41,14 +41,14 @@ impl Signer {
         self.source
     }
 
-    /// Gives it the key of that SubjectPublicKeyInfo, or none, whatever its source is; false once
-    /// its key has been asked for.
+    /// Sets the signer's key, or that it has none, whatever its source in the request. Returns
+    /// false, without effect, if the key is in use already.
     pub fn give(&self, spki: Option<&[u8]>) -> bool {
         *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Some(spki.map(Into::into));
         self.key.get().is_none()
     }
 
-    /// Says what its signatures that hold are worth, by the verdict's number.
+    /// Sets the verdict, by its number, on the signer's items whose signature holds.
     pub fn set_trust(&self, verdict: u8) {
         self.trust.store(verdict, Ordering::Relaxed);
     }
@@ -77,7 +77,7 @@ pub struct Job<'a> {
     pub item: &'a Item,
 }
 
-/// One verdict for each job, in order; on the pool's threads where one is given.
+/// Returns one verdict for each job, in order. Works on the pool's threads if a pool is given.
 pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     let prepared: Vec<_> = match pool {
         None => jobs.iter().map(Job::claim).collect(),
@@ -114,8 +114,8 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
 }
 
 impl<'a> Job<'a> {
-    /// The first verdict that fits, in the order that signatures.proto gives; or an Ed25519 claim
-    /// that is yet to be settled.
+    /// Returns the item's verdict as the error: the first that applies in signatures.proto's order.
+    /// For a well-formed Ed25519 signature it returns the claim, to be settled in a batch.
     fn claim(&self) -> Result<Claim<'a>, Verdict> {
         let signer = self.signers.get(self.item.signer as usize).ok_or(Verdict::UnknownSigner)?;
         let key = match signer.key(self.data) {
@@ -146,7 +146,7 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// The message, or a digest as long as the algorithm's; none where there is neither.
+    /// Returns the message, or the digest if it is as long as the algorithm's hash.
     fn signed(&self, algorithm: Algorithm) -> Option<Signed<'a>> {
         match self.item.payload {
             Payload::Missing => None,

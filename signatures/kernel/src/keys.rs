@@ -41,7 +41,7 @@ pub enum Key {
 pub type Resolved = Result<Arc<Key>, Verdict>;
 
 impl Key {
-    /// The key of a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1), by signatures/README.md.
+    /// Parses a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1): see signatures/README.md.
     fn parse(spki: &[u8]) -> Result<Self, Verdict> {
         let (algorithm, parameters, key) = split(spki).ok_or(Verdict::MalformedKey)?;
         let plain = parameters.is_empty();
@@ -71,7 +71,8 @@ impl Key {
         key.ok_or(Verdict::MalformedKey)
     }
 
-    /// About how many bytes it holds, those that are made later, or by AWS-LC, included.
+    /// Returns about how many bytes the key takes in memory, with the tables that it may get and
+    /// what AWS-LC allocates.
     fn weight(&self) -> usize {
         match self {
             Self::Ed25519(_) => 256,
@@ -83,7 +84,7 @@ impl Key {
     }
 }
 
-/// The algorithm's identifier, whatever follows it as parameters, and the key of a SubjectPublicKeyInfo.
+/// Splits a SubjectPublicKeyInfo into algorithm identifier, encoded parameters and key.
 fn split(spki: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let mut info = Der(Der::only(spki, SEQUENCE)?);
     let mut algorithm = Der(info.take(SEQUENCE)?);
@@ -92,7 +93,8 @@ fn split(spki: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     info.is_empty().then_some((identifier, algorithm.0, key))
 }
 
-/// The SubjectPublicKeyInfo of an X.509 certificate in DER; nothing else in it is judged here.
+/// Returns the SubjectPublicKeyInfo of an X.509 certificate in DER. Checks the certificate's
+/// structure, and nothing that it says.
 pub fn certificate_spki(der: &[u8]) -> Option<&[u8]> {
     const VERSION: u8 = 0xa0;
     const ISSUER_ID: u8 = 0x81;
@@ -120,8 +122,9 @@ pub fn certificate_spki(der: &[u8]) -> Option<&[u8]> {
     (certificate.is_empty() && to_be_signed.is_empty()).then_some(spki)
 }
 
-/// Keys by their SubjectPublicKeyInfo. When the young generation is full, it becomes the old one
-/// and the old one is dropped: what was not asked for in all that time.
+/// Keys by their SubjectPublicKeyInfo, in two generations. A key that is used moves to the young
+/// one. When that is full it becomes the old one, and the previous old one is dropped with all keys
+/// that were not used meanwhile.
 #[derive(Default)]
 struct Cache {
     young: HashMap<Box<[u8]>, Arc<Key>>,
@@ -140,7 +143,7 @@ impl Cache {
         Some(self.put(spki, key))
     }
 
-    /// The key that the cache holds from now on: an equal one may have come before.
+    /// Stores a key. Returns the one in the cache: another thread may have stored an equal one.
     fn put(&mut self, spki: Box<[u8]>, key: Arc<Key>) -> Arc<Key> {
         let bytes = spki.len() + key.weight();
         if self.young_bytes + bytes > GENERATION_BYTES {
@@ -152,7 +155,7 @@ impl Cache {
     }
 }
 
-/// The key of a SubjectPublicKeyInfo, from the cache where it has been seen lately.
+/// Returns the key of a SubjectPublicKeyInfo, from the cache if it was used lately.
 pub fn resolve(spki: &[u8]) -> Resolved {
     let lock = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(key) = lock().get(spki) {
@@ -160,4 +163,49 @@ pub fn resolve(spki: &[u8]) -> Resolved {
     }
     let key = Arc::new(Key::parse(spki)?);
     Ok(lock().put(spki.into(), key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::bytes;
+
+    const SMALL: usize = 100;
+
+    fn key() -> Arc<Key> {
+        // RFC 8032, section 7.1, test 1.
+        let encoded = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        Arc::new(Key::Ed25519(ed25519::Key::new(&encoded).unwrap()))
+    }
+
+    /// Stores a key under that many equal bytes.
+    fn put(cache: &mut Cache, name: u8, length: usize) {
+        cache.put(vec![name; length].into(), key());
+    }
+
+    fn has(cache: &mut Cache, name: u8) -> bool {
+        cache.get(&[name; SMALL]).is_some()
+    }
+
+    #[test]
+    fn a_key_used_within_a_generation_stays_and_another_goes() {
+        // A generation holds this and one small key, but not two.
+        let large = GENERATION_BYTES - SMALL - 2 * key().weight();
+        let mut cache = Cache::default();
+        put(&mut cache, 1, SMALL);
+        put(&mut cache, 2, SMALL);
+        put(&mut cache, 3, large);
+        assert!(has(&mut cache, 1));
+        put(&mut cache, 4, large);
+        assert!(has(&mut cache, 1) && !has(&mut cache, 2));
+    }
+
+    #[test]
+    fn a_key_stored_twice_is_kept_once() {
+        let mut cache = Cache::default();
+        put(&mut cache, 1, SMALL);
+        let first = cache.get(&[1; SMALL]).unwrap();
+        put(&mut cache, 1, SMALL);
+        assert!(Arc::ptr_eq(&first, &cache.get(&[1; SMALL]).unwrap()));
+    }
 }

@@ -13,6 +13,8 @@ mod jobs;
 mod keys;
 mod modular;
 mod nist;
+#[cfg(test)]
+mod testing;
 mod weierstrass;
 mod wire;
 
@@ -70,14 +72,14 @@ impl Batch {
         self.parsed.at
     }
 
-    /// A RequiredRole's bytes, not looked into; None when unset.
+    /// A RequiredRole's bytes, not validated; None when unset.
     #[getter]
     fn required_role<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         self.parsed.required_role.as_ref().map(|bytes| PyBytes::new(py, bytes))
     }
 
-    /// Index, field number of the source (0 where there is none) and its value, of every signer
-    /// that is no bare public key.
+    /// Return (index, field number of the source, value) of every signer that is not a bare public
+    /// key; the field number is 0 if the signer has no source.
     fn named_signers<'py>(&self, py: Python<'py>) -> Vec<(usize, u8, Bound<'py, PyBytes>)> {
         let data = self.request.as_bytes(py);
         let named = self.signers.iter().enumerate().filter_map(|(index, signer)| {
@@ -92,7 +94,8 @@ impl Batch {
         named.collect()
     }
 
-    /// Gives a signer its key; None where it has none. Not after verification has asked for it.
+    /// Give a signer its SubjectPublicKeyInfo, or None if it has no key. ValueError if verification
+    /// has used its key already.
     #[pyo3(signature = (index, spki))]
     fn set_key(&self, index: usize, spki: Option<&[u8]>) -> PyResult<()> {
         if self.signer(index)?.give(spki) {
@@ -102,7 +105,7 @@ impl Batch {
         }
     }
 
-    /// Says what a signer's items get whose signature holds, by the verdict's number.
+    /// Set the verdict, by its number, on a signer's items whose signature holds.
     fn set_trust(&self, index: usize, verdict: u8) -> PyResult<()> {
         self.signer(index).map(|signer| signer.set_trust(verdict))
     }
@@ -119,19 +122,19 @@ fn parsed(
     Ok(Batch { request: request.clone().unbind(), parsed, signers })
 }
 
-/// The batch of a BatchVerifyRequest's bytes. ValueError where they are no such message.
+/// Parse a BatchVerifyRequest. ValueError for bytes that are not one.
 #[pyfunction]
 fn parse_batch(request: &Bound<PyBytes>) -> PyResult<Batch> {
     parsed(request, wire::parse_batch)
 }
 
-/// The batch of one of a VerifyRequest's bytes. ValueError where they are no such message.
+/// Parse a VerifyRequest into a batch of one. ValueError for bytes that are not one.
 #[pyfunction]
 fn parse_single(request: &Bound<PyBytes>) -> PyResult<Batch> {
     parsed(request, wire::parse_single)
 }
 
-/// One verdict byte for each item from start to stop of each (batch, start, stop), in order.
+/// Return one verdict byte for each item from start to stop of each (batch, start, stop), in order.
 /// With one thread, the caller's own does the work; with 0, all cores.
 #[pyfunction]
 fn verify<'py>(
@@ -147,8 +150,8 @@ fn verify<'py>(
     Ok(PyBytes::new(py, &verdicts))
 }
 
-/// The threads that all calls share, as many as the first call that needs them asks for; none for
-/// one. Made late, so that a process that forks before its first batch loses nothing.
+/// Returns the pool that all calls share; None for one thread, the caller's own. It is as large as
+/// its first call asks for, and made by that call, because threads do not survive a fork.
 fn pool(threads: usize) -> Option<&'static rayon::ThreadPool> {
     static POOL: OnceLock<rayon::ThreadPool> = OnceLock::new();
     let build = || {
@@ -158,7 +161,7 @@ fn pool(threads: usize) -> Option<&'static rayon::ThreadPool> {
     (threads != 1).then(|| POOL.get_or_init(|| build().expect("threads can be started")))
 }
 
-/// What the function returns; a RuntimeError where it panics, which no caller has to expect.
+/// Returns the function's result. A panic, which would be a defect here, becomes a RuntimeError.
 fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work))
         .map_err(|_| PyRuntimeError::new_err("the verification kernel failed"))

@@ -2,20 +2,22 @@
 //!
 //! Moduli just below a power of 2⁶⁴ (2⁵¹² − 569 and 2²⁵⁶ − 617 among GOST's) are reduced by folding
 //! what is above that power back, others by Montgomery's method; `encode` and `decode` hide which.
-//! Encoded numbers fit N words and need not be below the modulus: compare them by `is_zero` and `equals` only.
-//! Nothing is constant-time, since what is verified is public; branches are avoided where they
-//! would be guessed wrong.
+//! Encoded numbers fit N words and need not be below the modulus: compare them by `is_zero` and
+//! `equals` only.
+//!
+//! Nothing is constant-time, because signatures and keys are public. Branches are avoided where the
+//! processor would mispredict them.
 
 use crypto_bigint::{Odd, Uint};
 
 pub type Words<const N: usize> = [u64; N];
 
-/// The most words that a modulus here has.
+/// Words of the longest modulus, P-521's.
 const MAX_WORDS: usize = 9;
 
 pub struct Modulus<const N: usize> {
     pub words: Words<N>,
-    /// 2⁶⁴ᴺ − m where that is small, and 0 where Montgomery's method serves.
+    /// 2⁶⁴ᴺ − m if the modulus m is folded, 0 for Montgomery's method.
     fold: u64,
     /// −m⁻¹ modulo 2⁶⁴, for Montgomery's method.
     inverse: u64,
@@ -25,10 +27,10 @@ pub struct Modulus<const N: usize> {
 
 impl<const N: usize> Modulus<N> {
     pub fn new(words: Words<N>) -> Self {
-        // 64 or more folded words' worth of carry would need a second fold.
+        // Folding multiplies the carry by 2⁶⁴ᴺ − m; below 2³² one fold suffices.
         let is_near_power = words[0] > u64::MAX - (1 << 32) && words[1..].iter().all(|&w| !w == 0);
         let fold = if is_near_power { words[0].wrapping_neg() } else { 0 };
-        // Newton: each step doubles the number of right bits, and m is its own inverse modulo 8.
+        // Newton's method: each step doubles the correct bits, and m is its own inverse modulo 8.
         let inverse = (0..5)
             .fold(words[0], |x, _| x.wrapping_mul(2u64.wrapping_sub(words[0].wrapping_mul(x))));
         let mut modulus = Self { words, fold, inverse: inverse.wrapping_neg(), r_squared: [0; N] };
@@ -41,12 +43,12 @@ impl<const N: usize> Modulus<N> {
         modulus
     }
 
-    /// A number below the modulus, as it is calculated with.
+    /// Converts a number below the modulus to the form that the arithmetic works on.
     pub fn encode(&self, number: &Words<N>) -> Words<N> {
         if self.fold != 0 { *number } else { self.multiply(number, &self.r_squared) }
     }
 
-    /// The number below the modulus that an encoded one stands for.
+    /// Converts an encoded number back, to below the modulus.
     pub fn decode(&self, encoded: &Words<N>) -> Words<N> {
         let mut one = [0; N];
         one[0] = 1;
@@ -57,7 +59,7 @@ impl<const N: usize> Modulus<N> {
         *a == [0; N] || *a == self.words
     }
 
-    /// Whether both stand for the same number.
+    /// Returns whether two encoded numbers are equal modulo m.
     pub fn equals(&self, a: &Words<N>, b: &Words<N>) -> bool {
         self.is_zero(&self.subtract(a, b))
     }
@@ -68,7 +70,7 @@ impl<const N: usize> Modulus<N> {
         self.encode(&one)
     }
 
-    /// Any number of N words, reduced.
+    /// Reduces any number of N words, by subtractions: few if the modulus fills its words.
     pub fn reduce(&self, number: &Words<N>) -> Words<N> {
         let mut reduced = *number;
         while let (less, false) = subtract(&reduced, &self.words) {
@@ -88,7 +90,7 @@ impl<const N: usize> Modulus<N> {
         if self.fold == 0 {
             return add(&difference, &masked(&self.words, mask)).0;
         }
-        // 2⁶⁴ᴺ was borrowed, and stands for `fold`; once more in the rarest cases.
+        // 2⁶⁴ᴺ was borrowed, which is `fold` modulo m; subtracting that too rarely borrows again.
         let (difference, borrow) = subtract_word(difference, self.fold & mask);
         if borrow { subtract_word(difference, self.fold).0 } else { difference }
     }
@@ -101,6 +103,8 @@ impl<const N: usize> Modulus<N> {
         self.multiply(a, a)
     }
 
+    /// Returns an encoded product of encoded factors; and a plain product, perhaps not reduced, of
+    /// an encoded factor and any plain one.
     pub fn multiply(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
         if self.fold != 0 { self.multiply_fold(a, b) } else { self.multiply_montgomery(a, b) }
     }
@@ -143,14 +147,14 @@ impl<const N: usize> Modulus<N> {
         self.reduce_once(t, top)
     }
 
-    /// The inverse of an encoded number that is not 0.
+    /// Returns the inverse of an encoded number, encoded. None if it has none, as 0 has.
     pub fn invert(&self, a: &Words<N>) -> Option<Words<N>> {
         let modulus = Odd::new(Uint::from_words(self.words)).into_option()?;
         let inverse = Uint::from_words(self.decode(a)).invert_odd_mod_vartime(&modulus);
         Some(self.encode(&inverse.into_option()?.to_words()))
     }
 
-    /// A number below twice the modulus, one 2⁶⁴ᴺ of it in `overflow`, brought into N words.
+    /// Brings a sum of two encoded numbers, or a product, into N words. `overflow` is its 2⁶⁴ᴺ.
     #[inline]
     fn reduce_once(&self, number: Words<N>, overflow: bool) -> Words<N> {
         let top = N - 1;
@@ -171,7 +175,8 @@ fn masked<const N: usize>(words: &Words<N>, mask: u64) -> Words<N> {
     words.map(|word| word & mask)
 }
 
-/// number + word, and whether it is more than N words hold; carries past the first word are rare.
+/// Returns number + word, and whether that overflows N words. It branches on the carry, because
+/// carries past the first word are rare.
 #[inline]
 fn add_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, bool) {
     let mut carry;
@@ -198,12 +203,12 @@ fn subtract_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, 
     (number, borrow)
 }
 
-/// Whether a is below b.
+/// Returns whether a is below b.
 pub fn is_below<const N: usize>(a: &Words<N>, b: &Words<N>) -> bool {
     subtract(a, b).1
 }
 
-/// a + b, and whether it is more than N words hold.
+/// Returns a + b, and whether that overflows N words.
 #[inline]
 pub fn add<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
     let mut sum = [0; N];
@@ -233,9 +238,207 @@ fn add_with_carry(a: u64, b: u64, carry: bool) -> (u64, bool) {
     (sum, first | second)
 }
 
-/// The lower and upper word of a·b + c + d, which two words always hold.
+/// Returns the lower and upper word of a·b + c + d, which never overflows two words.
 #[inline]
 fn multiply_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
     let wide = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(d);
     (wide as u64, (wide >> 64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::testing::{Random, big, hexadecimal, words};
+
+    /// Runs a generic check on a modulus of every kind and length that the kernel's curves have.
+    macro_rules! for_each_modulus {
+        ($check:ident) => {
+            // Folded: 2²⁵⁶ − 617, 2⁵¹² − 569, and the largest difference that is folded.
+            $check(&power_less::<4>(617));
+            $check(&power_less::<8>(569));
+            $check(&power_less::<4>((1 << 32) - 1));
+            // The smallest difference that is not, and p and n of P-256, P-384 and P-521.
+            $check(&power_less::<4>((1 << 32) + 1));
+            $check(&modulus::<4>(
+                "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
+            ));
+            $check(&modulus::<4>(
+                "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+            ));
+            $check(&modulus::<6>(
+                "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe\
+                 ffffffff0000000000000000ffffffff",
+            ));
+            $check(&modulus::<6>(
+                "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf\
+                 581a0db248b0a77aecec196accc52973",
+            ));
+            $check(&Modulus::<9>::new(words(&((BigUint::from(1u32) << 521u32) - 1u32))));
+            // GOST's: two p that are not near a power of 2⁶⁴, and a q of 254 bits.
+            $check(&modulus::<4>(
+                "9b9f605f5a858107ab1ec85e6b41c8aacf846e86789051d37998f7b9022d759b",
+            ));
+            $check(&modulus::<8>(&format!("8{:0127x}", 0x6f)));
+            $check(&modulus::<4>(
+                "400000000000000000000000000000000fd8cddfc87b6635c115af556c360c67",
+            ));
+        };
+    }
+
+    fn modulus<const N: usize>(digits: &str) -> Modulus<N> {
+        Modulus::new(words(&hexadecimal(digits)))
+    }
+
+    fn power_less<const N: usize>(difference: u64) -> Modulus<N> {
+        Modulus::new(words(&((BigUint::from(1u32) << (64 * N)) - difference)))
+    }
+
+    /// Zero, one, their neighbours below the modulus, its middle, and random numbers below it.
+    fn numbers<const N: usize>(m: &Modulus<N>) -> Vec<Words<N>> {
+        let modulus = big(&m.words);
+        let mut random = Random::new(1);
+        let edges = [modulus.clone(), &modulus - 1u32, &modulus - 2u32, &modulus >> 1u32];
+        let mut numbers = vec![[0; N], words(&BigUint::from(1u32)), words(&BigUint::from(2u32))];
+        numbers.extend(edges[1..].iter().map(words));
+        numbers.extend((0..12).map(|_| random.below(&m.words)));
+        numbers
+    }
+
+    /// Numbers of N words that may be at or above the modulus.
+    fn any_numbers<const N: usize>(m: &Modulus<N>) -> Vec<Words<N>> {
+        let mut random = Random::new(2);
+        let mut numbers = vec![[0; N], m.words, add(&m.words, &[1; N]).0, [u64::MAX; N]];
+        numbers.extend((0..12).map(|_| random.words()));
+        numbers
+    }
+
+    #[test]
+    fn decoding_gives_back_what_was_encoded() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            for number in numbers(m) {
+                assert_eq!(m.decode(&m.encode(&number)), number);
+            }
+            assert_eq!(m.decode(&m.one()), words(&BigUint::from(1u32)));
+        }
+        for_each_modulus!(check);
+    }
+
+    #[test]
+    fn results_are_those_of_big_integers() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            let modulus = big(&m.words);
+            let decoded = |number: &Words<N>| big(&m.decode(number));
+            for a in numbers(m) {
+                let (big_a, encoded_a) = (big(&a), m.encode(&a));
+                assert_eq!(decoded(&m.negate(&encoded_a)), (&modulus - &big_a) % &modulus);
+                assert_eq!(decoded(&m.square(&encoded_a)), &big_a * &big_a % &modulus);
+                for b in numbers(m) {
+                    let (big_b, encoded_b) = (big(&b), m.encode(&b));
+                    let sum = (&big_a + &big_b) % &modulus;
+                    let difference = (&big_a + &modulus - &big_b) % &modulus;
+                    let product = &big_a * &big_b % &modulus;
+                    assert_eq!(decoded(&m.add(&encoded_a, &encoded_b)), sum);
+                    assert_eq!(decoded(&m.subtract(&encoded_a, &encoded_b)), difference);
+                    assert_eq!(decoded(&m.multiply(&encoded_a, &encoded_b)), product);
+                }
+            }
+        }
+        for_each_modulus!(check);
+    }
+
+    /// The sum, difference and product of 2²⁵⁶ − 1 and itself or 0 carry twice.
+    #[test]
+    fn folded_numbers_need_not_be_below_the_modulus() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            assert_ne!(m.fold, 0);
+            let modulus = big(&m.words);
+            for a in any_numbers(m) {
+                for b in any_numbers(m) {
+                    let (big_a, big_b) = (big(&a), big(&b));
+                    let difference = (&big_a + &modulus + &modulus - &big_b) % &modulus;
+                    assert_eq!(big(&m.decode(&m.add(&a, &b))), (&big_a + &big_b) % &modulus);
+                    assert_eq!(big(&m.decode(&m.subtract(&a, &b))), difference);
+                    assert_eq!(big(&m.decode(&m.multiply(&a, &b))), &big_a * &big_b % &modulus);
+                }
+            }
+        }
+        check(&power_less::<4>(617));
+        check(&power_less::<8>(569));
+        check(&power_less::<4>((1 << 32) - 1));
+    }
+
+    /// Signatures are verified by this: an inverse is encoded once, r and the digest never.
+    #[test]
+    fn an_encoded_factor_and_any_plain_one_make_a_plain_product() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            let modulus = big(&m.words);
+            for a in numbers(m) {
+                for b in any_numbers(m) {
+                    let product = m.reduce(&m.multiply(&b, &m.encode(&a)));
+                    assert_eq!(big(&product), big(&a) * big(&b) % &modulus);
+                }
+            }
+        }
+        for_each_modulus!(check);
+    }
+
+    #[test]
+    fn a_number_times_its_inverse_is_one() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            for number in numbers(m) {
+                let encoded = m.encode(&number);
+                let Some(inverse) = m.invert(&encoded) else {
+                    // 2²⁵⁶ − 2³² ± 1, which are no primes, have numbers without an inverse too.
+                    let divisor = big(&number).modinv(&big(&m.words));
+                    assert!(divisor.is_none(), "{number:?} has an inverse");
+                    continue;
+                };
+                assert_eq!(m.decode(&m.multiply(&encoded, &inverse)), m.decode(&m.one()));
+            }
+            assert_eq!(m.invert(&[0; N]), None);
+        }
+        for_each_modulus!(check);
+    }
+
+    #[test]
+    fn folded_numbers_are_compared_modulo_the_modulus() {
+        let m = power_less::<4>(617);
+        assert!(m.is_zero(&[0; 4]) && m.is_zero(&m.words));
+        assert!(!m.is_zero(&m.one()));
+        let (one_more, _) = add(&m.words, &m.one());
+        assert!(m.equals(&one_more, &m.one()));
+        assert!(!m.equals(&one_more, &[0; 4]));
+    }
+
+    #[test]
+    fn numbers_of_as_many_words_as_the_modulus_are_reduced() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            for number in any_numbers(m) {
+                assert_eq!(big(&m.reduce(&number)), big(&number) % big(&m.words));
+            }
+        }
+        check(&power_less::<4>(617));
+        check(&modulus::<4>("400000000000000000000000000000000fd8cddfc87b6635c115af556c360c67"));
+        check(&modulus::<8>(&format!("8{:0127x}", 0x6f)));
+    }
+
+    #[test]
+    fn moduli_within_2_to_the_32_of_a_power_are_folded_and_others_are_not() {
+        assert_eq!(power_less::<4>(617).fold, 617);
+        assert_eq!(power_less::<4>((1 << 32) - 1).fold, (1 << 32) - 1);
+        assert_eq!(power_less::<4>((1 << 32) + 1).fold, 0);
+        // Near 2⁶⁴ in its lowest word only.
+        assert_eq!(Modulus::<2>::new([u64::MAX, u64::MAX - 1]).fold, 0);
+    }
+
+    #[test]
+    fn sums_and_comparisons_carry_through_all_words() {
+        assert_eq!(add(&[u64::MAX, u64::MAX], &[1, 0]), ([0, 0], true));
+        assert_eq!(add(&[u64::MAX, 1], &[1, 0]), ([0, 2], false));
+        assert_eq!(subtract(&[0, 0], &[1, 0]), ([u64::MAX, u64::MAX], true));
+        assert!(is_below(&[u64::MAX, 1], &[0, 2]) && !is_below(&[0, 2], &[u64::MAX, 1]));
+        assert!(!is_below(&[3, 4], &[3, 4]));
+    }
 }

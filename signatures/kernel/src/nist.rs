@@ -1,5 +1,5 @@
-//! ECDSA for keys that come again. AWS-LC has tables of the base point's multiples only, and doubles
-//! a key's point as often as the order has bits; with tables of the key's multiples too, a
+//! ECDSA for keys that come again. AWS-LC has tables of the base point's multiples only, and
+//! doubles a key's point as often as the order has bits; with tables of the key's multiples too, a
 //! verification takes about half as long. Keys that come once or twice, or compressed, stay with
 //! AWS-LC.
 
@@ -73,7 +73,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key of these coordinates side by side; none where it is no point.
+    /// Parses coordinates side by side. None if they are no point of the curve.
     pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
         match curve {
             Curve::P256 => point(&P256, coordinates).map(Self::P256),
@@ -82,7 +82,7 @@ impl Key {
         }
     }
 
-    /// What its tables take once it has them, in bytes.
+    /// Returns the size in bytes of the tables that the key may get.
     pub fn tables_bytes(&self) -> usize {
         match self {
             Self::P256(_) => Point::<4>::TABLES_BYTES,
@@ -91,8 +91,8 @@ impl Key {
         }
     }
 
-    /// Whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n; none
-    /// while the key has come too little to say (FIPS 186-5, section 6.4.2).
+    /// Returns whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n
+    /// (FIPS 186-5, section 6.4.2). None for the key's first uses, when it has no tables yet.
     pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
         match self {
             Self::P256(key) => holds(key, digest, r, s),
@@ -114,11 +114,131 @@ fn holds<const N: usize>(key: &Point<N>, digest: &[u8], r: &[u8], s: &[u8]) -> O
     Some(key.group.has_x(&point, &r))
 }
 
-/// A big-endian number of N words at most.
+/// Reads a big-endian number of at most N words.
 fn words<const N: usize>(bytes: &[u8]) -> Words<N> {
     let mut number = [0; N];
     for (word, bytes) in number.iter_mut().zip(bytes.rchunks(8)) {
         *word = bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
     }
     number
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::algorithm::{Encoding, Verdict};
+    use crate::aws_lc::{EcdsaKey, Signed};
+    use crate::group::tests::assert_group_of_prime_order;
+    use crate::testing::{Random, big, words as of_big};
+
+    /// Uses after which a key has tables, so that our arithmetic and not AWS-LC's answers.
+    const ENOUGH_USES: usize = 3;
+
+    #[test]
+    fn every_group_has_prime_order_and_its_cofactor() {
+        assert_group_of_prime_order(&P256);
+        assert_group_of_prime_order(&P384);
+        assert_group_of_prime_order(&P521);
+    }
+
+    #[test]
+    fn big_endian_numbers_fill_words_from_the_lowest() {
+        assert_eq!(words(&[]), [0, 0]);
+        assert_eq!(words(&[1, 2]), [0x0102, 0]);
+        assert_eq!(words(&[3, 0, 0, 0, 0, 0, 0, 0, 4]), [4, 3]);
+    }
+
+    /// Writes a number in so many bytes, big-endian.
+    fn padded(number: &BigUint, size: usize) -> Vec<u8> {
+        let digits = number.to_bytes_be();
+        [vec![0; size - digits.len()], digits].concat()
+    }
+
+    /// A secret number and its public key, of a curve whose coordinates have so many bytes.
+    struct Signer<const N: usize> {
+        group: &'static Group<N>,
+        size: usize,
+        secret: BigUint,
+        coordinates: Vec<u8>,
+    }
+
+    impl<const N: usize> Signer<N> {
+        fn new(group: &'static Group<N>, size: usize, secret: &Words<N>) -> Self {
+            let (x, y) = group.base_times(secret).unwrap();
+            let coordinates = [padded(&big(&x), size), padded(&big(&y), size)].concat();
+            Self { group, size, secret: big(secret), coordinates }
+        }
+
+        /// r and s as FIPS 186-5, section 6.4.1, has them, side by side.
+        fn sign(&self, digest: &[u8], nonce: &Words<N>) -> Vec<u8> {
+            let n = big(&self.group.order.words);
+            let (x, _) = self.group.base_times(nonce).unwrap();
+            let r = big(&x) % &n;
+            let e = BigUint::from_bytes_be(digest);
+            let s = big(nonce).modinv(&n).unwrap() * (e + &r * &self.secret) % &n;
+            [padded(&r, self.size), padded(&s, self.size)].concat()
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_again_gets_the_verdicts_of_aws_lc() {
+        fn check<const N: usize>(curve: Curve, group: &'static Group<N>, size: usize) {
+            let mut random = Random::new(9);
+            let signer = Signer::new(group, size, &random.below(&group.order.words));
+            let digest = vec![0xff; curve.hash().size()];
+            let right = signer.sign(&digest, &random.below(&group.order.words));
+            let mut wrong = right.clone();
+            wrong[2 * size - 1] ^= 1;
+            for (signature, expected) in
+                [(&right, Verdict::Valid), (&wrong, Verdict::InvalidSignature)]
+            {
+                let key = EcdsaKey::new(curve, &[&[4], &signer.coordinates[..]].concat()).unwrap();
+                for _ in 0..2 * ENOUGH_USES {
+                    let verdict = key.verify(Encoding::P1363, Signed::Digest(&digest), signature);
+                    assert_eq!(verdict, expected);
+                }
+            }
+        }
+        check(Curve::P256, &P256, 32);
+        check(Curve::P384, &P384, 48);
+        check(Curve::P521, &P521, 66);
+    }
+
+    #[test]
+    fn a_key_gives_no_verdict_before_its_third_use() {
+        let signer = Signer::new(&P256, 32, &[7, 0, 0, 0]);
+        let signature = signer.sign(&[1; 32], &[9, 0, 0, 0]);
+        let (r, s) = signature.split_at(32);
+        let key = Key::new(Curve::P256, &signer.coordinates).unwrap();
+        let verdicts = [(); ENOUGH_USES + 1].map(|()| key.holds(&[1; 32], r, s));
+        assert_eq!(verdicts, [None, None, Some(true), Some(true)]);
+    }
+
+    #[test]
+    fn a_sum_at_infinity_signs_nothing() {
+        // With e = −rd the point e/s·G + r/s·Q is infinity, whatever s.
+        let signer = Signer::new(&P256, 32, &[7, 0, 0, 0]);
+        let n = big(&P256.order.words);
+        let r = BigUint::from(5u32);
+        let e = padded(&(&n - &r * &signer.secret), 32);
+        let key = Key::new(Curve::P256, &signer.coordinates).unwrap();
+        let verdicts = [(); ENOUGH_USES].map(|()| key.holds(&e, &[5], &[1]));
+        assert_eq!(verdicts.last(), Some(&Some(false)));
+    }
+
+    #[test]
+    fn coordinates_that_are_no_point_are_no_key() {
+        let right = Signer::new(&P384, 48, &of_big(&BigUint::from(3u32))).coordinates;
+        let mut off_the_curve = right.clone();
+        off_the_curve[95] ^= 1;
+        assert!(Key::new(Curve::P384, &right).is_some());
+        assert!(Key::new(Curve::P384, &off_the_curve).is_none());
+        // x + p is the same number modulo p: P-521's p leaves room for it in 66 bytes.
+        let signer = Signer::new(&P521, 66, &of_big(&BigUint::from(3u32)));
+        let (x, y) = signer.coordinates.split_at(66);
+        let x = BigUint::from_bytes_be(x) + big(&P521.curve.p.words);
+        assert!(Key::new(Curve::P521, &[&padded(&x, 66), y].concat()).is_none());
+    }
 }

@@ -1,9 +1,9 @@
-//! The requests' bytes, walked in place: where each signer and item lies, and nothing copied.
+//! Parses requests in place: finds where each signer and item lies, and copies nothing.
 //!
-//! Accepts and refuses what the protobuf library of Python (upb) does: unknown fields and known
+//! Accepts and refuses exactly what Python's protobuf library (upb) does: unknown fields and known
 //! ones of another wire type are skipped, the last of a scalar or of a oneof wins, messages that
-//! come twice merge, groups nest a hundred deep at most, strings are UTF-8. The differential
-//! tests hold both against each other.
+//! come twice merge, groups nest at most a hundred deep, strings are UTF-8. The differential tests
+//! compare the two.
 
 /// The contract's limit. Signers and items past it are checked and counted, so that the caller
 /// can refuse them by number, but not kept: two bytes on the wire must not cost forty in memory.
@@ -12,7 +12,7 @@ pub const MAX_ENTRIES: usize = 10_000;
 /// How deep messages and groups may nest, the outermost message not counted (upb's default).
 const MAX_DEPTH: u32 = 100;
 
-/// The bytes are no such message.
+/// The bytes are not a message of this type.
 #[derive(Debug, PartialEq)]
 pub struct Malformed;
 
@@ -64,18 +64,18 @@ pub struct Request {
     pub trust_policy: i32,
     /// Seconds and nanoseconds.
     pub at: Option<(i64, i32)>,
-    /// A RequiredRole's bytes, not looked into.
+    /// A RequiredRole's bytes, not validated.
     pub required_role: Option<Vec<u8>>,
 }
 
 impl Request {
-    /// One that comes in parts is merged, which putting its bytes together does.
+    /// Merges a further part of the message, which is to append its bytes.
     fn merge_required_role(&mut self, part: &[u8]) {
         self.required_role.get_or_insert_default().extend_from_slice(part);
     }
 }
 
-/// What a BatchVerifyRequest says.
+/// Parses a BatchVerifyRequest.
 pub fn parse_batch(data: &[u8]) -> Result<Request, Malformed> {
     let mut request = Request::default();
     for_each_field(data, |field| {
@@ -100,7 +100,7 @@ pub fn parse_batch(data: &[u8]) -> Result<Request, Malformed> {
     Ok(request)
 }
 
-/// What a VerifyRequest says; its item is the signer's own, whatever index it bears.
+/// Parses a VerifyRequest as a batch of one. The item's signer index is ignored.
 pub fn parse_single(data: &[u8]) -> Result<Request, Malformed> {
     let (mut signer, mut item) = (None, None);
     let mut request = Request::default();
@@ -189,7 +189,7 @@ fn for_each_field(
     data: &[u8],
     mut visit: impl FnMut(Field) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    // Lengths of two gigabytes and more are no protobuf messages, and a span would not hold them.
+    // protobuf messages are shorter than 2 GiB, so that u32 suffices in a Span.
     let end = i32::try_from(data.len()).map_err(|_| Malformed)? as u32;
     walk(data, Span { start: 0, end }, MAX_DEPTH, &mut visit)
 }
@@ -258,7 +258,7 @@ impl Reader<'_> {
         Ok(Span { start: start as u32, end: self.position as u32 })
     }
 
-    /// A varint of at most `max` bytes; the bits past the 64th are dropped, as upb does.
+    /// Reads a varint of at most `max` bytes. Drops the bits past the 64th, as upb does.
     fn varint(&mut self, max: u32) -> Result<u64, Malformed> {
         let mut value = 0;
         for place in 0..max {
@@ -270,5 +270,264 @@ impl Reader<'_> {
             }
         }
         Err(Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VARINT: u32 = 0;
+    const FIXED64: u32 = 1;
+    const BYTES: u32 = 2;
+    const GROUP: u32 = 3;
+    const END: u32 = 4;
+    const FIXED32: u32 = 5;
+
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        while value >= 0x80 {
+            encoded.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        encoded.push(value as u8);
+        encoded
+    }
+
+    fn tag(number: u32, wire_type: u32) -> Vec<u8> {
+        varint(u64::from(number << 3 | wire_type))
+    }
+
+    fn number(field: u32, value: u64) -> Vec<u8> {
+        [tag(field, VARINT), varint(value)].concat()
+    }
+
+    fn bytes(field: u32, contents: &[u8]) -> Vec<u8> {
+        [tag(field, BYTES), varint(contents.len() as u64), contents.to_vec()].concat()
+    }
+
+    fn group(field: u32, contents: &[u8]) -> Vec<u8> {
+        [tag(field, GROUP), contents.to_vec(), tag(field, END)].concat()
+    }
+
+    /// Groups in groups, so many.
+    fn nested_groups(depth: u32) -> Vec<u8> {
+        (0..depth).fold(Vec::new(), |inner, _| group(15, &inner))
+    }
+
+    /// The one signer of a batch with that signer.
+    fn signer(contents: &[u8]) -> Result<(Vec<u8>, Source), Malformed> {
+        let data = bytes(1, contents);
+        parse_batch(&data).map(|request| (data, request.signers[0]))
+    }
+
+    fn item(contents: &[u8]) -> Result<(Vec<u8>, Item), Malformed> {
+        let data = bytes(2, contents);
+        parse_batch(&data).map(|request| (data, request.items[0]))
+    }
+
+    #[test]
+    fn an_empty_request_has_nothing_set() {
+        assert_eq!(parse_batch(b""), Ok(Request::default()));
+        let single = parse_single(b"").unwrap();
+        assert_eq!((single.signers, single.items), (vec![Source::Missing], vec![Item::default()]));
+        assert_eq!((single.signer_count, single.item_count), (1, 1));
+    }
+
+    #[test]
+    fn every_field_is_found_where_it_lies() {
+        let contents = [number(1, 7), number(2, 16), bytes(3, b"message"), bytes(5, b"signature")];
+        let data = [
+            bytes(1, &bytes(1, b"key")),
+            bytes(1, &bytes(2, b"certificate")),
+            bytes(1, &bytes(3, "nūsqa".as_bytes())),
+            bytes(2, &contents.concat()),
+            bytes(2, &bytes(4, b"digest")),
+            number(3, 2),
+            bytes(4, &[number(1, 1_700_000_000), number(2, 5)].concat()),
+            bytes(5, b"role"),
+        ]
+        .concat();
+        let request = parse_batch(&data).unwrap();
+        let found: Vec<_> = request
+            .signers
+            .iter()
+            .map(|source| match source {
+                Source::PublicKey(span) => (1, span.of(&data)),
+                Source::Certificate(span) => (2, span.of(&data)),
+                Source::KeyVersion(span) => (3, span.of(&data)),
+                Source::Missing => (0, &[][..]),
+            })
+            .collect();
+        assert_eq!(found, [(1, &b"key"[..]), (2, b"certificate"), (3, "nūsqa".as_bytes())]);
+        let [first, second] = request.items[..] else { panic!("two items") };
+        assert_eq!((first.signer, first.algorithm), (7, 16));
+        assert_eq!(first.signature.of(&data), b"signature");
+        assert!(matches!(first.payload, Payload::Message(span) if span.of(&data) == b"message"));
+        assert!(matches!(second.payload, Payload::Digest(span) if span.of(&data) == b"digest"));
+        assert_eq!((request.trust_policy, request.at), (2, Some((1_700_000_000, 5))));
+        assert_eq!(request.required_role.as_deref(), Some(&b"role"[..]));
+    }
+
+    #[test]
+    fn a_single_request_s_item_belongs_to_its_signer_whatever_index_it_has() {
+        let data = [bytes(2, &number(1, 9)), bytes(1, &bytes(1, b"key"))].concat();
+        let request = parse_single(&data).unwrap();
+        assert_eq!(request.items[0].signer, 0);
+        assert!(matches!(request.signers[0], Source::PublicKey(span) if span.of(&data) == b"key"));
+    }
+
+    #[test]
+    fn the_last_of_a_scalar_and_of_a_oneof_wins() {
+        let (_, found) = item(&[number(1, 3), number(1, 4)].concat()).unwrap();
+        assert_eq!(found.signer, 4);
+        let (data, found) = item(&[bytes(3, b"message"), bytes(4, b"digest")].concat()).unwrap();
+        assert!(matches!(found.payload, Payload::Digest(span) if span.of(&data) == b"digest"));
+        let (data, found) = signer(&[bytes(3, b"version"), bytes(1, b"key")].concat()).unwrap();
+        assert!(matches!(found, Source::PublicKey(span) if span.of(&data) == b"key"));
+    }
+
+    #[test]
+    fn messages_that_come_twice_are_merged() {
+        let data = [
+            bytes(1, &bytes(2, b"certificate")),
+            bytes(2, &number(2, 1)),
+            bytes(2, &bytes(3, b"message")),
+            bytes(4, &number(1, 60)),
+            bytes(4, &number(2, 70)),
+            bytes(5, b"ro"),
+            bytes(5, b"le"),
+        ]
+        .concat();
+        let request = parse_single(&data).unwrap();
+        assert_eq!(request.items[0].algorithm, 1);
+        assert!(matches!(request.items[0].payload, Payload::Message(_)));
+        assert_eq!(request.at, Some((60, 70)));
+        assert_eq!(request.required_role.as_deref(), Some(&b"role"[..]));
+    }
+
+    #[test]
+    fn numbers_keep_their_lowest_bits() {
+        let (_, found) = item(&number(1, (1 << 32) + 5)).unwrap();
+        assert_eq!(found.signer, 5);
+        // Negative enums and seconds take ten bytes.
+        assert_eq!(parse_batch(&number(3, u64::MAX)).unwrap().trust_policy, -1);
+        let at = parse_batch(&bytes(4, &number(1, -5i64 as u64))).unwrap().at;
+        assert_eq!(at, Some((-5, 0)));
+    }
+
+    #[test]
+    fn varints_of_up_to_ten_bytes_are_read_padded_or_not() {
+        let padded = [tag(3, VARINT), vec![0x81, 0x80, 0x80, 0x80, 0x00]].concat();
+        assert_eq!(parse_batch(&padded).unwrap().trust_policy, 1);
+        let ten = [tag(3, VARINT), vec![0x81; 9], vec![0x7f]].concat();
+        assert!(parse_batch(&ten).is_ok());
+        let eleven = [tag(3, VARINT), vec![0x81; 10], vec![0x00]].concat();
+        assert_eq!(parse_batch(&eleven), Err(Malformed));
+    }
+
+    #[test]
+    fn tags_and_lengths_take_at_most_five_bytes_and_fit_32_and_31_bits() {
+        let padded = [vec![0x98, 0x80, 0x80, 0x80, 0x00], varint(1)].concat();
+        assert_eq!(parse_batch(&padded).unwrap().trust_policy, 1);
+        let six = [vec![0x98, 0x80, 0x80, 0x80, 0x80, 0x00], varint(1)].concat();
+        assert_eq!(parse_batch(&six), Err(Malformed));
+        let past_32_bits = [vec![0x98, 0x80, 0x80, 0x80, 0x10], varint(1)].concat();
+        assert_eq!(parse_batch(&past_32_bits), Err(Malformed));
+        let length_of = |digits: &[u8]| [&tag(9, BYTES), digits, &[7]].concat();
+        assert!(parse_batch(&length_of(&[0x81, 0x80, 0x80, 0x80, 0x00])).is_ok());
+        let six_again = length_of(&[0x81, 0x80, 0x80, 0x80, 0x80, 0x00]);
+        assert_eq!(parse_batch(&six_again), Err(Malformed));
+        assert_eq!(parse_batch(&length_of(&varint(1 << 31))), Err(Malformed));
+    }
+
+    #[test]
+    fn unknown_fields_and_known_ones_of_another_wire_type_are_skipped() {
+        let skipped = [
+            number(99, 1),
+            bytes(99, b"\xff\xff"),
+            [tag(99, FIXED64), vec![1; 8]].concat(),
+            [tag(99, FIXED32), vec![1; 4]].concat(),
+            group(99, &bytes(1, b"\xff")),
+            // Signers and items are messages, and the trust policy is a number.
+            number(1, 5),
+            [tag(2, FIXED32), vec![1; 4]].concat(),
+            bytes(3, b"\xff"),
+        ]
+        .concat();
+        assert_eq!(parse_batch(&skipped), Ok(Request::default()));
+    }
+
+    #[test]
+    fn unknown_fields_are_checked_all_the_same() {
+        for wrong in [
+            // Field number 0, wire types 6 and 7, an end without a group.
+            number(0, 1),
+            bytes(0, b""),
+            tag(99, 6),
+            tag(99, 7),
+            tag(99, END),
+            // A group that does not end, or ends as another.
+            tag(99, GROUP),
+            [tag(99, GROUP), tag(98, END)].concat(),
+            group(99, &tag(99, 7)),
+        ] {
+            assert_eq!(parse_batch(&wrong), Err(Malformed), "{wrong:x?}");
+            assert_eq!(signer(&wrong), Err(Malformed), "{wrong:x?}");
+            assert_eq!(item(&wrong), Err(Malformed), "{wrong:x?}");
+        }
+    }
+
+    #[test]
+    fn groups_nest_a_hundred_deep_the_messages_around_them_counted() {
+        assert!(parse_batch(&nested_groups(100)).is_ok());
+        assert_eq!(parse_batch(&nested_groups(101)), Err(Malformed));
+        assert!(item(&nested_groups(99)).is_ok());
+        assert_eq!(item(&nested_groups(100)), Err(Malformed));
+    }
+
+    #[test]
+    fn a_request_cut_off_within_a_field_is_refused() {
+        let contents = [number(1, 300), bytes(3, b"message"), bytes(5, b"signature")].concat();
+        let data = [bytes(2, &contents), bytes(1, &bytes(1, b"key")), number(3, 300)].concat();
+        let ends = [0, bytes(2, &contents).len(), data.len() - number(3, 300).len(), data.len()];
+        for end in 0..=data.len() {
+            assert_eq!(parse_batch(&data[..end]).is_ok(), ends.contains(&end), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_field_may_not_reach_past_the_message_that_it_is_in() {
+        // What follows the item would end its last field, and is a field of the request as well.
+        let after = [number(9, 1), number(9, 1)].concat();
+        for (last_field, enough) in [
+            ([tag(5, BYTES), vec![5, 7]].concat(), bytes(5, &[7; 1])),
+            ([tag(1, VARINT), vec![0x80]].concat(), number(1, 1)),
+            (tag(9, GROUP), group(9, b"")),
+        ] {
+            assert_eq!(
+                parse_batch(&[bytes(2, &last_field), after.clone()].concat()),
+                Err(Malformed)
+            );
+            assert!(parse_batch(&[bytes(2, &enough), after.clone()].concat()).is_ok());
+        }
+        assert_eq!(parse_batch(&[bytes(2, &tag(9, GROUP)), tag(9, END)].concat()), Err(Malformed));
+    }
+
+    #[test]
+    fn key_versions_are_utf_8_even_those_that_another_source_replaces() {
+        assert_eq!(signer(&bytes(3, b"\xff")), Err(Malformed));
+        assert_eq!(signer(&[bytes(3, b"\xff"), bytes(1, b"key")].concat()), Err(Malformed));
+        assert!(signer(&bytes(1, b"\xff")).is_ok());
+    }
+
+    #[test]
+    fn entries_past_the_limit_are_checked_and_counted_and_not_kept() {
+        let mut data = [bytes(2, b""), bytes(1, b"")].concat().repeat(MAX_ENTRIES + 2);
+        let request = parse_batch(&data).unwrap();
+        assert_eq!((request.items.len(), request.signers.len()), (MAX_ENTRIES, MAX_ENTRIES));
+        assert_eq!((request.item_count, request.signer_count), (MAX_ENTRIES + 2, MAX_ENTRIES + 2));
+        data.extend(bytes(2, &tag(99, 7)));
+        assert_eq!(parse_batch(&data), Err(Malformed));
     }
 }

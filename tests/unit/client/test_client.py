@@ -1,4 +1,4 @@
-"""The channel of the client library: signs in, renews, repeats what may be repeated."""
+"""The client's channels: sign-in, renewal of tokens, retries."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from google.api import httpbody_pb2
 from google.protobuf.message import Message
 
 from qagazsyz.client import ATTEMPTS, FIRST_PAUSE_SECONDS, Client, connect, may_repeat
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc, tokens_pb2, tokens_pb2_grpc
-from tests.unit.client.credentials import self_signed
+from tests.builders import self_signed_credential
 
 LIFETIME_SECONDS = 600
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -26,7 +25,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass
 class Platform:
-    """What a fake suite was asked, and how it is to answer."""
+    """A fake suite: the calls that it got, and how it answers."""
 
     address: str = ""
     sign_ins: int = 0
@@ -115,7 +114,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
 
 @pytest.fixture
 def credential() -> Credential:
-    return self_signed(ed25519.Ed25519PrivateKey.generate())
+    return self_signed_credential()
 
 
 def subjects(client: Client) -> subjects_pb2_grpc.SubjectServiceAsyncStub:

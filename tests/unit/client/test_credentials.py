@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.credentials import Credential, CredentialError, PrivateKey, signing_algorithm
-from tests.unit.client.credentials import self_signed
+from tests.builders import self_signed_credential
 
 
 def check(key: PrivateKey, algorithm: int, signature: bytes, message: bytes) -> None:
@@ -47,14 +47,14 @@ def test_a_credential_signs_with_its_keys_algorithm_after_a_round_trip(
     key: PrivateKey, tmp_path: Path
 ) -> None:
     path = tmp_path / "credential.pem"
-    path.write_bytes(self_signed(key).to_pem())
+    path.write_bytes(self_signed_credential(key).to_pem())
     algorithm, signature = Credential.load(path).sign(b"message")
     check(key, algorithm, signature, b"message")
 
 
 def test_a_key_that_is_not_the_certificates_is_no_credential() -> None:
-    one = self_signed(ed25519.Ed25519PrivateKey.generate()).to_pem()
-    other = self_signed(ed25519.Ed25519PrivateKey.generate()).to_pem()
+    one = self_signed_credential().to_pem()
+    other = self_signed_credential().to_pem()
     mixed = one[: one.index(b"-----BEGIN PRIVATE")] + other[other.index(b"-----BEGIN PRIVATE") :]
     for pem in (mixed, b"", one[:-40], other[other.index(b"-----BEGIN PRIVATE") :]):
         with pytest.raises(CredentialError):

@@ -1,4 +1,4 @@
-"""What the gateway takes as settings."""
+"""The gateway's settings and addresses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_addresses_are_written_as_grpc_writes_them(text: str, address: Address) 
 
 
 @pytest.mark.parametrize("text", ["", "50051", "host:", ":1", "host:99999", "unix:"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_malformed_addresses_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"neither|path"):
         Address.parse(text)
 
@@ -61,5 +61,5 @@ def test_settings_that_cannot_work_are_refused(changed: dict[str, str]) -> None:
         settings(**changed)
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in GatewaySettings.model_fields.values())

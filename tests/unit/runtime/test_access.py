@@ -1,4 +1,4 @@
-"""Tokens that hold and those that do not, the cache of checked ones, and who may call what."""
+"""Tokens that are valid and those that are not, the cache of tokens, and access rules."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_a_valid_token_says_who_calls() -> None:
         jwt.encode({"sub": "subjects/a"}, KEY, algorithm="EdDSA"),
     ],
 )
-async def test_a_token_that_does_not_hold_is_refused_in_the_same_words(bearer: str) -> None:
+async def test_an_invalid_token_is_refused_in_the_same_words_whatever_is_wrong(bearer: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         await TokenVerifier(fetch_keys, now=lambda: NOW).verify(bearer)
     assert refused.value.message == "the token is not valid"

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from google.api import httpbody_pb2
 
-from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import subjects_pb2, tokens_pb2, tokens_pb2_grpc
 from services.runtime.clients import (
     DEADLINE_MARGIN_SECONDS,
@@ -30,6 +26,7 @@ from services.runtime.clients import (
 from services.runtime.errors import DeadlineExceeded, Unavailable
 from services.runtime.secret_files import SecretRefused, write_secret
 from services.runtime.settings import CannotStart
+from tests.builders import self_signed_credential
 from tests.calls import call
 
 METHOD = "qagazsyz.identity.v1.SubjectService/GetSubject"
@@ -37,19 +34,6 @@ REQUEST = subjects_pb2.GetSubjectRequest(name="subjects/1")
 # gRPC sends a deadline with three digits, rounded up.
 ROUNDED_UP = 1.005
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-def new_credential() -> Credential:
-    key = ed25519.Ed25519PrivateKey.generate()
-    name = x509.Name([])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, None)
-    )
-    return Credential(certificate.public_bytes(serialization.Encoding.DER), key)
 
 
 @dataclass
@@ -136,7 +120,7 @@ async def identity(tmp_path: Path) -> AsyncIterator[Identity]:
 @pytest.fixture
 async def client(identity: Identity) -> AsyncIterator[ServiceClient]:
     channel = open_channel(identity.address)
-    yield ServiceClient(channel, InternalTokens(channel, new_credential()))
+    yield ServiceClient(channel, InternalTokens(channel, self_signed_credential()))
     await channel.close()
 
 
@@ -176,7 +160,7 @@ async def test_a_sign_in_that_identity_refuses_is_unavailable(
 
 async def test_a_credential_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "credential.pem"
-    write_secret(path, new_credential().to_pem())
+    write_secret(path, self_signed_credential().to_pem())
     path.chmod(0o640)
     async with open_channel("unix:none") as channel:
         with pytest.raises(SecretRefused, match="chmod 0600"):
@@ -185,7 +169,7 @@ async def test_a_credential_that_others_can_read_is_refused(tmp_path: Path) -> N
 
 async def test_a_credential_file_is_loaded(identity: Identity, tmp_path: Path) -> None:
     path = tmp_path / "credential.pem"
-    write_secret(path, new_credential().to_pem())
+    write_secret(path, self_signed_credential().to_pem())
     async with open_channel(identity.address) as channel:
         assert await InternalTokens.load(channel, path).get() == "token-1"
 

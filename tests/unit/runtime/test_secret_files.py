@@ -1,4 +1,4 @@
-"""A secret's file is read only where its owner alone may read it."""
+"""A secret's file is read only if its owner alone may read it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_file_with_any_permission_for_others_is_refused(tmp_path: Path, mode: 
         read_secret(path)
 
 
-def test_a_link_is_judged_by_the_file_behind_it(tmp_path: Path) -> None:
+def test_a_link_is_refused_by_the_mode_of_the_file_behind_it(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(secret(tmp_path / "key", 0o644))
     with pytest.raises(SecretRefused):
         read_secret(tmp_path / "link")

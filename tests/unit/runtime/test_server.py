@@ -1,4 +1,4 @@
-"""What every call gets, whatever its servicer: access, decoding, checks and errors."""
+"""What every call goes through, whatever its servicer: access, decoding, checks, errors."""
 
 from __future__ import annotations
 

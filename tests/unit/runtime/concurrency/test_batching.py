@@ -1,4 +1,4 @@
-"""Requests of many callers leave in few calls, and each caller gets its own answers."""
+"""Batching: requests of many callers leave in few calls, and each caller gets its own answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_CONCURRENT = 2
 
 
 class Asked:
-    """Doubles numbers, once it is let; keeps each call's questions."""
+    """A call that doubles numbers, once it may; keeps the requests of each call."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
@@ -38,7 +38,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_question_alone_goes_out_at_once() -> None:
+async def test_a_single_request_is_sent_at_once() -> None:
     asked = Asked()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
     asking = asyncio.create_task(batcher.ask([1, 2], None))
@@ -48,7 +48,7 @@ async def test_a_question_alone_goes_out_at_once() -> None:
     assert await asking == [2, 4]
 
 
-async def test_what_is_asked_meanwhile_goes_out_together() -> None:
+async def test_requests_that_come_meanwhile_are_sent_together() -> None:
     asked = Asked()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
     first = []
@@ -64,7 +64,7 @@ async def test_what_is_asked_meanwhile_goes_out_together() -> None:
     assert asked.calls[MAX_CONCURRENT:] == [[7, 8, 9]]
 
 
-async def test_no_call_carries_more_than_it_may() -> None:
+async def test_no_call_carries_more_than_its_limit() -> None:
     asked = Asked()
     asked.may_answer.set()
     batcher = RequestBatcher(asked, limit=3, max_concurrent=MAX_CONCURRENT)
@@ -74,7 +74,7 @@ async def test_no_call_carries_more_than_it_may() -> None:
     assert await batcher.ask([], None) == []
 
 
-async def test_fewer_than_are_worth_a_call_wait_for_the_one_under_way() -> None:
+async def test_fewer_than_min_batch_wait_for_the_call_in_flight() -> None:
     asked = Asked()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT, min_batch=3)
     first = asyncio.create_task(batcher.ask([1], None))
@@ -89,7 +89,7 @@ async def test_fewer_than_are_worth_a_call_wait_for_the_one_under_way() -> None:
     await asyncio.gather(first, *later)
 
 
-async def test_those_just_answered_come_again_together_with_those_who_waited(
+async def test_callers_just_answered_ask_again_together_with_those_who_waited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("services.runtime.concurrency.batching.GATHER_SECONDS", 60.0)
@@ -108,7 +108,7 @@ async def test_those_just_answered_come_again_together_with_those_who_waited(
     assert asked.calls == [[1], [2, 3]]
 
 
-async def test_who_does_not_come_again_is_not_waited_for_long() -> None:
+async def test_callers_that_do_not_ask_again_are_waited_for_briefly() -> None:
     asked = Asked()
     asked.may_answer.set()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT, min_batch=3)
@@ -131,7 +131,7 @@ async def test_a_failed_call_fails_for_all_who_asked() -> None:
     assert await batcher.ask([3], None) == [6]
 
 
-async def test_a_caller_who_left_spoils_nothing_for_the_others() -> None:
+async def test_a_caller_that_left_does_not_affect_the_others() -> None:
     asked = Asked()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
     gone = asyncio.create_task(batcher.ask([1], None))
@@ -143,7 +143,7 @@ async def test_a_caller_who_left_spoils_nothing_for_the_others() -> None:
     assert await stays == [4]
 
 
-async def test_a_shared_call_may_take_as_long_as_its_most_patient_caller() -> None:
+async def test_a_shared_call_has_the_latest_deadline_of_its_callers() -> None:
     asked = Asked()
     asked.may_answer.set()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)

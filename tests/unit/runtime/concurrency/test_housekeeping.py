@@ -1,4 +1,4 @@
-"""Background work goes on after a round that failed, says so, and ends with its process."""
+"""Background work survives a failing round, logs it, and ends with its block."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_work_that_must_be_done_once_is_tried_until_it_is() -> None:
     assert (rounds.count, rounds.slept) == (3, [5, 5])
 
 
-async def test_background_work_ends_with_the_block_even_where_the_block_fails() -> None:
+async def test_background_work_ends_with_the_block_even_if_the_block_fails() -> None:
     ended: list[str] = []
     began = asyncio.Event()
 

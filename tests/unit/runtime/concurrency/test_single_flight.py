@@ -1,4 +1,4 @@
-"""Callers that need the same result while it is being made wait for one piece of work."""
+"""Single-flight: concurrent callers of one key share one run of the work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.runtime.concurrency.single_flight import SingleFlight
 
 
 class Work:
-    """Counts its runs; each ends once it is let."""
+    """Work that counts its runs, each of which ends once it may."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -26,7 +26,7 @@ class Work:
         return run
 
 
-async def test_those_who_come_meanwhile_share_one_run() -> None:
+async def test_concurrent_callers_share_one_run() -> None:
     flights: SingleFlight[str, int] = SingleFlight()
     work = Work()
     callers = [asyncio.create_task(flights.do("key", work)) for _ in range(3)]
@@ -45,7 +45,7 @@ async def test_another_key_and_a_later_call_run_anew() -> None:
     assert await flights.do("a", work) == 3
 
 
-async def test_a_caller_that_gives_up_ends_it_for_nobody_else() -> None:
+async def test_a_caller_that_gives_up_does_not_end_the_run_for_others() -> None:
     flights: SingleFlight[str, int] = SingleFlight()
     work = Work()
     gone, stays = (asyncio.create_task(flights.do("key", work)) for _ in range(2))

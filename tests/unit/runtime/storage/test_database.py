@@ -80,7 +80,7 @@ async def test_a_transaction_that_lost_against_another_is_run_again(
         tries += 1
         await connection.execute(insert(MOMENTS).values(id=tries, at=NOW))
         if tries < 3:
-            # As the server itself says it.
+            # Raised by the server itself.
             await connection.exec_driver_sql(
                 f"DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '{state}'; END $$"
             )
@@ -123,7 +123,7 @@ async def test_a_commit_is_flushed_to_the_disk(database: Database) -> None:
     assert modes == ["wal", 2, 1]
 
 
-async def test_what_was_overwritten_is_forgotten_once_nobody_reads_it(
+async def test_deleted_data_is_purged_once_no_reader_needs_it(
     database: Database, tmp_path: Path
 ) -> None:
     async with database.transaction() as connection:

@@ -18,7 +18,7 @@ CONTENT = "Мекенжай анықтамасы".encode()
 
 
 def write_signed(folder: Path, name: str, key: PrivateKey, *, in_base64: bool = False) -> Path:
-    """A file with its signature and its signer's public key beside it."""
+    """Write a file with its signature and its signer's public key beside it."""
     path = folder / name
     path.write_bytes(CONTENT)
     signature = sign(key, CONTENT)
@@ -39,14 +39,14 @@ def run(*arguments: str | Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("key_type", list(KeyType))
-def test_a_good_signature_is_found_valid(tmp_path: Path, key_type: KeyType) -> None:
+def test_a_valid_signature_is_found_valid(tmp_path: Path, key_type: KeyType) -> None:
     path = write_signed(tmp_path, "a.pdf", make_key(key_type), in_base64=True)
     code, output = run(path, "--backend", "portable")
     assert code == 0
     assert "1 of 1 signatures are valid, by the portable backend" in output
 
 
-def test_of_a_folder_the_bad_one_is_named_and_the_exit_code_says_so(tmp_path: Path) -> None:
+def test_an_invalid_signature_in_a_folder_is_named_and_sets_the_exit_code(tmp_path: Path) -> None:
     key = make_key(KeyType.P256)
     for name in ("a", "b", "c"):
         write_signed(tmp_path, name, key)
@@ -66,6 +66,6 @@ def test_one_signer_can_be_named_for_all(tmp_path: Path) -> None:
     assert code == 1
 
 
-def test_without_files_it_says_which_backend_serves() -> None:
+def test_without_files_the_backend_is_printed() -> None:
     assert run("--backend", "portable") == (0, "portable\n")
     assert run()[1].strip() in ("kernel", "portable")

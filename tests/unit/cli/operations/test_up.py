@@ -1,4 +1,4 @@
-"""What `qagazsyz up` refuses before it starts anything."""
+"""`qagazsyz up`: what it refuses, and what it passes on to its processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.operations import up
 from cli.operations.data_folder import DataFolder
 
 
-def test_a_port_that_another_program_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up, "PORT_SECONDS", 0.0)
     # As Envoy listens: with SO_REUSEPORT a second Envoy would share it.
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as listener:
@@ -23,7 +23,7 @@ def test_a_port_that_another_program_has_is_refused(monkeypatch: pytest.MonkeyPa
     up.wait_for_port("127.0.0.1", port)
 
 
-def test_no_service_takes_the_users_credential_for_its_own(tmp_path: Path) -> None:
+def test_the_users_credential_is_not_passed_on_to_the_services(tmp_path: Path) -> None:
     plan = up.Plan(DataFolder(tmp_path), tmp_path, port=8080)
     programs = plan.programs({"QAGAZSYZ_CREDENTIAL": "operator.pem", "QAGAZSYZ_LOG_LEVEL": "debug"})
     assert {one.name for one in programs} == {"identity", "signing", "registry", "gateway"}
@@ -32,6 +32,6 @@ def test_no_service_takes_the_users_credential_for_its_own(tmp_path: Path) -> No
         assert one.environment["QAGAZSYZ_LOG_LEVEL"] == "debug"
 
 
-def test_a_name_is_no_address_to_listen_on() -> None:
+def test_a_host_name_to_listen_on_is_refused() -> None:
     with pytest.raises(Failure, match="IP address"):
         up.wait_for_port("localhost", 8080)

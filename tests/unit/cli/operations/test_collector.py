@@ -1,4 +1,4 @@
-"""The embedded collector: a bounded file of spans, and what the waterfall reads from it."""
+"""The embedded collector: a bounded file of spans, and the waterfall of a trace."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def span(number: int, parent: int = 0, *, start: int = 0, name: str = "span") ->
     )
 
 
-def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
+def test_spans_are_read_in_the_order_in_which_they_were_appended(tmp_path: Path) -> None:
     file = SpanFile(tmp_path)
     for number in (1, 2, 3):
         file.append(export(span(number)).SerializeToString())
@@ -61,7 +61,7 @@ def test_both_files_together_stay_below_twice_the_limit(tmp_path: Path) -> None:
     assert ids[-1] == f"{199:016x}"
 
 
-def test_a_collector_that_starts_again_keeps_what_it_had(tmp_path: Path) -> None:
+def test_a_collector_that_starts_again_keeps_its_spans(tmp_path: Path) -> None:
     for number in (1, 2):
         file = SpanFile(tmp_path)
         file.append(export(span(number)).SerializeToString())
@@ -69,7 +69,7 @@ def test_a_collector_that_starts_again_keeps_what_it_had(tmp_path: Path) -> None
     assert len(read_spans(tmp_path)) == 2
 
 
-def test_a_torn_end_costs_only_itself(tmp_path: Path) -> None:
+def test_a_torn_last_record_is_left_out(tmp_path: Path) -> None:
     file = SpanFile(tmp_path)
     for number in (1, 2):
         file.append(export(span(number)).SerializeToString())

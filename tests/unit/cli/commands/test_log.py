@@ -1,4 +1,4 @@
-"""`qagazsyz log follow`: a history that goes on is accepted, any other is a fork."""
+"""`qagazsyz log follow`: an extension of the last tree is accepted, any other tree is a fork."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERIFIER = notes.verifier_key("log.test.example", KEY)
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The tree's root (RFC 9162, section 2.1.1), as simply as it can be said."""
+    """Compute the tree's root as RFC 9162, section 2.1.1, defines it."""
     if len(leaves) < 2:
         return leaves[0] if leaves else merkle.EMPTY_ROOT
     left = 1 << (len(leaves) - 1).bit_length() - 1
@@ -24,7 +24,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 def consistency(first: int, leaves: Sequence[bytes], whole: bool = True) -> list[bytes]:
-    """The proof that the tree of leaves begins with its first ones (section 2.1.4.1)."""
+    """Compute the proof that the tree extends that of its first leaves (section 2.1.4.1)."""
     if first == len(leaves):
         return [] if whole else [root(leaves)]
     left = 1 << (len(leaves) - 1).bit_length() - 1
@@ -59,7 +59,7 @@ def test_a_log_that_grows_is_followed() -> None:
     assert followed.checkpoint == checkpoint(ENTRIES)
 
 
-def test_an_answer_that_was_overtaken_changes_nothing() -> None:
+def test_an_older_tree_of_the_same_history_changes_nothing() -> None:
     followed = Followed(VERIFIER, checkpoint(ENTRIES[:30]))
     assert accept(followed, checkpoint(ENTRIES[:20]), prove) is followed
 

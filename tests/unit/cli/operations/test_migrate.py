@@ -1,4 +1,4 @@
-"""`qagazsyz migrate`: every service's schema, as often as one likes, on either database."""
+"""`qagazsyz migrate`: the schema of every service, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def tables(url: str) -> set[str]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_schema_is_made_once_and_found_made(
+async def test_a_second_migration_changes_nothing(
     service: str, database_url: str, tmp_path: Path
 ) -> None:
     revision = await migrate_service(tmp_path, service, database_url)
@@ -35,7 +35,7 @@ async def test_a_schema_is_made_once_and_found_made(
     assert await tables(database_url) == made
 
 
-def test_the_databases_of_a_data_folder_are_migrated_and_are_their_owners(tmp_path: Path) -> None:
+def test_the_databases_of_a_data_folder_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     for service in SERVICES:
         (tmp_path / service).mkdir(mode=0o700)
     done = CliRunner().invoke(tool, ["migrate", "--data", str(tmp_path)])
@@ -46,7 +46,9 @@ def test_the_databases_of_a_data_folder_are_migrated_and_are_their_owners(tmp_pa
 
 
 @pytest.mark.parametrize("options", [["--service", "nobody"], []], ids=["no service", "no folder"])
-def test_what_is_not_there_is_not_migrated(options: list[str], tmp_path: Path) -> None:
+def test_an_unknown_service_or_a_missing_folder_is_refused(
+    options: list[str], tmp_path: Path
+) -> None:
     done = CliRunner().invoke(tool, ["migrate", "--data", str(tmp_path), *options])
     assert isinstance(done.exception, Failure)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""A key that the signing service holds is made to ask for a certificate that signs in: in vain."""
+"""A managed key cannot get a certificate that signs in, even with a request made by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGN = certificates_pb2.CERTIFICATE_USAGE_SIGN
 AUTHENTICATE = certificates_pb2.CERTIFICATE_USAGE_AUTHENTICATE
 
 
-async def test_a_request_made_by_hand_over_a_held_key_is_certified_as_a_seal_only(
+async def test_a_request_made_by_hand_over_a_managed_key_is_certified_as_a_seal_only(
     world: World,
 ) -> None:
     officer, citizen = await world.officer(), await world.citizen()
@@ -40,7 +40,7 @@ async def test_a_request_made_by_hand_over_a_held_key_is_certified_as_a_seal_onl
             "attributes": [],
         }
     )
-    # The proof of possession is a signature over a digest, which may be of anything.
+    # The proof of possession is a signature over a digest, which the service cannot inspect.
     signed = await stub.Sign(
         keys_pb2.SignRequest(key=key.name, digest=hashlib.sha256(asked.dump()).digest()),
         timeout=TIMEOUT_SECONDS,
@@ -74,5 +74,5 @@ async def test_a_request_made_by_hand_over_a_held_key_is_certified_as_a_seal_onl
             await issue(subject, usage)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert "signing service holds this key" in str(caught.value.details())
-    # Nothing else is wrong with the request.
+    # The request is valid in all other respects.
     assert (await issue(officer.organization, SIGN)).info.usage == SIGN
