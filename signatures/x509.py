@@ -11,9 +11,10 @@ from itertools import product
 
 from qagazsyz.signing.v1.verification_pb2 import SignedItem, Signer, VerifyRequest
 from signatures.algorithms import Algorithm, Encoding, Hash, KeyKind, Scheme, Verdict
-from signatures.backend import Backend, load_backend
+from signatures.backend import Backend
 from signatures.der import INTEGER, NULL, SEQUENCE, encode, encode_oid
 from signatures.keys import UnsupportedKey, load_public_key
+from signatures.loading import load_backend
 from signatures.portable import verify_scheme
 
 _DER_NULL = encode(NULL, b"")

@@ -78,7 +78,7 @@ def verify(
 ) -> None:
     """Verify signatures; exit code 1 where any does not hold."""
     if not paths:
-        from signatures.backend import load_backend
+        from signatures.loading import load_backend
 
         name = None if backend in ("", WHICH) else backend
         try:
@@ -236,7 +236,7 @@ def _on_this_machine(
     signed: Sequence[Signed], backend: str, *, quiet: bool
 ) -> tuple[list[str], str]:
     from signatures.algorithms import Verdict
-    from signatures.backend import load_backend
+    from signatures.loading import load_backend
 
     try:
         verifier = load_backend(backend or None)

@@ -28,7 +28,8 @@ from services.signing.verification.scheduler import Scheduler
 from services.signing.verification.servicer import VerificationService
 from services.signing.verification.signers import Signers
 from services.signing.workers import run_workers
-from signatures.backend import Backend, load_backend
+from signatures.backend import Backend
+from signatures.loading import load_backend
 
 log = logging.getLogger(__name__)
 

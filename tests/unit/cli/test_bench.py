@@ -22,7 +22,7 @@ from services.identity.validation.safe_http import Fetcher, Guard
 from services.identity.validation.trust_store import TrustFolder
 from services.identity.validation.validator import Validator
 from services.runtime.clock import system_clock, system_randomness
-from signatures.backend import load_backend
+from signatures.loading import load_backend
 from testing import external_ca
 
 NAMES = [scheme.name for scheme in schemes()]

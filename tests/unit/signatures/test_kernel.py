@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from qagazsyz.signing.v1 import verification_pb2
 from signatures.algorithms import Algorithm, Verdict
-from signatures.backend import MalformedRequest, load_backend
+from signatures.backend import MalformedRequest
+from signatures.loading import load_backend
 
 native = pytest.importorskip("signatures.native", reason="the native kernel is not built")
 

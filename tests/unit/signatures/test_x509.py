@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, paddin
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signatures import x509 as library
-from signatures.backend import load_backend
 from signatures.der import NULL, encode
 from signatures.gost.curves import CURVES_BY_OID
 from signatures.gost.streebog import streebog512
 from signatures.keys import UnsupportedKey, certificate_spki
+from signatures.loading import load_backend
 from signatures.x509 import verify_x509_signature
 from tests.unit.signatures.builders import gost_sign, gost_spki, multiple, shared_certificate
 

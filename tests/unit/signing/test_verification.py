@@ -28,7 +28,8 @@ from services.signing.main import MIGRATIONS, build
 from services.signing.settings import SigningSettings
 from services.signing.verification.signers import Holder, Status
 from services.signing.verification.time_stamp import Stamp, StampStatus
-from signatures.backend import Backend, load_backend
+from signatures.backend import Backend
+from signatures.loading import load_backend
 from tests.unit.signing.builders import MINISTRY, NOW, FakeIdentity, TestKey, checked, good, vault
 
 ISSUING_KEY = ed25519.Ed25519PrivateKey.generate()
