@@ -27,7 +27,6 @@ from services.signing.settings import SigningSettings
 from services.signing.verification.scheduler import Scheduler
 from services.signing.verification.servicer import VerificationService
 from services.signing.verification.signers import Signers
-from services.signing.workers import run_workers
 from signatures.backend import Backend
 from signatures.loading import load_backend
 
@@ -151,12 +150,9 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
 
 
 def main() -> None:
-    """Serves as the environment says, in one process or several, until SIGTERM."""
+    """Serve with the environment's settings until SIGTERM."""
     settings = SigningSettings()  # type: ignore[call-arg]  # from the environment
-    if settings.workers > 1:
-        run_workers(settings)
-    else:
-        process.run(settings, partial(serve, settings))
+    process.run(settings, partial(serve, settings))
 
 
 if __name__ == "__main__":

@@ -43,9 +43,6 @@ class SigningSettings(ServiceSettings):
     threads: int = Field(
         default_factory=_cores, ge=1, description="Threads that verify; one a core by default."
     )
-    workers: int = Field(
-        default=1, ge=1, description="Processes behind one port (host:port with SO_REUSEPORT)."
-    )
     bytes_in_flight: int = Field(
         default=128 * 1024 * 1024,
         ge=MESSAGE_LIMIT_BYTES,
