@@ -1,68 +1,44 @@
-"""Keys that are made here: every algorithm signs, and what it signs verifies."""
+"""Managed keys: which names there are, what may be signed, and how a version's state changes."""
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.runtime.errors import InvalidArgument
+from qagazsyz.signing.v1 import keys_pb2
+from services.runtime.errors import FailedPrecondition, InvalidArgument
 from services.signing.keys.rules import (
     CHALLENGE_PREFIX,
-    Signatory,
+    VERSIONS_LIMIT,
+    Key,
+    KeyVersion,
+    KeyVersionState,
     check_algorithm,
     check_key_id,
+    check_may_sign,
     check_payload,
-    generate,
+    check_transition,
     is_version_name,
     parse_key_name,
     parse_version_name,
 )
-from signatures.algorithms import SCHEMES, Algorithm, Verdict
-from signatures.keys import load_public_key
-from signatures.portable import verify
+from signatures.algorithms import Algorithm
+from tests.unit.signing.builders import MINISTRY, NOW, contract_numbers
 
 GOST = (Algorithm.GOST3410_2012_256, Algorithm.GOST3410_2012_512)
-MADE = [algorithm for algorithm in Algorithm if algorithm not in GOST]
-DIGESTS = {"SHA-256": hashlib.sha256, "SHA-384": hashlib.sha384, "SHA-512": hashlib.sha512}
+ENABLED, DISABLED, DESTROYED = KeyVersionState
 
 
-@pytest.mark.parametrize("algorithm", MADE, ids=lambda a: a.name)
-def test_what_a_fresh_key_signs_verifies(algorithm: Algorithm) -> None:
-    pair = generate(algorithm)
-    public = load_public_key(pair.public_key)
-    signatory = Signatory(algorithm, pair.private_key)
-    message = "Мекенжай анықтамасы".encode()
-    signature = signatory.sign(message, None)
-    assert verify(public, algorithm, message=message, signature=signature) is Verdict.VALID
-    wrong = verify(public, algorithm, message=b"x", signature=signature)
-    assert wrong is Verdict.INVALID_SIGNATURE
-    hashing = SCHEMES[algorithm].hash
-    if hashing is not None:
-        digest = DIGESTS[hashing.value[1]](message).digest()
-        signature = signatory.sign(None, digest)
-        assert verify(public, algorithm, message=message, signature=signature) is Verdict.VALID
+def version(number: int = 1, state: KeyVersionState = ENABLED) -> KeyVersion:
+    return KeyVersion("seal", number, b"spki", state, NOW)
 
 
-@pytest.mark.parametrize("algorithm", MADE, ids=lambda a: a.name)
-def test_a_certificate_request_proves_the_key_and_asks_for_usage_sign(
-    algorithm: Algorithm,
-) -> None:
-    pair = generate(algorithm)
-    der = Signatory(algorithm, pair.private_key).certificate_request()
-    request = x509.load_der_x509_csr(der)
-    assert request.is_signature_valid
-    usage = request.extensions.get_extension_for_class(x509.KeyUsage).value
-    assert usage.digital_signature and usage.content_commitment
-    assert not (usage.key_encipherment or usage.key_agreement or usage.key_cert_sign)
-    extended = request.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert list(extended) == [ExtendedKeyUsageOID.EMAIL_PROTECTION]
+def test_states_are_those_of_the_contract() -> None:
+    contract = contract_numbers(keys_pb2.KeyVersionState.DESCRIPTOR, "KEY_VERSION_STATE_")
+    assert {state.name: state.value for state in KeyVersionState} | {"UNSPECIFIED": 0} == contract
 
 
 @pytest.mark.parametrize("number", [*GOST, 0, 19, -1])
-def test_a_key_of_an_algorithm_that_is_not_made_here_is_refused(number: int) -> None:
+def test_no_key_is_created_of_gost_or_of_an_unknown_algorithm(number: int) -> None:
     with pytest.raises(InvalidArgument) as caught:
         check_algorithm(number, "key.algorithm")
     assert caught.value.field == "key.algorithm"
@@ -82,7 +58,7 @@ def test_a_key_of_an_algorithm_that_is_not_made_here_is_refused(number: int) -> 
         (Algorithm.ECDSA_P384_SHA384, None, bytes(32), "digest"),
     ],
 )
-def test_what_a_seal_must_not_sign_is_refused(
+def test_a_managed_key_signs_no_challenge_and_no_digest_of_another_length(
     algorithm: Algorithm, message: bytes | None, digest: bytes | None, field: str
 ) -> None:
     with pytest.raises(InvalidArgument) as caught:
@@ -100,7 +76,7 @@ def test_other_messages_and_digests_of_the_right_length_pass(
 
 
 @pytest.mark.parametrize("key_id", ["A", "-a", "a-", "a/b", "a" * 64, "ключ", "a\x00", " a"])
-def test_an_id_that_no_address_takes_is_refused(key_id: str) -> None:
+def test_an_id_of_other_characters_or_length_is_refused(key_id: str) -> None:
     with pytest.raises(InvalidArgument):
         check_key_id(key_id, "key_id")
 
@@ -115,3 +91,34 @@ def test_names_are_read_whole() -> None:
         assert not is_version_name(name)
         with pytest.raises(InvalidArgument):
             parse_version_name(name, "name")
+
+
+def test_only_an_enabled_version_signs() -> None:
+    check_may_sign(version())
+    for state in (DISABLED, DESTROYED):
+        with pytest.raises(FailedPrecondition) as caught:
+            check_may_sign(version(state=state))
+        assert caught.value.reason == f"KEY_VERSION_{state.name}"
+
+
+@pytest.mark.parametrize("now", KeyVersionState)
+@pytest.mark.parametrize("then", KeyVersionState)
+def test_any_state_may_follow_but_none_after_destroyed(
+    now: KeyVersionState, then: KeyVersionState
+) -> None:
+    if now is DESTROYED and then is not DESTROYED:
+        with pytest.raises(FailedPrecondition):
+            check_transition(version(state=now), then)
+    else:
+        check_transition(version(state=now), then)
+
+
+def test_versions_are_numbered_on_up_to_a_limit() -> None:
+    def key(versions: int) -> Key:
+        made = tuple(version(number) for number in range(1, versions + 1))
+        return Key("seal", MINISTRY, Algorithm.ED25519, versions, made, NOW)
+
+    assert key(1).next_number() == 2
+    with pytest.raises(FailedPrecondition) as caught:
+        key(VERSIONS_LIMIT).next_number()
+    assert caught.value.reason == "TOO_MANY_VERSIONS"

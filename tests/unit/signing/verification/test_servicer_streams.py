@@ -12,9 +12,9 @@ from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.errors import Unauthenticated
 from services.signing.verification.scheduler import Scheduler
 from services.signing.verification.servicer import (
-    STREAM_ANSWERS_HELD,
+    STREAM_ANSWERS_LIMIT,
     STREAM_GRACE_SECONDS,
-    VerificationService,
+    VerificationServicer,
 )
 from services.signing.verification.signers import Signers
 from signatures.backend import Batch
@@ -29,12 +29,12 @@ REQUEST = verification_pb2.StreamVerifyRequest(
 ).SerializeToString()
 
 
-def service(clock_now: datetime = NOW) -> VerificationService:
+def service(clock_now: datetime = NOW) -> VerificationServicer:
     async def no_keys(_: object) -> dict[str, bytes]:
         return {}
 
     backend, identity = PortableBackend(), FakeIdentity()
-    return VerificationService(
+    return VerificationServicer(
         backend=backend,
         scheduler=Scheduler(backend, threads=1, bytes_in_flight=1_000_000),
         signers=Signers(
@@ -67,14 +67,14 @@ class Client:
 async def test_a_client_that_never_reads_makes_the_service_hold_two_answers() -> None:
     client = Client()
     call = citizen(expire_time=NOW.timestamp())
-    answers = service().StreamVerify(client, call)  # type: ignore[arg-type]
+    answers = service().StreamVerify(client, call)
     for taken in range(1, 6):
         await anext(answers)
         # The one just given is the client's once it asks for the next: it is still held.
         await until_quiet()
-        assert client.read <= taken + STREAM_ANSWERS_HELD - 1
+        assert client.read <= taken + STREAM_ANSWERS_LIMIT - 1
     await until_quiet()
-    assert client.read == 5 + STREAM_ANSWERS_HELD - 1
+    assert client.read == 5 + STREAM_ANSWERS_LIMIT - 1
     await answers.aclose()  # type: ignore[attr-defined]
 
 
@@ -87,10 +87,10 @@ async def until_quiet() -> None:
 async def test_a_stream_ends_an_hour_after_the_token_and_not_before() -> None:
     expired = NOW.timestamp() - STREAM_GRACE_SECONDS
     call = citizen(expire_time=expired + 60)
-    answers = service().StreamVerify(Client(), call)  # type: ignore[arg-type]
+    answers = service().StreamVerify(Client(), call)
     await anext(answers)
     await answers.aclose()  # type: ignore[attr-defined]
-    ended = service().StreamVerify(Client(), citizen(expire_time=expired))  # type: ignore[arg-type]
+    ended = service().StreamVerify(Client(), citizen(expire_time=expired))
     with pytest.raises(Unauthenticated):
         await anext(ended)
 
@@ -103,7 +103,7 @@ async def test_a_silent_stream_ends_as_well() -> None:
 
     call = citizen(expire_time=NOW.timestamp() - STREAM_GRACE_SECONDS + 0.01)
     with pytest.raises(Unauthenticated):
-        await anext(service().StreamVerify(Silent(), call))  # type: ignore[arg-type]
+        await anext(service().StreamVerify(Silent(), call))
 
 
 async def test_a_timeout_inside_an_answer_is_not_told_as_an_expired_token(
@@ -115,13 +115,13 @@ async def test_a_timeout_inside_an_answer_is_not_told_as_an_expired_token(
     monkeypatch.setattr(PortableBackend, "parse_batch", late)
     call = citizen(expire_time=NOW.timestamp())
     with pytest.raises(TimeoutError):
-        await anext(service().StreamVerify(Client(), call))  # type: ignore[arg-type]
+        await anext(service().StreamVerify(Client(), call))
 
 
 async def test_a_stream_that_is_left_stops_reading_and_verifying() -> None:
     client = Client()
     call = citizen(expire_time=(NOW + timedelta(minutes=10)).timestamp())
-    answers = service().StreamVerify(client, call)  # type: ignore[arg-type]
+    answers = service().StreamVerify(client, call)
     await anext(answers)
     await answers.aclose()  # type: ignore[attr-defined]
     await until_quiet()

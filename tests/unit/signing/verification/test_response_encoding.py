@@ -1,4 +1,4 @@
-"""Answers put together by hand are the messages that protobuf makes."""
+"""Responses encoded by hand are those that protobuf makes."""
 
 from __future__ import annotations
 
@@ -15,44 +15,45 @@ from services.signing.verification.response_encoding import (
     stream_response,
     verify_response,
 )
-from services.signing.verification.signers import SignerResult, Status
+from services.signing.verification.trust import CertificateStatus, SignerResult
+from signatures.algorithms import Verdict
 from signatures.fields import MalformedFields
 
-results = st.builds(
-    SignerResult, st.sampled_from(list(Status)), st.text(max_size=200).filter(str.isascii)
-)
+results = st.builds(SignerResult, st.sampled_from(CertificateStatus), st.text(max_size=200))
+verdict_numbers = st.sampled_from([int(verdict) for verdict in Verdict])
 
 
-@given(st.sampled_from(range(1, 11)), results)
-def test_a_single_answer(verdict: int, signer: SignerResult) -> None:
+@given(verdict_numbers, results)
+def test_a_single_response_is_protobufs(verdict: int, signer: SignerResult) -> None:
     answer = verification_pb2.VerifyResponse.FromString(verify_response(verdict, signer))
     assert answer.verdict == verdict
     assert answer.HasField("signer")
-    assert answer.signer.certificate_status == signer.status
+    assert int(answer.signer.certificate_status) == signer.status
     assert answer.signer.subject == signer.subject
 
 
 @given(
-    st.lists(st.integers(1, 10), max_size=400),
+    st.lists(verdict_numbers, max_size=400),
     st.integers(0, 300),
     st.dictionaries(st.integers(0, 299), results),
 )
-def test_a_batch_answer(
-    verdicts: list[int], signer_count: int, judged: dict[int, SignerResult]
+def test_a_batchs_response_is_protobufs(
+    verdicts: list[int], signer_count: int, checked: dict[int, SignerResult]
 ) -> None:
-    judged = {index: result for index, result in judged.items() if index < signer_count}
-    data = batch_verify_response(bytes(verdicts), signer_count, judged)
+    checked = {index: result for index, result in checked.items() if index < signer_count}
+    data = batch_verify_response(bytes(verdicts), signer_count, checked)
     answer = verification_pb2.BatchVerifyResponse.FromString(data)
     assert list(answer.verdicts) == verdicts
     assert answer.valid_count == verdicts.count(1)
     assert len(answer.signers) == signer_count
     for index, signer in enumerate(answer.signers):
-        expected = judged.get(index, SignerResult())
-        assert (signer.certificate_status, signer.subject) == (expected.status, expected.subject)
+        expected = checked.get(index, SignerResult())
+        assert int(signer.certificate_status) == expected.status
+        assert signer.subject == expected.subject
 
 
-@given(st.integers(0, 2**40), st.lists(st.integers(1, 10), max_size=300))
-def test_a_streams_answer(sequence: int, verdicts: list[int]) -> None:
+@given(st.integers(0, 2**40), st.lists(verdict_numbers, max_size=300))
+def test_a_streams_response_is_protobufs(sequence: int, verdicts: list[int]) -> None:
     batch = batch_verify_response(bytes(verdicts), 0, {})
     answer = verification_pb2.StreamVerifyResponse.FromString(stream_response(sequence, batch))
     assert answer.sequence == sequence
@@ -91,7 +92,7 @@ def test_a_batch_that_comes_in_two_parts_is_merged() -> None:
 
 
 @pytest.mark.parametrize("data", [b"\x0a\x05ab", b"\x0a", b"\x0a\xff\xff\xff\xff\xff\xff"])
-def test_a_request_that_is_cut_off_is_none(data: bytes) -> None:
+def test_a_truncated_request_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedFields):
         batch_of_stream_request(data)
 

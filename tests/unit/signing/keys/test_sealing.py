@@ -1,8 +1,9 @@
-"""Private keys at rest: who may open what, and which files are taken."""
+"""Sealed private keys open for their own version alone, and key files are read strictly."""
 
 from __future__ import annotations
 
 import base64
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 
 from services.runtime.secret_files import SecretRefused
 from services.signing.keys.sealing import (
+    KEY_BYTES,
     CannotUnseal,
     KeyEncryptionKey,
     KeyVault,
     Sealed,
 )
-from tests.unit.signing.builders import FIRST_KEY, SECOND_KEY, vault
+from tests.unit.signing.builders import FIRST_KEY, NOW, SECOND_KEY, vault
 
 SECRET = bytes(range(32))
 LINE = "kek-1 " + base64.b64encode(SECRET).decode() + "\n"
@@ -27,9 +29,21 @@ def write(path: Path, content: str | bytes, mode: int = 0o600) -> Path:
     return path
 
 
-def test_a_key_file_of_its_owner_alone_is_taken(tmp_path: Path) -> None:
+def test_a_key_file_of_its_owner_alone_is_read(tmp_path: Path) -> None:
     key = KeyEncryptionKey.load(write(tmp_path / "k", LINE))
     assert (key.id, key.secret) == ("kek-1", SECRET)
+
+
+def test_a_generated_key_is_read_back_from_its_line(tmp_path: Path) -> None:
+    key = KeyEncryptionKey.generate(NOW)
+    assert KeyEncryptionKey.load(write(tmp_path / "k", key.to_line())) == key
+    assert len(key.secret) == KEY_BYTES
+    assert uuid.UUID(key.id).version == 7
+
+
+def test_every_generated_key_is_another() -> None:
+    keys = [KeyEncryptionKey.generate(NOW) for _ in range(10)]
+    assert len({key.id for key in keys}) == len({key.secret for key in keys}) == 10
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602])
@@ -52,12 +66,12 @@ def test_a_key_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) 
         b"\xff\xfe",
     ],
 )
-def test_a_file_that_is_no_key_file_is_refused(tmp_path: Path, content: str | bytes) -> None:
+def test_a_file_of_another_form_is_refused(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(SecretRefused):
         KeyEncryptionKey.load(write(tmp_path / "k", content))
 
 
-def test_a_key_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_key_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SecretRefused):
         KeyEncryptionKey.load(tmp_path / "k")
 

@@ -1,7 +1,7 @@
-"""Scheduling: turns are fair, small requests go first, and what nobody waits for is not done.
+"""Scheduling: turns are fair, small requests go first, and cancelled or late work is not done.
 
-No test here sleeps: threads are replaced by an executor whose work the test
-steps itself, and verdicts by a backend that says what it was asked.
+Threads are replaced by an executor that the test steps, and the backend by one that records what it
+was asked to verify.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from typing import Any
 
 import pytest
 
+from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted
 from services.signing.verification.scheduler import (
-    GROUP_LIMIT,
-    GROUP_WAIT_SECONDS,
     LARGEST_CHUNK,
+    MICRO_BATCH_LIMIT,
+    MICRO_BATCH_WAIT_SECONDS,
     RETRY_AFTER_SECONDS,
     SMALL_BYTES,
     SMALL_ITEMS,
     Scheduler,
 )
+from signatures.backend import Batch
 
 BIG = 5_000
 LARGE_REQUEST = 1_000_000
@@ -38,7 +40,8 @@ class FakeBatch:
     log: list[tuple[str, int, int]]
     signer_count: int = 1
     trust_policy: int = 0
-    at: None = None
+    at: tuple[int, int] | None = None
+    required_role: RequiredRole | None = None
     fails: bool = False
 
     def named_signers(self) -> list[tuple[int, int, bytes]]:
@@ -58,19 +61,20 @@ class FakeBatch:
 @dataclass(slots=True)
 class FakeBackend:
     log: list[tuple[str, int, int]] = field(default_factory=list)
-    groups: list[list[str]] = field(default_factory=list)
+    micro_batches: list[list[str]] = field(default_factory=list)
     name: str = "fake"
 
     def batch(self, name: str, item_count: int) -> FakeBatch:
         return FakeBatch(name, item_count, self.log)
 
-    def parse_batch(self, request: bytes) -> FakeBatch:
+    def parse_batch(self, request: bytes) -> Batch:
         raise NotImplementedError
 
-    parse_single = parse_batch
+    def parse_single(self, request: bytes) -> Batch:
+        raise NotImplementedError
 
     def verify_many(self, batches: Sequence[Any]) -> list[bytes]:
-        self.groups.append([batch.name for batch in batches])
+        self.micro_batches.append([batch.name for batch in batches])
         return [batch.verify(0, batch.item_count) for batch in batches]
 
 
@@ -220,10 +224,10 @@ async def test_single_verifies_alone_start_at_once() -> None:
     assert len(bench.executor.waiting) == 1
     await bench.executor.step()
     assert await single == bytes([1])
-    assert bench.backend.groups == [["one"]]
+    assert bench.backend.micro_batches == [["one"]]
 
 
-async def test_those_that_arrive_together_share_one_call() -> None:
+async def test_small_requests_that_arrive_together_share_one_call() -> None:
     bench = Bench()
     first = await bench.ask_one("first")
     others = [await bench.ask_one(str(n)) for n in range(5)]
@@ -232,35 +236,35 @@ async def test_those_that_arrive_together_share_one_call() -> None:
     assert first.done()
     await bench.executor.step()
     assert all(task.done() for task in others)
-    assert bench.backend.groups == [["first"], ["0", "1", "2", "3", "4"]]
+    assert bench.backend.micro_batches == [["first"], ["0", "1", "2", "3", "4"]]
 
 
-async def test_a_group_is_bounded() -> None:
+async def test_a_micro_batch_is_bounded() -> None:
     bench = Bench()
     await bench.ask_one("first")
     await bench.executor.drain()
     await bench.ask_one("second")
-    for n in range(GROUP_LIMIT + 8):
+    for n in range(MICRO_BATCH_LIMIT + 8):
         await bench.ask_one(str(n))
     await bench.executor.drain()
-    assert max(len(group) for group in bench.backend.groups) <= GROUP_LIMIT
-    assert sum(len(group) for group in bench.backend.groups) == GROUP_LIMIT + 10
+    assert max(len(batch) for batch in bench.backend.micro_batches) <= MICRO_BATCH_LIMIT
+    assert sum(len(batch) for batch in bench.backend.micro_batches) == MICRO_BATCH_LIMIT + 10
 
 
-async def test_nobody_waits_for_company_longer_than_a_millisecond_while_a_thread_is_free() -> None:
+async def test_a_small_request_waits_a_millisecond_for_others_while_a_thread_is_free() -> None:
     bench = Bench()
     await bench.ask_one("slow")
     await bench.ask_one("waits")
     assert len(bench.executor.waiting) == 1
-    bench.time += GROUP_WAIT_SECONDS
+    bench.time += MICRO_BATCH_WAIT_SECONDS
     await bench.ask_one("comes")
     assert len(bench.executor.waiting) == 2
     await bench.executor.drain()
-    assert bench.backend.groups == [["slow"], ["waits", "comes"]]
+    assert bench.backend.micro_batches == [["slow"], ["waits", "comes"]]
 
 
 @pytest.mark.parametrize(("items", "size"), [(1, SMALL_BYTES + 1), (SMALL_ITEMS + 1, 10)])
-async def test_what_is_not_small_takes_its_turn(items: int, size: int) -> None:
+async def test_a_request_that_is_not_small_takes_its_turn(items: int, size: int) -> None:
     bench = Bench()
     await bench.ask("big", BIG)
     await bench.ask("not small", items, size=size)
@@ -292,7 +296,7 @@ async def test_a_batch_whose_time_is_up_stops_at_the_next_chunk() -> None:
         await task
 
 
-async def test_a_single_verify_that_nobody_waits_for_is_not_done() -> None:
+async def test_a_small_request_that_was_cancelled_or_is_late_is_not_verified() -> None:
     bench = Bench()
     await bench.ask_one("first")
     gone = await bench.ask_one("gone")
@@ -327,13 +331,25 @@ async def test_an_empty_batch_needs_no_thread() -> None:
     assert bench.executor.waiting == []
 
 
-async def test_bytes_over_the_bound_are_refused_at_once_with_a_time_to_come_back() -> None:
+async def test_bytes_over_the_bound_are_refused_at_once_with_a_time_to_retry() -> None:
     bench = Bench(bytes_in_flight=100)
     with bench.scheduler.admit(60):
         with pytest.raises(ResourceExhausted) as caught, bench.scheduler.admit(41):
             pass
         assert caught.value.retry_after_seconds == RETRY_AFTER_SECONDS
         with bench.scheduler.admit(40):
+            pass
+    with bench.scheduler.admit(100):
+        pass
+
+
+async def test_a_request_that_grows_over_the_bound_is_refused_and_gives_back_all() -> None:
+    bench = Bench(bytes_in_flight=100)
+    with bench.scheduler.admit(60) as admission:
+        admission.grow(30)
+        with pytest.raises(ResourceExhausted):
+            admission.grow(11)
+        with bench.scheduler.admit(10):
             pass
     with bench.scheduler.admit(100):
         pass
