@@ -1,4 +1,4 @@
-"""Databases for every test that wants one: SQLite always, PostgreSQL where Debian's is there."""
+"""For all tests: hypothesis without a clock; databases: SQLite, and PostgreSQL if installed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from testing import postgres as clusters
 from testing.postgres import Postgres
@@ -14,6 +15,11 @@ from testing.postgres import Postgres
 # PostgreSQL is started as another user, for which Python forks: gRPC's handlers of that, which may
 # not run while it has threads and then say so, are not wanted by a process that only starts others.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+# An example's wall-clock time tells how busy the machine is, not whether a law holds: under load,
+# hypothesis's deadline of 200 ms fails tests at random, as a FlakyFailure.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # Loses data in a power cut and nothing else, which no test here has.
 FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB"

@@ -1,3 +1,7 @@
+"""Keys and certificates are parsed strictly, and each key once."""
+
+from __future__ import annotations
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat

@@ -1,3 +1,7 @@
+"""Project Wycheproof's vectors: the portable backend finds valid exactly those that are."""
+
+from __future__ import annotations
+
 import pytest
 
 from signatures.algorithms import Algorithm, Verdict

@@ -1,3 +1,7 @@
+"""RSA in the portable backend, by FIPS 186-2's vectors: both paddings, the bounds of its keys."""
+
+from __future__ import annotations
+
 import hashlib
 from functools import cache
 from math import gcd

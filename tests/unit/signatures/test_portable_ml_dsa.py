@@ -1,3 +1,9 @@
+"""ML-DSA in the portable backend: pure, with an empty context."""
+
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
@@ -6,7 +12,7 @@ from signatures.keys import MalformedKey, MlDsaKey, load_public_key
 from signatures.portable import verify
 from tests.unit.signatures.builders import VECTORS, nist_records, spki
 
-LEVELS = {
+LEVELS: dict[int, tuple[Algorithm, str, Any]] = {
     44: (Algorithm.ML_DSA_44, "2.16.840.1.101.3.4.3.17", mldsa.MLDSA44PrivateKey),
     65: (Algorithm.ML_DSA_65, "2.16.840.1.101.3.4.3.18", mldsa.MLDSA65PrivateKey),
     87: (Algorithm.ML_DSA_87, "2.16.840.1.101.3.4.3.19", mldsa.MLDSA87PrivateKey),

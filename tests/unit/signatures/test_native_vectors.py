@@ -11,6 +11,7 @@ from signatures.algorithms import Algorithm, Verdict
 from signatures.portable import PortableBackend
 from tests.unit.signatures.builders import (
     VECTORS,
+    contract_algorithm,
     dss,
     ec_spki,
     ed25519_spki,
@@ -32,7 +33,7 @@ def answers(vectors: list[Vector]) -> list[Verdict]:
     request = verification_pb2.BatchVerifyRequest()
     for key, algorithm, message, signature, _ in vectors:
         item = request.items.add(signer=len(request.signers), message=message, signature=signature)
-        item.algorithm = algorithm.value
+        item.algorithm = contract_algorithm(algorithm)
         request.signers.add(public_key=key)
     wire, count = request.SerializeToString(), len(vectors)
     batch = native.KernelBackend().parse_batch(wire)

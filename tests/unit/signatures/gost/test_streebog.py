@@ -1,3 +1,9 @@
+"""Streebog, by the published digests of RFC 6986, RFC 7836 and gost-engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import pytest
 
 from signatures.gost.streebog import streebog256, streebog512
@@ -42,7 +48,7 @@ def test_the_second_message_of_the_rfc_which_is_longer_than_a_block() -> None:
         ),
     ],
 )
-def test_hmac_of_rfc_7836(function, expected: str) -> None:
+def test_hmac_of_rfc_7836(function: Callable[[bytes], bytes], expected: str) -> None:
     key = bytes(range(32)).ljust(64, b"\0")
     message = bytes.fromhex("0126bdb87800af214341456563780100")
     inner = function(bytes(byte ^ 0x36 for byte in key) + message)

@@ -11,14 +11,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from signatures.algorithms import Algorithm, Verdict
 from signatures.gost.curves import TC26_512_A
 from signatures.gost.streebog import streebog512
 from signatures.keys import MalformedKey, UnsupportedKey, load_public_key
 from signatures.portable import PortableBackend, verify
-from tests.unit.signatures.builders import gost_sign, gost_spki, multiple
+from tests.unit.signatures.builders import contract_algorithm, gost_sign, gost_spki, multiple
 
 MESSAGE = b"message"
 
@@ -32,7 +31,12 @@ def signed() -> list[tuple[int, bytes, bytes]]:
     ml_dsa = mldsa.MLDSA44PrivateKey.from_seed_bytes(bytes(32))
     r, s = gost_sign(TC26_512_A, 5, 7, streebog512(MESSAGE))
 
-    def der(key) -> bytes:
+    def der(
+        key: Ed25519PrivateKey
+        | ec.EllipticCurvePrivateKey
+        | rsa.RSAPrivateKey
+        | mldsa.MLDSA44PrivateKey,
+    ) -> bytes:
         return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     return [
@@ -74,7 +78,7 @@ def build(recipe: dict[str, int | str | None]) -> verification_pb2.SignedItem:
         signer=index, signature=signature[: len(signature) - int(recipe["cut"] or 0)]
     )
     chosen = algorithm if recipe["algorithm"] is None else int(recipe["algorithm"])
-    item.algorithm = signatures_pb2.SignatureAlgorithm.ValueType(chosen)
+    item.algorithm = contract_algorithm(chosen)
     if recipe["payload"] in ("message", "other"):
         item.message = MESSAGE if recipe["payload"] == "message" else b"other"
     elif recipe["payload"] == "digest":
@@ -86,7 +90,7 @@ def alone(signers: list[bytes], item: verification_pb2.SignedItem) -> Verdict:
     """The verdict of one item, by the order that the contract states."""
     if item.signer >= len(signers):
         return Verdict.UNKNOWN_SIGNER
-    if item.algorithm not in set(Algorithm):
+    if int(item.algorithm) not in set(Algorithm):
         return Verdict.UNSUPPORTED_ALGORITHM
     try:
         key = load_public_key(signers[item.signer])

@@ -1,3 +1,7 @@
+"""ECDSA in the portable backend, by FIPS 186-3's vectors: both encodings, strict DER, points."""
+
+from __future__ import annotations
+
 import pytest
 
 from signatures.algorithms import Algorithm, Hash, Verdict

@@ -10,14 +10,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import verification_pb2
-from signatures.algorithms import Algorithm, Verdict
+from signatures.algorithms import Verdict
 from signatures.backend import MalformedRequest
-from signatures.loading import load_backend
 
 native = pytest.importorskip("signatures.native", reason="the native kernel is not built")
 
 KERNEL = native.KernelBackend()
+ED25519 = signatures_pb2.SIGNATURE_ALGORITHM_ED25519
+ML_DSA_87 = signatures_pb2.SIGNATURE_ALGORITHM_ML_DSA_87
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SPKI = KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 SOURCES = Path(__file__).parents[3] / "signatures" / "kernel"
@@ -34,13 +36,11 @@ def request(count: int, bad: frozenset[int] = frozenset()) -> bytes:
         message = place.to_bytes(8, "big")
         signature = KEY.sign(b"another" if place in bad else message)
         item = made.items.add(message=message, signature=signature)
-        item.algorithm = Algorithm.ED25519.value
+        item.algorithm = ED25519
     return made.SerializeToString()
 
 
-def test_the_kernel_is_taken_where_it_is_installed() -> None:
-    assert load_backend().name == load_backend("kernel").name == "kernel"
-    assert load_backend("portable").name == "portable"
+def test_the_kernel_has_a_version() -> None:
     assert native.VERSION.count(".") == 2
 
 
@@ -88,7 +88,7 @@ def test_a_request_takes_its_keys_before_verification_only() -> None:
     made = verification_pb2.BatchVerifyRequest()
     made.signers.add(key_version="keys/a/versions/1")
     item = made.items.add(message=b"a", signature=KEY.sign(b"a"))
-    item.algorithm = Algorithm.ED25519.value
+    item.algorithm = ED25519
     batch = KERNEL.parse_batch(made.SerializeToString())
     batch.set_key(0, b"junk")
     batch.set_key(0, SPKI)
@@ -120,7 +120,9 @@ def test_more_keys_than_the_cache_holds_are_verified_all_the_same() -> None:
     for start in range(0, 20_000, 10_000):
         part = verification_pb2.BatchVerifyRequest(signers=made.signers[start : start + 10_000])
         for index in range(10_000):
-            part.items.add(signer=index, message=b"", algorithm=Algorithm.ML_DSA_87.value)
+            part.items.add(
+                signer=index, message=b"", algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ML_DSA_87
+            )
         batch = KERNEL.parse_batch(part.SerializeToString())
         assert batch.verify(0, 10_000) == bytes([Verdict.MALFORMED_SIGNATURE]) * 10_000
     batch = KERNEL.parse_batch(request(10))
