@@ -1,7 +1,7 @@
-"""Whether a certificate's, a CRL's or an OCSP answer's signature holds, by the OID it names.
+"""Verify the signatures of certificates, CRLs and OCSP responses, by the OID they name.
 
-For path validation: X.509 names the hash and leaves the curve to the key, so that it has pairs
-(P-256 with SHA-384, say) that the contract's algorithms do not. Nothing is asked of trust.
+Path validation uses this. X.509 names the hash and leaves the curve to the key, so it has pairs
+(P-256 with SHA-384, say) that the contract's algorithms have not. Trust is not checked here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from itertools import product
 
 from qagazsyz.signing.v1.verification_pb2 import SignedItem, Signer, VerifyRequest
 from signatures.algorithms import Algorithm, Encoding, Hash, KeyKind, Scheme, Verdict
-from signatures.backend import Backend, load_backend
+from signatures.backend import Backend
 from signatures.der import INTEGER, NULL, SEQUENCE, encode, encode_oid
 from signatures.keys import UnsupportedKey, load_public_key
+from signatures.loading import load_backend
 from signatures.portable import verify_scheme
 
 _DER_NULL = encode(NULL, b"")
@@ -51,8 +52,8 @@ _NULLABLE |= {
     "1.2.398.3.10.1.1.2.3.2": _GOST_512,
 }
 
-# Pure Python takes ten milliseconds for one of these and half a minute to hash a list of ten
-# megabytes, and holds the interpreter meanwhile: the kernel verifies them where it is installed.
+# Verified by the kernel if it is installed: pure Python takes ten milliseconds for a signature and
+# half a minute to hash a CRL of ten megabytes, and holds the GIL meanwhile.
 _BY_BACKEND = {
     _GOST_256: Algorithm.GOST3410_2012_256,
     _GOST_512: Algorithm.GOST3410_2012_512,
@@ -68,9 +69,10 @@ _HASH_OIDS = {
 
 
 def _pss_parameters() -> dict[bytes | None, Scheme]:
-    """Every encoding of RSASSA-PSS-params (RFC 4055) with MGF1 of the hash and a salt as long.
+    """Return every accepted encoding of RSASSA-PSS-params (RFC 4055), with its scheme.
 
-    The hash's own parameters may be NULL or absent, in either place.
+    MGF1 uses the same hash, and the salt is as long as the digest. The hash's own parameters may be
+    NULL or absent, in either place.
     """
     known: dict[bytes | None, Scheme] = {}
     for name, oid in _HASH_OIDS.items():
@@ -95,12 +97,12 @@ def verify_x509_signature(
     tbs: bytes,
     signature: bytes,
 ) -> bool:
-    """Whether `signature` is the issuer's over the bytes `tbs`.
+    """Return whether `signature` is the issuer's over the bytes `tbs`.
 
-    `parameters` are the DER of the algorithm's parameters, None where absent; `signature` is the
-    BIT STRING's content. A signature by a key of another kind than the algorithm's does not hold.
-    Raises UnsupportedKey for an algorithm, parameters or a key that we do not verify (GOST
-    34.310-2004 among them) and MalformedKey for a key that cannot be read.
+    `parameters` is the DER of the algorithm's parameters, None if absent; `signature` is the BIT
+    STRING's content. A key of another kind than the algorithm's gives False. Raises UnsupportedKey
+    for an unsupported algorithm, parameters or key (GOST 34.310-2004 among them), and MalformedKey
+    for a key that cannot be parsed.
     """
     key = load_public_key(issuer_spki)
     scheme: Scheme | None = None
@@ -117,7 +119,7 @@ def verify_x509_signature(
         scheme = _NULLABLE[algorithm_oid]
         allowed = _ABSENT_OR_NULL
     if scheme is None or parameters not in allowed:
-        raise UnsupportedKey(f"signatures of the algorithm {algorithm_oid} are not verified")
+        raise UnsupportedKey(f"unsupported signature algorithm {algorithm_oid}")
     if scheme in _BY_BACKEND:
         item = SignedItem(
             algorithm=_BY_BACKEND[scheme].value,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The curves of GOST 34.10-2012 in Weierstrass form, and arithmetic on their points.
+"""Compute with points on the curves of GOST 34.10-2012, in Weierstrass form.
 
 Sources: RFC 7836, appendix A (A, B and C of 512 bits, A of 256; the twisted Edwards ones by their
 Weierstrass form), RFC 4357, section 11.4 (CryptoPro's, which TC26 names 256-bit B, C and D), and
@@ -14,8 +14,8 @@ Point = tuple[int, int]
 _Jacobian = tuple[int, int, int]
 _INFINITY: _Jacobian = (1, 1, 0)
 
-# Bits of a digit in the non-adjacent form of a scalar. 5 keeps a key's table at eight points; 7,
-# with 32 of them, would be 5 % faster.
+# Width of the non-adjacent form (wNAF) of a scalar. 5 keeps a key's table at eight points; 7 would
+# need 32 points and be 5 % faster.
 _WINDOW = 5
 
 
@@ -37,21 +37,21 @@ class Curve:
         return (self.p.bit_length() + 7) // 8
 
     def has(self, point: Point) -> bool:
-        """Whether the point's coordinates are below p and on the curve."""
+        """Return whether the point is on the curve, its coordinates below p."""
         x, y = point
         return x < self.p and y < self.p and (y * y - (x * x + self.a) * x - self.b) % self.p == 0
 
     def has_in_group(self, point: Point) -> bool:
-        """Whether the point is on the curve and a multiple of the base point."""
+        """Return whether the point is on the curve and a multiple of the base point."""
         if not self.has(point):
             return False
-        # Where the cofactor is 1, every point of the curve but infinity is of order q.
+        # With cofactor 1, every point of the curve but infinity has order q.
         return self.cofactor == 1 or self.sum_of([(self.q, self.odd_multiples(point))]) is None
 
     def odd_multiples(self, point: Point) -> list[Point]:
-        """P, 3P, 5P … as `sum_of` wants them.
+        """Return P, 3P, 5P …, the table that `sum_of` takes.
 
-        The order of any point of these curves is even, or a large prime: none of them is infinity.
+        Every point of these curves has even or large prime order, so no odd multiple is infinity.
         """
         double = self._affine(self._double((*point, 1)))
         if double is None:
@@ -63,9 +63,9 @@ class Curve:
         return [affine for affine in found if affine is not None]
 
     def sum_of(self, terms: list[tuple[int, list[Point]]]) -> Point | None:
-        """The sum of scalar · point over the terms, None for infinity.
+        """Return the sum of scalar · point over the terms, None for infinity.
 
-        Points come as their odd multiples. The doublings are shared (Straus).
+        Points are given by their odd multiples. Terms share the doublings (Straus's trick).
         """
         digits = [(_wnaf(scalar, len(table)), table) for scalar, table in terms]
         total = _INFINITY
@@ -117,7 +117,7 @@ class Curve:
 
 
 def _wnaf(scalar: int, table_size: int) -> list[int]:
-    """Signed digits of `scalar`, lowest first; each is 0, or odd and below twice the table."""
+    """Return the signed digits of `scalar`, lowest first; each is 0, or odd and below 2 · table."""
     span = 4 * table_size
     digits = []
     while scalar:

@@ -25,7 +25,7 @@ from qagazsyz.signing.v1 import verification_pb2, verification_pb2_grpc
 from services.runtime.server import MESSAGE_LIMIT_BYTES
 from services.signing.verification.servicer import ITEMS_LIMIT, SIGNERS_LIMIT
 from tests.integration.gateway_backend import Backend, retry_seconds, running, serving
-from tests.integration.test_signing_workers import COMMAND, environment
+from tests.integration.signing_process import COMMAND, environment
 from tests.integration.world import TIMEOUT_SECONDS
 from tests.unit.signing.builders import TestKey
 
@@ -108,7 +108,7 @@ def suite(identity: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Signing has one thread, so that batches last, and the least bound of bytes there may be."""
     folder = tmp_path_factory.mktemp("signing")
     listen = f"unix:{folder / 'socket'}"
-    variables = environment(folder, listen, 1) | {
+    variables = environment(folder, listen) | {
         "QAGAZSYZ_IDENTITY_ADDRESS": identity.address,
         "QAGAZSYZ_THREADS": "1",
         "QAGAZSYZ_BYTES_IN_FLIGHT": str(MESSAGE_LIMIT_BYTES),
