@@ -32,7 +32,6 @@ from benchmarks.report import Figure, Report
 from benchmarks.suite import Suite
 from cli.operations.data_folder import DataFolder
 from qagazsyz.common.v1 import signatures_pb2
-from services.registry.contents.object_store import open_objects
 from services.registry.contents.packs import ContentReference
 from services.registry.documents.store import NewDocument, RequestKey, Store
 from services.registry.log.kept_checkpoint import KeptCheckpoint
@@ -46,6 +45,7 @@ from services.registry.model.resource_names import new_name
 from services.registry.settings import RegistrySettings
 from services.runtime.clock import system_clock, system_randomness
 from services.runtime.storage.database import Database
+from services.runtime.storage.object_store import open_object_store
 
 FEW, MANY, MANY_QUICK = 10_000, 1_000_000, 100_000
 # One of the sequencer's groups.
@@ -112,7 +112,7 @@ async def _fill(suite: Suite, size: int, tell: Callable[[str], None]) -> Filled:
     settings = RegistrySettings(folder=DataFolder(suite.data).of("registry"))
     key = load_log_key(settings)
     database = Database(settings.database())
-    kept = KeptCheckpoint(open_objects(settings.contents_location()), key)
+    kept = KeptCheckpoint(open_object_store(settings.contents_location()), key)
     sequencer = Sequencer(database, key, kept=kept)
     store = Store(database, sequencer, Log(key))
     subjects = [new_name("subjects", system_clock(), system_randomness) for _ in range(SUBJECTS)]

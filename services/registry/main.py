@@ -12,7 +12,6 @@ from pathlib import Path
 from qagazsyz import notes
 from services.registry.clients import Directory, IdentityService, SigningService, Verifier
 from services.registry.consent_servicer import ConsentServicer
-from services.registry.contents.object_store import Objects, open_objects
 from services.registry.contents.packs import Contents, WrappingKey
 from services.registry.document_servicer import DocumentServicer
 from services.registry.documents.registration import Registration
@@ -34,6 +33,7 @@ from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
+from services.runtime.storage.object_store import ObjectStore, open_object_store
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Registry:
 def build(
     *,
     database: Database,
-    objects: Objects,
+    objects: ObjectStore,
     log_key: LogKey,
     content_key: WrappingKey,
     verifier: Verifier,
@@ -130,7 +130,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     internal = InternalTokens.load(identity, settings.credential_file())
     registry = build(
         database=database,
-        objects=open_objects(settings.contents_location()),
+        objects=open_object_store(settings.contents_location()),
         log_key=log_key,
         content_key=content_key,
         verifier=SigningService(Peer(signing, internal)),

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from services.runtime.storage.database import UtcDateTime
+from services.runtime.storage.kept_requests import resource_requests_table
 
 metadata = MetaData()
 
@@ -224,15 +225,5 @@ access_subjects = Table(
     Index("accesses_by_subject", "subject", "access"),
 )
 
-# What a request_id made. Kept for ever; a look-up's serves as long as its access.
-requests = Table(
-    "requests",
-    metadata,
-    Column("method", String(64), primary_key=True),
-    Column("scope", _NAME, primary_key=True),
-    Column("request_id", String(36), primary_key=True),
-    # What was asked for; NULL once the document is erased.
-    Column("request_sha256", LargeBinary(32)),
-    Column("resource", _NAME, nullable=False),
-    Index("requests_by_resource", "resource"),
-)
+# Kept for ever; a look-up's serves as long as its access record.
+requests = resource_requests_table(metadata)

@@ -28,12 +28,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qagazsyz import merkle, notes
 from qagazsyz.receipts import MalformedReceipt, parse_entry
 from services.registry import tables
-from services.registry.contents.object_store import ObjectMissing, Objects
 from services.registry.contents.packs import ContentLost, Contents, object_key_of, reference_of
 from services.registry.log import store as log_store
 from services.registry.log.kept_checkpoint import KEPT_CHECKPOINT
 from services.registry.log.tiles import TILE_WIDTH, Edge, Tile, full_tiles
 from services.runtime.storage.database import Database
+from services.runtime.storage.object_store import ObjectMissing, ObjectStore
 
 # Records whose entries are read at once.
 _PAGE = 500
@@ -81,7 +81,7 @@ Records = Callable[[AsyncConnection], AsyncIterator[Record]]
 async def audit(
     database: Database,
     contents: Contents,
-    objects: Objects,
+    objects: ObjectStore,
     key: notes.VerifierKey,
     *,
     records: Records,
@@ -103,7 +103,7 @@ async def audit(
     return auditing.differences
 
 
-async def _read_kept(objects: Objects) -> bytes | None:
+async def _read_kept(objects: ObjectStore) -> bytes | None:
     try:
         return await objects.get(KEPT_CHECKPOINT)
     except ObjectMissing:
@@ -328,7 +328,7 @@ class _Audit:
     # --- Contents ------------------------------------------------------------
 
     async def check_contents(
-        self, connection: AsyncConnection, contents: Contents, objects: Objects
+        self, connection: AsyncConnection, contents: Contents, objects: ObjectStore
     ) -> None:
         documents, stored = tables.documents, tables.contents
         missing = (
@@ -361,7 +361,7 @@ class _Audit:
             except ContentLost as lost:
                 self._differs(Kind.CONTENT, row.document, f"its content in {lost}")
 
-    async def _read_object(self, objects: Objects, object_key: str) -> bytes:
+    async def _read_object(self, objects: ObjectStore, object_key: str) -> bytes:
         try:
             data = await objects.get(object_key)
         except ObjectMissing:

@@ -10,7 +10,7 @@ by collect_orphans. A crash in between leaves such an orphan and nothing else.
 
 The interface, for the domain above it:
 
-    contents = Contents(open_objects(url_or_folder), key, clock=clock)
+    contents = Contents(open_object_store(url_or_folder), key, clock=clock)
     references = await contents.put_many([data, ...])    # durable when it returns
     Rows(tables.contents, [reference.row(document_name) for ...])
     reference = await find_reference(connection, document_name)   # None once erased
@@ -36,9 +36,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry import tables
-from services.registry.contents.object_store import UNFINISHED, ObjectMissing, Objects
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.storage.database import Database
+from services.runtime.storage.object_store import UNFINISHED, ObjectMissing, ObjectStore
 
 # Where contents lie in the store.
 PACKS = "packs/"
@@ -125,7 +125,7 @@ class Contents:
 
     def __init__(
         self,
-        objects: Objects,
+        objects: ObjectStore,
         key: WrappingKey,
         *,
         clock: Clock = system_clock,

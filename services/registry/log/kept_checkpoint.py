@@ -12,8 +12,8 @@ import asyncio
 import logging
 
 from qagazsyz import notes
-from services.registry.contents.object_store import ObjectMissing, Objects
 from services.registry.log.transparency_log import LogDamaged, LogKey
+from services.runtime.storage.object_store import ObjectMissing, ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ KEEP_SECONDS = 1.0
 class KeptCheckpoint:
     """Writes the newest checkpoint now and then, and reads it at the start."""
 
-    def __init__(self, objects: Objects, key: LogKey) -> None:
+    def __init__(self, objects: ObjectStore, key: LogKey) -> None:
         self._objects = objects
         self._key = key
         self._newest = b""

@@ -17,13 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz import notes
 from services.registry.audit.audit import Record
-from services.registry.contents.object_store import Objects, open_objects
 from services.registry.contents.packs import Contents, WrappingKey
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.transparency_log import Log, LogKey, encode_entry
 from services.registry.tables import documents, metadata
 from services.runtime.storage.database import Database
+from services.runtime.storage.object_store import ObjectStore, open_object_store
 
 ORIGIN = "log.qagazsyz.example"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -48,7 +48,7 @@ class Ledger:
     """Everything that a registry's process holds of the log."""
 
     database: Database
-    objects: Objects
+    objects: ObjectStore
     contents: Contents
     sequencer: Sequencer
     log: Log
@@ -73,7 +73,7 @@ async def opened(
     database = Database(url)
     try:
         await create_tables(database)
-        objects = open_objects(str(location))
+        objects = open_object_store(str(location))
         sequencer = Sequencer(database, key, kept=KeptCheckpoint(objects, key), clock=lambda: NOW)
         await sequencer.start()
         try:

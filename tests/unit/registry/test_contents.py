@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.registry import tables
-from services.registry.contents.object_store import UNFINISHED, ObjectMissing, open_objects
 from services.registry.contents.packs import (
     SMALL_BYTES,
     ContentLost,
@@ -22,6 +21,7 @@ from services.registry.contents.packs import (
     object_key_of,
 )
 from services.registry.log.sequencer import Rows
+from services.runtime.storage.object_store import UNFINISHED, ObjectMissing, open_object_store
 from tests.unit.registry.ledger import CONTENT_KEY, entry, opened
 
 
@@ -30,7 +30,7 @@ def digest(content: bytes) -> bytes:
 
 
 def contents_in(folder, **more) -> Contents:
-    return Contents(open_objects(str(folder)), CONTENT_KEY, **more)
+    return Contents(open_object_store(str(folder)), CONTENT_KEY, **more)
 
 
 def packs(folder) -> list[str]:
@@ -111,7 +111,7 @@ async def test_another_content_key_opens_nothing(tmp_path):
     (reference,) = await contents_in(tmp_path).put_many([b"content"])
     for key in (WrappingKey("content-2", CONTENT_KEY.key), WrappingKey("content-1", bytes(32))):
         with pytest.raises(ContentLost):
-            other = Contents(open_objects(str(tmp_path)), key)
+            other = Contents(open_object_store(str(tmp_path)), key)
             await other.get(reference, digest(b"content"))
 
 
@@ -165,7 +165,7 @@ async def test_an_object_that_cannot_be_written_fails_its_callers_and_no_others(
 
 
 async def test_a_range_beyond_an_object_is_missing(tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_object_store(str(tmp_path))
     await objects.put("a/b", b"0123456789")
     assert await objects.get("a/b", 2, 3) == b"234"
     for start, length in [(8, 5), (10, 1), (50, 1)]:

@@ -20,13 +20,13 @@ from services.registry.clients import (
     SubjectKind,
     Verdict,
 )
-from services.registry.contents.object_store import Objects, open_objects
 from services.registry.main import Registry, build
 from services.registry.model.statements import statement
 from services.runtime.access import Caller, Role
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
+from services.runtime.storage.object_store import ObjectStore, open_object_store
 from tests.unit.registry.ledger import CONTENT_KEY, create_tables, log_key
 
 MINISTRY = "subjects/ministry"
@@ -169,7 +169,7 @@ class World:
 
     registry: Registry
     database: Database
-    objects: Objects
+    objects: ObjectStore
     clock: Clock
     directory: FakeDirectory
     verifier: FakeVerifier
@@ -308,7 +308,7 @@ async def opened_world(url: str, folder: Path) -> AsyncIterator[World]:
     verifier, clock = FakeVerifier(), Clock()
     try:
         await create_tables(database)
-        objects = open_objects(str(folder / "contents"))
+        objects = open_object_store(str(folder / "contents"))
         registry = build(
             database=database,
             objects=objects,
