@@ -36,7 +36,7 @@ from services.registry.contents.packs import ContentReference
 from services.registry.documents.store import NewDocument, RequestKey, Store
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
-from services.registry.log.transparency_log import Log
+from services.registry.log.transparency_log import TransparencyLog
 from services.registry.main import load_log_key
 from services.registry.model import log_entries
 from services.registry.model.documents import Document, Signature, make_verification_code
@@ -114,7 +114,7 @@ async def _fill(suite: Suite, size: int, tell: Callable[[str], None]) -> Filled:
     database = Database(settings.database())
     kept = KeptCheckpoint(open_object_store(settings.contents_location()), key)
     sequencer = Sequencer(database, key, kept=kept)
-    store = Store(database, sequencer, Log(key))
+    store = Store(database, sequencer, TransparencyLog(key))
     subjects = [new_name("subjects", system_clock(), system_randomness) for _ in range(SUBJECTS)]
     try:
         await sequencer.start()

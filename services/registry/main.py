@@ -20,7 +20,7 @@ from services.registry.health import follow_neighbours
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.servicer import LogServicer
-from services.registry.log.transparency_log import Log, LogKey
+from services.registry.log.transparency_log import LogKey, TransparencyLog
 from services.registry.lookups.lookups import LookUps
 from services.registry.lookups.store import RecordStore
 from services.registry.settings import RegistrySettings
@@ -80,8 +80,8 @@ def build(
     randomness: Randomness = system_randomness,
 ) -> Registry:
     """The registry over ready objects; its sequencer has yet to be started."""
-    tree = Log(log_key, witnesses)
-    sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key), clock=clock)
+    tree = TransparencyLog(log_key, witnesses)
+    sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key))
     contents = Contents(objects, content_key, clock=clock, randomness=randomness)
     store = Store(database, sequencer, tree)
     records = RecordStore(database, sequencer, clock)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz import merkle, notes
@@ -157,8 +157,8 @@ class _Audit:
                 self._differs(Kind.CHECKPOINT, where, what)
             elif roots[checkpoint.tree_size] != checkpoint.root_hash:
                 self._differs(Kind.CHECKPOINT, where, "is not of the stored tree")
-        for size, lines in cosigned.items():
-            self._check_cosignatures(size, roots[size], lines)
+        for size, cosignatures in cosigned.items():
+            self._check_cosignatures(size, roots[size], cosignatures)
 
     def _open_all(
         self, notes_: Sequence[tuple[str, bytes | None]]
@@ -173,7 +173,9 @@ class _Audit:
                 self._differs(Kind.CHECKPOINT, where, str(error))
         return checkpoints
 
-    async def _read_cosigned(self, connection: AsyncConnection) -> dict[int, list[tuple[str, str]]]:
+    async def _read_cosigned(
+        self, connection: AsyncConnection
+    ) -> dict[int, list[log_store.Cosignature]]:
         """The newest cosignatures: by size of their tree, witnesses and their lines."""
         size = await log_store.newest_cosigned_size(connection)
         if size is None:
@@ -185,16 +187,18 @@ class _Audit:
         cosignatures = await log_store.read_cosignatures(connection, size)
         return {size: cosignatures}
 
-    def _check_cosignatures(self, size: int, root: bytes, lines: Sequence[tuple[str, str]]) -> None:
+    def _check_cosignatures(
+        self, size: int, root: bytes, cosignatures: Sequence[log_store.Cosignature]
+    ) -> None:
         text = notes.Checkpoint(self._key.name, size, root).text
-        for witness, line in lines:
+        for each in cosignatures:
             try:
-                key = notes.VerifierKey.parse(witness)
-                holds = key in notes.Note.parse(f"{text}\n{line}".encode()).verify([key])
+                key = notes.VerifierKey.parse(each.witness)
+                holds = key in notes.Note.parse(f"{text}\n{each.line}".encode()).verify([key])
             except notes.NoteError:
                 holds = False
             if not holds:
-                where = f"cosignature of {witness.partition('+')[0]} over {size} entries"
+                where = f"cosignature of {each.witness.partition('+')[0]} over {size} entries"
                 self._differs(Kind.CHECKPOINT, where, "is not over the stored tree")
 
     async def _check_leaves(
@@ -268,11 +272,9 @@ class _Audit:
             self._differs(Kind.TILE, where, "its stored root was changed")
 
     async def _check_surplus_tiles(self, connection: AsyncConnection) -> None:
-        level, index = tables.log_tiles.c.level, tables.log_tiles.c.tile_index
-        statement = select(level, func.max(index)).group_by(level).order_by(level)
-        for row in await connection.execute(statement):
-            if full_tiles(row[0], self._size) <= row[1]:
-                self._differs(Kind.TILE, f"tile {row[0]}/{row[1]}", "was never signed")
+        for tile in await log_store.last_full_tiles(connection):
+            if full_tiles(tile.level, self._size) <= tile.index:
+                self._differs(Kind.TILE, f"tile {tile.level}/{tile.index}", "was never signed")
 
     # --- Records -------------------------------------------------------------
 

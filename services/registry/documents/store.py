@@ -18,11 +18,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.registry.v1 import receipts_pb2
-from services.registry import tables
+from services.registry import receipts, tables
 from services.registry.contents import packs as content_store
 from services.registry.contents.packs import ContentReference
-from services.registry.log.sequencer import Rows, Sequencer, Submission
-from services.registry.log.transparency_log import Log, encode_entry
+from services.registry.log.group_commit import Conflict, Submission
+from services.registry.log.sequencer import Sequencer
+from services.registry.log.store import Rows
+from services.registry.log.transparency_log import TransparencyLog, encode_entry
 from services.registry.model.attributes import Attribute
 from services.registry.model.document_types import DocumentType, LegalBasis
 from services.registry.model.documents import Document, Signature
@@ -105,7 +107,7 @@ class NewDocument:
 class Store:
     """Documents and their types in the database."""
 
-    def __init__(self, database: Database, sequencer: Sequencer, log: Log) -> None:
+    def __init__(self, database: Database, sequencer: Sequencer, log: TransparencyLog) -> None:
         self._database = database
         self._sequencer = sequencer
         self._log = log
@@ -181,7 +183,7 @@ class Store:
         outcomes = await self._sequencer.submit_many([_submission(new) for new in news])
         return [
             Taken()
-            if isinstance(outcome, IntegrityError)
+            if isinstance(outcome, Conflict)
             else outcome
             if isinstance(outcome, Exception)
             else outcome.indexes[0]
@@ -193,7 +195,7 @@ class Store:
         rows = [request_rows(key, request_sha256, resource)]
         try:
             await self._sequencer.submit([], rows=rows)
-        except IntegrityError:
+        except Conflict:
             raise Taken from None
 
     # --- Documents -----------------------------------------------------------
@@ -308,22 +310,8 @@ class Store:
         self, wanted: Sequence[tuple[int, Sequence[Opening]]]
     ) -> list[receipts_pb2.Receipt]:
         """A receipt for each log index, with these openings, against the latest checkpoint."""
-        if not wanted:
-            return []
         async with self._database.reading() as connection:
-            return await self._log.receipts(
-                connection,
-                [
-                    (
-                        index,
-                        [
-                            receipts_pb2.Opening(field=o.field, salt=o.salt, value=o.value)
-                            for o in openings
-                        ],
-                    )
-                    for index, openings in wanted
-                ],
-            )
+            return await receipts.read_receipts(connection, self._log, wanted)
 
 
 # --- Reading -----------------------------------------------------------------

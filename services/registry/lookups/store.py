@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.documents.store import (
@@ -28,7 +27,9 @@ from services.registry.documents.store import (
     request_is,
     request_rows,
 )
-from services.registry.log.sequencer import Committed, Rows, Sequencer
+from services.registry.log.group_commit import Conflict
+from services.registry.log.sequencer import Committed, Sequencer
+from services.registry.log.store import Rows
 from services.registry.log.transparency_log import encode_entry
 from services.registry.model.accesses import LOOK_UP_LIMIT, Access, AccessEvent, LookUp
 from services.registry.model.consents import Consent
@@ -85,10 +86,8 @@ class RecordStore:
         if request is not None:
             rows.append(request_rows(request, request_sha256, consent.name))
         try:
-            committed: Committed[None] = await self._sequencer.submit(
-                [encode_entry(entry)], rows=rows
-            )
-        except IntegrityError:
+            committed: Committed = await self._sequencer.submit([encode_entry(entry)], rows=rows)
+        except Conflict:
             raise Taken from None
         return committed.indexes[0]
 
@@ -215,7 +214,7 @@ class RecordStore:
 
     async def insert_access(self, access: Access, entry: Entry) -> int:
         """The log index of a refusal's record, once it is durable."""
-        committed: Committed[None] = await self._sequencer.submit(
+        committed: Committed = await self._sequencer.submit(
             [encode_entry(entry)], rows=_access_rows(access)
         )
         return committed.indexes[0]

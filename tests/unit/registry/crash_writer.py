@@ -8,7 +8,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from services.registry.log.sequencer import Rows
+from services.registry.log.store import Rows
 from services.registry.log.transparency_log import encode_entry
 from services.registry.tables import contents, documents
 from tests.unit.registry.ledger import Ledger, document_row, members_of, opened

@@ -14,17 +14,19 @@ from qagazsyz import notes
 from services.registry import tables
 from services.registry.audit.audit import audit
 from services.registry.log import store as log_store
-from services.registry.log.sequencer import Rows
+from services.registry.log.store import Rows
 from services.registry.log.transparency_log import LogDamaged, encode_entry
 from tests.unit.registry.ledger import (
     NOW,
+    WITNESS,
+    cosigned,
     document_row,
     log_key,
     members_of,
     opened,
     simple_records,
 )
-from tests.unit.registry.test_log import WITNESS, cosigned, reader
+from tests.unit.registry.log.reader import reader
 
 DOCUMENTS = 300
 
@@ -91,7 +93,7 @@ async def test_a_sound_registry_has_no_differences(ledger_on_each):
     for stop in (301, 512, 513):
         await register(ledger, stop - 1, stop)
         async with ledger.database.reading() as connection:
-            checkpoints.append(await ledger.log.checkpoint(connection))
+            checkpoints.append(await ledger.transparency_log.checkpoint(connection))
     assert await reader(ledger).add_cosignature(cosigned(checkpoints[0])) == 1
     assert await differences(ledger, seen=checkpoints) == []
 
@@ -248,7 +250,7 @@ async def test_a_cosignature_over_another_tree_is_named(ledger):
     text = notes.Checkpoint(ledger.key.origin, 17, os.urandom(32)).text
     line = notes.cosign(text, WITNESS, private, 5).line
     async with ledger.database.transaction() as connection:
-        await log_store.put_cosignature(connection, 17, str(WITNESS), line)
+        await log_store.put_cosignature(connection, log_store.Cosignature(17, str(WITNESS), line))
     assert await differences(ledger) == [
         "cosignature of witness.example over 17 entries: is not over the stored tree"
     ]

@@ -20,7 +20,7 @@ from services.registry.contents.packs import (
     find_reference,
     object_key_of,
 )
-from services.registry.log.sequencer import Rows
+from services.registry.log.store import Rows
 from services.runtime.storage.object_store import UNFINISHED, ObjectMissing, open_object_store
 from tests.unit.registry.ledger import CONTENT_KEY, entry, opened
 

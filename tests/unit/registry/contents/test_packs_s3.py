@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.registry.contents.packs import ContentLost, Contents
-from services.registry.log.sequencer import Rows
+from services.registry.log.store import Rows
 from services.registry.tables import contents as contents_table
 from tests import s3
 from tests.unit.registry.ledger import CONTENT_KEY, entry, opened

@@ -1,9 +1,10 @@
-"""Vectors of transparency-dev/merkle (RFC 6962), where they are at hand."""
+"""The arithmetic of tiles; vectors of transparency-dev/merkle (RFC 6962) where they are at hand."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,22 +26,24 @@ from services.registry.log.tiles import (
     tile_rows,
 )
 
-VECTORS = Path(__file__).parents[3] / ".." / "shared" / "data" / "merkle" / "rfc6962.json"
+VECTORS = Path(__file__).parents[4] / ".." / "shared" / "data" / "merkle" / "rfc6962.json"
 
 
 @pytest.fixture(scope="module")
-def vectors():
+def vectors() -> Any:
     if not VECTORS.exists():
         pytest.skip("shared/data is not here")
     return json.loads(VECTORS.read_text())
 
 
 @pytest.fixture(scope="module")
-def leaves(vectors):
+def leaves(vectors: Any) -> list[bytes]:
     return [leaf_hash(bytes.fromhex(data)) for data in vectors["leaf_inputs_hex"]]
 
 
-def test_the_hashes_of_leaves_nodes_and_nothing_are_those_of_the_vectors(vectors, leaves):
+def test_the_hashes_of_leaves_nodes_and_nothing_are_those_of_the_vectors(
+    vectors: Any, leaves: list[bytes]
+) -> None:
     hasher = vectors["hasher"]
     assert EMPTY_ROOT.hex() == hasher["empty_root"]
     assert leaf_hash(b"").hex() == hasher["empty_leaf"]
@@ -50,7 +53,7 @@ def test_the_hashes_of_leaves_nodes_and_nothing_are_those_of_the_vectors(vectors
     assert [[hash_.hex() for hash_ in row] for row in rows] == vectors["node_hashes_by_level_hex"]
 
 
-def test_every_root_is_that_of_the_vectors(vectors, leaves):
+def test_every_root_is_that_of_the_vectors(vectors: Any, leaves: list[bytes]) -> None:
     edge = Edge()
     roots = [edge.root().hex()]
     for leaf in leaves:
@@ -59,7 +62,7 @@ def test_every_root_is_that_of_the_vectors(vectors, leaves):
     assert roots == vectors["root_hashes_by_size_hex"]
 
 
-def test_every_proof_leads_to_the_roots_of_the_vectors(vectors, leaves):
+def test_every_proof_leads_to_the_roots_of_the_vectors(vectors: Any, leaves: list[bytes]) -> None:
     roots = [bytes.fromhex(root) for root in vectors["root_hashes_by_size_hex"]]
     rows = tile_rows(leaves)
 
@@ -75,7 +78,7 @@ def test_every_proof_leads_to_the_roots_of_the_vectors(vectors, leaves):
             verify_consistency(first, size, path, roots[first], roots[size])
 
 
-def test_a_tree_is_not_consistent_with_a_smaller_one_or_another_of_its_size():
+def test_a_tree_is_not_consistent_with_a_smaller_one_or_another_of_its_size() -> None:
     one, other = leaf_hash(b"one"), leaf_hash(b"other")
     with pytest.raises(ProofError):
         verify_consistency(2, 1, [], one, other)
@@ -87,7 +90,7 @@ def test_a_tree_is_not_consistent_with_a_smaller_one_or_another_of_its_size():
     verify_consistency(1, 1, [], one, one)
 
 
-def test_ranges_outside_the_tree_are_refused():
+def test_ranges_outside_the_tree_are_refused() -> None:
     for index, size in [(0, 0), (5, 5), (-1, 5)]:
         with pytest.raises(ValueError, match="outside"):
             inclusion_ranges(index, size)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.api import httpbody_pb2
 
 from qagazsyz import notes
 from qagazsyz.merkle import leaf_hash, verify_consistency, verify_inclusion
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import log_pb2
-from services.registry.log.servicer import LogServicer, parse_path, tile_path
+from services.registry.log.servicer import parse_path, tile_path
 from services.registry.log.tiles import (
     TILE_WIDTH,
     Edge,
@@ -21,56 +20,30 @@ from services.registry.log.tiles import (
     inclusion_ranges,
     node_in_tile,
     range_hash,
+    split_hashes,
     tile_of,
     tile_rows,
     tile_width,
 )
 from services.runtime.errors import InvalidArgument, NotFound
-from tests.unit.registry.ledger import ORIGIN, entries, entry, opened
-
-WITNESS_PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
-WITNESS = notes.verifier_key("witness.example", WITNESS_PRIVATE, notes.SignatureType.COSIGNATURE)
-
-
-@dataclass
-class FakeCall:
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def set_header(self, name: str, value: str) -> None:
-        self.headers[name] = value
+from tests.unit.registry.ledger import (
+    ORIGIN,
+    WITNESS,
+    cosigned,
+    entries,
+    entry,
+    opened,
+)
+from tests.unit.registry.log.reader import reader
 
 
-@dataclass
-class Reader:
-    """Asks the servicer, as the gateway does, and remembers the last answer's headers."""
-
-    servicer: LogServicer
-    caching: str = ""
-
-    async def get(self, method: str, request) -> httpbody_pb2.HttpBody:
-        call = FakeCall()
-        answer = await getattr(self.servicer, method)(request, call)
-        self.caching = call.headers.get("cache-control", "")
-        return answer
-
-    async def tile(self, path: str) -> bytes:
-        return (await self.get("GetTile", log_pb2.GetTileRequest(path=path))).data
-
-    async def checkpoint(self, key: notes.VerifierKey) -> notes.Checkpoint:
-        answer = await self.get("GetCheckpoint", log_pb2.GetCheckpointRequest())
-        return notes.open_checkpoint(answer.data, key)
-
-    async def add_cosignature(self, data: bytes) -> int:
-        body = httpbody_pb2.HttpBody(content_type="text/plain", data=data)
-        request = log_pb2.AddCosignatureRequest(checkpoint=body)
-        return (await self.servicer.AddCosignature(request, FakeCall())).cosignatures
+def sqlite(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/test.db"
 
 
-def reader(ledger) -> Reader:
-    return Reader(LogServicer(ledger.database, ledger.log))
-
-
-async def test_a_follower_rebuilds_the_tree_from_bundles_and_tiles(database_url, tmp_path):
+async def test_a_follower_rebuilds_the_tree_from_bundles_and_tiles(
+    database_url: str, tmp_path: Path
+) -> None:
     async with opened(database_url, tmp_path / "contents") as ledger:
         log = reader(ledger)
         for stop in (1, 255, 256, 257, 700):
@@ -84,7 +57,7 @@ async def test_a_follower_rebuilds_the_tree_from_bundles_and_tiles(database_url,
                 tile = Tile(0, index, tile_width(0, index, stop))
                 bundle = await log.tile(tile_path(tile, entries=True))
                 assert "immutable" in log.caching
-                hashes = []
+                hashes: list[bytes] = []
                 while bundle:
                     length = int.from_bytes(bundle[:2], "big")
                     hashes.append(leaf_hash(bundle[2 : 2 + length]))
@@ -94,14 +67,16 @@ async def test_a_follower_rebuilds_the_tree_from_bundles_and_tiles(database_url,
             edge = Edge()
             full = edge.append(leaves)
             assert edge.root() == head.root_hash
-            for tile, _, hashes in full:
-                assert await log.tile(tile_path(tile)) == hashes
+            for tile, _, stored in full:
+                assert await log.tile(tile_path(tile)) == stored
             if stop >= TILE_WIDTH:
                 upper = Tile(1, 0, tile_width(1, 0, stop))
                 assert await log.tile(tile_path(upper)) == b"".join(edge.partial(1))
 
 
-async def test_a_follower_proves_inclusion_from_tiles_alone(database_url, tmp_path):
+async def test_a_follower_proves_inclusion_from_tiles_alone(
+    database_url: str, tmp_path: Path
+) -> None:
     size = 700
     async with opened(database_url, tmp_path / "contents") as ledger:
         await ledger.sequencer.submit(entries(0, size))
@@ -112,7 +87,7 @@ async def test_a_follower_proves_inclusion_from_tiles_alone(database_url, tmp_pa
             for index in range(-(-(size >> (8 * level)) // TILE_WIDTH)):
                 tile = Tile(level, index, tile_width(level, index, size))
                 data = await log.tile(tile_path(tile))
-                rows[tile] = tile_rows([data[i : i + 32] for i in range(0, len(data), 32)])
+                rows[tile] = tile_rows(split_hashes(data))
         for index in (0, 255, 256, 511, 512, 699):
             path = [
                 range_hash(a, b, lambda node: node_in_tile(node, rows[tile_of(node, size)]))
@@ -121,7 +96,9 @@ async def test_a_follower_proves_inclusion_from_tiles_alone(database_url, tmp_pa
             verify_inclusion(leaf_hash(entry(index)), index, size, path, head.root_hash)
 
 
-async def test_partial_tiles_of_former_sizes_are_served_on(database_url, tmp_path):
+async def test_partial_tiles_of_former_sizes_are_served_on(
+    database_url: str, tmp_path: Path
+) -> None:
     async with opened(database_url, tmp_path / "contents") as ledger:
         await ledger.sequencer.submit(entries(0, 300))
         log = reader(ledger)
@@ -132,8 +109,8 @@ async def test_partial_tiles_of_former_sizes_are_served_on(database_url, tmp_pat
 
 
 @pytest.mark.parametrize("path", ["0/001", "0/001.p/45", "0/002.p/1", "1/000", "2/000.p/1"])
-async def test_what_the_tree_has_not_grown_to_is_not_found(tmp_path, path):
-    async with opened(f"sqlite:///{tmp_path}/test.db", tmp_path / "contents") as ledger:
+async def test_what_the_tree_has_not_grown_to_is_not_found(tmp_path: Path, path: str) -> None:
+    async with opened(sqlite(tmp_path), tmp_path / "contents") as ledger:
         await ledger.sequencer.submit(entries(0, 300))
         with pytest.raises(NotFound):
             await reader(ledger).tile(path)
@@ -147,7 +124,7 @@ async def test_what_the_tree_has_not_grown_to_is_not_found(tmp_path, path):
         "0/000\n", "0/٠٠٠", "/0/000", "0/x" + "9" * 200,
     ],
 )  # fmt: skip
-def test_what_is_no_path_of_a_tile_is_refused(path):
+def test_another_path_than_a_tiles_is_refused(path: str) -> None:
     with pytest.raises(InvalidArgument):
         parse_path(path)
 
@@ -161,32 +138,31 @@ def test_what_is_no_path_of_a_tile_is_refused(path):
         ("0/x001/000.p/1", Tile(0, 1000, 1)),
     ],
 )
-def test_paths_of_tiles_are_those_of_the_specification(path, tile):
+def test_paths_of_tiles_are_those_of_the_specification(path: str, tile: Tile) -> None:
     assert parse_path(path) == (False, tile)
     assert tile_path(tile) == path
 
 
-async def test_the_key_is_served_as_verifiers_write_it(tmp_path):
-    async with opened(f"sqlite:///{tmp_path}/test.db", tmp_path / "contents") as ledger:
+async def test_the_key_is_served_as_verifiers_write_it(tmp_path: Path) -> None:
+    async with opened(sqlite(tmp_path), tmp_path / "contents") as ledger:
         answer = await reader(ledger).get("GetLogKey", log_pb2.GetLogKeyRequest())
         assert answer.content_type == "text/plain; charset=utf-8"
         assert notes.VerifierKey.parse(answer.data.decode()) == ledger.key.verifier
         assert answer.data.decode().startswith(f"{ORIGIN}+")
 
 
-async def test_consistency_is_proved_between_any_two_sizes(database_url, tmp_path):
+async def test_consistency_is_proved_between_any_two_sizes(
+    database_url: str, tmp_path: Path
+) -> None:
     async with opened(database_url, tmp_path / "contents") as ledger:
         heads = [await reader(ledger).checkpoint(ledger.key.verifier)]
         for stop in (1, 7, 256, 300):
             await ledger.sequencer.submit(entries(heads[-1].tree_size, stop))
             heads.append(await reader(ledger).checkpoint(ledger.key.verifier))
-        servicer = LogServicer(ledger.database, ledger.log)
+        log = reader(ledger)
         for i, first in enumerate(heads):
             for second in heads[i:]:
-                request = log_pb2.GetConsistencyProofRequest(
-                    first_size=first.tree_size, second_size=second.tree_size
-                )
-                proof = await servicer.GetConsistencyProof(request, FakeCall())
+                proof = await log.proof(first.tree_size, second.tree_size)
                 if second.tree_size:
                     assert proof.second_size == second.tree_size
                     verify_consistency(
@@ -201,21 +177,17 @@ async def test_consistency_is_proved_between_any_two_sizes(database_url, tmp_pat
     ("first", "second", "field"),
     [(-1, 0, "first_size"), (4, 3, "first_size"), (1, 6, "second_size"), (1, -3, "second_size")],
 )
-async def test_a_proof_between_sizes_that_are_none_is_refused(tmp_path, first, second, field):
-    async with opened(f"sqlite:///{tmp_path}/test.db", tmp_path / "contents") as ledger:
+async def test_a_proof_between_sizes_outside_the_log_is_refused(
+    tmp_path: Path, first: int, second: int, field: str
+) -> None:
+    async with opened(sqlite(tmp_path), tmp_path / "contents") as ledger:
         await ledger.sequencer.submit(entries(0, 5))
-        request = log_pb2.GetConsistencyProofRequest(first_size=first, second_size=second)
         with pytest.raises(InvalidArgument) as refused:
-            await LogServicer(ledger.database, ledger.log).GetConsistencyProof(request, FakeCall())
+            await reader(ledger).proof(first, second)
         assert refused.value.field == field
 
 
-def cosigned(checkpoint: bytes, *, time: int = 1, key=WITNESS, private=WITNESS_PRIVATE) -> bytes:
-    note = notes.Note.parse(checkpoint)
-    return bytes(notes.Note(note.text, (notes.cosign(note.text, key, private, time),)))
-
-
-async def test_a_witness_cosignature_is_kept_and_served(database_url, tmp_path):
+async def test_a_witness_cosignature_is_kept_and_served(database_url: str, tmp_path: Path) -> None:
     async with opened(database_url, tmp_path / "contents", witnesses=(WITNESS,)) as ledger:
         log = reader(ledger)
         with pytest.raises(NotFound):
@@ -227,9 +199,7 @@ async def test_a_witness_cosignature_is_kept_and_served(database_url, tmp_path):
         latest = await log.get("GetCheckpoint", log_pb2.GetCheckpointRequest())
         verified = notes.Note.parse(latest.data).verify([ledger.key.verifier, WITNESS])
         assert verified == {ledger.key.verifier: None, WITNESS: 77}
-        async with ledger.database.reading() as connection:
-            receipt = await ledger.log.receipt(connection, 2)
-        proved = verify_receipt(receipt, ledger.key.verifier, witnesses=[WITNESS])
+        proved = verify_receipt(await ledger.receipt(2), ledger.key.verifier, witnesses=[WITNESS])
         assert proved.witnesses == {"witness.example": 77}
 
         # The log grows: the cosigned checkpoint is no longer the latest, and is still served.
@@ -241,16 +211,16 @@ async def test_a_witness_cosignature_is_kept_and_served(database_url, tmp_path):
         assert notes.Note.parse(kept.data).verify([WITNESS]) == {WITNESS: 77}
 
 
-async def test_a_witness_may_bring_an_older_checkpoint(tmp_path):
-    url = f"sqlite:///{tmp_path}/test.db"
+async def test_a_witness_may_bring_an_older_checkpoint(tmp_path: Path) -> None:
+    url = sqlite(tmp_path)
     async with opened(url, tmp_path / "contents", witnesses=(WITNESS,)) as ledger:
         older = await ledger.sequencer.submit(entries(0, 3))
         await ledger.sequencer.submit(entries(3, 9))
         assert await reader(ledger).add_cosignature(cosigned(older.checkpoint)) == 1
 
 
-async def test_an_unknown_witness_is_passed_over(tmp_path):
-    url = f"sqlite:///{tmp_path}/test.db"
+async def test_an_unknown_witness_is_passed_over(tmp_path: Path) -> None:
+    url = sqlite(tmp_path)
     private = Ed25519PrivateKey.from_private_bytes(bytes([10]) * 32)
     unknown = notes.verifier_key("other.example", private, notes.SignatureType.COSIGNATURE)
     async with opened(url, tmp_path / "contents", witnesses=(WITNESS,)) as ledger:
@@ -259,8 +229,8 @@ async def test_an_unknown_witness_is_passed_over(tmp_path):
         assert await reader(ledger).add_cosignature(note) == 0
 
 
-async def test_what_is_no_cosignature_over_this_log_is_refused(tmp_path):
-    url = f"sqlite:///{tmp_path}/test.db"
+async def test_a_note_that_is_not_over_this_log_is_refused(tmp_path: Path) -> None:
+    url = sqlite(tmp_path)
     async with opened(url, tmp_path / "contents", witnesses=(WITNESS,)) as ledger:
         committed = await ledger.sequencer.submit(entries(0, 3))
         good = committed.checkpoint
