@@ -32,7 +32,7 @@ from benchmarks.report import Figure, Report
 from benchmarks.suite import Suite
 from cli.operations.data_folder import DataFolder
 from qagazsyz.common.v1 import signatures_pb2
-from services.registry.contents.packs import ContentReference
+from services.registry.contents.store import ContentReference
 from services.registry.documents.store import NewDocument, RequestKey, Store
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer

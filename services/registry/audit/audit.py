@@ -28,7 +28,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qagazsyz import merkle, notes
 from qagazsyz.receipts import MalformedReceipt, parse_entry
 from services.registry import tables
-from services.registry.contents.packs import ContentLost, Contents, object_key_of, reference_of
+from services.registry.contents.packs import ContentLost, Contents, object_key_of
+from services.registry.contents.store import reference_of
 from services.registry.log import store as log_store
 from services.registry.log.kept_checkpoint import KEPT_CHECKPOINT
 from services.registry.log.tiles import TILE_WIDTH, Edge, Tile, full_tiles

@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.registry.v1 import receipts_pb2
 from services.registry import receipts, tables
-from services.registry.contents import packs as content_store
-from services.registry.contents.packs import ContentReference
+from services.registry.contents import store as content_store
+from services.registry.contents.store import ContentReference
 from services.registry.log.group_commit import Conflict, Submission
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.store import Rows
@@ -502,7 +502,7 @@ def _submission(new: NewDocument) -> Submission:
         Rows(documents, [_document_row(document, new.statement_key)], "log_index"),
         Rows(document_subjects, _subject_rows(document)),
         Rows(document_signatures, _signature_rows(document)),
-        Rows(tables.contents, [new.reference.row(document.name)]),
+        Rows(tables.contents, [content_store.content_row(document.name, new.reference)]),
     ]
     if new.request is not None:
         rows.append(request_rows(new.request, new.request_sha256, document.name))

@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, make_url, select, update
 from qagazsyz import notes
 from services.registry import tables
 from services.registry.audit.audit import audit
+from services.registry.contents.store import content_row
 from services.registry.log import store as log_store
 from services.registry.log.store import Rows
 from services.registry.log.transparency_log import LogDamaged, encode_entry
@@ -50,7 +51,7 @@ async def register(ledger, start: int, stop: int) -> None:
             Rows(
                 tables.contents,
                 [
-                    reference.row(row["name"])
+                    content_row(row["name"], reference)
                     for reference, row in zip(references, rows, strict=True)
                 ],
             ),

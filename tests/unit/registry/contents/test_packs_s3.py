@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.registry.contents.packs import ContentLost, Contents
+from services.registry.contents.store import content_row
 from services.registry.log.store import Rows
 from services.registry.tables import contents as contents_table
 from tests import s3
@@ -31,7 +32,7 @@ async def test_a_registry_keeps_its_contents_and_its_checkpoint_on_s3(
         kept, orphan = [
             (await ledger.contents.put_many([content]))[0] for content in (b"kept", b"orphan")
         ]
-        rows = [Rows(contents_table, [kept.row("documents/one")])]
+        rows = [Rows(contents_table, [content_row("documents/one", kept)])]
         await ledger.sequencer.submit([entry(1)], rows=rows)
         tomorrow = datetime.now(UTC) + timedelta(days=1)
         later = Contents(ledger.objects, CONTENT_KEY, clock=lambda: tomorrow)

@@ -1,4 +1,4 @@
-"""Contents: durable before they are referred to, unreadable once erased, and no heap of orphans."""
+"""Contents: packed, encrypted, read back unchanged or not at all, and collected once orphaned."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +17,12 @@ from services.registry.contents.packs import (
     ContentLost,
     Contents,
     WrappingKey,
-    erase_reference,
-    find_reference,
     object_key_of,
 )
+from services.registry.contents.store import content_row
 from services.registry.log.store import Rows
-from services.runtime.storage.object_store import UNFINISHED, ObjectMissing, open_object_store
+from services.runtime.clock import Clock, system_clock
+from services.runtime.storage.object_store import UNFINISHED, open_object_store
 from tests.unit.registry.ledger import CONTENT_KEY, entry, opened
 
 
@@ -29,15 +30,15 @@ def digest(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def contents_in(folder, **more) -> Contents:
-    return Contents(open_object_store(str(folder)), CONTENT_KEY, **more)
+def contents_in(folder: Path, *, clock: Clock = system_clock) -> Contents:
+    return Contents(open_object_store(str(folder)), CONTENT_KEY, clock=clock)
 
 
-def packs(folder) -> list[str]:
+def packs(folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in folder.rglob("packs/*/*")]
 
 
-async def test_contents_come_back_as_they_were_put(tmp_path):
+async def test_contents_come_back_as_they_were_put(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     data = [b"", b"one", os.urandom(SMALL_BYTES + 1), "Куәлік".encode(), os.urandom(5000)]
     references = await contents.put_many(data)
@@ -46,7 +47,7 @@ async def test_contents_come_back_as_they_were_put(tmp_path):
     assert await contents.put_many([]) == []
 
 
-async def test_small_contents_share_an_object_and_a_large_one_has_its_own(tmp_path):
+async def test_small_contents_share_an_object_and_a_large_one_has_its_own(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     large = os.urandom(SMALL_BYTES + 1)
     references = await contents.put_many([b"one", large, b"two"])
@@ -54,7 +55,7 @@ async def test_small_contents_share_an_object_and_a_large_one_has_its_own(tmp_pa
     assert len(packs(tmp_path)) == 2
 
 
-async def test_contents_of_many_callers_share_few_objects(tmp_path):
+async def test_contents_of_many_callers_share_few_objects(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     data = [os.urandom(100) for _ in range(64)]
     done = await asyncio.gather(*(contents.put_many([content]) for content in data))
@@ -63,7 +64,7 @@ async def test_contents_of_many_callers_share_few_objects(tmp_path):
         assert await contents.get(reference, digest(content)) == content
 
 
-async def test_an_object_is_named_by_its_bytes_and_holds_no_plaintext(tmp_path):
+async def test_an_object_is_named_by_its_bytes_and_holds_no_plaintext(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     (reference,) = await contents.put_many([b"a secret that is easy to find"])
     path = tmp_path / reference.object_key
@@ -74,14 +75,14 @@ async def test_an_object_is_named_by_its_bytes_and_holds_no_plaintext(tmp_path):
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-async def test_the_same_content_twice_is_two_ciphertexts(tmp_path):
+async def test_the_same_content_twice_is_two_ciphertexts(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     one, other = await contents.put_many([b"same", b"same"])
     pack = (tmp_path / one.object_key).read_bytes()
     assert pack[: one.length] != pack[other.position :]
 
 
-async def test_a_changed_missing_or_short_object_is_lost(tmp_path):
+async def test_a_changed_missing_or_short_object_is_lost(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     (reference,) = await contents.put_many([b"content"])
     path = tmp_path / reference.object_key
@@ -100,14 +101,14 @@ async def test_a_changed_missing_or_short_object_is_lost(tmp_path):
         await contents.get(reference, digest(b"content"))
 
 
-async def test_another_documents_content_is_not_taken_for_this_ones(tmp_path):
+async def test_another_documents_content_is_not_taken_for_this_ones(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     one, _ = await contents.put_many([b"one", b"other"])
     with pytest.raises(ContentLost, match="another content"):
         await contents.get(one, digest(b"other"))
 
 
-async def test_another_content_key_opens_nothing(tmp_path):
+async def test_another_content_key_opens_nothing(tmp_path: Path) -> None:
     (reference,) = await contents_in(tmp_path).put_many([b"content"])
     for key in (WrappingKey("content-2", CONTENT_KEY.key), WrappingKey("content-1", bytes(32))):
         with pytest.raises(ContentLost):
@@ -115,28 +116,14 @@ async def test_another_content_key_opens_nothing(tmp_path):
             await other.get(reference, digest(b"content"))
 
 
-async def test_an_erased_content_has_no_key_any_more(database_url, tmp_path):
-    async with opened(database_url, tmp_path) as ledger:
-        (reference,) = await ledger.contents.put_many([b"content"])
-        rows = [Rows(tables.contents, [reference.row("documents/one")])]
-        await ledger.sequencer.submit([entry(1)], rows=rows)
-        async with ledger.database.reading() as connection:
-            assert await find_reference(connection, "documents/one") == reference
-
-        async def erase(connection, indexes):
-            await erase_reference(connection, "documents/one")
-
-        await ledger.sequencer.submit([entry(2)], erase)
-        async with ledger.database.reading() as connection:
-            assert await find_reference(connection, "documents/one") is None
-
-
-async def test_orphans_are_removed_once_they_are_old_and_nothing_else(database_url, tmp_path):
+async def test_orphans_are_removed_once_they_are_old_and_nothing_else(
+    database_url: str, tmp_path: Path
+) -> None:
     now = datetime.now(UTC)
     async with opened(database_url, tmp_path) as ledger:
         kept, _ = await ledger.contents.put_many([b"kept", b"erased beside it"])
         (orphan,) = await ledger.contents.put_many([b"orphan"])
-        rows = [Rows(tables.contents, [kept.row("documents/one")])]
+        rows = [Rows(tables.contents, [content_row("documents/one", kept)])]
         await ledger.sequencer.submit([entry(1)], rows=rows)
         unfinished = tmp_path / UNFINISHED / "half"
         unfinished.write_bytes(b"half")
@@ -153,7 +140,9 @@ async def test_orphans_are_removed_once_they_are_old_and_nothing_else(database_u
         assert (tmp_path / "log" / "checkpoint").exists()
 
 
-async def test_an_object_that_cannot_be_written_fails_its_callers_and_no_others(tmp_path):
+async def test_an_object_that_cannot_be_written_fails_its_callers_and_no_others(
+    tmp_path: Path,
+) -> None:
     contents = contents_in(tmp_path)
     (tmp_path / "packs").write_text("in the way")
     with pytest.raises(OSError):
@@ -164,20 +153,17 @@ async def test_an_object_that_cannot_be_written_fails_its_callers_and_no_others(
     assert list((tmp_path / UNFINISHED).iterdir()) == []
 
 
-async def test_a_range_beyond_an_object_is_missing(tmp_path):
-    objects = open_object_store(str(tmp_path))
-    await objects.put("a/b", b"0123456789")
-    assert await objects.get("a/b", 2, 3) == b"234"
-    for start, length in [(8, 5), (10, 1), (50, 1)]:
-        with pytest.raises(ObjectMissing):
-            await objects.get("a/b", start, length)
-    await objects.delete("a/b")
-    await objects.delete("a/b")
-    with pytest.raises(ObjectMissing):
-        await objects.get("a/b")
-
-
 @pytest.mark.parametrize("text", ["", "id", "id AAAA", "id not-base64", " " + "A" * 43 + "="])
-def test_what_is_no_key_file_is_refused(text):
+def test_another_text_than_a_key_file_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="key file"):
         WrappingKey.parse(text)
+
+
+async def test_a_caller_who_left_costs_the_others_nothing(tmp_path: Path) -> None:
+    contents = contents_in(tmp_path)
+    leaving = asyncio.ensure_future(contents.put_many([b"left"]))
+    staying = asyncio.ensure_future(contents.put_many([b"stayed"]))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    (reference,) = await staying
+    assert await contents.get(reference, digest(b"stayed")) == b"stayed"
