@@ -40,7 +40,7 @@ from services.registry.log.transparency_log import TransparencyLog
 from services.registry.main import load_log_key
 from services.registry.model import log_entries
 from services.registry.model.documents import Document, Signature, make_verification_code
-from services.registry.model.log_entries import SALT_SIZE
+from services.registry.model.log_entries import SALT_BYTES
 from services.registry.model.resource_names import new_name
 from services.registry.settings import RegistrySettings
 from services.runtime.clock import system_clock, system_randomness
@@ -143,12 +143,12 @@ def _document(ministry: Ministry, subjects: list[str]) -> NewDocument:
         document_type=TYPE,
         issuer=issuer,
         subjects=(subjects[int.from_bytes(os.urandom(4), "big") % SUBJECTS],),
-        subject_salts=(os.urandom(SALT_SIZE),),
+        subject_salts=(os.urandom(SALT_BYTES),),
         title="",
         media_type="application/octet-stream",
         size_bytes=CONTENT_BYTES,
         content_sha256=os.urandom(32),
-        content_salt=os.urandom(SALT_SIZE),
+        content_salt=os.urandom(SALT_BYTES),
         signatures=(
             Signature(
                 officer.credential.certificate,
@@ -166,7 +166,7 @@ def _document(ministry: Ministry, subjects: list[str]) -> NewDocument:
         document=document,
         statement_key=os.urandom(32),
         reference=ContentReference(f"packs/{os.urandom(32).hex()}", 0, 4_112, "-", os.urandom(60)),
-        entry=log_entries.registered(document),
+        entry=log_entries.registered_entry(document),
         request=RequestKey("RegisterDocument", issuer, str(uuid.uuid4())),
         request_sha256=os.urandom(32),
     )

@@ -15,7 +15,7 @@ from services.registry.lookups.store import RecordStore
 from services.registry.messages import access_message, consent_message, next_page_token, read_time
 from services.registry.model import consents, log_entries
 from services.registry.model.consents import Consent
-from services.registry.model.log_entries import SALT_SIZE, Opening
+from services.registry.model.log_entries import SALT_BYTES, Opening
 from services.registry.model.resource_names import check_name, check_text, new_name
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock, Randomness
@@ -66,7 +66,7 @@ class ConsentServicer:
         await self._check_parties(consent, call)
         try:
             index = await self._records.insert_consent(
-                consent, log_entries.consented(consent), key, asked
+                consent, log_entries.consented_entry(consent), key, asked
             )
         except Taken:
             # The same request, sent twice at once: the other one was first.
@@ -105,7 +105,7 @@ class ConsentServicer:
             expire_time=consents.check_expire_time(
                 read_time(message, "consent.expire_time"), now, "consent.expire_time"
             ),
-            grant_salt=self._randomness(SALT_SIZE),
+            grant_salt=self._randomness(SALT_BYTES),
         )
 
     async def _check_parties(self, consent: Consent, call: Call) -> None:
@@ -122,14 +122,14 @@ class ConsentServicer:
         consent = await self._records.find_consent(request.name)
         if consent is None or not consents.may_withdraw(call.caller, consent):
             raise PermissionDenied
-        now, salt = self._clock(), self._randomness(SALT_SIZE)
+        now, salt = self._clock(), self._randomness(SALT_BYTES)
         # Where it was withdrawn before, the caller has what they want.
         with suppress(NothingChanged):
             await self._records.withdraw_consent(
                 consent.name,
                 time=now,
                 salt=salt,
-                entry=log_entries.withdrawn(consent, now, salt),
+                entry=log_entries.withdrawn_entry(consent, now, salt),
             )
         return await self._message(await self._present(consent.name))
 

@@ -28,7 +28,7 @@ from services.registry.messages import (
 )
 from services.registry.model import document_types, documents, log_entries
 from services.registry.model.accesses import Access
-from services.registry.model.attributes import read_content, value_at
+from services.registry.model.attributes import parse_content, value_at
 from services.registry.model.documents import Document
 from services.registry.model.resource_names import check_name, check_text
 from services.runtime import telemetry
@@ -86,7 +86,7 @@ class DocumentServicer:
     async def CreateDocumentType(
         self, request: documents_pb2.CreateDocumentTypeRequest, call: Call
     ) -> documents_pb2.DocumentType:
-        name = document_types.check_id(request.document_type_id)
+        name = document_types.name_of(request.document_type_id)
         document_type = read_document_type(request.document_type, name)
         return await self._keep_type(document_type, None, call)
 
@@ -109,7 +109,7 @@ class DocumentServicer:
         self, document_type: document_types.DocumentType, etag: str | None, call: Call
     ) -> documents_pb2.DocumentType:
         """etag: of the type that is changed, None for a new one."""
-        document_types.check(document_type)
+        document_types.check_document_type(document_type)
         await self._check_organizations(document_type, call)
         document_type = replace(document_type, etag=document_types.etag_of(document_type))
         if etag is None:
@@ -313,7 +313,7 @@ class DocumentServicer:
         found = await self._look_ups.look_up(look_up, check_request_id(request.request_id))
         response = documents_pb2.LookUpAttributeResponse(access=found.access.name)
         for document in found.documents:
-            said = read_content(await self._read_content(document))
+            said = parse_content(await self._read_content(document))
             response.document = document.name
             response.document_create_time.FromDatetime(document.create_time)
             response.values.extend(
@@ -330,7 +330,7 @@ class DocumentServicer:
                 raise InvalidArgument("content_sha256", f"not {HASH_BYTES} bytes")
             found = await self._store.find_by_content(request.content_sha256, CHECKS_LIMIT)
         elif by == "verification_code":
-            code = documents.read_verification_code(request.verification_code)
+            code = documents.parse_verification_code(request.verification_code)
             if code is None:
                 raise InvalidArgument("verification_code", "not 16 letters and digits")
             found = await self._store.find_by_code(code)
@@ -372,7 +372,7 @@ class DocumentServicer:
                 document.name,
                 time=now,
                 reason=reason,
-                entry=log_entries.revoked(document.name, document.issuer, now),
+                entry=log_entries.revoked_entry(document.name, document.issuer, now),
             )
         except NothingChanged:
             return await self._revoked_before(document.name, reason)
@@ -403,7 +403,7 @@ class DocumentServicer:
                 document.name,
                 time=now,
                 citation=citation,
-                entry=log_entries.erased(document.name, document.issuer, now),
+                entry=log_entries.erased_entry(document.name, document.issuer, now),
             )
         except NothingChanged:
             log.info("a document was erased already", extra={"document": document.name})

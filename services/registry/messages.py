@@ -11,10 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
 from services.registry.model.accesses import Access
-from services.registry.model.attributes import Attribute
+from services.registry.model.attributes import Attribute, AttributeKind
 from services.registry.model.consents import Consent
 from services.registry.model.document_types import DocumentType, LegalBasis
-from services.registry.model.documents import Document, DocumentState, show_verification_code
+from services.registry.model.documents import Document, DocumentState, format_verification_code
 from services.runtime.clock import from_timestamp, to_timestamp
 from services.runtime.errors import InvalidArgument
 from services.runtime.paging import encode_token
@@ -39,7 +39,7 @@ def document_message(document: Document, now: datetime) -> documents_pb2.Documen
         content_sha256=document.content_sha256,
         size_bytes=document.size_bytes,
         state=_STATES[document.state(now)],
-        verification_code=show_verification_code(document.verification_code),
+        verification_code=format_verification_code(document.verification_code),
         log_index=document.log_index,
         create_time=to_timestamp(document.create_time),
         expire_time=to_timestamp(document.expire_time),
@@ -117,7 +117,7 @@ def read_document_type(message: documents_pb2.DocumentType, name: str) -> Docume
         attributes=tuple(
             Attribute(
                 pointer=attribute.pointer,
-                kind=attribute.kind,
+                kind=_kind_of(attribute.kind),
                 is_required=attribute.required,
                 display_names=dict(attribute.display_names),
             )
@@ -200,3 +200,10 @@ def next_page_token(names: Sequence[str], size: int, of: str) -> str:
     names: of what was read for the page, which is one more than it holds where more is there.
     """
     return encode_token([names[size - 1]], of=of) if len(names) > size else ""
+
+
+def _kind_of(number: int) -> AttributeKind:
+    try:
+        return AttributeKind(number)
+    except ValueError:
+        return AttributeKind.UNSPECIFIED

@@ -13,7 +13,7 @@ from services.registry.documents.store import documents_of
 from services.registry.lookups.store import accesses_of, consent_of
 from services.registry.model import log_entries
 from services.registry.model.documents import Document
-from services.registry.model.statements import statement, statement_key
+from services.registry.model.statements import encode_statement, statement_key
 from services.registry.tables import accesses, consents, documents
 
 # Read at once, with all that belongs to them.
@@ -29,17 +29,17 @@ async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
                 yield record
     async for page in _pages(connection, consents, consents.c.name):
         for consent in map(consent_of, page):
-            granted = log_entries.consented(consent)
+            granted = log_entries.consented_entry(consent)
             yield Record(consent.name, consent.grant_index, granted)
             if consent.withdraw_time is not None and consent.withdraw_index is not None:
-                withdrawn = log_entries.withdrawn(
+                withdrawn = log_entries.withdrawn_entry(
                     consent, consent.withdraw_time, consent.withdraw_salt
                 )
                 yield Record(consent.name, consent.withdraw_index, withdrawn)
     async for page in _pages(connection, accesses, accesses.c.name):
         for access in await accesses_of(connection, page):
             try:
-                made = log_entries.accessed(access)
+                made = log_entries.accessed_entry(access)
             except ValueError:
                 made = {"subjects": None}
             yield Record(access.name, access.log_index, made)
@@ -48,10 +48,10 @@ async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
 def _of_document(document: Document, key: bytes | None) -> list[Record]:
     records = [_registration(document, key)]
     if document.revoke_time is not None and document.revoke_index is not None:
-        revoked = log_entries.revoked(document.name, document.issuer, document.revoke_time)
+        revoked = log_entries.revoked_entry(document.name, document.issuer, document.revoke_time)
         records.append(Record(document.name, document.revoke_index, revoked))
     if document.erase_time is not None and document.erase_index is not None:
-        erased = log_entries.erased(document.name, document.issuer, document.erase_time)
+        erased = log_entries.erased_entry(document.name, document.issuer, document.erase_time)
         records.append(Record(document.name, document.erase_index, erased))
     return records
 
@@ -59,7 +59,7 @@ def _of_document(document: Document, key: bytes | None) -> list[Record]:
 def _registration(document: Document, key: bytes | None) -> Record:
     is_erased = document.erase_time is not None
     try:
-        members = log_entries.registered(document, erased=is_erased)
+        members = log_entries.registered_entry(document, erased=is_erased)
     except ValueError:
         # As many salts as subjects belong to it: some were lost.
         members = {"subjects": None}
@@ -71,7 +71,7 @@ def _registration(document: Document, key: bytes | None) -> Record:
 
 
 def _statement_key(document: Document) -> bytes:
-    signed = statement(
+    signed = encode_statement(
         content_sha256=document.content_sha256,
         document_type=document.document_type,
         media_type=document.media_type,

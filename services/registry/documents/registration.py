@@ -37,7 +37,7 @@ from services.registry.documents.store import (
 from services.registry.model import log_entries
 from services.registry.model.attributes import check_content
 from services.registry.model.documents import Document, Signature, make_verification_code
-from services.registry.model.log_entries import SALT_SIZE
+from services.registry.model.log_entries import SALT_BYTES
 from services.registry.model.resource_names import new_name
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, Randomness
@@ -233,7 +233,7 @@ class Registration:
                     document=document,
                     statement_key=each.draft.statement_key,
                     reference=reference,
-                    entry=log_entries.registered(document),
+                    entry=log_entries.registered_entry(document),
                     request=each.key,
                     request_sha256=each.draft.fingerprint,
                 )
@@ -250,12 +250,12 @@ class Registration:
             document_type=draft.document_type,
             issuer=issuer,
             subjects=draft.subjects,
-            subject_salts=tuple(self._randomness(SALT_SIZE) for _ in draft.subjects),
+            subject_salts=tuple(self._randomness(SALT_BYTES) for _ in draft.subjects),
             title=draft.title,
             media_type=draft.media_type,
             size_bytes=len(draft.content),
             content_sha256=draft.content_sha256,
-            content_salt=self._randomness(SALT_SIZE),
+            content_salt=self._randomness(SALT_BYTES),
             signatures=signatures,
             verification_code=make_verification_code(self._randomness),
             log_index=-1,

@@ -15,7 +15,7 @@ from datetime import datetime
 from qagazsyz.registry.v1 import documents_pb2
 from services.registry.model.documents import Signature
 from services.registry.model.resource_names import check_name, check_text
-from services.registry.model.statements import statement, statement_key
+from services.registry.model.statements import encode_statement, statement_key
 from services.runtime.clock import from_timestamp
 from services.runtime.errors import InvalidArgument
 from services.runtime.storage.idempotency import check_request_id
@@ -83,7 +83,7 @@ def read_draft(request: documents_pb2.RegisterDocumentRequest, issuer: str, now:
     signatures = _read_signatures(request)
     request_id = check_request_id(request.request_id)
     content_sha256 = hashlib.sha256(content).digest()
-    signed = statement(
+    signed = encode_statement(
         content_sha256=content_sha256,
         document_type=document_type,
         media_type=media_type,

@@ -25,11 +25,11 @@ from services.registry.log.group_commit import Conflict, Submission
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.store import Rows
 from services.registry.log.transparency_log import TransparencyLog, encode_entry
-from services.registry.model.attributes import Attribute
+from services.registry.model.attributes import Attribute, AttributeKind
 from services.registry.model.document_types import DocumentType, LegalBasis
 from services.registry.model.documents import Document, Signature
 from services.registry.model.log_entries import Entry, Opening
-from services.registry.model.statements import in_microseconds
+from services.registry.model.statements import format_microseconds
 from services.registry.tables import (
     document_signatures,
     document_subjects,
@@ -483,7 +483,7 @@ def _type_of(row: Row[Any]) -> DocumentType:
         attributes=tuple(
             Attribute(
                 pointer=attribute["pointer"],
-                kind=attribute["kind"],
+                kind=AttributeKind(attribute["kind"]),
                 is_required=attribute["required"],
                 display_names=attribute["display_names"],
             )
@@ -544,7 +544,7 @@ def _type_row(document_type: DocumentType) -> dict[str, Any]:
                 "organization": basis.organization,
                 "purpose": basis.purpose,
                 "citation": basis.citation,
-                "expire_time": in_microseconds(basis.expire_time) if basis.expire_time else "",
+                "expire_time": format_microseconds(basis.expire_time) if basis.expire_time else "",
             }
             for basis in document_type.legal_bases
         ],

@@ -24,7 +24,7 @@ from services.registry.model.accesses import (
     basis_of,
 )
 from services.registry.model.documents import Document, DocumentState, is_issuer
-from services.registry.model.log_entries import SALT_SIZE
+from services.registry.model.log_entries import SALT_BYTES
 from services.registry.model.resource_names import new_name
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, Randomness
@@ -83,7 +83,7 @@ class LookUps:
             try:
                 index = await self._records.insert_look_up(
                     access,
-                    log_entries.accessed(access),
+                    log_entries.accessed_entry(access),
                     look_up=look_up,
                     still=still,
                     request=request,
@@ -108,7 +108,7 @@ class LookUps:
             documents=(),
             attributes=look_up.attributes,
         )
-        await self._records.insert_access(refusal, log_entries.accessed(refusal))
+        await self._records.insert_access(refusal, log_entries.accessed_entry(refusal))
         raise PermissionDenied
 
     def _record(self, look_up: LookUp, basis: str, view: LookUpView) -> Access:
@@ -154,7 +154,7 @@ class LookUps:
             documents=(document.name,),
             attributes=(),
         )
-        await self._records.insert_download(access, log_entries.accessed(access))
+        await self._records.insert_download(access, log_entries.accessed_entry(access))
 
     def _new_access(
         self,
@@ -175,10 +175,10 @@ class LookUps:
             name=new_name("accesses", now, self._randomness),
             event=event,
             subjects=subjects,
-            subject_salts=tuple(self._randomness(SALT_SIZE) for _ in subjects),
+            subject_salts=tuple(self._randomness(SALT_BYTES) for _ in subjects),
             organization=organization,
             officer=officer,
-            officer_salt=self._randomness(SALT_SIZE),
+            officer_salt=self._randomness(SALT_BYTES),
             document_type=document_type,
             purpose=purpose,
             reason=reason,

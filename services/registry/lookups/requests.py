@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qagazsyz.registry.v1 import documents_pb2
 from services.registry.model.accesses import LookUp
-from services.registry.model.attributes import ASKED_LIMIT
+from services.registry.model.attributes import LOOKED_UP_LIMIT
 from services.registry.model.consents import check_purpose
 from services.registry.model.resource_names import check_name, check_text
 from services.runtime.access import Caller
@@ -15,8 +15,8 @@ REASON_LENGTH = 1_000
 
 def read_attribute_look_up(request: documents_pb2.LookUpAttributeRequest, caller: Caller) -> LookUp:
     """The same for single attributes; whether the type declares them is for its reader to ask."""
-    if len(request.attributes) > ASKED_LIMIT:
-        raise InvalidArgument("attributes", f"more than {ASKED_LIMIT}")
+    if len(request.attributes) > LOOKED_UP_LIMIT:
+        raise InvalidArgument("attributes", f"more than {LOOKED_UP_LIMIT}")
     for index, pointer in enumerate(request.attributes):
         if pointer in request.attributes[:index]:
             raise InvalidArgument(f"attributes[{index}]", "named twice")

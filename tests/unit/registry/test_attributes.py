@@ -11,7 +11,7 @@ import pytest
 from qagazsyz.receipts import parse_entry
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
 from services.registry.model import attributes
-from services.registry.model.attributes import Attribute, Kind
+from services.registry.model.attributes import Attribute, AttributeKind
 from services.runtime.access import Caller
 from services.runtime.errors import InvalidArgument, PermissionDenied
 from tests.unit.registry.world import (
@@ -281,4 +281,4 @@ async def test_what_can_be_no_attribute_names_its_field(
 )
 def test_pointers_are_read_as_rfc_6901_says(pointer: str, value: str | None) -> None:
     said = {"a/b": "slash", "m~n": "tilde", "": "empty", "list": ["first", "second"]}
-    assert attributes.value_at(said, Attribute(pointer, Kind.TEXT, False, {})) == value
+    assert attributes.value_at(said, Attribute(pointer, AttributeKind.TEXT, False, {})) == value

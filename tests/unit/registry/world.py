@@ -21,7 +21,7 @@ from services.registry.clients import (
     Verdict,
 )
 from services.registry.main import Registry, build
-from services.registry.model.statements import statement
+from services.registry.model.statements import encode_statement
 from services.runtime.access import Caller, Role
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
@@ -237,7 +237,7 @@ def registration(
     )
     if expire_time is not None:
         document.expire_time.FromDatetime(expire_time)
-    signed = statement(
+    signed = encode_statement(
         content_sha256=hashlib.sha256(content).digest(),
         document_type=document_type,
         media_type=media_type,
