@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from services.registry.health import NOT_SERVING, SERVING, follow_neighbours
+from services.registry.health import NOT_SERVING, SERVING, follow_dependencies
 
 
 @asynccontextmanager
@@ -48,7 +48,7 @@ async def test_the_empty_name_is_well_when_all_neighbours_are(tmp_path: Path) ->
     health = Heard()
     async with neighbour(address) as other, grpc.aio.insecure_channel(address) as channel:
         following = asyncio.create_task(
-            follow_neighbours(health, [channel], ["registry.Log"], every=0.01)
+            follow_dependencies(health, [channel], ["registry.Log"], every=0.01)
         )
         try:
             async with asyncio.timeout(20):
@@ -66,7 +66,7 @@ async def test_the_empty_name_is_well_when_all_neighbours_are(tmp_path: Path) ->
 async def test_a_neighbour_that_is_not_there_is_not_well(tmp_path: Path) -> None:
     health = Heard()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'nobody.sock'}") as channel:
-        following = asyncio.create_task(follow_neighbours(health, [channel], [], every=0.01))
+        following = asyncio.create_task(follow_dependencies(health, [channel], [], every=0.01))
         try:
             async with asyncio.timeout(20):
                 assert await health.changes.get() == ("", SERVING)

@@ -11,8 +11,8 @@ import pytest
 
 from qagazsyz.receipts import parse_entry, verify_receipt
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
+from services.registry.log.sequencer import Sequencer
 from services.registry.lookups import lookups
-from services.registry.lookups.store import RecordStore
 from services.runtime.access import Caller, Role
 from services.runtime.errors import (
     AlreadyExists,
@@ -204,15 +204,16 @@ async def test_a_consent_withdrawn_while_a_look_up_waits_stops_it(
 ) -> None:
     await world.register()
     consent = await world.grant()
-    insert = RecordStore.insert_look_up
+    submit = Sequencer.submit
     withdrawn = []
 
-    async def withdrawing(*arguments: Any, **keywords: Any) -> int:
+    async def withdrawing(*arguments: Any, **keywords: Any) -> Any:
         if not withdrawn:
-            withdrawn.append(await withdraw(world, consent.name))
-        return await insert(*arguments, **keywords)
+            withdrawn.append(consent.name)
+            await withdraw(world, consent.name)
+        return await submit(*arguments, **keywords)
 
-    monkeypatch.setattr(RecordStore, "insert_look_up", withdrawing)
+    monkeypatch.setattr(Sequencer, "submit", withdrawing)
     await refused(world)
     assert [access.event for access in await world.accesses()] == [REFUSED]
 

@@ -13,12 +13,14 @@ from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from services.registry.clients import (
     SUBJECT_LIFETIME_SECONDS,
-    IdentityService,
+    IdentityClient,
+    SigningClient,
+)
+from services.registry.documents.interface import (
     Officer,
     SignedStatement,
-    SigningService,
     SubjectKind,
-    Verdict,
+    VerificationStatus,
 )
 from services.runtime.clients import Peer
 from services.runtime.server import Call
@@ -78,13 +80,13 @@ async def judged(verdict: int, status: int = GOOD, subject: str = "") -> Any:
             ],
         )
 
-    (found,) = await SigningService(peer(FakePeer(answer))).verify([item()], None)
+    (found,) = await SigningClient(peer(FakePeer(answer))).verify([item()], None)
     return found
 
 
 async def test_a_valid_signature_is_its_signers() -> None:
     found = await judged(signatures_pb2.VERDICT_VALID, subject="subjects/a")
-    assert (found.verdict, found.signer) == (Verdict.ACCEPTED, "subjects/a")
+    assert (found.status, found.signer) == (VerificationStatus.PASSED, "subjects/a")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ async def test_a_valid_signature_is_its_signers() -> None:
     ],
 )
 async def test_what_could_not_be_found_out_is_neither(verdict: int, status: int) -> None:
-    assert (await judged(verdict, status)).verdict is Verdict.UNKNOWN
+    assert (await judged(verdict, status)).status is VerificationStatus.INDETERMINATE
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ async def test_everything_else_is_refused_and_says_why(
     verdict: int, status: int, reason: str
 ) -> None:
     found = await judged(verdict, status, "subjects/a")
-    assert found.verdict is Verdict.REFUSED
+    assert found.status is VerificationStatus.FAILED
     assert found.reason == reason
     assert found.signer == ""
 
@@ -129,7 +131,7 @@ async def test_a_certificate_of_many_signatures_is_sent_once() -> None:
         )
 
     fake = FakePeer(answer)
-    found = await SigningService(peer(fake)).verify(
+    found = await SigningClient(peer(fake)).verify(
         [item(b"a"), item(b"b"), item(b"a"), item(b"a")], None
     )
     assert [each.signer for each in found] == ["a", "b", "a", "a"]
@@ -141,8 +143,8 @@ async def test_a_certificate_of_many_signatures_is_sent_once() -> None:
 # --- Identity ----------------------------------------------------------------
 
 
-def directory(fake: FakePeer, now: list[float]) -> IdentityService:
-    return IdentityService(peer(fake), now=lambda: now[0])
+def directory(fake: FakePeer, now: list[float]) -> IdentityClient:
+    return IdentityClient(peer(fake), now=lambda: now[0])
 
 
 def subjects(known: dict[str, str]) -> FakePeer:

@@ -13,8 +13,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from qagazsyz.receipts import parse_entry
 from qagazsyz.registry.v1 import documents_pb2
-from services.registry.clients import Officer
 from services.registry.documents import requests as document_requests
+from services.registry.documents.interface import Officer
 from services.runtime.errors import (
     AlreadyExists,
     InvalidArgument,
@@ -198,7 +198,7 @@ async def test_contents_have_a_limit_each_and_together(
     monkeypatch.setattr(document_requests, "CONTENT_LIMIT_BYTES", 10)
     (result,) = await batch(world, registration(content=b"12345678901"))
     assert field_of(result.error) == "content"
-    monkeypatch.setattr("services.registry.document_servicer.BATCH_LIMIT_BYTES", 15)
+    monkeypatch.setattr("services.registry.documents.requests.BATCH_LIMIT_BYTES", 15)
     with pytest.raises(InvalidArgument, match="requests"):
         await batch(world, *(registration(content=b"1234567890") for _ in range(2)))
     with pytest.raises(InvalidArgument, match="requests"):

@@ -13,13 +13,14 @@ from typing import Any, cast
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
-from services.registry.clients import (
-    Judgement,
+from services.registry.documents.interface import (
     Officer,
     SignedStatement,
     SubjectKind,
-    Verdict,
+    VerificationResult,
+    VerificationStatus,
 )
+from services.registry.documents.store import find_type
 from services.registry.main import Registry, build
 from services.registry.model.statements import encode_statement
 from services.runtime.access import Caller, Role
@@ -146,21 +147,23 @@ class FakeVerifier:
 
     async def verify(
         self, items: Sequence[SignedStatement], during: Call | None
-    ) -> list[Judgement]:
+    ) -> list[VerificationResult]:
         if self.is_down:
             raise Unavailable("signing cannot be reached")
         self.batches.append(len(items))
         return [self._judge(item) for item in items]
 
-    def _judge(self, item: SignedStatement) -> Judgement:
+    def _judge(self, item: SignedStatement) -> VerificationResult:
         signer = item.certificate.decode().removeprefix("certificate of ")
         if hashlib.sha256(item.certificate + item.statement).digest() != item.signature:
-            return Judgement(Verdict.REFUSED, reason="invalid signature")
+            return VerificationResult(VerificationStatus.FAILED, reason="invalid signature")
         if signer in self.untrusted:
-            return Judgement(Verdict.REFUSED, reason="the certificate is revoked")
+            return VerificationResult(
+                VerificationStatus.FAILED, reason="the certificate is revoked"
+            )
         if signer in self.doubts:
-            return Judgement(Verdict.UNKNOWN)
-        return Judgement(Verdict.ACCEPTED, signer=signer)
+            return VerificationResult(VerificationStatus.INDETERMINATE)
+        return VerificationResult(VerificationStatus.PASSED, signer=signer)
 
 
 @dataclass(slots=True)
@@ -322,8 +325,9 @@ async def opened_world(url: str, folder: Path) -> AsyncIterator[World]:
         try:
             world = World(registry, database, objects, clock, directory, verifier)
             for name in (ADDRESS, MARRIAGE):
-                if await world.registry.store.find_type(name) is not None:
-                    continue  # Another replica's.
+                async with database.reading() as connection:
+                    if await find_type(connection, name) is not None:
+                        continue  # Another replica made it.
                 await world.documents.CreateDocumentType(
                     documents_pb2.CreateDocumentTypeRequest(
                         document_type=documents_pb2.DocumentType(issuers=[MINISTRY]),
