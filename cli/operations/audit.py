@@ -14,7 +14,7 @@ from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data, Json
 
 if TYPE_CHECKING:
-    from services.registry.audit.audit import Difference
+    from services.registry.audit.differences import Difference
     from services.registry.settings import RegistrySettings
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import MetaData, Table, func, insert, or_, select, update
+from sqlalchemy import Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,7 +23,7 @@ from services.registry.log.tiles import (
     edge_levels,
     split_hashes,
 )
-from services.registry.tables import log_cosignatures, log_entries, log_head, log_tiles
+from services.registry.tables import log_cosignatures, log_entries, log_head, log_tiles, metadata
 
 _HEAD_ID = 1
 
@@ -193,13 +193,13 @@ async def insert_rows(connection: AsyncConnection, placed: Iterable[tuple[int, R
     merged: dict[Table, list[Mapping[str, Any]]] = {}
     for first_index, rows in placed:
         merged.setdefault(rows.table, []).extend(rows.at(first_index))
-    for table in sorted(merged, key=lambda table: _order(table.metadata)[table]):
+    for table in sorted(merged, key=_order().__getitem__):
         if merged[table]:
             await connection.execute(insert(table), merged[table])
 
 
 @cache
-def _order(metadata: MetaData) -> dict[Table, int]:
+def _order() -> dict[Table, int]:
     """Return the tables' order of dependency, fixed once all of them are declared."""
     return {table: place for place, table in enumerate(metadata.sorted_tables)}
 

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz import notes
 from qagazsyz.registry.v1 import receipts_pb2
-from services.registry.audit.audit import Record
+from services.registry.audit.record_audit import Record
 from services.registry.contents.packs import Contents, WrappingKey
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
