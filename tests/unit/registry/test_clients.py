@@ -26,7 +26,6 @@ from services.runtime.clients import Peer
 from services.runtime.server import Call
 
 GOOD = certificates_pb2.CERTIFICATE_STATUS_GOOD
-FLIGHTS = 2
 REVOKED = certificates_pb2.CERTIFICATE_STATUS_REVOKED
 UNKNOWN = certificates_pb2.CERTIFICATE_STATUS_UNKNOWN
 
@@ -50,16 +49,6 @@ class FakePeer:
 
 def peer(fake: FakePeer) -> Peer:
     return cast("Peer", fake)
-
-
-class PatientCall:
-    """A call with so many seconds left."""
-
-    def __init__(self, remaining: float | None) -> None:
-        self._remaining = remaining
-
-    def time_remaining(self) -> float | None:
-        return self._remaining
 
 
 # --- Signing -----------------------------------------------------------------
@@ -96,7 +85,7 @@ async def test_a_valid_signature_is_its_signers() -> None:
         (signatures_pb2.VERDICT_UNTRUSTED_SIGNER, UNKNOWN),
     ],
 )
-async def test_what_could_not_be_found_out_is_neither(verdict: int, status: int) -> None:
+async def test_what_could_not_be_determined_is_indeterminate(verdict: int, status: int) -> None:
     assert (await judged(verdict, status)).status is VerificationStatus.INDETERMINATE
 
 
@@ -108,9 +97,7 @@ async def test_what_could_not_be_found_out_is_neither(verdict: int, status: int)
         (signatures_pb2.VERDICT_UNTRUSTED_SIGNER, REVOKED, "the certificate is revoked"),
     ],
 )
-async def test_everything_else_is_refused_and_says_why(
-    verdict: int, status: int, reason: str
-) -> None:
+async def test_everything_else_fails_and_says_why(verdict: int, status: int, reason: str) -> None:
     found = await judged(verdict, status, "subjects/a")
     assert found.status is VerificationStatus.FAILED
     assert found.reason == reason
@@ -175,7 +162,7 @@ async def test_subjects_are_found_with_their_kind() -> None:
     assert len(fake.requests) == 1
 
 
-async def test_who_exists_is_remembered_for_five_seconds() -> None:
+async def test_a_subject_is_cached_for_five_seconds() -> None:
     now = [0.0]
     fake = subjects({"subjects/a": "person"})
     asked = directory(fake, now)
@@ -185,7 +172,20 @@ async def test_who_exists_is_remembered_for_five_seconds() -> None:
         assert len(fake.requests) == calls
 
 
-async def test_who_does_not_exist_is_asked_for_again() -> None:
+async def test_the_subject_used_least_recently_leaves_a_full_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.registry.clients.CACHED_SUBJECTS", 2)
+    fake = subjects(dict.fromkeys(["subjects/a", "subjects/b", "subjects/c"], "person"))
+    asked = directory(fake, [0.0])
+    for name in ("subjects/a", "subjects/b", "subjects/a", "subjects/c", "subjects/a"):
+        await asked.find_subjects([name], None)
+    assert len(fake.requests) == 3
+    await asked.find_subjects(["subjects/b"], None)
+    assert len(fake.requests) == 4
+
+
+async def test_a_missing_subject_is_asked_for_again() -> None:
     known: dict[str, str] = {}
     asked = directory(subjects(known), [0.0])
     assert await asked.find_subjects(["subjects/a"], None) == {}

@@ -1,33 +1,31 @@
-"""Consents: given, read, listed and taken back."""
+"""ConsentService: who reads, lists and withdraws consents, and who sees accesses."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
-from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import consents_pb2
-from services.registry.model.consents import check_expire_time
-from services.runtime.access import Caller
+from services.runtime.access import Caller, Role, access_rule
 from services.runtime.errors import (
     AlreadyExists,
-    InvalidArgument,
     NotFound,
     PermissionDenied,
     Unavailable,
 )
-from tests.unit.registry.ledger import log_key
+from tests.unit.registry.ledger import NOW
 from tests.unit.registry.world import (
     ADDRESS,
     CITIZEN,
     FIRST_BANK,
-    NOW,
+    MARRIAGE,
     PURPOSE,
     SECOND_BANK,
     SPOUSE,
+    STRANGER,
     World,
     auditor,
     bank_officer,
@@ -38,30 +36,10 @@ from tests.unit.registry.world import (
     other_bank_officer,
     spouse,
     stranger,
+    verified,
 )
 
 REQUEST_ID = str(uuid.UUID(int=3))
-
-
-async def get(world: World, name: str, caller: Caller) -> consents_pb2.Consent:
-    found = await world.consents.GetConsent(consents_pb2.GetConsentRequest(name=name), by(caller))
-    assert isinstance(found, consents_pb2.Consent)
-    return found
-
-
-async def withdraw(world: World, name: str, caller: Caller = citizen) -> consents_pb2.Consent:
-    found = await world.consents.WithdrawConsent(
-        consents_pb2.WithdrawConsentRequest(name=name), by(caller)
-    )
-    assert isinstance(found, consents_pb2.Consent)
-    return found
-
-
-async def listed(world: World, caller: Caller, subject: str = "") -> list[str]:
-    response = await world.consents.ListConsents(
-        consents_pb2.ListConsentsRequest(subject=subject), by(caller)
-    )
-    return [consent.name for consent in response.consents]
 
 
 def without_receipts(consent: consents_pb2.Consent) -> consents_pb2.Consent:
@@ -91,44 +69,6 @@ async def test_a_consent_ends_after_ninety_days_if_not_said_otherwise(world: Wor
     assert consent.expire_time.ToDatetime(tzinfo=UTC) == NOW + timedelta(days=90)
 
 
-@pytest.mark.parametrize(
-    ("now", "asked", "is_allowed"),
-    [
-        (NOW, NOW + timedelta(days=365), True),
-        (NOW, NOW + timedelta(days=365, seconds=1), False),
-        (datetime(2028, 2, 29, tzinfo=UTC), datetime(2029, 3, 1, tzinfo=UTC), True),
-        (datetime(2028, 2, 29, tzinfo=UTC), datetime(2029, 3, 2, tzinfo=UTC), False),
-        (NOW, NOW, False),
-        (NOW, NOW - timedelta(days=1), False),
-    ],
-)
-def test_a_consent_lasts_a_year_at_most(now: datetime, asked: datetime, is_allowed: bool) -> None:
-    if is_allowed:
-        assert check_expire_time(asked, now, "consent.expire_time") == asked
-    else:
-        with pytest.raises(InvalidArgument, match="expire_time"):
-            check_expire_time(asked, now, "consent.expire_time")
-
-
-@pytest.mark.parametrize(
-    ("field", "changes"),
-    [
-        ("organization", {"organization": "subjects/nobody"}),
-        ("organization", {"organization": SPOUSE}),
-        ("organization", {"organization": "bank"}),
-        ("document_type", {"document_type": "documentTypes/unknown"}),
-        ("purpose", {"purpose": "Mortgage"}),
-        ("purpose", {"purpose": "x" * 65}),
-        ("expire_time", {"expire_time": NOW}),
-    ],
-)
-async def test_what_can_be_no_consent_names_its_field(
-    world: World, field: str, changes: dict[str, object]
-) -> None:
-    with pytest.raises(InvalidArgument, match=f"consent.{field}"):
-        await world.grant(**changes)
-
-
 async def test_a_consent_cannot_be_given_while_nobody_knows_the_organization(
     world: World,
 ) -> None:
@@ -142,10 +82,10 @@ async def test_a_repeated_grant_gives_one_consent(world: World) -> None:
     found = await asyncio.gather(
         *(world.consents.GrantConsent(request, by(citizen)) for _ in range(5))
     )
-    world.clock.advance(days=200)
+    world.clock.move(days=200)
     found.append(await world.consents.GrantConsent(request, by(citizen)))
     assert {each.name for each in found} == {found[0].name}
-    assert len(await listed(world, citizen)) == 1
+    assert len(await world.list_consents(citizen)) == 1
     request.consent.purpose = "marketing"
     with pytest.raises(AlreadyExists, match="request_id"):
         await world.consents.GrantConsent(request, by(citizen))
@@ -155,11 +95,11 @@ async def test_a_repeated_grant_gives_one_consent(world: World) -> None:
 
 async def test_a_withdrawal_is_done_once(world: World) -> None:
     consent = await world.grant()
-    world.clock.advance(days=1)
-    first = await withdraw(world, consent.name)
+    world.clock.move(days=1)
+    first = await world.withdraw(consent.name)
     assert first.withdraw_time.ToDatetime(tzinfo=UTC) == world.clock()
-    world.clock.advance(days=1)
-    again = await withdraw(world, consent.name)
+    world.clock.move(days=1)
+    again = await world.withdraw(consent.name)
     assert without_receipts(again) == without_receipts(first)
 
 
@@ -168,14 +108,14 @@ async def test_nobody_withdraws_anothers_consent(world: World, caller: Caller) -
     consent = await world.grant()
     for name in (consent.name, "consents/nowhere"):
         with pytest.raises(PermissionDenied):
-            await withdraw(world, name, caller)
-    assert not (await get(world, consent.name, citizen)).HasField("withdraw_time")
+            await world.withdraw(name, caller)
+    assert not (await world.get_consent(consent.name, citizen)).HasField("withdraw_time")
 
 
 @pytest.mark.parametrize("caller", [citizen, bank_officer, auditor])
 async def test_a_consent_is_read_by_those_whom_it_concerns(world: World, caller: Caller) -> None:
     consent = await world.grant()
-    assert await get(world, consent.name, caller) == consent
+    assert await world.get_consent(consent.name, caller) == consent
 
 
 @pytest.mark.parametrize("caller", [stranger, other_bank_officer, ministry_officer])
@@ -184,42 +124,110 @@ async def test_nobody_else_learns_whether_a_consent_exists(world: World, caller:
     refusals = []
     for name in (consent.name, "consents/nowhere"):
         with pytest.raises(PermissionDenied) as refusal:
-            await get(world, name, caller)
+            await world.get_consent(name, caller)
         refusals.append(refusal.value.message)
     assert refusals[0] == refusals[1]
 
 
 async def test_an_auditor_is_told_what_does_not_exist(world: World) -> None:
     with pytest.raises(NotFound):
-        await get(world, "consents/nowhere", auditor)
+        await world.get_consent("consents/nowhere", auditor)
 
 
 async def test_each_lists_the_consents_that_are_theirs(world: World) -> None:
     first = (await world.grant()).name
-    world.clock.advance(seconds=1)
+    world.clock.move(seconds=1)
     second = (await world.grant(organization=SECOND_BANK)).name
-    assert await listed(world, citizen) == [second, first]
-    assert await listed(world, citizen, CITIZEN) == [second, first]
-    assert await listed(world, bank_officer) == [first]
-    assert await listed(world, bank_officer, CITIZEN) == [first]
-    assert await listed(world, bank_officer, SPOUSE) == []
-    assert await listed(world, auditor) == [second, first]
-    assert await listed(world, spouse) == []
+    assert await world.list_consents(citizen) == [second, first]
+    assert await world.list_consents(citizen, CITIZEN) == [second, first]
+    assert await world.list_consents(bank_officer) == [first]
+    assert await world.list_consents(bank_officer, CITIZEN) == [first]
+    assert await world.list_consents(bank_officer, SPOUSE) == []
+    assert await world.list_consents(auditor) == [second, first]
+    assert await world.list_consents(spouse) == []
     with pytest.raises(PermissionDenied):
-        await listed(world, spouse, CITIZEN)
+        await world.list_consents(spouse, CITIZEN)
 
 
 async def test_grants_and_withdrawals_can_be_checked_against_the_log(world: World) -> None:
     consent = await world.grant()
-    consent = await withdraw(world, consent.name)
+    consent = await world.withdraw(consent.name)
     for event, receipt in (
         ("consented", consent.grant_receipt),
         ("withdrawn", consent.withdraw_receipt),
     ):
-        proved = verify_receipt(receipt, log_key().verifier)
+        proved = verified(receipt)
         assert proved.entry["event"] == event
         assert proved.entry["consent"] == consent.name
         assert proved.entry["organization"] == FIRST_BANK
         assert proved.entry["purpose"] == PURPOSE
         assert proved.openings == {"subjects[0]": CITIZEN.encode()}
         assert CITIZEN.encode() not in receipt.entry
+
+
+async def test_who_shares_a_document_sees_who_looked_at_it(world: World) -> None:
+    shared = await world.register(document_type=MARRIAGE, subjects=[CITIZEN, SPOUSE])
+    world.clock.move(seconds=1)
+    own = await world.register(document_type=MARRIAGE, subjects=[CITIZEN, STRANGER])
+    await world.grant(document_type=MARRIAGE)
+    await world.look_up(document_type=MARRIAGE)
+    (seen,) = await world.accesses(citizen)
+    assert list(seen.documents) == [own.name, shared.name]
+    (by_spouse,) = await world.accesses(spouse)
+    assert by_spouse.name == seen.name
+    # And nothing of what is not theirs.
+    assert list(by_spouse.documents) == [shared.name]
+
+
+async def test_accesses_are_the_subjects_own(world: World) -> None:
+    await world.look_up_refused()
+    assert await world.accesses(stranger) == []
+    assert len(await world.accesses(citizen, CITIZEN)) == 1
+    with pytest.raises(PermissionDenied):
+        await world.accesses(stranger, CITIZEN)
+
+
+async def test_an_auditor_sees_every_access(world: World) -> None:
+    await world.look_up_refused()
+    await world.look_up_refused(subject=STRANGER)
+    assert len(await world.accesses(auditor)) == 2
+    assert len(await world.accesses(auditor, STRANGER)) == 1
+
+
+async def test_every_access_can_be_checked_against_the_log(world: World) -> None:
+    await world.register()
+    await world.grant()
+    await world.look_up()
+    await world.look_up_refused(other_bank_officer)
+    for access in await world.accesses():
+        proved = verified(access.receipt)
+        assert proved.entry["access"] == access.name
+        assert proved.openings["subjects[0]"] == CITIZEN.encode()
+        assert proved.openings["officer"] == access.officer.encode()
+        for secret in (CITIZEN, access.officer, access.reason, access.basis):
+            assert not secret or secret.encode() not in access.receipt.entry
+
+
+async def test_accesses_come_in_pages(world: World) -> None:
+    for _ in range(3):
+        await world.look_up_refused()
+        world.clock.move(seconds=1)
+    first = await world.consents.ListAccesses(
+        consents_pb2.ListAccessesRequest(page_size=2), by(citizen)
+    )
+    second = await world.consents.ListAccesses(
+        consents_pb2.ListAccessesRequest(page_size=2, page_token=first.next_page_token),
+        by(citizen),
+    )
+    found = [access.name for access in [*first.accesses, *second.accesses]]
+    assert len(found) == 3
+    assert found == sorted(found, reverse=True)
+    assert second.next_page_token == ""
+
+
+def test_an_officer_may_list_no_accesses() -> None:
+    # ListAccesses' access option names citizens and auditors alone.
+    service = consents_pb2.DESCRIPTOR.services_by_name["ConsentService"]
+    rule = access_rule(service.methods_by_name["ListAccesses"])
+    assert rule is not None
+    assert set(rule.roles) == {Role.ROLE_CITIZEN, Role.ROLE_AUDITOR}

@@ -39,7 +39,7 @@ def signed(text: str, *more: notes.Signature) -> bytes:
     return bytes(Note(text, (notes.sign(text, KEY, PRIVATE), *more)))
 
 
-def test_a_note_signed_by_another_implementation_verifies():
+def test_a_note_signed_by_another_implementation_verifies() -> None:
     key = VerifierKey.parse(GO_KEY)
     note = Note.parse(GO_NOTE)
     assert note.verify([key]) == {key: None}
@@ -47,42 +47,42 @@ def test_a_note_signed_by_another_implementation_verifies():
     assert bytes(note) == GO_NOTE
 
 
-def test_a_note_with_one_letter_changed_does_not_verify():
+def test_a_note_with_one_letter_changed_does_not_verify() -> None:
     note = Note.parse(GO_NOTE.replace(b"think", b"thimk"))
     with pytest.raises(NoteError):
         note.verify([VerifierKey.parse(GO_KEY)])
 
 
-def test_a_checkpoint_survives_the_way_there_and_back():
+def test_a_checkpoint_survives_the_way_there_and_back() -> None:
     checkpoint = Checkpoint(KEY.name, 20852163, ROOT)
     assert checkpoint.text == f"log.example/one\n20852163\n{base64.b64encode(ROOT).decode()}\n"
     assert open_checkpoint(signed(checkpoint.text), KEY) == checkpoint
 
 
-def test_a_checkpoint_may_have_extension_lines():
+def test_a_checkpoint_may_have_extension_lines() -> None:
     text = Checkpoint(KEY.name, 7, ROOT).text + "more\n"
     assert open_checkpoint(signed(text), KEY) == Checkpoint(KEY.name, 7, ROOT)
 
 
-def test_a_checkpoint_of_another_log_is_refused():
+def test_a_checkpoint_of_another_log_is_refused() -> None:
     with pytest.raises(NoteError, match="another log"):
         open_checkpoint(signed(Checkpoint("log.example/two", 7, ROOT).text), KEY)
 
 
-def test_a_checkpoint_without_the_logs_signature_is_refused():
+def test_a_checkpoint_without_the_logs_signature_is_refused() -> None:
     text = Checkpoint(KEY.name, 7, ROOT).text
     cosigned = bytes(Note(text, (notes.cosign(text, WITNESS, WITNESS_PRIVATE, 1),)))
     with pytest.raises(NoteError, match="not signed"):
         open_checkpoint(cosigned, KEY)
 
 
-def test_a_cosignature_verifies_and_tells_its_time():
+def test_a_cosignature_verifies_and_tells_its_time() -> None:
     text = Checkpoint(KEY.name, 7, ROOT).text
     note = Note.parse(signed(text, notes.cosign(text, WITNESS, WITNESS_PRIVATE, 1679315147)))
     assert note.verify([KEY, WITNESS]) == {KEY: None, WITNESS: 1679315147}
 
 
-def test_a_cosignature_of_another_time_does_not_verify():
+def test_a_cosignature_of_another_time_does_not_verify() -> None:
     text = Checkpoint(KEY.name, 7, ROOT).text
     cosignature = notes.cosign(text, WITNESS, WITNESS_PRIVATE, 1679315147)
     later = notes.Signature(
@@ -92,14 +92,14 @@ def test_a_cosignature_of_another_time_does_not_verify():
         Note.parse(signed(text, later)).verify([WITNESS])
 
 
-def test_signatures_by_unknown_keys_are_passed_over():
+def test_signatures_by_unknown_keys_are_passed_over() -> None:
     text = Checkpoint(KEY.name, 7, ROOT).text
     unknown = notes.Signature("someone.example", b"\0\0\0\1", b"whatever")
     same_name = notes.Signature(KEY.name, b"\0\0\0\1", b"whatever")
     assert open_checkpoint(signed(text, unknown, same_name), KEY).tree_size == 7
 
 
-def test_a_known_keys_wrong_signature_spoils_the_note_beside_a_right_one():
+def test_a_known_keys_wrong_signature_spoils_the_note_beside_a_right_one() -> None:
     text = Checkpoint(KEY.name, 7, ROOT).text
     wrong = notes.Signature(KEY.name, KEY.id, bytes(64))
     with pytest.raises(NoteError):
@@ -127,7 +127,7 @@ def test_a_known_keys_wrong_signature_spoils_the_note_beside_a_right_one():
         b"x" * 100_001,
     ],
 )
-def test_what_is_no_note_is_refused(data):
+def test_another_text_than_a_note_is_refused(data: bytes) -> None:
     with pytest.raises(NoteError):
         Note.parse(data)
 
@@ -146,7 +146,7 @@ def test_what_is_no_note_is_refused(data):
         "origin\n1\nnot base64\n",
     ],
 )
-def test_what_is_no_checkpoint_is_refused(text):
+def test_another_text_than_a_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(NoteError):
         Checkpoint.parse(text)
 
@@ -164,6 +164,6 @@ def test_what_is_no_checkpoint_is_refused(text):
         "name+00000000+" + base64.b64encode(b"\x07" + bytes(32)).decode(),
     ],
 )
-def test_what_is_no_verifier_key_is_refused(text):
+def test_another_text_than_a_verifier_key_is_refused(text: str) -> None:
     with pytest.raises(NoteError):
         VerifierKey.parse(text)
