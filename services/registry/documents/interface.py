@@ -1,4 +1,4 @@
-"""What the registry needs of other services: a Verifier of signatures, a Directory of subjects.
+"""The registry's needs of other services: a Verifier of signatures, and a Directory of subjects.
 
 clients.py fills both by calls to signing and identity, and batches those of many callers.
 """
@@ -26,7 +26,7 @@ class SignedStatement:
 
 
 class VerificationStatus(Enum):
-    """The three outcomes of a signature validation (ETSI EN 319 102-1, section 5.1.3)."""
+    """The outcomes of a signature validation, by ETSI EN 319 102-1."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -54,7 +54,7 @@ class Officer:
 
 
 class SubjectKind(Enum):
-    """What a subject is."""
+    """The kinds of subjects."""
 
     PERSON = "person"
     ORGANIZATION = "organization"

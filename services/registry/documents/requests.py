@@ -132,7 +132,7 @@ def parse_registration(
 def parse_batch(
     request: documents_pb2.BatchRegisterDocumentsRequest, caller: Caller, now: datetime
 ) -> list[ParsedRegistration | DomainError]:
-    """Parse each item of a batch, in order, or return what is wrong with it.
+    """Parse each item of a batch; return the results, or their errors, in order.
 
     Raises InvalidArgument if the batch is too large.
     """

@@ -1,7 +1,7 @@
 """The check of a batch's signatures: all verified in one call, all subjects asked for in another.
 
-Policy apart from mechanism: signing says whether a signature and its certificate are valid; here it
-is decided whether the issuer, by its seal or an officer, is among the signers.
+Signing answers whether a signature and its certificate are valid; this module decides whether the
+issuer, by its seal or an officer, is among the signers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SignatureCheck:
     async def check(
         self, registrations: Sequence[ParsedRegistration], during: Call | None
     ) -> list[tuple[Signature, ...] | DomainError]:
-        """Return each registration's signatures with their signers, or what is wrong with it.
+        """Return each registration's signatures with their signers, or its error.
 
         Raises Unavailable or DeadlineExceeded for the whole batch.
         """
@@ -81,7 +81,7 @@ def _validation_error(
     subjects: Mapping[str, SubjectKind],
     officers: frozenset[Officer],
 ) -> DomainError | None:
-    """Return what is wrong with the registration's signatures or subjects, or None.
+    """Return the first error of the registration's signatures or subjects, or None.
 
     results: of its own signatures, in order. officers: those of all issuers who signed.
     """

@@ -37,7 +37,7 @@ kept_requests: KeptRequests[str] = KeptRequests(tables.requests, "resource")
 
 @dataclass(frozen=True, slots=True)
 class RegistrationView:
-    """What exists already of a batch that is to be registered, at one moment."""
+    """The types, requests and documents of a batch that exist already, at one moment."""
 
     types: Mapping[str, DocumentType]
     kept: Mapping[RequestKey, KeptRequest[str]]
