@@ -135,6 +135,12 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         directory=IdentityClient(Peer(identity, internal)),
         witnesses=witnesses,
     )
+
+    async def collect() -> None:
+        removed = await registry.contents.collect_orphans(database)
+        await database.purge_deleted()
+        log.info("orphans collected", extra={"objects": removed})
+
     try:
         await migrate(database, MIGRATIONS)
         await registry.sequencer.start()
@@ -144,21 +150,13 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)
-
-        async def collect() -> None:
-            removed = await registry.contents.collect_orphans(database)
-            await database.purge_deleted()
-            log.info("orphans collected", extra={"objects": removed})
-
-        try:
-            async with in_background(
-                every(HOUSEKEEPING_EVERY.total_seconds(), collect, name="collecting orphans"),
-                follow_dependencies(server.health, [identity, signing], registry.servicers()),
-            ):
-                await wait_for(stop, server)
-        finally:
-            await registry.sequencer.close()
+        async with in_background(
+            every(HOUSEKEEPING_EVERY.total_seconds(), collect, name="collecting orphans"),
+            follow_dependencies(server.health, [identity, signing], registry.servicers()),
+        ):
+            await wait_for(stop, server)
     finally:
+        await registry.sequencer.close()
         await signing.close()
         await identity.close()
         await database.close()

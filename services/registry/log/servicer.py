@@ -6,13 +6,11 @@ caching headers, so that a cache in front takes the load of followers.
 
 from __future__ import annotations
 
-import re
-
 from google.api import httpbody_pb2
 
 from qagazsyz import notes
 from qagazsyz.registry.v1 import log_pb2
-from services.registry.log.tiles import LEVEL_LIMIT, TILE_WIDTH, Tile
+from services.registry.log.tile_paths import parse_path
 from services.registry.log.transparency_log import TransparencyLog
 from services.runtime.errors import InvalidArgument, NotFound
 from services.runtime.server import Call
@@ -27,13 +25,6 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 MUTABLE = "no-cache"
 # The key changes when the log does; an hour saves most of the requests.
 RARELY_CHANGED = "public, max-age=3600"
-
-# Zero-padded groups of three digits, all but the last behind an "x"; ".p/" before the width.
-_PATH = re.compile(
-    r"(?P<level>0|[1-9][0-9]?|entries)/(?P<index>(?:x[0-9]{3}/){0,6}[0-9]{3})"
-    r"(?:\.p/(?P<width>[1-9][0-9]{0,2}))?",
-    re.ASCII,
-)
 
 
 class LogServicer:
@@ -106,35 +97,6 @@ class LogServicer:
             path = await self._log.consistency(connection, first, second)
             checkpoint = b"" if second != latest else await self._log.checkpoint(connection)
         return log_pb2.ConsistencyProof(path=path, checkpoint=checkpoint, second_size=second)
-
-
-def parse_path(path: str) -> tuple[bool, Tile]:
-    """Return whether entries are asked for, and of which tile. Raises InvalidArgument."""
-    match = _PATH.fullmatch(path)
-    if match is None:
-        raise _path_error()
-    is_entries = match["level"] == "entries"
-    level = 0 if is_entries else int(match["level"])
-    index = int(match["index"].replace("/", "").replace("x", ""))
-    tile = Tile(level, index, int(match["width"] or TILE_WIDTH))
-    # Refuse other names of the same tile: a width of 256 and more, leading zeros.
-    if level > LEVEL_LIMIT or tile_path(tile, entries=is_entries) != path:
-        raise _path_error()
-    return is_entries, tile
-
-
-def tile_path(tile: Tile, *, entries: bool = False) -> str:
-    """Return the path of a tile, or of the entry bundle beside it, after "/log/tile/"."""
-    digits = f"{tile.index:03d}"
-    digits = digits.zfill(-(-len(digits) // 3) * 3)
-    groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
-    index = "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
-    level = "entries" if entries else str(tile.level)
-    return f"{level}/{index}" if tile.is_full else f"{level}/{index}.p/{tile.width}"
-
-
-def _path_error() -> InvalidArgument:
-    return InvalidArgument("path", 'not of the form "0/x001/234" or "entries/000.p/7"')
 
 
 def _body(call: Call, content_type: str, data: bytes, caching: str) -> httpbody_pb2.HttpBody:

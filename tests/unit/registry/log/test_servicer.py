@@ -12,7 +12,7 @@ from qagazsyz import notes
 from qagazsyz.merkle import leaf_hash, verify_consistency, verify_inclusion
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import log_pb2
-from services.registry.log.servicer import parse_path, tile_path
+from services.registry.log.tile_paths import tile_path
 from services.registry.log.tiles import (
     TILE_WIDTH,
     Edge,
@@ -114,33 +114,6 @@ async def test_what_the_tree_has_not_grown_to_is_not_found(tmp_path: Path, path:
         await ledger.sequencer.submit(entries(0, 300))
         with pytest.raises(NotFound):
             await reader(ledger).tile(path)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "", "0", "0/", "0/1", "0/0000", "0/x000/001", "0/001.p/0", "0/001.p/256", "0/001.p/01",
-        "00/001", "64/000", "-1/000", "0/../1", "data/000", "0/000.p", "0/001/002",
-        "0/000\n", "0/٠٠٠", "/0/000", "0/x" + "9" * 200,
-    ],
-)  # fmt: skip
-def test_another_path_than_a_tiles_is_refused(path: str) -> None:
-    with pytest.raises(InvalidArgument):
-        parse_path(path)
-
-
-@pytest.mark.parametrize(
-    ("path", "tile"),
-    [
-        ("0/000", Tile(0, 0)),
-        ("1/x001/x234/067", Tile(1, 1234067)),
-        ("63/999.p/255", Tile(63, 999, 255)),
-        ("0/x001/000.p/1", Tile(0, 1000, 1)),
-    ],
-)
-def test_paths_of_tiles_are_those_of_the_specification(path: str, tile: Tile) -> None:
-    assert parse_path(path) == (False, tile)
-    assert tile_path(tile) == path
 
 
 async def test_the_key_is_served_as_verifiers_write_it(tmp_path: Path) -> None:
