@@ -1,4 +1,4 @@
-"""The registry's needs of other services: a Verifier of signatures, and a Directory of subjects.
+"""The services that the registry depends on, as protocols: a Verifier and a Directory of subjects.
 
 clients.py fills both by calls to signing and identity, and batches those of many callers.
 """

@@ -85,7 +85,7 @@ async def test_a_valid_signature_is_its_signers() -> None:
         (signatures_pb2.VERDICT_UNTRUSTED_SIGNER, UNKNOWN),
     ],
 )
-async def test_what_could_not_be_determined_is_indeterminate(verdict: int, status: int) -> None:
+async def test_an_undetermined_verdict_is_indeterminate(verdict: int, status: int) -> None:
     assert (await judged(verdict, status)).status is VerificationStatus.INDETERMINATE
 
 

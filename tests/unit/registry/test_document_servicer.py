@@ -1,4 +1,4 @@
-"""DocumentService: who may read, list, download and check documents, and single attributes."""
+"""DocumentService: who may read, list, download and check documents."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ async def test_subjects_the_issuer_and_auditors_read_a_document(
 
 
 @pytest.mark.parametrize("caller", OTHERS)
-async def test_nobody_else_learns_whether_a_document_exists(world: World, caller: Caller) -> None:
+async def test_a_refusal_does_not_reveal_whether_a_document_exists(
+    world: World, caller: Caller
+) -> None:
     document = await world.register()
     for method in (world.get, world.receipt, world.download):
         refusals = []
@@ -68,7 +70,7 @@ async def test_nobody_else_learns_whether_a_document_exists(world: World, caller
         assert refusals[0] == refusals[1]
 
 
-async def test_an_auditor_is_told_what_does_not_exist_and_given_no_content(world: World) -> None:
+async def test_an_auditor_gets_not_found_and_no_content(world: World) -> None:
     document = await world.register()
     with pytest.raises(NotFound):
         await world.get(NOWHERE, auditor)
@@ -107,7 +109,7 @@ async def test_a_malformed_name_is_told(world: World, name: str) -> None:
         await world.get(name, citizen)
 
 
-async def test_each_lists_what_is_theirs(world: World) -> None:
+async def test_each_caller_lists_their_own_documents(world: World) -> None:
     address = (await world.register()).name
     marriage = (await world.register(document_type=MARRIAGE, subjects=[CITIZEN, SPOUSE])).name
     other = (await world.register(subjects=[STRANGER])).name
@@ -125,7 +127,7 @@ async def test_each_lists_what_is_theirs(world: World) -> None:
     assert await listed(auditor, subject=SPOUSE) == [marriage]
 
 
-async def test_a_citizen_lists_nobody_elses(world: World) -> None:
+async def test_a_citizen_lists_no_other_subjects_documents(world: World) -> None:
     with pytest.raises(PermissionDenied):
         await world.list_documents(stranger, subject=CITIZEN)
 
@@ -159,7 +161,7 @@ async def test_a_page_token_serves_for_its_own_list(world: World) -> None:
 
 
 @pytest.mark.parametrize("caller", [bank_officer, other_bank_officer])
-async def test_nobody_else_revokes_it(world: World, caller: Caller) -> None:
+async def test_only_the_issuer_revokes_a_document(world: World, caller: Caller) -> None:
     document = await world.register()
     for name in (document.name, NOWHERE):
         with pytest.raises(PermissionDenied):
@@ -209,7 +211,7 @@ async def test_a_check_tells_of_revocation_and_erasure(world: World) -> None:
     assert found.state == documents_pb2.DOCUMENT_STATE_ERASED
 
 
-async def test_what_matches_nothing_is_not_found(world: World) -> None:
+async def test_an_unknown_code_or_hash_is_not_found(world: World) -> None:
     await world.register()
     with pytest.raises(NotFound):
         await world.check(verification_code="0000-0000-0000-0000")
@@ -247,7 +249,7 @@ async def test_the_record_lets_the_bank_read_and_download(world: World) -> None:
     assert verified(receipt, b"%PDF").content_verified
 
 
-async def test_the_record_opens_nothing_to_anybody_else(world: World) -> None:
+async def test_the_record_opens_its_documents_to_its_organization_alone(world: World) -> None:
     document = await world.register()
     other = await world.register(subjects=[STRANGER])
     await world.grant()
@@ -285,7 +287,7 @@ async def test_the_record_of_a_download_or_refusal_opens_nothing(world: World) -
             await world.download(document.name, bank_officer, access.name)
 
 
-async def test_a_bank_that_also_issues_the_type_needs_a_record_all_the_same(world: World) -> None:
+async def test_another_issuer_of_the_type_needs_a_record_too(world: World) -> None:
     await world.update_type(ADDRESS, issuers=[MINISTRY, FIRST_BANK])
     document = await world.register()
     with pytest.raises(PermissionDenied):
@@ -306,7 +308,7 @@ async def test_types_are_listed_in_pages(world: World) -> None:
     assert second.next_page_token == ""
 
 
-async def test_what_is_registered_can_be_read_by_its_issuer(world: World) -> None:
+async def test_the_issuer_reads_the_document_it_registered(world: World) -> None:
     document = await world.register()
     again = await world.documents.GetDocument(
         documents_pb2.GetDocumentRequest(name=document.name), by(ministry_officer)

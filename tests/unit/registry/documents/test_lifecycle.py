@@ -53,7 +53,7 @@ async def test_revoking_twice_is_revoking_once(world: World) -> None:
         await world.revoke(document.name, reason="another")
 
 
-async def test_erasure_destroys_what_could_name_or_show_anything(world: World) -> None:
+async def test_erasure_destroys_title_hash_signatures_content_and_openings(world: World) -> None:
     document = await world.register(content=b"%PDF")
     before = await world.receipt(document.name, citizen)
     erased = await world.erase(document.name)

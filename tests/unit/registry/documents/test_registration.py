@@ -37,7 +37,7 @@ from tests.unit.registry.world import (
 REQUEST_ID = str(uuid.UUID(int=7))
 
 
-async def test_a_registered_document_says_all_that_was_asked_for(world: World) -> None:
+async def test_a_registered_document_has_every_field_asked_for(world: World) -> None:
     expire_time = NOW + timedelta(days=30)
     document = await world.register(content=b"%PDF", expire_time=expire_time)
     assert document.name.startswith("documents/")
@@ -62,7 +62,7 @@ async def test_a_verification_code_has_sixteen_characters_in_fours(world: World)
         assert all(group.isalnum() for group in groups)
 
 
-async def test_the_entry_names_nobody_and_gives_no_hash_away(world: World) -> None:
+async def test_the_entry_reveals_no_subject_and_no_hash(world: World) -> None:
     document = await world.register(content=b"%PDF", subjects=[CITIZEN, SPOUSE])
     receipt = await world.documents.GetReceipt(
         documents_pb2.GetReceiptRequest(document=document.name), by(ministry_officer)
@@ -211,7 +211,7 @@ async def test_the_same_request_at_the_same_time_has_one_effect(world: World) ->
     assert len({document.name for document in found}) == 1
 
 
-async def test_what_is_output_only_is_not_taken_from_the_caller(world: World) -> None:
+async def test_output_only_fields_of_the_request_are_ignored(world: World) -> None:
     request = registration()
     request.document.issuer = bank_officer.organization
     request.document.name = "documents/mine"

@@ -69,14 +69,14 @@ async def test_a_malformed_id_is_told(world: World, id_: str) -> None:
         ("display_names", {"display_names": {"kazakh language": "Диплом"}}),
     ],
 )
-async def test_what_a_type_cannot_hold_names_its_field(
+async def test_an_unknown_organization_or_invalid_member_names_its_field(
     world: World, field: str, members: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidArgument, match=f"document_type.{field}"):
         await world.create_type("diploma", **members)
 
 
-async def test_an_update_changes_what_its_mask_names(world: World) -> None:
+async def test_an_update_changes_the_fields_of_its_mask(world: World) -> None:
     made = await world.create_type("diploma", display_names={"en": "Diploma"}, issuers=[MINISTRY])
     changed = await world.update_type(DIPLOMA, "issuers", issuers=[], display_names={"en": "Other"})
     assert not changed.issuers
@@ -85,7 +85,7 @@ async def test_an_update_changes_what_its_mask_names(world: World) -> None:
     assert await world.get_type(made.name) == changed
 
 
-async def test_an_update_without_a_mask_changes_what_is_set(world: World) -> None:
+async def test_an_update_without_a_mask_changes_the_fields_that_are_set(world: World) -> None:
     await world.create_type("diploma", display_names={"en": "Diploma"}, issuers=[MINISTRY])
     changed = await world.update_type(DIPLOMA, legal_bases=[basis()])
     assert list(changed.issuers) == [MINISTRY]
@@ -93,7 +93,7 @@ async def test_an_update_without_a_mask_changes_what_is_set(world: World) -> Non
     assert len(changed.legal_bases) == 1
 
 
-async def test_an_update_of_everything_clears_what_is_not_set(world: World) -> None:
+async def test_an_update_of_all_fields_clears_those_unset(world: World) -> None:
     await world.create_type("diploma", display_names={"en": "Diploma"}, issuers=[MINISTRY])
     changed = await world.update_type(DIPLOMA, "*", legal_bases=[basis()])
     assert not changed.issuers
@@ -115,7 +115,7 @@ async def test_an_update_of_an_older_etag_is_refused(world: World) -> None:
     assert await world.get_type(made.name) == changed
 
 
-async def test_what_does_not_exist_is_not_found(world: World) -> None:
+async def test_an_unknown_type_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
         await world.get_type("documentTypes/nothing")
     with pytest.raises(NotFound):

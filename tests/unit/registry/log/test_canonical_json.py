@@ -10,7 +10,7 @@ import rfc8785
 from services.registry.log.canonical_json import canonical_json
 
 
-def test_it_is_what_the_general_encoder_writes() -> None:
+def test_it_equals_the_general_encoders_output() -> None:
     members: dict[str, Any] = {
         "v": 1,
         "event": "registered",

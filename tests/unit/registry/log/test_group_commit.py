@@ -64,7 +64,7 @@ async def test_rows_are_written_with_their_log_indexes(database_url: str, tmp_pa
                 assert found.entry == entry(number * 2 + i)
 
 
-async def test_what_apply_writes_comes_with_the_entry(database_url: str, tmp_path: Path) -> None:
+async def test_a_change_is_committed_with_its_entry(database_url: str, tmp_path: Path) -> None:
     async with opened(database_url, tmp_path / "contents") as ledger:
         await ledger.sequencer.submit([], rows=[Rows(tables.contents, [content_row("one", 7)])])
 

@@ -109,7 +109,7 @@ async def test_partial_tiles_of_former_sizes_are_served_on(
 
 
 @pytest.mark.parametrize("path", ["0/001", "0/001.p/45", "0/002.p/1", "1/000", "2/000.p/1"])
-async def test_what_the_tree_has_not_grown_to_is_not_found(tmp_path: Path, path: str) -> None:
+async def test_a_tile_beyond_the_tree_is_not_found(tmp_path: Path, path: str) -> None:
     async with opened(sqlite(tmp_path), tmp_path / "contents") as ledger:
         await ledger.sequencer.submit(entries(0, 300))
         with pytest.raises(NotFound):

@@ -82,7 +82,7 @@ async def test_a_law_opens_them_without_consent(world: World) -> None:
     assert parse_entry(access.receipt.entry)["basis"] == "law"
 
 
-async def test_a_look_up_gives_those_in_force_newest_first(world: World) -> None:
+async def test_a_look_up_returns_the_documents_in_force_newest_first(world: World) -> None:
     names = []
     for _ in range(3):
         names.append((await world.register()).name)
@@ -98,7 +98,7 @@ async def test_a_look_up_gives_those_in_force_newest_first(world: World) -> None
     assert [document.name for document in found.documents] == names[::-1]
 
 
-async def test_a_look_up_that_finds_nothing_leaves_a_record_too(world: World) -> None:
+async def test_a_look_up_without_results_leaves_a_record(world: World) -> None:
     await world.grant()
     found = await world.look_up()
     assert not found.documents
@@ -189,7 +189,7 @@ async def test_a_refusal_is_on_record_and_the_subject_sees_it(world: World) -> N
     assert document.name.encode() not in access.receipt.entry
 
 
-async def test_a_refusal_tells_not_whether_there_is_such_a_subject(world: World) -> None:
+async def test_a_refusal_does_not_reveal_whether_the_subject_exists(world: World) -> None:
     await world.register()
     world.directory.subject_questions.clear()
     known = await world.look_up_refused()
@@ -212,7 +212,7 @@ async def test_a_repeat_leaves_no_second_record(world: World) -> None:
     assert len(await world.accesses()) == 1
 
 
-async def test_a_repeat_gives_no_more_what_is_not_in_force(world: World) -> None:
+async def test_a_repeat_leaves_out_documents_revoked_since(world: World) -> None:
     document = await world.register()
     await world.grant()
     await world.look_up(request_id=REQUEST_ID)

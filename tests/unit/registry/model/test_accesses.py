@@ -90,7 +90,7 @@ def test_a_fresh_look_up_of_whole_documents_opens_what_it_found(
     assert access(**changes).opens("documents/one", FIRST_BANK, NOW) == opens
 
 
-def test_other_subjects_see_of_a_record_what_is_theirs() -> None:
+def test_other_subjects_see_only_their_own_documents_in_a_record() -> None:
     record = access(documents=("documents/one", "documents/two"), sharers=(SPOUSE,))
     own = frozenset({"documents/two"})
     assert record.seen_by(CITIZEN, own) == record

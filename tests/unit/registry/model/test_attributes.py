@@ -49,7 +49,7 @@ def test_the_kinds_are_those_of_the_contract() -> None:
     assert {f"ATTRIBUTE_KIND_{kind.name}": kind.value for kind in AttributeKind} == dict(contract)
 
 
-def test_a_content_that_says_what_is_declared_is_accepted() -> None:
+def test_a_content_with_the_declared_values_is_accepted() -> None:
     check_content(JSON, content(), DECLARED)
     check_content("application/vnd.address+json; charset=utf-8", content(address={}), DECLARED)
 

@@ -52,7 +52,7 @@ def test_an_id_is_the_end_of_the_name() -> None:
         ("display_names", {"display_names": {"kk": "x" * 201}}),
     ],
 )
-def test_what_a_type_may_not_hold_names_its_field(field: str, changes: dict[str, Any]) -> None:
+def test_an_invalid_member_of_a_type_names_its_field(field: str, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=f"document_type.{field}"):
         check_document_type(replace(TYPE, **changes))
 

@@ -85,7 +85,7 @@ def value_of(value: documents_pb2.AttributeValue) -> object:
     return None if which is None else getattr(value, which)
 
 
-async def test_one_learns_what_was_asked_for_and_no_more(world: World) -> None:
+async def test_a_look_up_returns_the_attributes_asked_for_and_no_others(world: World) -> None:
     await declare(world)
     document = await register(world)
     await world.grant()
@@ -115,7 +115,7 @@ async def test_the_newest_document_in_force_answers(world: World) -> None:
     assert found.document == newer.name
 
 
-async def test_what_the_document_does_not_say_is_unset(world: World) -> None:
+async def test_a_value_missing_in_the_document_is_unset(world: World) -> None:
     await declare(world)
     await register(world, content(address={}))
     await world.grant()
@@ -124,14 +124,14 @@ async def test_what_the_document_does_not_say_is_unset(world: World) -> None:
     assert [value.pointer for value in found.values] == ["/address/city", "/registered"]
 
 
-async def test_a_document_older_than_the_declaration_says_nothing(world: World) -> None:
+async def test_a_document_that_is_no_json_has_no_values(world: World) -> None:
     await world.register()
     await declare(world)
     await world.grant()
     assert value_of((await look_up(world, "/since")).values[0]) is None
 
 
-async def test_where_there_is_no_document_there_is_no_value(world: World) -> None:
+async def test_a_subject_without_documents_has_no_values(world: World) -> None:
     await declare(world)
     await world.grant()
     found = await look_up(world, "/since")
@@ -156,7 +156,7 @@ async def test_the_record_names_the_attributes_and_opens_no_document(world: Worl
             await method(document.name, bank_officer, found.access)
 
 
-async def test_it_needs_consent_as_a_whole_document_does(world: World) -> None:
+async def test_a_look_up_of_attributes_needs_consent(world: World) -> None:
     await declare(world)
     await register(world)
     consent = await world.grant()
