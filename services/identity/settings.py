@@ -1,4 +1,4 @@
-"""What identity can be told from outside."""
+"""Settings of the identity service: environment variables QAGAZSYZ_…"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key that the signing service holds is made to ask for a certificate that signs in: in vain."""
+"""A managed key is made to ask for a certificate that signs in: in vain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGN = certificates_pb2.CERTIFICATE_USAGE_SIGN
 AUTHENTICATE = certificates_pb2.CERTIFICATE_USAGE_AUTHENTICATE
 
 
-async def test_a_request_made_by_hand_over_a_held_key_is_certified_as_a_seal_only(
+async def test_a_request_made_by_hand_over_a_managed_key_is_certified_as_a_seal_only(
     world: World,
 ) -> None:
     officer, citizen = await world.officer(), await world.citizen()
@@ -73,6 +73,6 @@ async def test_a_request_made_by_hand_over_a_held_key_is_certified_as_a_seal_onl
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await issue(subject, usage)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-        assert "signing service holds this key" in str(caught.value.details())
+        assert "signing service manages this key" in str(caught.value.details())
     # Nothing else is wrong with the request.
     assert (await issue(officer.organization, SIGN)).info.usage == SIGN
