@@ -71,6 +71,8 @@ from signatures.x509 import verify_x509_signature
 PATHS_LIMIT = 8
 # Issuers whose paths are cached: callers choose their names.
 ISSUERS_KEPT = 10_000
+# Longer than any authority's name: preparing names for comparison takes four microseconds a byte.
+NAME_LIMIT_BYTES = 4 * 1024
 # Longer than any hierarchy in use, not counting the anchor.
 PATH_LENGTH_LIMIT = 8
 
@@ -99,13 +101,20 @@ class PathFinder:
         """policies: dotted OIDs of which a path must have one; if empty, any path is accepted."""
         self._store = store
         self._signatures = _SignatureCache()
-        anchors = [_anchor(der, policies) for der in store.anchors]
-        self._trust = SimpleTrustManager.build(
-            trust_roots=[anchor for anchor in anchors if anchor is not None]
-        )
-        self._registry = CertificateRegistry.build(
-            [self._signatures.authority(der) for der in store.intermediates]
-        )
+        anchors = (_anchor(der, policies) for der in store.anchors)
+        self._anchors = [anchor for anchor in anchors if anchor is not None]
+        self._intermediates = [self._signatures.authority(der) for der in store.intermediates]
+        self._trust = SimpleTrustManager.build(trust_roots=self._anchors)
+        self._registry = CertificateRegistry.build(self._intermediates)
+        # Only certificates by these may be looked up in the two: they keep the name of every issuer
+        # that they are asked for, and callers choose names.
+        self._subjects = {
+            certificate.subject.hashable
+            for certificate in (
+                *(anchor.certificate for anchor in self._anchors),
+                *self._intermediates,
+            )
+        }
         self._operator_trusted = frozenset(
             hashlib.sha256(der).digest() for der in store.intermediates
         )
@@ -141,28 +150,37 @@ class PathFinder:
     def _find_issuer_paths(
         self, leaf: Any, intermediates: Sequence[bytes]
     ) -> tuple[_IssuerPath, ...]:
+        if _has_long_name(leaf.issuer):
+            return ()
         if intermediates:
             # One for each name: many of one name would make the search factorial.
             others: dict[bytes, Any] = {}
             for der in intermediates[:PATH_LENGTH_LIMIT]:
                 load(der)
                 issuer = decode(der)
+                if _has_long_name(issuer.subject) or _has_long_name(issuer.issuer):
+                    continue
                 others.setdefault(issuer.subject.dump(), issuer)
-            stored = [self._signatures.authority(der) for der in self._store.intermediates]
-            return self._search(leaf, CertificateRegistry.build([*stored, *others.values()]))
+            trust = SimpleTrustManager.build(trust_roots=self._anchors)
+            registry = CertificateRegistry.build([*self._intermediates, *others.values()])
+            return self._search(leaf, trust, registry)
+        if leaf.issuer.hashable not in self._subjects:
+            return ()
         # The key identifier tells several keys of one authority apart.
         named = leaf.issuer.dump() + (leaf.authority_key_identifier or b"")
         key = hashlib.sha256(named).digest()
         paths = self._issuer_paths.get(key)
         if paths is None:
-            paths = self._search(_probe_certificate(leaf), self._registry)
+            paths = self._search(_probe_certificate(leaf), self._trust, self._registry)
             if not leaf.authority_issuer_serial:
                 self._issuer_paths[key] = paths
         return paths
 
-    def _search(self, leaf: Any, registry: CertificateRegistry) -> tuple[_IssuerPath, ...]:
+    def _search(
+        self, leaf: Any, trust: SimpleTrustManager, registry: CertificateRegistry
+    ) -> tuple[_IssuerPath, ...]:
         """Return the paths to the leaf's issuer that the engine finds."""
-        builder = PathBuilder(trust_manager=self._trust, registry=registry)
+        builder = PathBuilder(trust_manager=trust, registry=registry)
 
         async def search() -> list[_IssuerPath]:
             paths: list[_IssuerPath] = []
@@ -236,6 +254,10 @@ class PathFinder:
             first.astimezone(UTC),
             last.astimezone(UTC),
         )
+
+
+def _has_long_name(name: Any) -> bool:
+    return len(name.dump()) > NAME_LIMIT_BYTES
 
 
 def _date_status(error: ExpiredError | NotYetValidError) -> CertificateStatus:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from asn1crypto import x509 as asn1
 from asn1crypto.keys import PublicKeyInfo
+from cryptography import x509
 
 from services.identity.validation.interface import (
+    REASON_LIMIT,
     CertificateStatus,
     Chain,
     Refused,
 )
-from services.identity.validation.paths import PathFinder
+from services.identity.validation.paths import NAME_LIMIT_BYTES, PathFinder
 from services.identity.validation.trust_store import TrustStore
 from services.identity.x509.inspection import load, usage_of
 from services.identity.x509.usages import CertificateUsage
@@ -109,6 +113,64 @@ def test_a_forged_certificate_does_not_hide_the_paths_of_others() -> None:
         ):
             assert isinstance(paths.find(forgery, NOW), Refused)
         assert isinstance(paths.find(make(Profile(), issuer).der, NOW), Chain)
+
+
+def named(text: str, length: int) -> x509.Name:
+    attribute = x509.NameAttribute(x509.NameOID.COMMON_NAME, text * length, _validate=False)
+    return x509.Name([attribute])
+
+
+def presented(authority: Made, length: int) -> list[tuple[bytes, list[bytes]]]:
+    """Certificates that each bear another long name, with the intermediates that come along: what
+    an attacker may send without end."""
+    key = new_key()
+    found: list[tuple[bytes, list[bytes]]] = []
+    for letter in "abcdefghijklmnopqrst":
+        name = named(letter, length)
+        stranger = Made(b"", key, name)
+        intermediate = make(replace(AUTHORITY, name=name), stranger, key=key)
+        found += [
+            (make(Profile(), stranger).der, []),
+            (make(Profile(name=name), authority).der, []),
+            (make(Profile(), intermediate).der, [intermediate.der]),
+        ]
+    return found
+
+
+@pytest.mark.parametrize("length", [2_000, 50_000])
+def test_little_memory_is_kept_of_what_callers_present(length: int) -> None:
+    root = make(ROOT)
+    authority = make(AUTHORITY, root)
+    paths = PathFinder(TrustStore((root.der,), (authority.der,)))
+    certificates = presented(authority, length)
+    paths.find(make(Profile(), authority).der, NOW)
+    tracemalloc.start()
+    try:
+        for der, intermediates in certificates:
+            paths.find(der, NOW, intermediates)
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 10 * 2_000, "not ten of twenty names"
+
+
+def test_the_reason_of_a_refusal_is_short() -> None:
+    unknown: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.{index}"), b"\x05\0"), True)
+        for index in range(1_000)
+    ]
+    root = make(ROOT)
+    found = PathFinder(TrustStore((root.der,))).find(
+        make(Profile(extensions=unknown), root).der, NOW
+    )
+    assert isinstance(found, Refused) and len(found.reason) <= REASON_LIMIT
+
+
+def test_an_issuer_of_a_longer_name_than_any_authoritys_is_untrusted() -> None:
+    root = make(replace(ROOT, name=named("a", NAME_LIMIT_BYTES)))
+    found = PathFinder(TrustStore((root.der,))).find(make(Profile(), root).der, NOW)
+    assert isinstance(found, Refused) and found.status is CertificateStatus.UNTRUSTED
 
 
 def test_an_authority_of_the_store_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
