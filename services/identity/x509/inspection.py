@@ -215,9 +215,8 @@ _SHORT_NAMES = {
 def rfc4514_name(name: Any) -> str:
     """Return asn1crypto's Name as RFC 4514 writes it: its last part first, escaped by section 2.4.
 
-    Not cryptography's rfc4514_string, though that writes the same of what it reads: it refuses
-    TeletexString and PrintableString with letters of Latin-1, which older authorities write, and
-    the certificate with them. asn1crypto decodes those.
+    Not cryptography's rfc4514_string, though that writes the same of what it reads: it raises for a
+    TeletexString with letters of Latin-1, which older authorities write. asn1crypto decodes it.
     """
     parts = []
     for relative in reversed(list(name.chosen)):
