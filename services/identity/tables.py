@@ -81,7 +81,7 @@ used_challenges = Table(
 # Each sign-in deletes the expired ones.
 Index("used_challenges_by_time", used_challenges.c.expire_time)
 
-# Keys that the signing service manages: they sign nobody in.
+# Keys that the signing service manages: they cannot be used to sign in.
 managed_keys = Table(
     "held_keys",
     metadata,

@@ -19,7 +19,7 @@ from services.identity.x509.signed_data import is_issued_by
 from services.runtime.clock import Randomness
 from services.runtime.secret_files import SecretRefused, read_secret, write_secret
 
-# The names: what signs the issuing authority, what issues, what stamps the time.
+# Names: the root, the authority that issues, the one that stamps the time.
 ROOT, ISSUING, TIME_STAMPING = "root", "authority", "time-stamping"
 
 

@@ -132,6 +132,6 @@ def _read_request(order: Order) -> CertificationRequest:
     except InvalidRequest as error:
         raise InvalidArgument("certificate_request", str(error)) from None
     if order.usage is CertificateUsage.AUTHENTICATE and request.asks_to_sign:
-        # Requests of the signing service ask so too, and its keys must sign nobody in.
+        # Requests by the signing service ask so too, and its keys must not sign in.
         raise InvalidArgument("usage", "the request asks for a certificate that signs")
     return request

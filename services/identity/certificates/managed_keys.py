@@ -1,6 +1,6 @@
-"""Keys that the signing service manages: they sign nobody in.
+"""Managed keys, those of the signing service: they cannot be used to sign in.
 
-Whoever may have a managed key sign a digest can have it sign the digest of a sign-in challenge or
+A caller who may have a managed key sign a digest could have it sign that of a sign-in challenge or
 of a certification request, since the signing service cannot tell what a digest is of. So signing
 announces each key to identity before it can be used, and identity issues no token for a signature
 by such a key, whatever certificate is over it.

@@ -111,8 +111,8 @@ def status_at(certificate: StoredCertificate | Binding, at: datetime) -> Certifi
 
 
 def may_certify_managed_key(subject: Subject, usage: CertificateUsage) -> bool:
-    """Return whether the certificate may be over a key of the signing service: it must be an
-    organization's seal, which signs nobody in."""
+    """Return whether the certificate may be over a managed key: only an organization's seal, which
+    cannot sign in."""
     return usage is CertificateUsage.SIGN and not subject.is_person
 
 

@@ -1,9 +1,9 @@
 """VerifyTimeStamps: whether time-stamps are valid, and whether their signers may stamp the time.
 
 A token of the own authority is checked by its signer's certificate in the database; one of an
-external authority by a path that is valid at the token's time, and by what is known of the path's
-revocation now. Tokens made before an authority's revocation stay valid if the reason does not
-suggest key compromise (RFC 3161, section 4); without a reason, none of its tokens is accepted.
+external authority by a path that is valid at the token's time, and by the path's revocation as it
+is known now. Tokens made before an authority's revocation stay valid if the reason does not suggest
+key compromise (RFC 3161, section 4); without a reason, all of its tokens are refused.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class StampedData:
 
 @dataclass(frozen=True, slots=True)
 class TimeStampCheck:
-    """A token's status, and what is known of it by then: its signer's certificate (DER) once that
-    was found, its content once its signature was verified and its signer may stamp the time."""
+    """A token's status; its signer's certificate (DER), if that was found; its content, if the
+    signature is valid and the signer may stamp the time."""
 
     status: TimeStampStatus
     signer: bytes | None = None

@@ -33,8 +33,8 @@ def grant(
     """Return what the holder of a valid certificate becomes.
 
     organization: the one that the challenge names, or "". memberships: the holder's, by
-    organization. Raises Unauthenticated for a certificate that signs nobody in, PermissionDenied
-    for an organization that the holder is not a member of.
+    organization. Raises Unauthenticated for a certificate that may not be used to sign in,
+    PermissionDenied for an organization that the holder is not a member of.
     """
     if certificate.service:
         if organization:
@@ -42,7 +42,7 @@ def grant(
         name = f"services/{certificate.service}"
         return Grant(name, "", (Role.ROLE_SERVICE,), INTERNAL_AUDIENCE)
     if holder is None:
-        raise Unauthenticated("the certificate signs nobody in")
+        raise Unauthenticated("the certificate may not be used to sign in")
     if not holder.is_person:
         return _grant_system(certificate, holder, organization, platform)
     if organization and organization != platform:
@@ -62,10 +62,10 @@ def grant(
 def _grant_system(
     certificate: StoredCertificate, holder: Subject, organization: str, platform: str
 ) -> Grant:
-    """Return an information system's grant: an organization's seal and the time-stamping authority
-    sign nobody in."""
+    """Return an information system's grant. Raises Unauthenticated for an organization's seal and
+    for the time-stamping authority."""
     if certificate.usage is not CertificateUsage.AUTHENTICATE:
-        raise Unauthenticated("the certificate signs nobody in")
+        raise Unauthenticated("the certificate may not be used to sign in")
     if organization not in ("", holder.name) or holder.name == platform:
         raise PermissionDenied()
     return Grant(holder.name, holder.name, (Role.ROLE_OFFICER,))

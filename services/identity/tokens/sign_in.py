@@ -88,7 +88,7 @@ class SignIn:
         async with self._database.reading() as connection:
             found = (await get_certificates(connection, [fingerprint])).get(fingerprint)
             managed = await is_managed(connection, key)
-        # Whoever may have a managed key sign digests could have it sign this challenge's.
+        # A caller who may have a managed key sign digests could have it sign this challenge's.
         if found is None or managed or found.is_revoked_at(now):
             raise refusal
         if not found.not_before <= now <= found.not_after:

@@ -20,7 +20,7 @@ REASON_LIMIT = 200
 
 
 class CertificateStatus(IntEnum):
-    """CertificateStatus of the contract: what is known of a certificate at a time."""
+    """CertificateStatus of the contract: a certificate's status at a time."""
 
     GOOD = 1
     REVOKED = 2
@@ -108,7 +108,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of one certificate's revocation: revoked, not revoked, or unknown and why."""
+    """A certificate's revocation as far as known: revoked, not revoked, or unknown and why."""
 
     known: bool
     fresh_until: datetime
@@ -154,6 +154,5 @@ class ExternalValidator(Protocol):
         ...
 
     async def find_revocations(self, chain: Chain) -> list[Finding | None]:
-        """Return what is known of each link's revocation, the leaf first; None for a link that
-        needs no check."""
+        """Return the finding on each link, the leaf first; None for a link that needs no check."""
         ...

@@ -1,7 +1,7 @@
 """Whether certificates of external authorities are revoked: looked up once, kept while fresh.
 
 A certificate's own OCSP responder is asked first, because its answer is current; then the CRLs
-that the certificate names; then CRLs that an operator put into the trust folder. If none of them
+that the certificate names; then CRLs that an operator put into the trust folder. If no source
 covers the certificate, its revocation is unknown, and unknown is never good: a source that cannot
 be reached, an outdated answer, an expired list. Concurrent look-ups of one certificate are one
 (single-flight).
@@ -76,7 +76,7 @@ class RevocationChecker:
         )
 
     def find_cached(self, link: Link, now: datetime) -> Finding | None:
-        """Return what is known of the certificate without any request, or None."""
+        """Return the cached finding, or one by a cached list; None if a request is needed."""
         kept = self._findings.get(link.fingerprint)
         if kept is not None and now < kept.fresh_until:
             return kept

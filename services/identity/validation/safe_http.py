@@ -1,6 +1,6 @@
 """HTTP to URLs that certificates name, protected against server-side request forgery (SSRF).
 
-Whoever makes a certificate chooses its URLs, so a request to one must not reach what only this
+The URLs in a certificate are chosen by its maker, so a request to one must not reach what only this
 machine can reach. The IP address is checked when the connection is made, after the name was
 resolved, so that a second DNS answer cannot come in between (DNS rebinding): it must be public, or
 in a network that the operator allowed. Only http and https on ports 80, 443 or unprivileged ones

@@ -5,8 +5,8 @@ the event loop nor a small request waits for a large one. Results are cached by 
 SHA-256: its chain until the trust store changes, its revocation while that is fresh. A certificate
 in both caches costs two dictionary accesses.
 
-A request waits two seconds for the network at most: what is not known by then is UNKNOWN, and the
-look-up goes on for the next request.
+A request waits two seconds for the network at most. A certificate whose look-up takes longer is
+UNKNOWN, and the look-up goes on for the next request.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Path:
     """A certificate's path, or why there is none."""
 
     found: Chain | Refused
-    # A refusal holds for the requested time, and for the moments before this one.
+    # A refusal serves for the requested time and the FRESH_FOR behind it.
     until: datetime
 
     def covers(self, at: datetime) -> bool:
@@ -134,8 +134,7 @@ class Validator:
         return (await self._run(lambda: self._find_path(der, at, intermediates))).found
 
     async def find_revocations(self, chain: Chain) -> list[Finding | None]:
-        """Return what is known of each link's revocation, the leaf first; None for a link that
-        needs no check."""
+        """Return the finding on each link, the leaf first; None for a link that needs no check."""
         findings = await self._find_all_revocations([chain])
         return [
             findings[link.fingerprint] if link.needs_revocation_check else None
@@ -217,7 +216,7 @@ class Validator:
     # Revocation
 
     async def _find_all_revocations(self, chains: Sequence[Chain]) -> dict[bytes, Finding]:
-        """Return what is known of each link that needs a check; unknown if it comes too late."""
+        """Return the finding on each link that needs a check; unknown if it comes too late."""
         now = self._clock()
         findings: dict[bytes, Finding] = {}
         tasks: dict[bytes, asyncio.Task[Finding]] = {}
@@ -255,7 +254,7 @@ class Validator:
 
 
 def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> ValidationResult:
-    """Combine a valid path with what is known of its links' revocation."""
+    """Combine a valid path with the findings on its links."""
     leaf, *authorities = chain.links
     of_authorities = [
         findings[link.fingerprint] for link in authorities if link.needs_revocation_check

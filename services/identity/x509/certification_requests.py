@@ -36,7 +36,7 @@ class CertificationRequest:
 
 
 def read_certification_request(der: bytes) -> CertificationRequest:
-    """Read a request whose own signature holds and whose key may be certified. Raises
+    """Read a request, verify its own signature, and check that its key may be certified. Raises
     InvalidRequest."""
     if len(der) > REQUEST_LIMIT_BYTES:
         raise InvalidRequest("too large for a PKCS#10 request")
@@ -44,7 +44,7 @@ def read_certification_request(der: bytes) -> CertificationRequest:
         request = x509.load_der_x509_csr(der)
         key = request.public_key()
         if not request.is_signature_valid:
-            raise InvalidRequest("the request's own signature does not hold")
+            raise InvalidRequest("the request's own signature is not valid")
         _check_key(key)
         return CertificationRequest(key, _asks_to_sign(request.extensions))
     except InvalidRequest:

@@ -1,4 +1,4 @@
-"""Limits that hold for certificates in every room of identity."""
+"""Limits on certificates that several rooms of identity apply."""
 
 from __future__ import annotations
 

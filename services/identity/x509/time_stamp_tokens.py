@@ -110,7 +110,7 @@ class _Reference:
 
 @dataclass(frozen=True, slots=True)
 class TimeStamp:
-    """A token: what it says, and what is needed to verify it."""
+    """A token's content, and the parts that verify it."""
 
     time: datetime
     policy: str
