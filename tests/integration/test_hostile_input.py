@@ -7,7 +7,7 @@ import gzip
 import json
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import grpc
 import httpx
@@ -16,10 +16,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import MethodDescriptor
 
+from qagazsyz.signing.v1 import verification_pb2
+from services.runtime.access import Role, access_rule
 from services.runtime.descriptors import service_descriptors
 from tests.integration.world import TIMEOUT_SECONDS, World
 
 METHODS = [method for service in service_descriptors().values() for method in service.methods]
+UNARY = [method for method in METHODS if not method.client_streaming]
+# It answers bytes that are no message as it answers every message: with a response of their own.
+(STREAM_VERIFY,) = (method for method in METHODS if method.client_streaming)
 DEFECTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED}
 MEBIBYTE = 1024 * 1024
 # No message begins so: a length-delimited field that says it is longer than the rest.
@@ -51,28 +56,70 @@ async def send_raw(
     return grpc.StatusCode.OK
 
 
-@pytest.mark.parametrize(
-    "data", [TRUNCATED, INVALID_UTF8, NO_FIELD, GROUP_WITHOUT_END], ids=lambda data: data.hex()
-)
-async def test_bytes_that_are_no_message_are_invalid_for_every_method(
+def may_call(method: MethodDescriptor, roles: set[int]) -> bool:
+    rule = access_rule(method)
+    assert rule is not None
+    return rule.open or Role.ROLE_ANY in rule.roles or not roles.isdisjoint(rule.roles)
+
+
+def begins_with_text(method: MethodDescriptor) -> bool:
+    """Whether field 1 of the request is a string."""
+    field = method.input_type.fields_by_number.get(1)
+    return field is not None and field.type == field.TYPE_STRING
+
+
+async def assert_invalid(
+    world: World, data: bytes, methods: Iterable[MethodDescriptor] = UNARY
+) -> None:
+    """Fail unless every method that a caller may call refuses the bytes as INVALID_ARGUMENT."""
+    officer = await world.officer()
+    for actor, roles in (
+        (world.operator, {Role.ROLE_OPERATOR, Role.ROLE_CITIZEN}),
+        (officer, {Role.ROLE_OFFICER}),
+    ):
+        channel = world.client(actor).channel
+        for method in methods:
+            code = await send_raw(channel, method, data)
+            expected = (
+                grpc.StatusCode.INVALID_ARGUMENT
+                if may_call(method, roles)
+                else grpc.StatusCode.PERMISSION_DENIED
+            )
+            assert code is expected, f"{name_of(method)}: {code}"
+
+
+@pytest.mark.parametrize("data", [TRUNCATED, GROUP_WITHOUT_END], ids=lambda data: data.hex())
+async def test_bytes_that_are_no_message_are_invalid_for_every_unary_method(
     world: World, data: bytes
 ) -> None:
-    channels = {
-        "operator": world.client(world.operator).channel,
-        "officer": world.client(await world.officer()).channel,
-    }
+    await assert_invalid(world, data)
+
+
+@pytest.mark.parametrize("data", [TRUNCATED, GROUP_WITHOUT_END], ids=lambda data: data.hex())
+async def test_bytes_that_are_no_message_are_invalid_in_a_stream(world: World, data: bytes) -> None:
+    stream = world.client(world.operator).channel.stream_stream(
+        f"/{name_of(STREAM_VERIFY)}",
+        response_deserializer=verification_pb2.StreamVerifyResponse.FromString,
+    )
+    responses = [one async for one in stream(iter([data]), timeout=TIMEOUT_SECONDS)]
+    codes = [response.error.code for response in responses]
+    assert codes == [grpc.StatusCode.INVALID_ARGUMENT.value[0]]
+
+
+async def test_a_field_of_number_zero_is_no_defect(world: World) -> None:
+    """Protobuf's parser skips it as one that it does not know, or refuses the message."""
+    channel = world.client(world.operator).channel
     for method in METHODS:
-        for channel in channels.values():
-            code = await send_raw(channel, method, data)
-            assert code not in DEFECTS, f"{name_of(method)}: {code}"
-            # A message of no fields skips what it does not know, unless it cannot be read.
-            assert code in (
-                grpc.StatusCode.INVALID_ARGUMENT,
-                grpc.StatusCode.PERMISSION_DENIED,
-                grpc.StatusCode.NOT_FOUND,
-                grpc.StatusCode.OK,
-                grpc.StatusCode.UNAUTHENTICATED,
-            ), f"{name_of(method)}: {code}"
+        code = await send_raw(channel, method, NO_FIELD)
+        assert code not in DEFECTS, f"{name_of(method)}: {code}"
+
+
+async def test_text_that_is_not_utf_8_is_invalid_for_every_method_of_text(
+    world: World,
+) -> None:
+    methods = [method for method in METHODS if begins_with_text(method)]
+    assert len(methods) > 20
+    await assert_invalid(world, INVALID_UTF8, methods)
 
 
 @pytest.mark.parametrize(
