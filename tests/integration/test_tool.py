@@ -99,7 +99,7 @@ def test_up_refuses_a_folder_that_another_up_has(suite: RunningSuite) -> None:
     ("part", "environment", "line"),
     [
         ("gateway", {}, "qagazsyz: QAGAZSYZ_GATEWAY_FOLDER: Field required"),
-        ("registry", {}, "qagazsyz registry: log.key cannot be read"),
+        ("registry", {}, "qagazsyz registry: {folder}/log.key cannot be read"),
         (
             "identity",
             {"QAGAZSYZ_DATABASE_URL": "postgresql://identity:sesame@127.0.0.1:1/identity"},
@@ -110,10 +110,14 @@ def test_up_refuses_a_folder_that_another_up_has(suite: RunningSuite) -> None:
 def test_a_process_that_cannot_start_says_why_in_one_line(
     part: str, environment: dict[str, str], line: str, tmp_path: Path
 ) -> None:
-    folder = {} if part == "gateway" else {"QAGAZSYZ_FOLDER": str(tmp_path)}
-    done = run_apart("serve", part, environment=folder | environment)
+    if part == "identity":
+        # It reads its secrets before it opens the database.
+        assert run("init", "--data", tmp_path).returncode == 0
+    folder = tmp_path / part
+    own = {} if part == "gateway" else {"QAGAZSYZ_FOLDER": str(folder)}
+    done = run_apart("serve", part, environment=own | environment)
     assert done.returncode in (1, 2)
-    assert done.stderr.startswith(line)
+    assert done.stderr.startswith(line.format(folder=folder))
     assert len(done.stderr.splitlines()) == 1
     assert "sesame" not in done.stderr
 
