@@ -16,7 +16,7 @@ from cachetools import LRUCache, cached
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
-from signatures import ed25519
+from signatures import ed25519, oids
 from signatures.algorithms import KeyKind
 from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader
 from signatures.gost import verification as gost
@@ -33,10 +33,6 @@ RSA_MAX_EXPONENT_BITS = 33
 # keys. Measured: 1 KB for RSA-4096, 2.5 KB for GOST with its table, 11 KB for ML-DSA-87, hence
 # 180 MB at most.
 KEY_CACHE_SIZE = 16_384
-
-RSA_OID = "1.2.840.113549.1.1.1"
-EC_OID = "1.2.840.10045.2.1"
-ED25519_OID = "1.3.101.112"
 
 _DER_NULL = b"\x05\x00"
 
@@ -111,19 +107,19 @@ class _Curve:
 
 
 _CURVES = {
-    "1.2.840.10045.3.1.7": _Curve(
+    oids.P256: _Curve(
         KeyKind.P256,
         ec.SECP256R1(),
         2**256 - 2**224 + 2**192 + 2**96 - 1,
         0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     ),
-    "1.3.132.0.34": _Curve(
+    oids.P384: _Curve(
         KeyKind.P384,
         ec.SECP384R1(),
         2**384 - 2**128 - 2**96 + 2**32 - 1,
         0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     ),
-    "1.3.132.0.35": _Curve(
+    oids.P521: _Curve(
         KeyKind.P521,
         ec.SECP521R1(),
         2**521 - 1,
@@ -133,19 +129,19 @@ _CURVES = {
 
 # FIPS 204, table 2: bytes of a public key and of a signature.
 _ML_DSA: dict[str, tuple[KeyKind, int, int, Callable[[bytes], MlDsaHandle]]] = {
-    "2.16.840.1.101.3.4.3.17": (
+    oids.ML_DSA_44: (
         KeyKind.ML_DSA_44,
         1312,
         2420,
         mldsa.MLDSA44PublicKey.from_public_bytes,
     ),
-    "2.16.840.1.101.3.4.3.18": (
+    oids.ML_DSA_65: (
         KeyKind.ML_DSA_65,
         1952,
         3309,
         mldsa.MLDSA65PublicKey.from_public_bytes,
     ),
-    "2.16.840.1.101.3.4.3.19": (
+    oids.ML_DSA_87: (
         KeyKind.ML_DSA_87,
         2592,
         4627,
@@ -173,11 +169,11 @@ def load_public_key(spki: bytes) -> PublicKey:
         parameters = algorithm.rest()
         bits = info.bit_string()
         info.end()
-        if oid == ED25519_OID:
+        if oid == oids.ED25519:
             return _ed25519(parameters, bits)
-        if oid == EC_OID:
+        if oid == oids.EC:
             return _elliptic(parameters, bits)
-        if oid == RSA_OID:
+        if oid == oids.RSA:
             return _rsa(parameters, bits)
         if oid in _ML_DSA:
             return _ml_dsa(oid, parameters, bits)

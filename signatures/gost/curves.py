@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from signatures import oids
+
 Point = tuple[int, int]
 # X, Y, Z with x = X/Z², y = Y/Z³; infinity where Z = 0.
 _Jacobian = tuple[int, int, int]
@@ -271,20 +273,20 @@ TC26_512_C = _curve(
 
 CURVES_BY_OID = {
     # TC26's names (RFC 9215).
-    "1.2.643.7.1.2.1.1.1": TC26_256_A,
-    "1.2.643.7.1.2.1.1.2": TC26_256_B,
-    "1.2.643.7.1.2.1.1.3": TC26_256_C,
-    "1.2.643.7.1.2.1.1.4": TC26_256_D,
-    "1.2.643.7.1.2.1.2.1": TC26_512_A,
-    "1.2.643.7.1.2.1.2.2": TC26_512_B,
-    "1.2.643.7.1.2.1.2.3": TC26_512_C,
+    oids.TC26_CURVE_256_A: TC26_256_A,
+    oids.TC26_CURVE_256_B: TC26_256_B,
+    oids.TC26_CURVE_256_C: TC26_256_C,
+    oids.TC26_CURVE_256_D: TC26_256_D,
+    oids.TC26_CURVE_512_A: TC26_512_A,
+    oids.TC26_CURVE_512_B: TC26_512_B,
+    oids.TC26_CURVE_512_C: TC26_512_C,
     # CryptoPro's: A, B, C, and the two for key exchange, which are A and C (RFC 4357).
-    "1.2.643.2.2.35.1": TC26_256_B,
-    "1.2.643.2.2.35.2": TC26_256_C,
-    "1.2.643.2.2.35.3": TC26_256_D,
-    "1.2.643.2.2.36.0": TC26_256_B,
-    "1.2.643.2.2.36.1": TC26_256_D,
+    oids.CRYPTOPRO_CURVE_A: TC26_256_B,
+    oids.CRYPTOPRO_CURVE_B: TC26_256_C,
+    oids.CRYPTOPRO_CURVE_C: TC26_256_D,
+    oids.CRYPTOPRO_CURVE_XCHA: TC26_256_B,
+    oids.CRYPTOPRO_CURVE_XCHB: TC26_256_D,
     # Kazakhstan's.
-    "1.2.398.3.10.1.1.2.1.1": TC26_256_A,
-    "1.2.398.3.10.1.1.2.2.1": TC26_512_A,
+    oids.KZ_CURVE_256: TC26_256_A,
+    oids.KZ_CURVE_512: TC26_512_A,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 
+from signatures import oids
 from signatures.algorithms import Hash, KeyKind
 from signatures.der import OCTET_STRING, MalformedDer, Reader
 from signatures.gost.curves import CURVES_BY_OID, Curve, Point
@@ -17,14 +18,14 @@ from signatures.gost.streebog import streebog256, streebog512
 
 # The key's OID: the bytes of a coordinate, and whether Kazakhstan's encoding is meant.
 KEY_OIDS = {
-    "1.2.643.7.1.1.1.1": (32, False),
-    "1.2.643.7.1.1.1.2": (64, False),
-    "1.2.398.3.10.1.1.2.1": (32, True),
-    "1.2.398.3.10.1.1.2.2": (64, True),
+    oids.TC26_GOST_256: (32, False),
+    oids.TC26_GOST_512: (64, False),
+    oids.KZ_GOST_256: (32, True),
+    oids.KZ_GOST_512: (64, True),
 }
 _DIGEST_OIDS = {
-    32: ("1.2.643.7.1.1.2.2", "1.2.398.3.10.1.3.2"),
-    64: ("1.2.643.7.1.1.2.3", "1.2.398.3.10.1.3.3"),
+    32: (oids.TC26_STREEBOG256, oids.KZ_STREEBOG256),
+    64: (oids.TC26_STREEBOG512, oids.KZ_STREEBOG512),
 }
 
 

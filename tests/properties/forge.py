@@ -26,7 +26,7 @@ from signatures.algorithms import SCHEMES, Algorithm, Hash, KeyKind
 from signatures.ed25519 import L, P
 from signatures.gost.curves import CURVES_BY_OID
 from signatures.gost.streebog import streebog256, streebog512
-from signatures.keys import RSA_OID
+from signatures.oids import RSA
 from tests.unit.signatures.builders import contract_algorithm
 
 # What one request may hold. Signatures of large batches go through other code than a few.
@@ -355,7 +355,7 @@ class Forge:
             exponent = random.choice((1, 2, 3, 65536, 65537, 2**32 + 1, 2**33 - 1, 2**33 + 1))
             numbers = der.encode_unsigned(modulus) + der.encode_unsigned(exponent)
             null = random.choice((b"\5\0", b"\5\0", b"", b"\5\0\0"))
-            return _spki(der.encode_oid(RSA_OID) + null, der.encode(der.SEQUENCE, numbers))
+            return _spki(der.encode_oid(RSA) + null, der.encode(der.SEQUENCE, numbers))
         return self.bend(sample.spki)
 
     def signer(self, spki: bytes) -> verification_pb2.Signer:

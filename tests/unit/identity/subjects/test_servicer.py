@@ -1,7 +1,8 @@
-"""Who exists and who acts for whom; who may read and change it."""
+"""SubjectService: who may create, read and change whom, and what a repeated request does."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import grpc
@@ -10,25 +11,73 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 
 from qagazsyz.identity.v1 import subjects_pb2 as pb
-from tests.unit.identity.conftest import Identity, Role
+from tests.unit.identity.service import CONCURRENT, Identity, Role, outcomes
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
-NOBODY = f"subjects/{uuid.UUID(int=7)}"
+EXISTS = grpc.StatusCode.ALREADY_EXISTS
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
+MISSING = f"subjects/{uuid.UUID(int=7)}"
 
 
-def creation(request_id: str = "", **person: object) -> pb.CreateSubjectRequest:
-    return pb.CreateSubjectRequest(
-        subject=pb.Subject(person=pb.Person(**person)),  # type: ignore[arg-type]
-        request_id=request_id,
+def creation(
+    iin: str,
+    *,
+    given_name: str = "Әлия",
+    family_name: str = "Құрманова",
+    birth_date: Date | None = None,
+    request_id: str = "",
+) -> pb.CreateSubjectRequest:
+    person = pb.Person(
+        iin=iin, given_name=given_name, family_name=family_name, birth_date=birth_date
     )
+    return pb.CreateSubjectRequest(subject=pb.Subject(person=person), request_id=request_id)
+
+
+async def test_one_of_many_concurrent_callers_gets_a_number(identity: Identity) -> None:
+    request = creation(identity.iin())
+    found = await outcomes(
+        *(
+            identity.call("SubjectService/CreateSubject", request, identity.as_operator)
+            for _ in range(CONCURRENT)
+        )
+    )
+    assert found == {"OK": 1, "ALREADY_EXISTS": CONCURRENT - 1}
+
+
+async def test_a_request_sent_concurrently_has_one_effect(identity: Identity) -> None:
+    request = creation(identity.iin(), request_id=str(uuid.uuid4()))
+    made = await asyncio.gather(
+        *(
+            identity.call("SubjectService/CreateSubject", request, identity.as_operator)
+            for _ in range(CONCURRENT)
+        )
+    )
+    assert len({subject.name for subject in made}) == 1
+
+
+async def test_a_request_id_is_the_callers_own(identity: Identity) -> None:
+    request = creation(identity.iin(), request_id=str(uuid.uuid4()))
+    await identity.call("SubjectService/CreateSubject", request, identity.as_operator)
+    code = await identity.refused("SubjectService/CreateSubject", request, identity.as_registrar)
+    assert code == EXISTS, "another's answer is not given away: the number is simply taken"
+
+
+@pytest.mark.parametrize("request_id", ["1", "x" * 36, "{12345678-1234-5678-1234-567812345678}"])
+async def test_a_request_id_is_a_uuid(identity: Identity, request_id: str) -> None:
+    code = await identity.refused(
+        "SubjectService/CreateSubject",
+        creation(identity.iin(), request_id=request_id),
+        identity.as_operator,
+    )
+    assert code == INVALID
 
 
 async def test_a_person_is_created_with_an_opaque_name(identity: Identity) -> None:
     made = await identity.call(
         "SubjectService/CreateSubject",
         creation(
-            iin="931002451325",
+            "931002451325",
             given_name="Айгүл",
             family_name="Ибраева",
             birth_date=Date(year=1993, month=10, day=2),
@@ -53,7 +102,7 @@ async def test_a_person_is_created_with_an_opaque_name(identity: Identity) -> No
 async def test_a_number_that_is_wrong_is_refused(
     identity: Identity, iin: str, born: Date | None
 ) -> None:
-    request = creation(iin=iin, given_name="А", family_name="Б", birth_date=born)
+    request = creation(iin, birth_date=born)
     assert await identity.refused(
         "SubjectService/CreateSubject", request, identity.as_operator
     ) == (INVALID)
@@ -62,13 +111,13 @@ async def test_a_number_that_is_wrong_is_refused(
 async def test_a_number_that_is_taken_already_exists(identity: Identity) -> None:
     iin = identity.iin()
     await identity.person(iin=iin)
-    request = creation(iin=iin, given_name="А", family_name="Б")
+    request = creation(iin)
     code = await identity.refused("SubjectService/CreateSubject", request, identity.as_operator)
-    assert code == grpc.StatusCode.ALREADY_EXISTS
+    assert code == EXISTS
 
 
 async def test_a_repeated_request_creates_one_subject(identity: Identity) -> None:
-    request = creation(str(uuid.uuid4()), iin=identity.iin(), given_name="А", family_name="Б")
+    request = creation(identity.iin(), request_id=str(uuid.uuid4()))
     first, second = [
         await identity.call("SubjectService/CreateSubject", request, identity.as_operator)
         for _ in range(2)
@@ -76,12 +125,12 @@ async def test_a_repeated_request_creates_one_subject(identity: Identity) -> Non
     assert first == second
     request.subject.person.given_name = "В"
     code = await identity.refused("SubjectService/CreateSubject", request, identity.as_operator)
-    assert code == grpc.StatusCode.ALREADY_EXISTS
+    assert code == EXISTS
 
 
 @pytest.mark.parametrize("role", [Role.ROLE_CITIZEN, Role.ROLE_OFFICER, Role.ROLE_AUDITOR])
 async def test_only_operators_and_registrars_create_subjects(identity: Identity, role: int) -> None:
-    request = creation(iin=identity.iin(), given_name="А", family_name="Б")
+    request = creation(identity.iin())
     code = await identity.refused("SubjectService/CreateSubject", request, identity.token(role))
     assert code == DENIED
 
@@ -138,11 +187,11 @@ async def test_an_organization_is_public_and_a_person_is_not(identity: Identity)
     for token in (identity.as_citizen(stranger), identity.as_officer(organization)):
         request = pb.GetSubjectRequest(name=organization)
         assert (await identity.call("SubjectService/GetSubject", request, token)).organization.bin
-        for name in (person, NOBODY):
+        for name in (person, MISSING):
             code = await identity.refused(
                 "SubjectService/GetSubject", pb.GetSubjectRequest(name=name), token
             )
-            assert code == DENIED, "the same whether or not there is such a person"
+            assert code == DENIED, "the same whether or not the person exists"
     for token in (identity.as_citizen(person), identity.as_operator, identity.as_auditor):
         request = pb.GetSubjectRequest(name=person)
         assert (await identity.call("SubjectService/GetSubject", request, token)).person.iin
@@ -198,7 +247,7 @@ async def test_numbers_resolve_to_names(identity: Identity) -> None:
 
 
 @pytest.mark.parametrize("numbers", [[], ["1"], ["12345678901x"], ["931002451325"] * 1001])
-async def test_what_is_no_list_of_numbers_is_refused(
+async def test_an_empty_malformed_or_long_list_of_numbers_is_refused(
     identity: Identity, numbers: list[str]
 ) -> None:
     request = pb.ResolveSubjectsRequest(numbers=numbers)
@@ -208,7 +257,7 @@ async def test_what_is_no_list_of_numbers_is_refused(
 
 async def test_services_get_many_subjects_in_order(identity: Identity) -> None:
     person = await identity.person()
-    request = pb.BatchGetSubjectsRequest(names=[NOBODY, person])
+    request = pb.BatchGetSubjectsRequest(names=[MISSING, person])
     found = await identity.call("SubjectService/BatchGetSubjects", request, identity.as_service)
     assert [subject.name for subject in found.subjects] == ["", person]
     code = await identity.refused("SubjectService/BatchGetSubjects", request, identity.as_operator)
@@ -244,13 +293,13 @@ async def test_a_membership_comes_and_goes(identity: Identity) -> None:
     )
     assert list(listed.memberships) == [made]
     many = pb.BatchGetMembershipsRequest(
-        names=[made.name, f"{organization}/memberships/{NOBODY[9:]}"]
+        names=[made.name, f"{organization}/memberships/{MISSING[9:]}"]
     )
     found = await identity.call("SubjectService/BatchGetMemberships", many, identity.as_service)
     assert [membership.name for membership in found.memberships] == [made.name, ""]
     again = pb.AddMembershipRequest(organization=organization, membership=made)
     code = await identity.refused("SubjectService/AddMembership", again, identity.as_operator)
-    assert code == grpc.StatusCode.ALREADY_EXISTS
+    assert code == EXISTS
     removal = pb.RemoveMembershipRequest(name=made.name)
     await identity.call("SubjectService/RemoveMembership", removal, identity.as_operator)
     for method, request in (
@@ -258,7 +307,7 @@ async def test_a_membership_comes_and_goes(identity: Identity) -> None:
         ("GetMembership", pb.GetMembershipRequest(name=made.name)),
     ):
         code = await identity.refused(f"SubjectService/{method}", request, identity.as_operator)
-        assert code == grpc.StatusCode.NOT_FOUND
+        assert code == NOT_FOUND
 
 
 async def test_only_operators_change_memberships(identity: Identity) -> None:
@@ -309,6 +358,6 @@ async def test_long_names_stand_in_certificates_and_longer_ones_are_refused(
     identity: Identity,
 ) -> None:
     await identity.issue(await identity.organization("Ұ" * 256))
-    request = creation(iin=identity.iin(), given_name="Ұ" * 257, family_name="Б")
+    request = creation(identity.iin(), given_name="Ұ" * 257)
     code = await identity.refused("SubjectService/CreateSubject", request, identity.as_operator)
     assert code == INVALID

@@ -1,4 +1,4 @@
-"""The OCSP responder, as openssl and hostile clients see it."""
+"""The OCSP responder, as OpenSSL and hostile clients see it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity.authority.ocsp_responder import MalformedQuestion, parse
+from services.identity.authority.ocsp_responder import MalformedRequest, read_request
 from tests.openssl import openssl
-from tests.unit.identity.conftest import Identity
+from tests.unit.identity.service import Identity
 
 Status = ocsp.OCSPResponseStatus
 
@@ -35,7 +35,7 @@ async def ask(identity: Identity, request: bytes) -> bytes:
 
 
 def issuer(identity: Identity) -> x509.Certificate:
-    path = identity.data / "identity" / "authority.pem"
+    path = identity.folder / "authority.pem"
     return x509.load_pem_x509_certificate(path.read_bytes())
 
 
@@ -48,7 +48,7 @@ def issuer_hashes(identity: Identity) -> tuple[bytes, bytes]:
     ).digest(), key.digest
 
 
-def question(
+def make_request(
     identity: Identity, *serials: int, extensions: list[dict[str, object]] | None = None
 ) -> bytes:
     """A request about certificates of the own authority."""
@@ -76,13 +76,9 @@ async def test_openssl_asks_about_several_certificates_at_once(
 ) -> None:
     person = await identity.person()
     made = [(await identity.issue(person))[0] for _ in range(2)]
-    await identity.call(
-        "CertificateService/RevokeCertificate",
-        pb.RevokeCertificateRequest(name=made[1].name, reason=pb.REVOCATION_REASON_KEY_COMPROMISE),
-        identity.as_operator,
-    )
-    authority = identity.data / "identity" / "authority.pem"
-    root = identity.data / "identity" / "root.pem"
+    await identity.revoke(made[1].name, identity.as_operator, pb.REVOCATION_REASON_KEY_COMPROMISE)
+    authority = identity.folder / "authority.pem"
+    root = identity.folder / "root.pem"
     leaves: list[str | Path] = []
     for number, certificate in enumerate(made):
         leaf = tmp_path / f"leaf{number}.pem"
@@ -102,7 +98,7 @@ async def test_openssl_asks_about_several_certificates_at_once(
     assert "0xabcdef: unknown" in judged.stdout
 
 
-async def test_the_nonce_is_given_back(identity: Identity) -> None:
+async def test_the_nonce_is_returned(identity: Identity) -> None:
     nonce = x509.OCSPNonce(b"n" * 32)
     builder = ocsp.OCSPRequestBuilder().add_extension(nonce, critical=False)
     builder = builder.add_certificate_by_hash(*issuer_hashes(identity), 5, hashes.SHA1())  # noqa: S303
@@ -113,7 +109,7 @@ async def test_the_nonce_is_given_back(identity: Identity) -> None:
 
 
 async def test_an_answer_lives_for_minutes(identity: Identity) -> None:
-    answer = ocsp.load_der_ocsp_response(await ask(identity, question(identity, 5)))
+    answer = ocsp.load_der_ocsp_response(await ask(identity, make_request(identity, 5)))
     now = identity.clock().replace(microsecond=0)
     assert answer.this_update_utc == now
     assert answer.next_update_utc is not None
@@ -121,8 +117,10 @@ async def test_an_answer_lives_for_minutes(identity: Identity) -> None:
 
 
 @pytest.mark.parametrize("serial", [0, -5, 1 << 300])
-async def test_a_number_that_no_certificate_has_is_unknown(identity: Identity, serial: int) -> None:
-    answer = asn1_ocsp.OCSPResponse.load(await ask(identity, question(identity, serial)))
+async def test_a_serial_number_that_was_not_issued_is_unknown(
+    identity: Identity, serial: int
+) -> None:
+    answer = asn1_ocsp.OCSPResponse.load(await ask(identity, make_request(identity, serial)))
     (single,) = answer.response_data["responses"]
     assert single["cert_status"].name == "unknown"
     assert single["cert_id"]["serial_number"].native == serial
@@ -146,27 +144,27 @@ async def test_another_authoritys_certificate_is_not_answered_about(identity: Id
     assert ocsp.load_der_ocsp_response(data).response_status is Status.UNAUTHORIZED
 
 
-async def test_a_critical_extension_that_is_not_known_is_refused(identity: Identity) -> None:
+async def test_an_unknown_critical_extension_is_refused(identity: Identity) -> None:
     for critical, expected in ((True, Status.MALFORMED_REQUEST), (False, Status.SUCCESSFUL)):
         unknown: dict[str, object] = {
             "extn_id": "1.2.3.4",
             "critical": critical,
             "extn_value": core.ParsableOctetString(b"\x05\x00"),
         }
-        data = await ask(identity, question(identity, 5, extensions=[unknown]))
+        data = await ask(identity, make_request(identity, 5, extensions=[unknown]))
         assert ocsp.load_der_ocsp_response(data).response_status is expected
 
 
 async def test_no_truncation_of_a_request_breaks_the_responder(identity: Identity) -> None:
-    whole = question(identity, 5, 6)
+    whole = make_request(identity, 5, 6)
     for length in range(0, len(whole), 7):
         answer = ocsp.load_der_ocsp_response(await ask(identity, whole[:length]))
         assert answer.response_status is Status.MALFORMED_REQUEST
 
 
 @given(st.binary(max_size=200))
-def test_bytes_that_are_no_request_are_malformed_and_nothing_else(data: bytes) -> None:
+def test_bytes_that_are_not_a_request_raise_malformed_request_only(data: bytes) -> None:
     try:
-        parse(data)
-    except MalformedQuestion:
+        read_request(data)
+    except MalformedRequest:
         return

@@ -1,4 +1,4 @@
-"""Keys that the signing service holds sign nobody in, and are certified as seals only."""
+"""Keys that the signing service manages sign nobody in, and are certified as seals only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from sqlalchemy import func, select
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates.managed_keys import key_fingerprint
-from services.identity.tables import held_keys
-from tests.unit.identity.conftest import Identity, certificate_request
+from services.identity.tables import managed_keys
+from tests.unit.identity.service import AUTHENTICATE, SIGN, Identity, certificate_request
 
-SIGN, AUTHENTICATE = 1, 2
-HOLD = "CertificateService/HoldKeys"
+MANAGE = "CertificateService/HoldKeys"
 EXCHANGE = "TokenService/ExchangeToken"
 ISSUE = "CertificateService/IssueCertificate"
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -31,7 +30,7 @@ def spki(key: Any) -> bytes:
     return encoded
 
 
-def with_short_point(key: ec.EllipticCurvePrivateKey) -> bytes:
+def with_compressed_point(key: ec.EllipticCurvePrivateKey) -> bytes:
     """The same key's other SubjectPublicKeyInfo."""
     info = asn1.PublicKeyInfo.load(spki(key))
     info["public_key"] = asn1.ECPointBitString(
@@ -41,13 +40,13 @@ def with_short_point(key: ec.EllipticCurvePrivateKey) -> bytes:
     return encoded
 
 
-async def hold(identity: Identity, *public_keys: bytes) -> None:
-    await identity.call(HOLD, pb.HoldKeysRequest(public_keys=public_keys), identity.as_service)
+async def manage(identity: Identity, *public_keys: bytes) -> None:
+    await identity.call(MANAGE, pb.HoldKeysRequest(public_keys=public_keys), identity.as_service)
 
 
 async def count(identity: Identity) -> int:
     async with identity.database.reading() as connection:
-        query = select(func.count()).select_from(held_keys)
+        query = select(func.count()).select_from(managed_keys)
         return (await connection.execute(query)).scalar_one()
 
 
@@ -61,38 +60,34 @@ async def count(identity: Identity) -> int:
     ],
     ids=["P-256", "Ed25519", "RSA"],
 )
-async def test_a_person_is_not_signed_in_by_a_key_that_is_held(
-    identity: Identity, usage: int, key: Any
+async def test_a_managed_key_signs_no_person_in(
+    identity: Identity, usage: pb.CertificateUsage, key: Any
 ) -> None:
     certificate, _ = await identity.issue(await identity.person(), usage=usage, key=key)
     await identity.sign_in(certificate.der, key)
-    await hold(identity, spki(key))
+    await manage(identity, spki(key))
     request = await identity.exchange(certificate.der, key)
     assert await identity.refused(EXCHANGE, request) == UNAUTHENTICATED
 
 
-async def test_an_information_system_is_not_signed_in_by_a_key_that_is_held(
+async def test_a_managed_key_signs_no_information_system_in(
     identity: Identity,
 ) -> None:
     certificate, key = await identity.issue(await identity.organization(), usage=AUTHENTICATE)
     await identity.sign_in(certificate.der, key)
-    await hold(identity, spki(key))
+    await manage(identity, spki(key))
     request = await identity.exchange(certificate.der, key)
     assert await identity.refused(EXCHANGE, request) == UNAUTHENTICATED
 
 
-async def test_the_refusal_is_that_of_a_certificate_that_does_not_hold(identity: Identity) -> None:
+async def test_the_refusal_is_that_of_a_certificate_that_is_not_valid(identity: Identity) -> None:
     details = set()
-    for holds in (True, False):
+    for is_managed in (True, False):
         certificate, key = await identity.issue(await identity.person())
-        if holds:
-            await hold(identity, spki(key))
+        if is_managed:
+            await manage(identity, spki(key))
         else:
-            await identity.call(
-                "CertificateService/RevokeCertificate",
-                pb.RevokeCertificateRequest(name=certificate.name),
-                identity.as_operator,
-            )
+            await identity.revoke(certificate.name, identity.as_operator)
         request = await identity.exchange(certificate.der, key)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await identity.call(EXCHANGE, request)
@@ -102,24 +97,26 @@ async def test_the_refusal_is_that_of_a_certificate_that_does_not_hold(identity:
 
 async def test_another_key_still_signs_in(identity: Identity) -> None:
     certificate, key = await identity.issue(await identity.person())
-    await hold(identity, spki(ec.generate_private_key(ec.SECP256R1())))
+    await manage(identity, spki(ec.generate_private_key(ec.SECP256R1())))
     assert await identity.sign_in(certificate.der, key)
 
 
-async def test_a_held_key_is_certified_as_a_seal_only(identity: Identity) -> None:
+async def test_a_managed_key_is_certified_as_a_seal_only(identity: Identity) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    await hold(identity, spki(key))
+    await manage(identity, spki(key))
     person, organization = await identity.person(), await identity.organization()
     await identity.member(organization, person)
-    for fields in (
-        {"subject": person},
-        {"subject": person, "usage": AUTHENTICATE},
-        {"subject": person, "organization": organization},
-        {"subject": organization, "usage": AUTHENTICATE},
+    for subject, usage, employer in (
+        (person, SIGN, ""),
+        (person, AUTHENTICATE, ""),
+        (person, SIGN, organization),
+        (organization, AUTHENTICATE, ""),
     ):
         request = pb.IssueCertificateRequest(
+            subject=subject,
+            usage=usage,
+            organization=employer,
             certificate_request=certificate_request(key),
-            **fields,  # type: ignore[arg-type]
         )
         assert await identity.refused(ISSUE, request, identity.as_operator) == FAILED
     seal, _ = await identity.issue(organization, key=key)
@@ -129,40 +126,42 @@ async def test_a_held_key_is_certified_as_a_seal_only(identity: Identity) -> Non
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
 def test_both_forms_of_a_point_are_one_key(curve: ec.EllipticCurve) -> None:
     key = ec.generate_private_key(curve)
-    short = with_short_point(key)
-    assert short != spki(key)
-    assert key_fingerprint(short) == key_fingerprint(spki(key))
+    compressed = with_compressed_point(key)
+    assert compressed != spki(key)
+    assert key_fingerprint(compressed) == key_fingerprint(spki(key))
 
 
-async def test_a_key_that_was_held_in_the_short_form_signs_nobody_in(identity: Identity) -> None:
+async def test_a_key_announced_in_compressed_form_signs_nobody_in(
+    identity: Identity,
+) -> None:
     certificate, key = await identity.issue(await identity.person())
-    await hold(identity, with_short_point(key))
+    await manage(identity, with_compressed_point(key))
     request = await identity.exchange(certificate.der, key)
     assert await identity.refused(EXCHANGE, request) == UNAUTHENTICATED
 
 
-async def test_saying_it_again_changes_nothing(identity: Identity) -> None:
+async def test_announcing_a_key_again_changes_nothing(identity: Identity) -> None:
     first, second = (spki(ec.generate_private_key(ec.SECP256R1())) for _ in range(2))
-    await hold(identity, first)
-    await hold(identity, first, second, second)
-    await asyncio.gather(*(hold(identity, first, second) for _ in range(4)))
+    await manage(identity, first)
+    await manage(identity, first, second, second)
+    await asyncio.gather(*(manage(identity, first, second) for _ in range(4)))
     assert await count(identity) == 2
-    await hold(identity)
+    await manage(identity)
     assert await count(identity) == 2
 
 
-async def test_one_key_that_cannot_be_read_refuses_all(identity: Identity) -> None:
+async def test_one_malformed_key_refuses_all(identity: Identity) -> None:
     good = spki(ec.generate_private_key(ec.SECP256R1()))
     weak = spki(rsa.generate_private_key(65537, 1024))  # noqa: S505 - that it is refused
     for bad in (b"", b"key", good[:-1], good + b"\0", weak):
         request = pb.HoldKeysRequest(public_keys=[good, bad])
-        assert await identity.refused(HOLD, request, identity.as_service) == INVALID
+        assert await identity.refused(MANAGE, request, identity.as_service) == INVALID
     many = pb.HoldKeysRequest(public_keys=[good] * 1_001)
-    assert await identity.refused(HOLD, many, identity.as_service) == INVALID
+    assert await identity.refused(MANAGE, many, identity.as_service) == INVALID
     assert await count(identity) == 0
 
 
-async def test_only_services_say_what_is_held(identity: Identity) -> None:
+async def test_only_services_announce_keys(identity: Identity) -> None:
     for token in (identity.as_operator, identity.as_registrar, identity.as_officer("subjects/o")):
-        code = await identity.refused(HOLD, pb.HoldKeysRequest(), token)
+        code = await identity.refused(MANAGE, pb.HoldKeysRequest(), token)
         assert code == grpc.StatusCode.PERMISSION_DENIED

@@ -1,4 +1,4 @@
-"""Addresses that strangers name: what is asked, and what nobody is made to ask."""
+"""Server-side request forgery: which URLs of certificates are requested, and which never."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from services.identity.validation.safe_http import ADDRESS_LIMIT, Fetcher, Guard, Unreachable
+from services.identity.validation.safe_http import (
+    URL_LIMIT,
+    AddressPolicy,
+    Fetcher,
+    Unreachable,
+)
 
 LIMIT = 1_000
+
+
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"]
-# Each with the reason why nothing public answers there.
-INSIDE = {
+
+
+# Each with what is reached there.
+INTERNAL = {
     "127.0.0.1": "this machine",
     "127.255.0.9": "this machine",
     "0.0.0.0": "this machine",  # noqa: S104 - nothing is bound here
@@ -47,27 +56,29 @@ INSIDE = {
     "ff02::1": "multicast",
     "2001:db8::1": "documentation",
     "3fff::1": "documentation",
-    "not an address": "no address",
-    "": "no address",
+    "not an address": "not an address",
+    "": "not an address",
 }
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_a_public_address_may_be_asked(address: str) -> None:
-    assert Guard().allows(address)
+def test_a_public_address_is_allowed(address: str) -> None:
+    assert AddressPolicy().allows(address)
 
 
-@pytest.mark.parametrize("address", INSIDE)
-def test_what_lies_inside_may_not_be_asked(address: str) -> None:
-    assert not Guard().allows(address)
+@pytest.mark.parametrize("address", INTERNAL)
+def test_an_internal_address_is_not_allowed(address: str) -> None:
+    assert not AddressPolicy().allows(address)
 
 
-def test_a_network_that_the_operator_names_may_be_asked() -> None:
-    guard = Guard.of([], ["10.1.0.0/16", "fd00::/8"])
-    assert guard.allows("10.1.2.3") and guard.allows("::ffff:10.1.2.3") and guard.allows("fd00::1")
-    assert not guard.allows("10.2.0.1") and not guard.allows("127.0.0.1")
+def test_a_network_that_the_operator_names_is_allowed() -> None:
+    policy = AddressPolicy.of([], ["10.1.0.0/16", "fd00::/8"])
+    assert (
+        policy.allows("10.1.2.3") and policy.allows("::ffff:10.1.2.3") and policy.allows("fd00::1")
+    )
+    assert not policy.allows("10.2.0.1") and not policy.allows("127.0.0.1")
     with pytest.raises(ValueError, match="network"):
-        Guard.of([], ["a network"])
+        AddressPolicy.of([], ["a network"])
 
 
 @pytest.mark.parametrize(
@@ -90,13 +101,13 @@ def test_a_network_that_the_operator_names_may_be_asked() -> None:
         "http://authority.example:99999/",
         "http://authority.example:port/",
         "http://[::1/",
-        "http://authority.example/" + "a" * ADDRESS_LIMIT,
+        "http://authority.example/" + "a" * URL_LIMIT,
         "",
     ],
 )
-def test_an_address_of_another_kind_is_not_asked(url: str) -> None:
+def test_a_url_of_another_kind_is_not_requested(url: str) -> None:
     with pytest.raises(Unreachable):
-        Guard().check_url(url)
+        AddressPolicy().check_url(url)
 
 
 @pytest.mark.parametrize(
@@ -112,24 +123,21 @@ def test_an_address_of_another_kind_is_not_asked(url: str) -> None:
         "http://ports.example:8081/",
     ],
 )
-def test_only_hosts_on_the_list_are_asked_where_there_is_one(url: str) -> None:
-    guard = Guard.of(["Authority.example", "ports.example:8080"], [])
+def test_with_a_list_of_hosts_no_other_is_requested(url: str) -> None:
+    policy = AddressPolicy.of(["Authority.example", "ports.example:8080"], [])
     for good in (
         "http://AUTHORITY.example/a",
         "https://authority.example/",
         "http://ports.example:8080",
     ):
-        guard.check_url(good)
+        policy.check_url(good)
     with pytest.raises(Unreachable):
-        guard.check_url(url)
-
-
-# Against a real server
+        policy.check_url(url)
 
 
 @dataclass
 class Site:
-    """A server on this machine, and what it was asked."""
+    """A server on this machine, and the paths that were requested."""
 
     port: int = 0
     asked: list[str] = field(default_factory=list)
@@ -158,7 +166,7 @@ class Site:
         return web.Response()
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        """Without end, and without a length."""
+        """An endless body without a length."""
         response = web.StreamResponse()
         await response.prepare(request)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
@@ -182,9 +190,9 @@ async def site() -> AsyncIterator[Site]:
     await runner.cleanup()
 
 
-async def refused(guard: Guard, url: str, *, seconds: float = 20.0) -> str:
-    """Why nothing usable came."""
-    fetcher = Fetcher(guard)
+async def refused(policy: AddressPolicy, url: str, *, seconds: float = 20.0) -> str:
+    """Why there is no usable response."""
+    fetcher = Fetcher(policy)
     try:
         with pytest.raises(Unreachable) as caught:
             await fetcher.get(url, limit=LIMIT, seconds=seconds)
@@ -193,10 +201,10 @@ async def refused(guard: Guard, url: str, *, seconds: float = 20.0) -> str:
     return str(caught.value)
 
 
-HERE = Guard.of([], ["127.0.0.0/8", "::1"])
+HERE = AddressPolicy.of([], ["127.0.0.0/8", "::1"])
 
 
-async def test_a_network_that_is_allowed_is_asked(site: Site) -> None:
+async def test_an_allowed_network_is_requested(site: Site) -> None:
     fetcher = Fetcher(HERE)
     url = site.url("/good")
     assert await fetcher.get(url, limit=LIMIT, seconds=20.0) == b"good"
@@ -211,35 +219,33 @@ async def test_a_network_that_is_allowed_is_asked(site: Site) -> None:
     "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"]
 )
 async def test_this_machine_is_not_connected_to_by_any_of_its_names(site: Site, host: str) -> None:
-    await refused(Guard(), site.url("/good", host))
-    await refused(Guard.of([host], []), site.url("/good", host))
+    await refused(AddressPolicy(), site.url("/good", host))
+    await refused(AddressPolicy.of([host], []), site.url("/good", host))
     assert site.asked == []
 
 
-async def test_a_redirection_is_not_followed(site: Site) -> None:
-    assert await refused(HERE, site.url("/redirect")) == "answered 302"
+async def test_a_redirect_is_not_followed(site: Site) -> None:
+    assert await refused(HERE, site.url("/redirect")) == "HTTP status 302"
     assert site.asked == ["/redirect"]
 
 
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("/missing", "answered 404"),
+        ("/missing", "HTTP status 404"),
         ("/large", "too large"),
         ("/endless", "too large"),
     ],
 )
-async def test_what_is_no_success_or_too_large_is_not_taken(
-    site: Site, path: str, why: str
-) -> None:
+async def test_a_failure_and_a_large_response_are_refused(site: Site, path: str, why: str) -> None:
     assert await refused(HERE, site.url(path)) == why
 
 
-async def test_an_answer_that_does_not_come_is_not_waited_for(site: Site) -> None:
+async def test_a_response_that_does_not_come_times_out(site: Site) -> None:
     assert await refused(HERE, site.url("/silent"), seconds=0.2) == "TimeoutError"
 
 
-async def test_what_is_cut_short_or_said_by_nobody_is_not_taken(site: Site) -> None:
+async def test_a_response_that_is_cut_short_is_refused(site: Site) -> None:
     await refused(HERE, site.url("/cut"))
     assert site.asked == ["/cut"]
     await refused(HERE, "http://nobody.invalid/")
