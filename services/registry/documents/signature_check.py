@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from services.registry.documents.interface import (
     Directory,
@@ -108,6 +107,6 @@ def _with_signers(
     signatures: Sequence[Signature], results: Sequence[VerificationResult]
 ) -> tuple[Signature, ...]:
     return tuple(
-        replace(signature, signer=result.signer)
-        for signature, result in zip(signatures, results, strict=True)
+        Signature(each.certificate, each.algorithm, each.signature, result.signer)
+        for each, result in zip(signatures, results, strict=True)
     )

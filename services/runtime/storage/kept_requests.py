@@ -7,7 +7,7 @@ that answers a repeat from the resource, and commits many requests in one transa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     cast,
     delete,
     func,
@@ -94,6 +95,8 @@ class KeptRequests(Generic[R]):
         """result: the column that holds the requests' results."""
         self.table = table
         self._result: Column[R] = table.c[result]
+        # Built once: building it costs as much as finding a hundred keys.
+        self._each_of = _each_of(table)
 
     async def find(self, connection: AsyncConnection, key: RequestKey) -> KeptRequest[R] | None:
         """Return the first request with the key, or None."""
@@ -105,9 +108,15 @@ class KeptRequests(Generic[R]):
         """Return the first requests with those keys, as far as there are any."""
         if not keys:
             return {}
-        by_name = connection.dialect.name == "sqlite"
-        statement = self._any_of(keys) if by_name else self._each_of(keys)
-        found = await self._read(connection, statement)
+        if connection.dialect.name == "sqlite":
+            found = await self._read(connection, self._any_of(keys))
+        else:
+            parameters = {
+                "methods": [key.method for key in keys],
+                "scopes": [key.scope for key in keys],
+                "ids": [key.request_id for key in keys],
+            }
+            found = await self._read(connection, self._each_of, parameters)
         return {key: found[key] for key in keys if key in found}
 
     def row(self, key: RequestKey, request_sha256: bytes, result: R) -> dict[str, Any]:
@@ -134,14 +143,17 @@ class KeptRequests(Generic[R]):
         )
 
     async def _read(
-        self, connection: AsyncConnection, statement: Select[Any]
+        self,
+        connection: AsyncConnection,
+        statement: Select[Any],
+        parameters: Mapping[str, Any] | None = None,
     ) -> dict[RequestKey, KeptRequest[R]]:
         return {
             RequestKey(row.method, row.scope, row.request_id): KeptRequest(
                 None if row.request_sha256 is None else bytes(row.request_sha256),
                 row._mapping[self._result.name],
             )
-            for row in await connection.execute(statement)
+            for row in await connection.execute(statement, parameters)
         }
 
     def _is(self, key: RequestKey) -> Any:
@@ -161,27 +173,31 @@ class KeptRequests(Generic[R]):
             columns.request_id.in_([key.request_id for key in keys]),
         )
 
-    def _each_of(self, keys: Collection[RequestKey]) -> Select[Any]:
-        """Select key by key: given the same statement as SQLite, PostgreSQL reads every request of
-        a scope until it has statistics of the table."""
-        asked = (
-            func.unnest(
-                cast([key.method for key in keys], ARRAY(Text)),
-                cast([key.scope for key in keys], ARRAY(Text)),
-                cast([key.request_id for key in keys], ARRAY(Text)),
-            )
-            .table_valued("method", "scope", "request_id", name="asked")
-            .render_derived()
+
+def _each_of(table: Table) -> Select[Any]:
+    """Return the statement that selects key by key, for the parameters methods, scopes and ids.
+
+    Given the same statement as SQLite, PostgreSQL reads every request of a scope until it has
+    statistics of the table.
+    """
+    asked = (
+        func.unnest(
+            cast(bindparam("methods"), ARRAY(Text)),
+            cast(bindparam("scopes"), ARRAY(Text)),
+            cast(bindparam("ids"), ARRAY(Text)),
         )
-        columns = self.table.c
-        kept = (
-            select(self.table)
-            .where(
-                columns.method == asked.c.method,
-                columns.scope == asked.c.scope,
-                columns.request_id == asked.c.request_id,
-            )
-            .limit(1)
-            .lateral("kept")
+        .table_valued("method", "scope", "request_id", name="asked")
+        .render_derived(name="asked")
+    )
+    columns = table.c
+    kept = (
+        select(table)
+        .where(
+            columns.method == asked.c.method,
+            columns.scope == asked.c.scope,
+            columns.request_id == asked.c.request_id,
         )
-        return select(kept).select_from(asked.join(kept, true()))
+        .limit(1)
+        .lateral("kept")
+    )
+    return select(kept).select_from(asked.join(kept, true()))
