@@ -106,13 +106,12 @@ class PathFinder:
         self._registry = CertificateRegistry.build(self._intermediates)
         # Only certificates by these may be looked up in the two: they keep the name of every issuer
         # that they are asked for, and callers choose names.
-        self._subjects = {
-            certificate.subject.hashable
-            for certificate in (
-                *(anchor.certificate for anchor in self._anchors),
-                *self._intermediates,
-            )
-        }
+        subjects = [
+            certificate.subject
+            for certificate in (*(each.certificate for each in self._anchors), *self._intermediates)
+        ]
+        self._subjects = frozenset(name.dump() for name in subjects)
+        self._prepared_subjects = frozenset(name.hashable for name in subjects)
         self._operator_trusted = frozenset(
             hashlib.sha256(der).digest() for der in store.intermediates
         )
@@ -162,7 +161,7 @@ class PathFinder:
             trust = SimpleTrustManager.build(trust_roots=self._anchors)
             registry = CertificateRegistry.build([*self._intermediates, *others.values()])
             return self._search(leaf, trust, registry)
-        if leaf.issuer.hashable not in self._subjects:
+        if not self._is_known(leaf.issuer):
             return ()
         # The key identifier tells several keys of one authority apart.
         named = leaf.issuer.dump() + (leaf.authority_key_identifier or b"")
@@ -173,6 +172,11 @@ class PathFinder:
             if not leaf.authority_issuer_serial:
                 self._issuer_paths[key] = paths
         return paths
+
+    def _is_known(self, name: Any) -> bool:
+        """Return whether an anchor or an intermediate has the name. Equal bytes are the usual case,
+        and the cheap one (asn1_names.py)."""
+        return name.dump() in self._subjects or name.hashable in self._prepared_subjects
 
     def _search(
         self, leaf: Any, trust: SimpleTrustManager, registry: CertificateRegistry
