@@ -16,17 +16,16 @@ own (validator.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from asn1crypto import x509 as asn1
 from cachetools import LRUCache
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers
+from pyhanko_certvalidator.authority import CertTrustAnchor
 from pyhanko_certvalidator.context import ValidationContext
 from pyhanko_certvalidator.errors import (
     ExpiredError,
@@ -34,16 +33,13 @@ from pyhanko_certvalidator.errors import (
     PathError,
     ValidationError,
 )
-from pyhanko_certvalidator.name_trees import process_general_subtrees
 from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import (
     NO_REVOCATION,
     AcceptAllAlgorithms,
     CertRevTrustPolicy,
-    PKIXValidationParams,
 )
 from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
-from pyhanko_certvalidator.sig_validate import SignatureValidator
 from pyhanko_certvalidator.validate import async_validate_path
 
 from services.identity.validation.interface import (
@@ -52,6 +48,12 @@ from services.identity.validation.interface import (
     Issuer,
     Link,
     Refused,
+)
+from services.identity.validation.path_engine import (
+    SignatureCache,
+    issuer_of,
+    read_anchor,
+    run_at_once,
 )
 from services.identity.validation.trust_store import TrustStore
 from services.identity.x509 import revocation_urls
@@ -64,8 +66,6 @@ from services.identity.x509.inspection import (
     usage_of,
 )
 from services.identity.x509.usages import CertificateUsage
-from signatures.keys import MalformedKey, UnsupportedKey
-from signatures.x509 import verify_x509_signature
 
 # Cross-signed authorities have several paths; more than these would be an attack on our CPU.
 PATHS_LIMIT = 8
@@ -76,9 +76,7 @@ NAME_LIMIT_BYTES = 4 * 1024
 # Longer than any hierarchy in use, not counting the anchor.
 PATH_LENGTH_LIMIT = 8
 
-ANY_POLICY = frozenset({"any_policy"})
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +98,20 @@ class PathFinder:
     def __init__(self, store: TrustStore, policies: frozenset[str] = frozenset()) -> None:
         """policies: dotted OIDs of which a path must have one; if empty, any path is accepted."""
         self._store = store
-        self._signatures = _SignatureCache()
-        anchors = (_anchor(der, policies) for der in store.anchors)
+        self._signatures = SignatureCache()
+        anchors = (read_anchor(der, policies) for der in store.anchors)
         self._anchors = [anchor for anchor in anchors if anchor is not None]
         self._intermediates = [self._signatures.authority(der) for der in store.intermediates]
         self._trust = SimpleTrustManager.build(trust_roots=self._anchors)
         self._registry = CertificateRegistry.build(self._intermediates)
         # Only certificates by these may be looked up in the two: they keep the name of every issuer
         # that they are asked for, and callers choose names.
-        self._subjects = {
-            certificate.subject.hashable
-            for certificate in (
-                *(anchor.certificate for anchor in self._anchors),
-                *self._intermediates,
-            )
-        }
+        subjects = [
+            certificate.subject
+            for certificate in (*(each.certificate for each in self._anchors), *self._intermediates)
+        ]
+        self._subjects = frozenset(name.dump() for name in subjects)
+        self._prepared_subjects = frozenset(name.hashable for name in subjects)
         self._operator_trusted = frozenset(
             hashlib.sha256(der).digest() for der in store.intermediates
         )
@@ -164,7 +161,7 @@ class PathFinder:
             trust = SimpleTrustManager.build(trust_roots=self._anchors)
             registry = CertificateRegistry.build([*self._intermediates, *others.values()])
             return self._search(leaf, trust, registry)
-        if leaf.issuer.hashable not in self._subjects:
+        if not self._is_known(leaf.issuer):
             return ()
         # The key identifier tells several keys of one authority apart.
         named = leaf.issuer.dump() + (leaf.authority_key_identifier or b"")
@@ -175,6 +172,11 @@ class PathFinder:
             if not leaf.authority_issuer_serial:
                 self._issuer_paths[key] = paths
         return paths
+
+    def _is_known(self, name: Any) -> bool:
+        """Return whether an anchor or an intermediate has the name. Equal bytes are the usual case,
+        and the cheap one (asn1_names.py)."""
+        return name.dump() in self._subjects or name.hashable in self._prepared_subjects
 
     def _search(
         self, leaf: Any, trust: SimpleTrustManager, registry: CertificateRegistry
@@ -198,7 +200,7 @@ class PathFinder:
             return paths
 
         try:
-            return tuple(_run_at_once(search()))
+            return tuple(run_at_once(search()))
         except PathError:
             return ()
 
@@ -218,7 +220,7 @@ class PathFinder:
         )
         try:
             engine_path = ValidationPath(path.anchor, list(path.authorities), leaf)
-            _run_at_once(async_validate_path(context, engine_path))
+            run_at_once(async_validate_path(context, engine_path))
             return _chain(path, certificate)
         except (ExpiredError, NotYetValidError) as error:
             return Refused.because(_date_status(error), error.failure_msg)
@@ -241,7 +243,7 @@ class PathFinder:
             fingerprint = hashlib.sha256(der).digest()
             operator_trusted = fingerprint in self._operator_trusted
             links.append(
-                _link(load(der), fingerprint, _issuer(issuer), operator_trusted=operator_trusted)
+                _link(load(der), fingerprint, issuer_of(issuer), operator_trusted=operator_trusted)
             )
             first = max(first, authority.not_valid_before)
             last = min(last, authority.not_valid_after)
@@ -250,7 +252,7 @@ class PathFinder:
             anchor,
             authorities,
             tuple(reversed(links)),
-            _issuer(issuer),
+            issuer_of(issuer),
             first.astimezone(UTC),
             last.astimezone(UTC),
         )
@@ -308,101 +310,3 @@ def _link(
         operator_trusted=operator_trusted,
         ocsp_nocheck=extension(certificate, x509.OCSPNoCheck) is not None,
     )
-
-
-class _SignatureCache(SignatureValidator):
-    """Verifies signatures for the engine with our library; caches those of the trust store's own
-    intermediates, which bounds it."""
-
-    def __init__(self) -> None:
-        self._authorities: dict[bytes, Any] = {}
-        self._own: set[bytes] = set()
-        self._valid: set[tuple[bytes, bytes, bytes]] = set()
-
-    def authority(self, der: bytes) -> Any:
-        """Decode an intermediate of the trust store once; its valid signature will be cached."""
-        if der not in self._authorities:
-            certificate = decode(der)
-            self._authorities[der] = certificate
-            self._own.add(certificate["tbs_certificate"].dump())
-        return self._authorities[der]
-
-    def validate_signature(
-        self,
-        signature: bytes,
-        signed_data: bytes,
-        public_key_info: Any,
-        signature_algorithm: Any,
-        _context: object = None,
-    ) -> None:
-        """Raise InvalidSignature unless the key made the signature and is supported."""
-        spki = public_key_info.dump()
-        key = (spki, signature, signed_data)
-        if key in self._valid:
-            return
-        parameters = signature_algorithm["parameters"].dump() or None
-        try:
-            is_valid = verify_x509_signature(
-                spki, signature_algorithm["algorithm"].dotted, parameters, signed_data, signature
-            )
-        except (MalformedKey, UnsupportedKey) as error:
-            raise InvalidSignature(str(error)) from None
-        if not is_valid:
-            raise InvalidSignature
-        if signed_data in self._own:
-            self._valid.add(key)
-
-
-def _anchor(der: bytes, policies: frozenset[str]) -> CertTrustAnchor | None:
-    """Return the anchor with the limits of its certificate: dates, path length, names (RFC 5937);
-    None if the certificate is marked as not an authority's.
-
-    Its policies do not restrict: NCA's root names one that no certificate below it does.
-    """
-    certificate = decode(der)
-    if not certificate.ca and certificate["tbs_certificate"]["version"].native != "v1":
-        return None
-    permitted = excluded = None
-    constraints = certificate.name_constraints_value
-    if constraints is not None:
-        if isinstance(constraints["permitted_subtrees"], asn1.GeneralSubtrees):
-            permitted = process_general_subtrees(constraints["permitted_subtrees"])
-        if isinstance(constraints["excluded_subtrees"], asn1.GeneralSubtrees):
-            excluded = process_general_subtrees(constraints["excluded_subtrees"])
-    parameters = PKIXValidationParams(
-        user_initial_policy_set=policies or ANY_POLICY,
-        initial_explicit_policy=bool(policies),
-        initial_permitted_subtrees=permitted,
-        initial_excluded_subtrees=excluded,
-    )
-    return CertTrustAnchor(
-        certificate,
-        TrustQualifiers(
-            standard_parameters=parameters,
-            max_path_length=certificate.max_path_length,
-            # Attribute certificates are not validated; the engine counts down both or neither.
-            max_aa_path_length=certificate.max_path_length,
-            valid_from=certificate.not_valid_before,
-            valid_until=certificate.not_valid_after,
-        ),
-    )
-
-
-def _issuer(certificate: Any) -> Issuer:
-    usage = certificate.key_usage_value
-    return Issuer(
-        name=certificate.subject.dump(),
-        spki=certificate.public_key.dump(),
-        signs_crls=usage is None or "crl_sign" in usage.native,
-    )
-
-
-def _run_at_once(work: Coroutine[Any, Any, _T]) -> _T:
-    """Return the result of the engine's coroutine, which never waits: it fetches nothing."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        result: _T = done.value
-        return result
-    work.close()
-    raise RuntimeError("the engine waits for something")

@@ -171,7 +171,7 @@ async def test_a_huge_request_is_refused_before_it_is_parsed(identity: Identity)
         b"a\n" * 100_000,
     ],
 )
-async def test_bytes_that_are_not_a_challenge_sign_nobody_in(
+async def test_bytes_that_are_not_a_challenge_do_not_sign_in(
     identity: Identity, challenge: bytes
 ) -> None:
     made, key = await identity.issue(await identity.person())

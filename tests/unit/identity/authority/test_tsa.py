@@ -154,7 +154,7 @@ async def test_nothing_is_stamped_outside_of_the_certificates_validity(
     )
 
 
-async def test_the_time_stamping_key_signs_nobody_in(identity: Identity) -> None:
+async def test_the_time_stamping_key_does_not_sign_in(identity: Identity) -> None:
     folder = identity.folder
     own = load_authority(folder, TIME_STAMPING)
     request = await identity.exchange(own.certificate.public_bytes(Encoding.DER), own.key)

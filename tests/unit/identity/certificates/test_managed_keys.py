@@ -1,4 +1,4 @@
-"""Keys that the signing service manages sign nobody in, and are certified as seals only."""
+"""Keys that the signing service manages cannot sign in, and are certified as seals only."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_both_forms_of_a_point_are_one_key(curve: ec.EllipticCurve) -> None:
     assert key_fingerprint(compressed) == key_fingerprint(spki(key))
 
 
-async def test_a_key_announced_in_compressed_form_signs_nobody_in(
+async def test_a_key_announced_in_compressed_form_does_not_sign_in(
     identity: Identity,
 ) -> None:
     certificate, key = await identity.issue(await identity.person())

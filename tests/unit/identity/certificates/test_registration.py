@@ -14,7 +14,7 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 REGISTER = "CertificateService/RegisterCertificate"
 
 
-async def test_nobody_registers_a_certificate_for_another(identity: Identity) -> None:
+async def test_callers_register_certificates_only_for_themselves(identity: Identity) -> None:
     person, organization = await identity.person(), await identity.organization()
     theirs, _ = await identity.issue(person)
     missing = f"subjects/{uuid.uuid4()}"

@@ -37,7 +37,7 @@ async def test_a_persons_certificates_are_their_own(identity: Identity) -> None:
     assert await identity.call(GET, mine, own) == theirs
 
 
-async def test_nobody_revokes_what_is_not_theirs(identity: Identity) -> None:
+async def test_callers_revoke_only_their_own_certificates(identity: Identity) -> None:
     person, organization = await identity.person(), await identity.organization()
     other = await identity.organization()
     await identity.member(organization, person)

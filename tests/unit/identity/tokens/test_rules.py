@@ -1,4 +1,4 @@
-"""Who signs in as what, and which certificates sign nobody in."""
+"""Who signs in as what, and which certificates cannot sign in."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_an_information_system_is_its_organizations_officer(identity: Iden
     assert await identity.refused(EXCHANGE, request) == DENIED
 
 
-async def test_a_seal_signs_nobody_in(identity: Identity) -> None:
+async def test_a_seal_does_not_sign_in(identity: Identity) -> None:
     certificate, key = await identity.issue(await identity.organization())
     request = await identity.exchange(certificate.der, key)
     assert await identity.refused(EXCHANGE, request) == UNAUTHENTICATED

@@ -52,14 +52,14 @@ async def test_an_algorithm_that_is_not_the_keys_is_refused(
     assert code == (UNAUTHENTICATED if algorithm else grpc.StatusCode.INVALID_ARGUMENT)
 
 
-async def test_a_revoked_certificate_signs_nobody_in(identity: Identity) -> None:
+async def test_a_revoked_certificate_does_not_sign_in(identity: Identity) -> None:
     certificate, key = await identity.issue(await identity.person())
     await identity.revoke(certificate.name, identity.as_operator)
     request = await identity.exchange(certificate.der, key)
     assert await identity.refused(EXCHANGE, request) == UNAUTHENTICATED
 
 
-async def test_an_expired_certificate_signs_nobody_in(identity: Identity) -> None:
+async def test_an_expired_certificate_does_not_sign_in(identity: Identity) -> None:
     certificate, key = await identity.issue(await identity.person())
     identity.clock.move(days=366)
     request = await identity.exchange(certificate.der, key)

@@ -183,7 +183,7 @@ def test_an_authority_of_the_store_is_verified_once(monkeypatch: pytest.MonkeyPa
         verified.append(tbs)
         return verify_x509_signature(spki, algorithm, parameters, tbs, signature)
 
-    monkeypatch.setattr("services.identity.validation.paths.verify_x509_signature", counted)
+    monkeypatch.setattr("services.identity.validation.path_engine.verify_x509_signature", counted)
     paths = PathFinder(TrustStore(chain.anchors, chain.intermediates))
     for _ in range(3):
         assert isinstance(paths.find(chain.leaf, NOW), Chain)
