@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,7 +50,17 @@ def init(
         raise Failure(f"--operator-iin: {error}") from None
     folder = DataFolder(data)
     _create_secrets(folder, platform_name, iin, operator_name)
+    _ignore(data)
     typer.echo(f"made {data}; the first operator's credential is {folder.operator}")
+
+
+def _ignore(data: Path) -> None:
+    """Have git ignore the folder, which holds the root key, wherever it lies."""
+    from services.runtime.secret_files import write_secret
+
+    # A container's root may be read-only; nobody commits one.
+    with contextlib.suppress(OSError):
+        write_secret(data / ".gitignore", b"*\n")
 
 
 def _create_secrets(

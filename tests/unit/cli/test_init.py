@@ -14,6 +14,7 @@ from qagazsyz.credentials import Credential
 from services.identity.subjects.iin_bin import check_bin, check_iin
 
 FILES = {
+    ".gitignore",
     "identity/authority.key",
     "identity/authority.pem",
     "identity/challenge.key",
@@ -51,6 +52,7 @@ def test_each_service_gets_its_own_secrets_and_the_operator_a_credential(tmp_pat
     for path in [data, *data.rglob("*")]:
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
     assert (data / "identity" / "trust").is_dir()
+    assert (data / ".gitignore").read_text() == "*\n"
     assert (
         said == f"made {data}; the first operator's credential is {data}/credentials/operator.pem\n"
     )

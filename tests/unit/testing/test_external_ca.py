@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
+from services.identity.validation.interface import CertificateStatus
 from services.identity.validation.safe_http import AddressPolicy, Fetcher
 from services.identity.validation.trust_store import TrustFolder
 from services.identity.validation.validator import Validator
@@ -33,4 +33,4 @@ async def test_certificates_of_an_external_authority_are_good(
         judged = await validator.validate_many(certificates, at=system_clock())
     await fetcher.close()
     validator.close()
-    assert {one.status for one in judged.values()} == {Status.CERTIFICATE_STATUS_GOOD}
+    assert {one.status for one in judged.values()} == {CertificateStatus.GOOD}
