@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.registry.v1 import consents_pb2
 from services.registry.documents.interface import Directory, check_organizations
+from services.registry.documents.receipts import read_receipts
 from services.registry.documents.store import find_documents_of, find_type
 from services.registry.log.transparency_log import TransparencyLog
 from services.registry.lookups import store
@@ -17,7 +18,6 @@ from services.registry.messages import access_message, consent_message
 from services.registry.model.consents import Consent, may_read, may_withdraw
 from services.registry.model.log_entries import Opening, access_openings, consent_openings
 from services.registry.model.resource_names import check_name
-from services.registry.receipts import read_receipts
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import InvalidArgument, NotFound, PermissionDenied

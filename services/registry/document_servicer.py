@@ -10,6 +10,7 @@ from qagazsyz.registry.v1 import documents_pb2, receipts_pb2
 from services.registry.documents import store
 from services.registry.documents.content_reader import ContentReader
 from services.registry.documents.lifecycle import DocumentLifecycle
+from services.registry.documents.receipts import read_receipts
 from services.registry.documents.registration import Registration
 from services.registry.documents.requests import (
     CITATION_LENGTH,
@@ -44,7 +45,6 @@ from services.registry.model.documents import (
 )
 from services.registry.model.log_entries import content_opening, document_openings
 from services.registry.model.resource_names import check_name, check_text
-from services.registry.receipts import read_receipts
 from services.runtime import telemetry
 from services.runtime.access import Role
 from services.runtime.clock import Clock

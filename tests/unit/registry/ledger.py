@@ -23,10 +23,10 @@ from qagazsyz import notes
 from qagazsyz.registry.v1 import receipts_pb2
 from services.registry.audit.record_audit import Record
 from services.registry.contents.packs import Contents, WrappingKey
+from services.registry.documents.receipts import receipt_message
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.transparency_log import LogKey, TransparencyLog, encode_entry
-from services.registry.receipts import receipt_message
 from services.registry.tables import documents, metadata
 from services.runtime.storage.database import Database
 from services.runtime.storage.object_store import ObjectStore, open_object_store

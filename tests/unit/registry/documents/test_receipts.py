@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from qagazsyz.receipts import commitment
+from services.registry.documents.receipts import read_receipts
 from services.registry.model.log_entries import Opening
-from services.registry.receipts import read_receipts
 from tests.unit.registry.ledger import entry, opened
 from tests.unit.registry.world import verified
 
