@@ -31,20 +31,20 @@ from benchmarks.report import Figure, Report
 from benchmarks.suite import Suite
 from cli.operations.data_folder import DataFolder
 from qagazsyz.common.v1 import signatures_pb2
-from services.registry.contents.object_store import open_objects
-from services.registry.contents.packs import ContentReference
-from services.registry.documents.store import NewDocument, RequestKey, Store
+from services.registry.contents.store import ContentReference
+from services.registry.documents.registration import submission_of
+from services.registry.documents.store import NewDocument
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
-from services.registry.log.transparency_log import Log
 from services.registry.main import load_log_key
-from services.registry.model import log_entries
 from services.registry.model.documents import Document, Signature, make_verification_code
-from services.registry.model.log_entries import SALT_SIZE
+from services.registry.model.log_entries import SALT_BYTES
 from services.registry.model.resource_names import new_name
 from services.registry.settings import RegistrySettings
 from services.runtime.clock import system_clock, system_randomness
 from services.runtime.storage.database import Database
+from services.runtime.storage.kept_requests import RequestKey
+from services.runtime.storage.object_store import open_object_store
 
 FEW, MANY, MANY_QUICK = 10_000, 1_000_000, 100_000
 # Documents of one of the sequencer's groups.
@@ -111,21 +111,20 @@ async def _fill(suite: Suite, size: int, progress: Callable[[str], None]) -> Fil
     settings = RegistrySettings(folder=DataFolder(suite.data).of("registry"))
     key = load_log_key(settings)
     database = Database(settings.database())
-    kept = KeptCheckpoint(open_objects(settings.contents_location()), key)
+    kept = KeptCheckpoint(open_object_store(settings.contents_location()), key)
     sequencer = Sequencer(database, key, kept=kept)
-    store = Store(database, sequencer, Log(key))
     subjects = [new_name("subjects", system_clock(), system_randomness) for _ in range(SUBJECTS)]
     try:
         await sequencer.start()
         last = -1
         while last + 1 < size:
             count = min(CHUNK, size - last - 1)
-            for outcome in await store.insert_documents(
-                [_document(ministry, subjects) for _ in range(count)]
+            for outcome in await sequencer.submit_many(
+                [submission_of(_document(ministry, subjects)) for _ in range(count)]
             ):
                 if isinstance(outcome, Exception):
                     raise outcome
-                last = outcome
+                (last,) = outcome.indexes
     finally:
         await sequencer.close()
         await database.close()
@@ -142,12 +141,12 @@ def _document(ministry: Ministry, subjects: list[str]) -> NewDocument:
         document_type=TYPE,
         issuer=issuer,
         subjects=(subjects[int.from_bytes(os.urandom(4), "big") % SUBJECTS],),
-        subject_salts=(os.urandom(SALT_SIZE),),
+        subject_salts=(os.urandom(SALT_BYTES),),
         title="",
         media_type="application/octet-stream",
         size_bytes=CONTENT_BYTES,
         content_sha256=os.urandom(32),
-        content_salt=os.urandom(SALT_SIZE),
+        content_salt=os.urandom(SALT_BYTES),
         signatures=(
             Signature(
                 officer.credential.certificate,
@@ -165,7 +164,6 @@ def _document(ministry: Ministry, subjects: list[str]) -> NewDocument:
         document=document,
         statement_key=os.urandom(32),
         reference=ContentReference(f"packs/{os.urandom(32).hex()}", 0, 4_112, "-", os.urandom(60)),
-        entry=log_entries.registered(document),
         request=RequestKey("RegisterDocument", issuer, str(uuid.uuid4())),
         request_sha256=os.urandom(32),
     )

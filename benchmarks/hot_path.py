@@ -19,7 +19,7 @@ from benchmarks.report import Figure, Report
 from benchmarks.suite import Suite
 from benchmarks.verification import BATCH, COMPARED, SINGLE
 from qagazsyz.signing.v1 import verification_pb2
-from signatures.backend import load_backend
+from signatures.loading import load_backend
 
 NOTHING = "/qagazsyz.signing.v1.VerificationService/GetVerificationBackend"
 # The order L of Ed25519's group (RFC 8032, section 5.1): an s at or above it is malformed.

@@ -15,7 +15,8 @@ from benchmarks.baselines import kernel_rate, loop_rate, openssl_rates
 from benchmarks.inputs import Keyring, SignedItems, schemes
 from benchmarks.report import Figure, Report
 from benchmarks.suite import MESSAGE_LIMIT, Suite
-from signatures.backend import Backend, load_backend
+from signatures.backend import Backend
+from signatures.loading import load_backend
 
 BATCH = "/qagazsyz.signing.v1.VerificationService/BatchVerify"
 SINGLE = "/qagazsyz.signing.v1.VerificationService/Verify"

@@ -1,4 +1,4 @@
-"""Well-formed IIN and BIN for made-up people and organizations."""
+"""Well-formed IIN and BIN of made-up people and organizations, for `init`, the demo and tests."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ def _issued(prefix: str, serial: int, width: int) -> str:
         digit = check_digit(eleven)
         if digit is not None:
             return f"{eleven}{digit}"
-        # No number begins so; half the range away is nobody else's in a made-up register.
+        # No number with these digits is ever issued: take the one half the range away.
         serial += 10**width // 2
 
 
 def made_up_iin(birth_date: date, serial: int, *, female: bool = False) -> str:
-    """A person's number by date of birth, sex and a serial of four digits."""
+    """Return a person's IIN by date of birth, sex and a serial number of four digits."""
     century = (birth_date.year // 100 - 18) * 2 + (2 if female else 1)
     return _issued(f"{birth_date:%y%m%d}{century}", serial, 4)
 
 
 def made_up_bin(registered: date, serial: int) -> str:
-    """An organization's number by its month of registration and a serial of five digits."""
+    """Return an organization's BIN by its month of registration and a serial number of five
+    digits."""
     return _issued(f"{registered:%y%m}{ORGANIZATION_KIND}", serial, 5)

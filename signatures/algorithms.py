@@ -1,6 +1,6 @@
-"""The algorithms and verdicts of the contract, and what each algorithm asks of its inputs.
+"""The algorithms and verdicts of the contract, and the key, hash and encoding of each algorithm.
 
-Numbers are those of qagazsyz.common.v1; a test holds the two together.
+The numbers are those of qagazsyz.common.v1; a test compares names and numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Algorithm(IntEnum):
 
 
 class Verdict(IntEnum):
-    """What verification found; anything but VALID means: do not accept."""
+    """The result for one item; do not accept a signature with any other verdict than VALID."""
 
     VALID = 1
     INVALID_SIGNATURE = 2
@@ -50,7 +50,7 @@ class Verdict(IntEnum):
 
 
 class KeyKind(Enum):
-    """What an algorithm asks of its key."""
+    """The kind of key that an algorithm needs."""
 
     ED25519 = "Ed25519"
     P256 = "P-256"
@@ -65,7 +65,7 @@ class KeyKind(Enum):
 
 
 class Hash(Enum):
-    """A hash function; the value is its digest's length in bytes and its name."""
+    """A hash function; its value is the digest's length in bytes and the name."""
 
     SHA256 = (32, "SHA-256")
     SHA384 = (48, "SHA-384")
@@ -75,12 +75,12 @@ class Hash(Enum):
 
     @property
     def digest_length(self) -> int:
-        """The length of a digest, in bytes."""
+        """Bytes of a digest."""
         return self.value[0]
 
 
 class Encoding(Enum):
-    """How the bytes of a signature are read, where a kind of key has more than one way."""
+    """How a signature's bytes are read, for kinds of key that have several encodings."""
 
     PLAIN = "plain"
     DER = "DER"
@@ -91,7 +91,7 @@ class Encoding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """What one algorithm asks: the key, the hash (None where no digest is signed), the encoding."""
+    """Key, hash and encoding of one algorithm; no hash if it signs the message itself."""
 
     key: KeyKind
     hash: Hash | None

@@ -1,7 +1,7 @@
-"""What a verification backend is, and which one serves here.
+"""The interface of a verification backend; loading.py chooses an implementation.
 
-A backend takes a request as it came off the wire and gives one verdict byte for each item. Policy
-(whom to trust, how many items to take, when to stop) stays with the caller.
+A backend takes a request's bytes as they came off the wire and returns one verdict byte an item.
+Policy stays with the caller: whom to trust, how many items to accept, when to stop.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from typing import Protocol
 
 from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 
+# The source of a signer, as Batch.named_signers gives it: the field's number in the contract's
+# message Signer, NO_SOURCE where none is set.
+NO_SOURCE = 0
+CERTIFICATE_SOURCE = 2
+KEY_VERSION_SOURCE = 3
+
 
 class MalformedRequest(ValueError):
-    """Bytes that are no message of the asked type."""
+    """The bytes are not a message of the type that was asked for."""
 
 
 class Batch(Protocol):
@@ -25,81 +31,61 @@ class Batch(Protocol):
     def signer_count(self) -> int: ...
     @property
     def trust_policy(self) -> int:
-        """TrustPolicy's number, as it came."""
+        """The number in the request, which may be none of TrustPolicy's."""
         ...
 
     @property
     def at(self) -> tuple[int, int] | None:
-        """Seconds and nanoseconds, or None where the field is unset."""
+        """Seconds and nanoseconds of the Timestamp, unchecked; None if the field is unset."""
         ...
 
     @property
     def required_role(self) -> RequiredRole | None:
-        """What the request asks of its signers, or None where it asks nothing."""
+        """The message as it came, or None if the field is unset."""
         ...
 
     def named_signers(self) -> list[tuple[int, int, bytes]]:
-        """The signers that are no bare public key: index, the source's field number, its value.
+        """Return index, source and value of each signer that is not a bare public key.
 
-        The field number is 2 for a certificate, 3 for a key version (the value in UTF-8), and 0
-        where the signer has no source.
+        The source is CERTIFICATE_SOURCE (the value is DER), KEY_VERSION_SOURCE (the name in UTF-8)
+        or NO_SOURCE (empty).
         """
         ...
 
     def set_key(self, index: int, spki: bytes | None) -> None:
-        """Gives a signer its key (DER), or None: its items get UNKNOWN_SIGNER.
+        """Set a signer's key (DER), or None: its items get UNKNOWN_SIGNER.
 
-        A certificate's own key is found without this; a key version without it is unknown. Not to
-        be called once verification has begun.
+        A certificate's own key is found without this; a key version without it is unknown. Call it
+        before verification begins. Raises IndexError.
         """
         ...
 
     def set_trust(self, index: int, verdict: int) -> None:
-        """Says what a signer's items get whose signature holds: VALID, unless this was called
-        with UNTRUSTED_SIGNER or INDETERMINATE. Not to be called once verification has begun.
+        """Set the verdict of a signer's valid signatures; VALID if never called.
+
+        Call it before verification begins. Raises IndexError.
         """
         ...
 
     def verify(self, start: int, stop: int) -> bytes:
-        """The verdict of every item in [start, stop), a byte each; may be called from threads."""
+        """Return the verdicts of the items in [start, stop), a byte each. Thread-safe."""
         ...
 
 
 class Backend(Protocol):
-    """Makes batches, and verifies several of them in one call."""
+    """Parses batches, and verifies several of them in one call."""
 
     @property
     def name(self) -> str: ...
 
     def parse_batch(self, request: bytes) -> Batch:
-        """A BatchVerifyRequest's wire bytes as a batch; raises MalformedRequest."""
+        """Parse a BatchVerifyRequest. Raises MalformedRequest."""
         ...
 
     def parse_single(self, request: bytes) -> Batch:
-        """A VerifyRequest's wire bytes as a batch of one; raises MalformedRequest."""
+        """Parse a VerifyRequest as a batch of one item. Raises MalformedRequest."""
         ...
 
     def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:
-        """All verdicts of several batches of this backend, in one call."""
+        """Return the verdicts of several batches of this backend, verified in one call."""
         ...
-
-
-def load_backend(name: str | None = None) -> Backend:
-    """The backend of that name, or without one the kernel where it is installed, else the portable.
-
-    Raises ImportError where the kernel is asked for and not installed, ValueError for a name that
-    is neither "kernel" nor "portable".
-    """
-    if name not in (None, "kernel", "portable"):
-        raise ValueError(f'there is no backend {name!r}: it is "kernel" or "portable"')
-    if name != "portable":
-        try:
-            from signatures.native import KernelBackend
-        except ImportError:
-            if name == "kernel":
-                raise
-        else:
-            return KernelBackend()
-    from signatures.portable import PortableBackend
-
-    return PortableBackend()

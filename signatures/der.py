@@ -1,7 +1,13 @@
-"""A strict reader of DER: one value has one encoding, and anything else is refused.
+"""Read DER strictly: a value has exactly one encoding, and every other one is refused.
 
-Lengths are definite and minimal, tags are of one byte, INTEGERs are minimal, a BIT STRING has no
-unused bits. This is the part of X.690 that keys, certificates and ECDSA signatures need.
+Lengths are definite and minimal, tags have one byte, INTEGERs are minimal, a BIT STRING has no
+unused bits: the part of X.690 that keys, certificates and ECDSA signatures need.
+
+Why our own: which bytes are MALFORMED and which are only INVALID is a verdict that callers see, so
+README.md fixes it byte for byte, and the kernel must agree. asn1crypto accepts BER.
+cryptography.hazmat.asn1 is strict, but its limits (length octets, tag numbers, arcs) are its own,
+undocumented, and free to change with a release. Judge again in November 2027: if its limits are
+documented by then, or equal ours under tests/properties/test_der.py, use it.
 """
 
 from __future__ import annotations
@@ -13,17 +19,17 @@ NULL = 0x05
 OBJECT_IDENTIFIER = 0x06
 SEQUENCE = 0x30
 
-# A length of more bytes would be of a value over 4 GiB.
+# More length octets would mean a value of over 4 GiB.
 MAX_LENGTH_BYTES = 4
 _HIGH_TAG = 0x1F
 
 
 class MalformedDer(ValueError):
-    """Bytes that are not the DER that was asked for."""
+    """The bytes are not DER, or not the value that was asked for."""
 
 
 class Reader:
-    """Takes values one after the other from the content octets `data`."""
+    """Takes values one after another from the content octets `data`."""
 
     __slots__ = ("_data", "_position")
 
@@ -32,15 +38,15 @@ class Reader:
         self._position = 0
 
     def at_end(self) -> bool:
-        """Whether everything has been taken."""
+        """Return whether every byte has been taken."""
         return self._position == len(self._data)
 
     def next_tag(self) -> int | None:
-        """The tag byte of the next value, or None at the end."""
+        """Return the tag byte of the next value without taking it, or None at the end."""
         return None if self.at_end() else self._data[self._position]
 
     def any(self) -> tuple[int, bytes, bytes]:
-        """The next value: its tag, its content, and its whole encoding."""
+        """Take the next value; return its tag, its content and its whole encoding."""
         data, start = self._data, self._position
         if len(data) - start < 2:
             raise MalformedDer("truncated")
@@ -63,18 +69,18 @@ class Reader:
         return tag, data[position:end], data[start:end]
 
     def value(self, tag: int) -> bytes:
-        """The content of the next value, which has to bear `tag`."""
+        """Take the next value, which must have this tag, and return its content."""
         found, content, _ = self.any()
         if found != tag:
-            raise MalformedDer(f"tag {found:#04x} where {tag:#04x} belongs")
+            raise MalformedDer(f"tag {found:#04x} instead of {tag:#04x}")
         return content
 
     def sequence(self) -> Reader:
-        """A reader of the content of the next value, a SEQUENCE."""
+        """Take a SEQUENCE; return a reader of its content."""
         return Reader(self.value(SEQUENCE))
 
     def unsigned(self) -> int:
-        """The next value, an INTEGER, minimal and not negative."""
+        """Take an INTEGER, which must be minimal and not negative."""
         content = self.value(INTEGER)
         if not content or content[0] & 0x80:
             raise MalformedDer("an empty or negative INTEGER")
@@ -83,30 +89,30 @@ class Reader:
         return int.from_bytes(content, "big")
 
     def bit_string(self) -> bytes:
-        """The next value, a BIT STRING of whole bytes."""
+        """Take a BIT STRING of whole bytes."""
         content = self.value(BIT_STRING)
         if not content or content[0] != 0:
             raise MalformedDer("a BIT STRING with unused bits")
         return content[1:]
 
     def object_identifier(self) -> str:
-        """The next value, an OBJECT IDENTIFIER, in dotted form."""
+        """Take an OBJECT IDENTIFIER; return its dotted form."""
         return decode_oid(self.value(OBJECT_IDENTIFIER))
 
     def rest(self) -> bytes:
-        """Whatever has not been taken yet, and takes it."""
+        """Take and return all remaining bytes."""
         rest = self._data[self._position :]
         self._position = len(self._data)
         return rest
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Raise MalformedDer unless every byte has been taken."""
         if not self.at_end():
             raise MalformedDer("trailing bytes")
 
 
 def decode_oid(content: bytes) -> str:
-    """The dotted form of an OBJECT IDENTIFIER's content octets."""
+    """Return the dotted form of an OBJECT IDENTIFIER's content octets. Raises MalformedDer."""
     if not content or content[-1] & 0x80:
         raise MalformedDer("an empty or truncated OBJECT IDENTIFIER")
     arcs: list[int] = []
@@ -114,7 +120,7 @@ def decode_oid(content: bytes) -> str:
     for byte in content:
         if first and byte == 0x80:
             raise MalformedDer("an arc that is not minimal")
-        # 64 bits are more than any arc in use has; without a bound the dotted form costs n².
+        # No arc in use is longer than 64 bits; printing an unbounded one takes time n².
         if arc >> 57:
             raise MalformedDer("an arc of more than 64 bits")
         arc, first = arc << 7 | byte & 0x7F, False
@@ -126,7 +132,7 @@ def decode_oid(content: bytes) -> str:
 
 
 def encode(tag: int, content: bytes) -> bytes:
-    """The DER of one value."""
+    """Encode one value."""
     length = len(content)
     if length < 0x80:
         return bytes((tag, length)) + content
@@ -135,12 +141,12 @@ def encode(tag: int, content: bytes) -> bytes:
 
 
 def encode_unsigned(value: int) -> bytes:
-    """The DER of a non-negative INTEGER."""
+    """Encode a non-negative INTEGER."""
     return encode(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def encode_oid(dotted: str) -> bytes:
-    """The DER of an OBJECT IDENTIFIER given in dotted form."""
+    """Encode an OBJECT IDENTIFIER given in dotted form."""
     first, second, *others = (int(arc) for arc in dotted.split("."))
     content = bytearray()
     for arc in (40 * first + second, *others):

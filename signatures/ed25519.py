@@ -1,7 +1,8 @@
-"""Ed25519 as verification.md has it: canonical encodings, no small-order key, cofactored.
+"""Verify Ed25519 by the rules of signatures/README.md: canonical encodings, no key of small order,
+the equation with the cofactor.
 
-The wheel verifies by ZIP 215, which takes more encodings than we do; the checks here refuse the
-rest first, by looking at the bytes.
+ed25519-zebra verifies by ZIP 215, which accepts more encodings than we do. The checks here look at
+the bytes and refuse those before it is called.
 """
 
 from __future__ import annotations
@@ -23,28 +24,28 @@ _Y_OF_SMALL_ORDER = frozenset({0, 1, P - 1, _Y_OF_ORDER_8, P - _Y_OF_ORDER_8})
 
 
 def is_canonical(encoded: bytes) -> bool:
-    """Whether y < p, and x = 0 comes without the sign; says nothing of the curve."""
+    """Return whether y < p, and x = 0 has no sign bit; the point may still be off the curve."""
     number = int.from_bytes(encoded, "little")
     y = number & (_SIGN - 1)
     return y < P and not (number & _SIGN and y in (1, P - 1))
 
 
 def is_on_curve(encoded: bytes) -> bool:
-    """Whether a point of the curve has this y: (y² - 1) / (dy² + 1) is a square."""
+    """Return whether a point of the curve has this y: (y² - 1) / (dy² + 1) is a square."""
     y = int.from_bytes(encoded, "little") & (_SIGN - 1)
     square = y * y % P
-    # u/v is a square where uv is; v is never 0, since -1/d is no square.
+    # u/v is a square if uv is one; v is never 0, because -1/d is not a square.
     return pow((square - 1) * (_D * square + 1), (P - 1) // 2, P) != P - 1
 
 
 def is_key(encoded: bytes) -> bool:
-    """Whether these 32 bytes are a public key: canonical, on the curve, not of small order."""
+    """Return whether 32 bytes are a public key: canonical, on the curve, not of small order."""
     y = int.from_bytes(encoded, "little") & (_SIGN - 1)
     return is_canonical(encoded) and y not in _Y_OF_SMALL_ORDER and is_on_curve(encoded)
 
 
 def is_signature(signature: bytes) -> bool:
-    """Whether the bytes have the form of a signature; R may still be on no curve."""
+    """Return whether the bytes have a signature's form; R may still be off the curve."""
     return (
         len(signature) == SIGNATURE_LENGTH
         and int.from_bytes(signature[32:], "little") < L
@@ -53,5 +54,5 @@ def is_signature(signature: bytes) -> bool:
 
 
 def holds(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether 8sB = 8R + 8kA, for a key and a signature that passed the checks above."""
+    """Return whether 8sB = 8R + 8kA, for a key and a signature that passed the checks above."""
     return bool(ed25519_zebra.ed_verify(signature, message, key))

@@ -1,41 +1,44 @@
-"""A protobuf message's own fields, found without decoding what is in them.
+"""Walk a protobuf message's own fields, without decoding their content.
 
-What a decoder makes of a message can take forty times the message's bytes: two
-bytes are an empty item. Whoever must refuse too many items counts them first.
+A decoded message can take forty times its bytes on the wire: two bytes are an empty item. So
+count the entries first, and decode only a message that has few enough. The walk also finds one
+field of a 20 MiB message without a second copy of the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-# Fields 64 bits wide are the widest varints.
+# Seven bits a byte: 64 bits take ten bytes, and a longer varint is malformed.
 _VARINT_BYTES = 10
 _GROUP_START, _GROUP_END = 3, 4
-# As deep as upb follows them.
+# The depth at which upb gives up.
 _GROUP_DEPTH = 100
 
 
 class MalformedFields(ValueError):
-    """The bytes are no message."""
+    """The bytes are not a protobuf message."""
 
 
-def length_delimited(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Number, start and stop of each length-delimited field of the message itself, in order.
+def length_delimited(
+    data: bytes, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and stop of each length-delimited field of data[start:stop], in order.
 
-    Raises MalformedFields once it comes to what cannot be read; what is inside a field is not
-    looked at.
+    Fields of nested messages and of groups are skipped. Raises MalformedFields on reaching bytes
+    that cannot be parsed.
     """
-    at, end = 0, len(data)
+    at, end = start, len(data) if stop is None else stop
     groups: list[int] = []
     while at < end:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         if not 0 < number < 1 << 29:
-            raise MalformedFields("a field of no number")
+            raise MalformedFields("a field number out of range")
         if kind == 2:
             length, at = _varint(data, at)
             if at + length > end:
-                raise MalformedFields("cut off")
+                raise MalformedFields("truncated")
             if not groups:
                 yield number, at, at + length
             at += length
@@ -50,9 +53,9 @@ def length_delimited(data: bytes) -> Iterator[tuple[int, int, int]]:
         elif kind == _GROUP_END and groups and groups[-1] == number:
             groups.pop()
         else:
-            raise MalformedFields("a field of no kind")
+            raise MalformedFields("an unknown wire type")
     if at != end or groups:
-        raise MalformedFields("cut off")
+        raise MalformedFields("truncated")
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -61,4 +64,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             return value, at + index + 1
-    raise MalformedFields("a number that does not end")
+    raise MalformedFields("a varint of more than ten bytes, or truncated")

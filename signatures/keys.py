@@ -1,22 +1,22 @@
-"""Public keys, read strictly from SubjectPublicKeyInfo, and kept once they have been read.
+"""Parse public keys strictly from SubjectPublicKeyInfo, and keep the parsed keys in an LRU cache.
 
-What is no DER, or a key that no rule of verification.md admits, is MalformedKey; a well-formed
-SubjectPublicKeyInfo of an algorithm or a curve that we do not verify is UnsupportedKey. The rules,
-key by key, are in signatures/README.md.
+Bytes that are not DER, and keys that break a rule, are MalformedKey; a well-formed
+SubjectPublicKeyInfo of an algorithm or curve that we do not verify is UnsupportedKey.
+signatures/README.md has the rules, key by key.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
+from cachetools import LRUCache, cached
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 
-from signatures import ed25519
+from signatures import ed25519, oids
 from signatures.algorithms import KeyKind
 from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader
 from signatures.gost import verification as gost
@@ -29,28 +29,25 @@ RSA_MIN_EXPONENT = 3
 # Below 2³³, as AWS-LC has it; bounds the work of a verification.
 RSA_MAX_EXPONENT_BITS = 33
 
-# Keys kept, the least recently used dropped first; more than one batch has signers. Measured: 1 KB
-# for RSA-4096, 2.5 KB for GOST with its table, 11 KB for ML-DSA-87, so 180 MB at the very most.
+# Entries of the LRU cache: more than a batch has signers, so that one batch cannot evict its own
+# keys. Measured: 1 KB for RSA-4096, 2.5 KB for GOST with its table, 11 KB for ML-DSA-87, hence
+# 180 MB at most.
 KEY_CACHE_SIZE = 16_384
-
-RSA_OID = "1.2.840.113549.1.1.1"
-EC_OID = "1.2.840.10045.2.1"
-ED25519_OID = "1.3.101.112"
 
 _DER_NULL = b"\x05\x00"
 
 
 class MalformedKey(ValueError):
-    """A key or certificate that cannot be read, or a key that is too weak."""
+    """A key or certificate that cannot be parsed, or a key that breaks a rule."""
 
 
 class UnsupportedKey(ValueError):
-    """A key, curve or signature algorithm that this library does not verify."""
+    """A well-formed key, or a signature algorithm, of a kind that we do not verify."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ed25519Key:
-    """An Ed25519 public key that passed every check on its bytes."""
+    """An Ed25519 public key whose bytes passed every check."""
 
     encoded: bytes
     kind: KeyKind = KeyKind.ED25519
@@ -58,7 +55,7 @@ class Ed25519Key:
 
 @dataclass(frozen=True, slots=True)
 class EllipticKey:
-    """A key on one of NIST's curves, with the order of its group."""
+    """A key on one of NIST's curves, with the group's order."""
 
     kind: KeyKind
     order: int
@@ -80,7 +77,7 @@ class RsaKey:
 
     @property
     def modulus_length(self) -> int:
-        """Bytes of the modulus, and of every signature."""
+        """Bytes of the modulus, and of each signature."""
         return (self.modulus.bit_length() + 7) // 8
 
 
@@ -110,19 +107,19 @@ class _Curve:
 
 
 _CURVES = {
-    "1.2.840.10045.3.1.7": _Curve(
+    oids.P256: _Curve(
         KeyKind.P256,
         ec.SECP256R1(),
         2**256 - 2**224 + 2**192 + 2**96 - 1,
         0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     ),
-    "1.3.132.0.34": _Curve(
+    oids.P384: _Curve(
         KeyKind.P384,
         ec.SECP384R1(),
         2**384 - 2**128 - 2**96 + 2**32 - 1,
         0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     ),
-    "1.3.132.0.35": _Curve(
+    oids.P521: _Curve(
         KeyKind.P521,
         ec.SECP521R1(),
         2**521 - 1,
@@ -132,19 +129,19 @@ _CURVES = {
 
 # FIPS 204, table 2: bytes of a public key and of a signature.
 _ML_DSA: dict[str, tuple[KeyKind, int, int, Callable[[bytes], MlDsaHandle]]] = {
-    "2.16.840.1.101.3.4.3.17": (
+    oids.ML_DSA_44: (
         KeyKind.ML_DSA_44,
         1312,
         2420,
         mldsa.MLDSA44PublicKey.from_public_bytes,
     ),
-    "2.16.840.1.101.3.4.3.18": (
+    oids.ML_DSA_65: (
         KeyKind.ML_DSA_65,
         1952,
         3309,
         mldsa.MLDSA65PublicKey.from_public_bytes,
     ),
-    "2.16.840.1.101.3.4.3.19": (
+    oids.ML_DSA_87: (
         KeyKind.ML_DSA_87,
         2592,
         4627,
@@ -153,42 +150,16 @@ _ML_DSA: dict[str, tuple[KeyKind, int, int, Callable[[bytes], MlDsaHandle]]] = {
 }
 
 
-class _KeyCache:
-    """Keys by the SHA-256 of their DER, bounded, shared by threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._keys: OrderedDict[bytes, PublicKey] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, fingerprint: bytes) -> PublicKey | None:
-        with self._lock:
-            key = self._keys.get(fingerprint)
-            if key is not None:
-                self._keys.move_to_end(fingerprint)
-            return key
-
-    def put(self, fingerprint: bytes, key: PublicKey) -> None:
-        with self._lock:
-            self._keys[fingerprint] = key
-            if len(self._keys) > self._size:
-                self._keys.popitem(last=False)
+def _fingerprint(spki: bytes) -> bytes:
+    return hashlib.sha256(spki).digest()
 
 
-_cache = _KeyCache(KEY_CACHE_SIZE)
-
-
+@cached(LRUCache(KEY_CACHE_SIZE), key=_fingerprint, lock=Lock())
 def load_public_key(spki: bytes) -> PublicKey:
-    """The key of a SubjectPublicKeyInfo in DER; raises MalformedKey or UnsupportedKey."""
-    fingerprint = hashlib.sha256(spki).digest()
-    key = _cache.get(fingerprint)
-    if key is None:
-        key = _parse(spki)
-        _cache.put(fingerprint, key)
-    return key
+    """Return the key of a SubjectPublicKeyInfo in DER, parsed once. Thread-safe.
 
-
-def _parse(spki: bytes) -> PublicKey:
+    Raises MalformedKey or UnsupportedKey; only keys are cached, not failures.
+    """
     try:
         outer = Reader(spki)
         info = outer.sequence()
@@ -198,11 +169,11 @@ def _parse(spki: bytes) -> PublicKey:
         parameters = algorithm.rest()
         bits = info.bit_string()
         info.end()
-        if oid == ED25519_OID:
+        if oid == oids.ED25519:
             return _ed25519(parameters, bits)
-        if oid == EC_OID:
+        if oid == oids.EC:
             return _elliptic(parameters, bits)
-        if oid == RSA_OID:
+        if oid == oids.RSA:
             return _rsa(parameters, bits)
         if oid in _ML_DSA:
             return _ml_dsa(oid, parameters, bits)
@@ -211,14 +182,14 @@ def _parse(spki: bytes) -> PublicKey:
     except gost.UnsupportedParameters as error:
         raise UnsupportedKey(str(error)) from None
     except MalformedDer as error:
-        raise MalformedKey(f"the key cannot be read: {error}") from None
+        raise MalformedKey(f"not a SubjectPublicKeyInfo: {error}") from None
     # The older GOST 34.310-2004 of Kazakhstan (1.2.398.3.10.1.1.1.1) is among these.
-    raise UnsupportedKey(f"keys of the algorithm {oid} are not verified")
+    raise UnsupportedKey(f"unsupported key algorithm {oid}")
 
 
 def _ed25519(parameters: bytes, bits: bytes) -> Ed25519Key:
     if parameters or len(bits) != ed25519.KEY_LENGTH or not ed25519.is_key(bits):
-        raise MalformedKey("no canonical Ed25519 point of large order")
+        raise MalformedKey("not a canonical Ed25519 point of large order")
     return Ed25519Key(bits)
 
 
@@ -228,14 +199,14 @@ def _elliptic(parameters: bytes, bits: bytes) -> EllipticKey:
     named.end()
     curve = _CURVES.get(oid)
     if curve is None:
-        raise UnsupportedKey(f"the curve {oid} is not verified")
+        raise UnsupportedKey(f"unsupported curve {oid}")
     width = (curve.p.bit_length() + 7) // 8
     lengths = {2: 1 + width, 3: 1 + width, 4: 1 + 2 * width}
     if not bits or lengths.get(bits[0]) != len(bits):
-        raise MalformedKey("the point is of neither form of SEC 1, section 2.3.3")
+        raise MalformedKey("the point has neither form of SEC 1, section 2.3.3")
     coordinates = [bits[start : start + width] for start in range(1, len(bits), width)]
     if any(int.from_bytes(coordinate, "big") >= curve.p for coordinate in coordinates):
-        raise MalformedKey("a coordinate that is not below p")
+        raise MalformedKey("a coordinate of p or more")
     try:
         handle = ec.EllipticCurvePublicKey.from_encoded_point(curve.name, bits)
     except ValueError:
@@ -245,14 +216,14 @@ def _elliptic(parameters: bytes, bits: bytes) -> EllipticKey:
 
 def _rsa(parameters: bytes, bits: bytes) -> RsaKey:
     if parameters != _DER_NULL:
-        raise MalformedKey("the parameters of an RSA key are NULL (RFC 3279)")
+        raise MalformedKey("an RSA key with parameters other than NULL (RFC 3279)")
     outer = Reader(bits)
     numbers = outer.sequence()
     outer.end()
     modulus, exponent = numbers.unsigned(), numbers.unsigned()
     numbers.end()
     if not RSA_MIN_BITS <= modulus.bit_length() <= RSA_MAX_BITS or modulus % 2 == 0:
-        raise MalformedKey("the modulus is even, or of too few or too many bits")
+        raise MalformedKey("the modulus is even, or has too few or too many bits")
     if (
         exponent < RSA_MIN_EXPONENT
         or exponent.bit_length() > RSA_MAX_EXPONENT_BITS
@@ -278,10 +249,9 @@ _AFTER_KEY_TAGS = (0x81, 0x82, 0xA3)
 
 
 def certificate_spki(der: bytes) -> bytes:
-    """The SubjectPublicKeyInfo of an X.509 certificate in DER; raises MalformedKey.
+    """Return the SubjectPublicKeyInfo of an X.509 certificate in DER. Raises MalformedKey.
 
-    Only the frame of RFC 5280, section 4.1, is read: whether the certificate may be trusted is
-    judged elsewhere.
+    Only the frame is parsed (RFC 5280, section 4.1). Trust is validated elsewhere.
     """
     try:
         outer = Reader(der)
@@ -298,13 +268,13 @@ def certificate_spki(der: bytes) -> bytes:
             tbs.value(SEQUENCE)
         tag, _, spki = tbs.any()
         if tag != SEQUENCE:
-            raise MalformedDer("no SubjectPublicKeyInfo")
+            raise MalformedDer("the SubjectPublicKeyInfo is missing")
         last = 0
         while not tbs.at_end():
             tag, _, _ = tbs.any()
             if tag not in _AFTER_KEY_TAGS or tag <= last:
-                raise MalformedDer("a field that no certificate has")
+                raise MalformedDer("a field that certificates do not have")
             last = tag
     except MalformedDer as error:
-        raise MalformedKey(f"no certificate: {error}") from None
+        raise MalformedKey(f"not a certificate: {error}") from None
     return spki

@@ -1,7 +1,7 @@
-"""The verification backend on the native kernel; importing it without the kernel is an ImportError.
+"""Adapt the native kernel to the interface in backend.py; raises ImportError without the kernel.
 
-The kernel walks the request's bytes itself and verifies without the GIL. What is here gives it
-the shape of `signatures.backend`, and nothing else: verdicts are the kernel's own.
+The kernel walks the request's bytes and verifies without the GIL. Verdicts are its own: this module
+adds none.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from signatures.algorithms import Verdict
 from signatures.backend import Batch, MalformedRequest
 
-# Threads for one call: the caller's own. A server keeps its cores busy with several chunks at a
-# time, each on a thread, and a chunk that is not cut again keeps its batch equation long.
+# Verify on the calling thread. A server keeps its cores busy with several chunks, a thread each; a
+# chunk that the kernel does not split again keeps the gain of Ed25519's batch equation.
 THREADS = 1
 
 NAME = "kernel"
@@ -24,12 +24,12 @@ VERSION: str = qagazsyz_kernel.version
 
 
 class KernelBatch:
-    """A request in the kernel's hands: its bytes, and where in them every part lies."""
+    """A request that the kernel has parsed: its bytes, and the offsets of every part."""
 
     __slots__ = ("_batch", "_required_role", "_threads")
 
     def __init__(self, batch: qagazsyz_kernel.Batch, threads: int) -> None:
-        """Raises DecodeError where the required role, which the kernel does not read, is none."""
+        """Raises DecodeError on a malformed required_role, which the kernel does not parse."""
         self._batch = batch
         self._threads = threads
         role: bytes | None = batch.required_role
@@ -37,7 +37,7 @@ class KernelBatch:
 
     @property
     def native(self) -> qagazsyz_kernel.Batch:
-        """The kernel's own object."""
+        """The kernel's object."""
         return self._batch
 
     @property
@@ -77,9 +77,9 @@ class KernelBatch:
 
 
 class KernelBackend:
-    """Verifies on `threads` threads for each call: 1 is the caller's own, 0 one for each core.
+    """Verifies each call on `threads` threads: 1 is the caller's own, 0 means one a core.
 
-    All calls of a process share one pool, as large as the first call that needs it asks for.
+    All calls of a process share one pool; the first call that needs it sets its size.
     """
 
     name = NAME
@@ -88,25 +88,25 @@ class KernelBackend:
         self._threads = threads
 
     def parse_batch(self, request: bytes) -> KernelBatch:
-        """A BatchVerifyRequest's wire bytes as a batch; raises MalformedRequest."""
+        """Parse a BatchVerifyRequest. Raises MalformedRequest."""
         try:
             return KernelBatch(qagazsyz_kernel.parse_batch(request), self._threads)
         except (ValueError, DecodeError):
-            raise MalformedRequest("the bytes are no BatchVerifyRequest") from None
+            raise MalformedRequest("not a BatchVerifyRequest") from None
 
     def parse_single(self, request: bytes) -> KernelBatch:
-        """A VerifyRequest's wire bytes as a batch of one; raises MalformedRequest."""
+        """Parse a VerifyRequest as a batch of one item. Raises MalformedRequest."""
         try:
             return KernelBatch(qagazsyz_kernel.parse_single(request), self._threads)
         except (ValueError, DecodeError):
-            raise MalformedRequest("the bytes are no VerifyRequest") from None
+            raise MalformedRequest("not a VerifyRequest") from None
 
     def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:
-        """All verdicts of several batches of this backend, their signatures settled together."""
+        """Return the verdicts of several batches; their signatures share one batch equation."""
         parts = []
         for batch in batches:
             if not isinstance(batch, KernelBatch):
-                raise TypeError("the batch is another backend's")
+                raise TypeError("a batch of another backend")
             parts.append((batch.native, 0, batch.item_count))
         verdicts: bytes = qagazsyz_kernel.verify(parts, self._threads)
         answers, start = [], 0

@@ -1,7 +1,6 @@
-"""Verification in Python over OpenSSL and one wheel: the answer that every backend has to give.
+"""Verify in Python, over OpenSSL and ed25519-zebra: the reference for tests of the kernel.
 
-The rules of which verdict comes when are in signatures/README.md; the native kernel follows the
-same ones, and tests hold the two together.
+signatures/README.md rules which verdict comes when, for both backends.
 """
 
 from __future__ import annotations
@@ -18,7 +17,13 @@ from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from qagazsyz.signing.v1 import verification_pb2
 from signatures import ed25519
 from signatures.algorithms import SCHEMES, Encoding, Hash, Scheme, Verdict
-from signatures.backend import Batch, MalformedRequest
+from signatures.backend import (
+    CERTIFICATE_SOURCE,
+    KEY_VERSION_SOURCE,
+    NO_SOURCE,
+    Batch,
+    MalformedRequest,
+)
 from signatures.der import MalformedDer, Reader
 from signatures.fields import MalformedFields, length_delimited
 from signatures.gost import verification as gost
@@ -44,7 +49,7 @@ _PREHASHED = {name: Prehashed(h) for name, h in _HASHES.items()}
 _PSS = {name: padding.PSS(padding.MGF1(h), h.digest_size) for name, h in _HASHES.items()}
 _PKCS1 = padding.PKCS1v15()
 
-# The contract's limit of signers and of items.
+# The contract's limit, of signers and of items alike.
 ENTRIES_LIMIT = 10_000
 # BatchVerifyRequest.signers and BatchVerifyRequest.items.
 _SIGNERS_FIELD, _ITEMS_FIELD = 1, 2
@@ -58,9 +63,9 @@ def verify(
     digest: bytes | None = None,
     signature: bytes,
 ) -> Verdict:
-    """What is found of one signature; never UNKNOWN_SIGNER or a verdict on trust.
+    """Verify one signature; never UNKNOWN_SIGNER or a verdict about trust.
 
-    Either the message or its digest is given; with neither, the verdict is MALFORMED_DIGEST.
+    Give either the message or its digest; with neither, the verdict is MALFORMED_DIGEST.
     """
     scheme = SCHEMES.get(algorithm)
     if scheme is None:
@@ -76,7 +81,7 @@ def verify_scheme(
     digest: bytes | None = None,
     signature: bytes,
 ) -> Verdict:
-    """The same, for a scheme that need not have a number in the contract."""
+    """Verify one signature by a scheme, which need not have a number in the contract."""
     if key.kind is not scheme.key:
         return Verdict.KEY_MISMATCH
     if digest is not None:
@@ -104,7 +109,7 @@ def _ed25519(key: Ed25519Key, message: bytes, signature: bytes) -> Verdict:
         return Verdict.MALFORMED_SIGNATURE
     if ed25519.holds(key.encoded, message, signature):
         return Verdict.VALID
-    # Whether R is a point costs an exponentiation: asked only where the answer needs it.
+    # Checking that R is a point costs an exponentiation: do it only if the verdict depends on it.
     if ed25519.is_on_curve(signature[:32]):
         return Verdict.INVALID_SIGNATURE
     return Verdict.MALFORMED_SIGNATURE
@@ -140,7 +145,7 @@ def _elliptic(
 
 
 def split_dss(signature: bytes) -> tuple[int, int]:
-    """r and s of a DER-encoded ECDSA signature (RFC 3279); raises MalformedDer."""
+    """Return r and s of a DER-encoded ECDSA signature (RFC 3279). Raises MalformedDer."""
     outer = Reader(signature)
     numbers = outer.sequence()
     outer.end()
@@ -173,7 +178,7 @@ def _gost(key: GostKey, scheme: Scheme, data: bytes, hashed: bool, signature: by
     numbers = gost.split_signature(key, signature)
     if numbers is None:
         return Verdict.MALFORMED_SIGNATURE
-    # A scheme of this kind of key always has a hash.
+    # Every GOST scheme has a hash; the check is for the type.
     digest = data if hashed or scheme.hash is None else gost.digest_of(scheme.hash, data)
     return Verdict.VALID if gost.holds(key, digest, *numbers) else Verdict.INVALID_SIGNATURE
 
@@ -183,16 +188,16 @@ def _hash(scheme: Scheme, hashed: bool) -> hashes.HashAlgorithm | Prehashed:
 
 
 class PortableBatch:
-    """A request decoded by protobuf's own classes; keys are loaded as items first need them."""
+    """A request decoded by protobuf; a signer's key is loaded when an item first needs it."""
 
     def __init__(self, request: verification_pb2.BatchVerifyRequest) -> None:
         self._request = request
         self._signers: Sequence[verification_pb2.Signer] = request.signers
         self._items: Sequence[verification_pb2.SignedItem] = request.items
         self._overrides: dict[int, bytes | None] = {}
-        # What a signature that holds is worth, by signer; VALID for those that are not here.
+        # The verdict of valid signatures, by signer; VALID for signers that are not here.
         self._trust: dict[int, Verdict] = {}
-        # A key, or the verdict that every item of a signer without a usable one gets.
+        # A signer's key, or the verdict of all its items if it has no usable key.
         self._keys: dict[int, PublicKey | Verdict] = {}
 
     @property
@@ -222,21 +227,21 @@ class PortableBatch:
         for index, signer in enumerate(self._signers):
             source = signer.WhichOneof("source")
             if source == "certificate":
-                named.append((index, 2, signer.certificate))
+                named.append((index, CERTIFICATE_SOURCE, signer.certificate))
             elif source == "key_version":
-                named.append((index, 3, signer.key_version.encode()))
+                named.append((index, KEY_VERSION_SOURCE, signer.key_version.encode()))
             elif source is None:
-                named.append((index, 0, b""))
+                named.append((index, NO_SOURCE, b""))
         return named
 
     def set_key(self, index: int, spki: bytes | None) -> None:
         if not 0 <= index < len(self._signers):
-            raise IndexError(f"the batch has {len(self._signers)} signers, none at {index}")
+            raise IndexError(f"no signer {index}: the batch has {len(self._signers)}")
         self._overrides[index] = spki
 
     def set_trust(self, index: int, verdict: int) -> None:
         if not 0 <= index < len(self._signers):
-            raise IndexError(f"the batch has {len(self._signers)} signers, none at {index}")
+            raise IndexError(f"no signer {index}: the batch has {len(self._signers)}")
         self._trust[index] = Verdict(verdict)
 
     def verify(self, start: int, stop: int) -> bytes:
@@ -252,7 +257,7 @@ class PortableBatch:
         index = item.signer
         key = self._keys.get(index)
         if key is None:
-            # Two threads may both load a key; they find the same.
+            # Two threads may both load a key: harmless, they get equal ones.
             key = self._keys[index] = self._load(index)
         if key is Verdict.UNKNOWN_SIGNER:
             return key
@@ -291,8 +296,8 @@ class PortableBatch:
             return Verdict.UNSUPPORTED_ALGORITHM
 
 
-class _Excess(PortableBatch):
-    """A request with too many entries to be decoded."""
+class _OversizedBatch(PortableBatch):
+    """A request with more entries than the contract allows: counted, not decoded."""
 
     def __init__(self, signer_count: int, item_count: int) -> None:
         super().__init__(verification_pb2.BatchVerifyRequest())
@@ -308,7 +313,7 @@ class _Excess(PortableBatch):
 
 
 def _count_entries(request: bytes) -> tuple[int, int]:
-    """How many signers and items a BatchVerifyRequest has, counted until either is too many."""
+    """Count a request's signers and items; stop once either exceeds ENTRIES_LIMIT."""
     signers = items = 0
     for number, _, _ in length_delimited(request):
         signers += number == _SIGNERS_FIELD
@@ -319,30 +324,30 @@ def _count_entries(request: bytes) -> tuple[int, int]:
 
 
 class PortableBackend:
-    """Needs nothing native of our own."""
+    """Verifies where the kernel is not installed."""
 
     name = "portable"
 
     def parse_batch(self, request: bytes) -> PortableBatch:
-        """A BatchVerifyRequest's wire bytes as a batch; raises MalformedRequest.
+        """Parse a BatchVerifyRequest. Raises MalformedRequest.
 
-        Of one with more signers or items than the contract allows only their number is told, as
-        far as it was counted: decoded, they could take forty times the request's bytes.
+        A request with more signers or items than ENTRIES_LIMIT is not decoded, which could take
+        forty times its bytes: the batch has counts only, which may be too low.
         """
         try:
             entries = _count_entries(request)
             if max(entries) > ENTRIES_LIMIT:
-                return _Excess(*entries)
+                return _OversizedBatch(*entries)
             return PortableBatch(verification_pb2.BatchVerifyRequest.FromString(request))
         except (DecodeError, MalformedFields):
-            raise MalformedRequest("the bytes are no BatchVerifyRequest") from None
+            raise MalformedRequest("not a BatchVerifyRequest") from None
 
     def parse_single(self, request: bytes) -> PortableBatch:
-        """A VerifyRequest's wire bytes as a batch of one; raises MalformedRequest."""
+        """Parse a VerifyRequest as a batch of one item. Raises MalformedRequest."""
         try:
             single = verification_pb2.VerifyRequest.FromString(request)
         except DecodeError:
-            raise MalformedRequest("the bytes are no VerifyRequest") from None
+            raise MalformedRequest("not a VerifyRequest") from None
         batch = verification_pb2.BatchVerifyRequest(
             signers=[single.signer],
             items=[single.item],
@@ -354,5 +359,5 @@ class PortableBackend:
         return PortableBatch(batch)
 
     def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:
-        """All verdicts of several batches, one after the other."""
+        """Return the verdicts of several batches, verified one after another."""
         return [batch.verify(0, batch.item_count) for batch in batches]

@@ -1,7 +1,7 @@
-"""Whether a certificate's, a CRL's or an OCSP answer's signature holds, by the OID it names.
+"""Verify the signatures of certificates, CRLs and OCSP responses, by the OID they name.
 
-For path validation: X.509 names the hash and leaves the curve to the key, so that it has pairs
-(P-256 with SHA-384, say) that the contract's algorithms do not. Nothing is asked of trust.
+Path validation uses this. X.509 names the hash and leaves the curve to the key, so it has pairs
+(P-256 with SHA-384, say) that the contract's algorithms have not. Trust is not checked here.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from functools import cache
 from itertools import product
 
 from qagazsyz.signing.v1.verification_pb2 import SignedItem, Signer, VerifyRequest
+from signatures import oids
 from signatures.algorithms import Algorithm, Encoding, Hash, KeyKind, Scheme, Verdict
-from signatures.backend import Backend, load_backend
+from signatures.backend import Backend
 from signatures.der import INTEGER, NULL, SEQUENCE, encode, encode_oid
 from signatures.keys import UnsupportedKey, load_public_key
+from signatures.loading import load_backend
 from signatures.portable import verify_scheme
 
 _DER_NULL = encode(NULL, b"")
@@ -21,61 +23,60 @@ _ABSENT_OR_NULL = frozenset({None, _DER_NULL})
 _ABSENT: frozenset[bytes | None] = frozenset({None})
 
 _ECDSA_HASHES = {
-    "1.2.840.10045.4.3.2": Hash.SHA256,
-    "1.2.840.10045.4.3.3": Hash.SHA384,
-    "1.2.840.10045.4.3.4": Hash.SHA512,
+    oids.ECDSA_SHA256: Hash.SHA256,
+    oids.ECDSA_SHA384: Hash.SHA384,
+    oids.ECDSA_SHA512: Hash.SHA512,
 }
 _CURVES = (KeyKind.P256, KeyKind.P384, KeyKind.P521)
 
 _PLAIN = {
-    "1.3.101.112": Scheme(KeyKind.ED25519, None, Encoding.PLAIN),
-    "2.16.840.1.101.3.4.3.17": Scheme(KeyKind.ML_DSA_44, None, Encoding.PLAIN),
-    "2.16.840.1.101.3.4.3.18": Scheme(KeyKind.ML_DSA_65, None, Encoding.PLAIN),
-    "2.16.840.1.101.3.4.3.19": Scheme(KeyKind.ML_DSA_87, None, Encoding.PLAIN),
+    oids.ED25519: Scheme(KeyKind.ED25519, None, Encoding.PLAIN),
+    oids.ML_DSA_44: Scheme(KeyKind.ML_DSA_44, None, Encoding.PLAIN),
+    oids.ML_DSA_65: Scheme(KeyKind.ML_DSA_65, None, Encoding.PLAIN),
+    oids.ML_DSA_87: Scheme(KeyKind.ML_DSA_87, None, Encoding.PLAIN),
 }
 
 # Authorities write NULL, or nothing, here; RFC 4055 has takers accept both.
 _NULLABLE = {
-    "1.2.840.113549.1.1.11": Scheme(KeyKind.RSA, Hash.SHA256, Encoding.PKCS1),
-    "1.2.840.113549.1.1.12": Scheme(KeyKind.RSA, Hash.SHA384, Encoding.PKCS1),
-    "1.2.840.113549.1.1.13": Scheme(KeyKind.RSA, Hash.SHA512, Encoding.PKCS1),
+    oids.RSA_SHA256: Scheme(KeyKind.RSA, Hash.SHA256, Encoding.PKCS1),
+    oids.RSA_SHA384: Scheme(KeyKind.RSA, Hash.SHA384, Encoding.PKCS1),
+    oids.RSA_SHA512: Scheme(KeyKind.RSA, Hash.SHA512, Encoding.PKCS1),
 }
 
 _GOST_256 = Scheme(KeyKind.GOST_256, Hash.STREEBOG256, Encoding.PLAIN)
 _GOST_512 = Scheme(KeyKind.GOST_512, Hash.STREEBOG512, Encoding.PLAIN)
 # Kazakhstan's authorities write NULL; RFC 9215 has nothing there.
 _NULLABLE |= {
-    "1.2.643.7.1.1.3.2": _GOST_256,
-    "1.2.643.7.1.1.3.3": _GOST_512,
-    "1.2.398.3.10.1.1.2.3.1": _GOST_256,
-    "1.2.398.3.10.1.1.2.3.2": _GOST_512,
+    oids.TC26_GOST_256_STREEBOG256: _GOST_256,
+    oids.TC26_GOST_512_STREEBOG512: _GOST_512,
+    oids.KZ_GOST_256_STREEBOG256: _GOST_256,
+    oids.KZ_GOST_512_STREEBOG512: _GOST_512,
 }
 
-# Pure Python takes ten milliseconds for one of these and half a minute to hash a list of ten
-# megabytes, and holds the interpreter meanwhile: the kernel verifies them where it is installed.
+# Verified by the kernel if it is installed: pure Python takes ten milliseconds for a signature and
+# half a minute to hash a CRL of ten megabytes, and holds the GIL meanwhile.
 _BY_BACKEND = {
     _GOST_256: Algorithm.GOST3410_2012_256,
     _GOST_512: Algorithm.GOST3410_2012_512,
 }
 
-_PSS_OID = "1.2.840.113549.1.1.10"
-_MGF1_OID = "1.2.840.113549.1.1.8"
 _HASH_OIDS = {
-    Hash.SHA256: "2.16.840.1.101.3.4.2.1",
-    Hash.SHA384: "2.16.840.1.101.3.4.2.2",
-    Hash.SHA512: "2.16.840.1.101.3.4.2.3",
+    Hash.SHA256: oids.SHA256,
+    Hash.SHA384: oids.SHA384,
+    Hash.SHA512: oids.SHA512,
 }
 
 
 def _pss_parameters() -> dict[bytes | None, Scheme]:
-    """Every encoding of RSASSA-PSS-params (RFC 4055) with MGF1 of the hash and a salt as long.
+    """Return every accepted encoding of RSASSA-PSS-params (RFC 4055), with its scheme.
 
-    The hash's own parameters may be NULL or absent, in either place.
+    MGF1 uses the same hash, and the salt is as long as the digest. The hash's own parameters may be
+    NULL or absent, in either place.
     """
     known: dict[bytes | None, Scheme] = {}
     for name, oid in _HASH_OIDS.items():
         for first, second in product((_DER_NULL, b""), repeat=2):
-            mask = encode_oid(_MGF1_OID) + encode(SEQUENCE, encode_oid(oid) + second)
+            mask = encode_oid(oids.MGF1) + encode(SEQUENCE, encode_oid(oid) + second)
             parameters = (
                 encode(0xA0, encode(SEQUENCE, encode_oid(oid) + first))
                 + encode(0xA1, encode(SEQUENCE, mask))
@@ -95,12 +96,12 @@ def verify_x509_signature(
     tbs: bytes,
     signature: bytes,
 ) -> bool:
-    """Whether `signature` is the issuer's over the bytes `tbs`.
+    """Return whether `signature` is the issuer's over the bytes `tbs`.
 
-    `parameters` are the DER of the algorithm's parameters, None where absent; `signature` is the
-    BIT STRING's content. A signature by a key of another kind than the algorithm's does not hold.
-    Raises UnsupportedKey for an algorithm, parameters or a key that we do not verify (GOST
-    34.310-2004 among them) and MalformedKey for a key that cannot be read.
+    `parameters` is the DER of the algorithm's parameters, None if absent; `signature` is the BIT
+    STRING's content. A key of another kind than the algorithm's gives False. Raises UnsupportedKey
+    for an unsupported algorithm, parameters or key (GOST 34.310-2004 among them), and MalformedKey
+    for a key that cannot be parsed.
     """
     key = load_public_key(issuer_spki)
     scheme: Scheme | None = None
@@ -108,7 +109,7 @@ def verify_x509_signature(
     if algorithm_oid in _ECDSA_HASHES:
         curve = key.kind if key.kind in _CURVES else KeyKind.P256
         scheme = Scheme(curve, _ECDSA_HASHES[algorithm_oid], Encoding.DER)
-    elif algorithm_oid == _PSS_OID:
+    elif algorithm_oid == oids.RSA_PSS:
         scheme = _PSS.get(parameters)
         allowed = frozenset({parameters})
     elif algorithm_oid in _PLAIN:
@@ -117,7 +118,7 @@ def verify_x509_signature(
         scheme = _NULLABLE[algorithm_oid]
         allowed = _ABSENT_OR_NULL
     if scheme is None or parameters not in allowed:
-        raise UnsupportedKey(f"signatures of the algorithm {algorithm_oid} are not verified")
+        raise UnsupportedKey(f"unsupported signature algorithm {algorithm_oid}")
     if scheme in _BY_BACKEND:
         item = SignedItem(
             algorithm=_BY_BACKEND[scheme].value,  # type: ignore[arg-type]

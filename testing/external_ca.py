@@ -23,16 +23,17 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from services.identity.x509.issuing import (
-    INDIVIDUAL,
     LEAF_LIFETIME,
+    CertificateAuthority,
+    CrlEntry,
     Holder,
-    Issuer,
-    Revoked,
     create_authority,
     key_usage,
     serial_number,
 )
+from services.identity.x509.revocation_reasons import RevocationReason
 from services.runtime.clock import system_clock, system_randomness
+from signatures import oids
 
 # Revoked certificates on a list, as an authority of some years has them.
 LISTED = 1_000
@@ -43,8 +44,8 @@ DOCUMENTS = key_usage(digital_signature=True, content_commitment=True)
 class Authority:
     """A root, the issuing authority under it, and the address of its list and its responder."""
 
-    root: Issuer
-    issuing: Issuer
+    root: CertificateAuthority
+    issuing: CertificateAuthority
     address: str
     revocation_list: bytes
 
@@ -68,7 +69,10 @@ class Authority:
         identifier = issuer.certificate.extensions.get_extension_for_class(
             x509.SubjectKeyIdentifier
         )
-        purposes = [ExtendedKeyUsageOID.EMAIL_PROTECTION, INDIVIDUAL]
+        purposes = [
+            ExtendedKeyUsageOID.EMAIL_PROTECTION,
+            x509.ObjectIdentifier(oids.NCA_INDIVIDUAL),
+        ]
         builder = (
             x509.CertificateBuilder()
             .subject_name(Holder("ТЕСТОВ ТЕСТ", "ТЕСТОВ", iin="123456789011").name())
@@ -110,7 +114,7 @@ class PublicationServer:
         now, name = system_clock(), str(uuid.uuid4())
         root, issuing = create_authority(f"Bench {name}", now, system_randomness)
         revoked = [
-            Revoked(serial_number(system_randomness), now, x509.ReasonFlags.superseded)
+            CrlEntry(serial_number(system_randomness), now, RevocationReason.SUPERSEDED)
             for _ in range(LISTED)
         ]
         published = issuing.revocation_list(revoked, number=1, now=now)
@@ -158,7 +162,7 @@ def running() -> Iterator[PublicationServer]:
             server.shutdown()
 
 
-def _good(question: bytes, issuer: Issuer) -> bytes:
+def _good(question: bytes, issuer: CertificateAuthority) -> bytes:
     """Answer that the certificate in question is good, with the request's nonce (RFC 6960)."""
     asked, now = ocsp.load_der_ocsp_request(question), system_clock().replace(microsecond=0)
     nonce = asked.extensions.get_extension_for_class(x509.OCSPNonce).value

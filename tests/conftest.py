@@ -1,4 +1,4 @@
-"""Fixtures of databases: SQLite always, PostgreSQL if Debian's package is installed."""
+"""For all tests: hypothesis without a clock; SQLite, and PostgreSQL where it is installed."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from testing import postgres as clusters
 from testing.postgres import Postgres
 
-# PostgreSQL is started as another user, for which Python forks. gRPC's fork handlers cannot run
-# while gRPC has threads, and warn; a child that executes another program at once does not need
-# them.
+# PostgreSQL is started as another user, for which Python forks: gRPC's handlers of that, which may
+# not run while it has threads and then say so, are not wanted by a process that only starts others.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-# Without durability in a power cut, which no test here needs.
+# An example's wall-clock time tells how busy the machine is, not whether a law holds: under load,
+# hypothesis's deadline of 200 ms fails tests at random, as a FlakyFailure.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+# Loses data in a power cut and nothing else, which no test here has.
 FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB"
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """Run a PostgreSQL cluster for this test session."""
+    """A PostgreSQL of this test session's own."""
     binaries = clusters.find_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL: apt-get install postgresql")
@@ -32,13 +37,13 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> str:
-    """Create a PostgreSQL database; return its URL."""
+    """The URL of a fresh PostgreSQL database."""
     return postgres.create_database()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database; a test that uses this runs on each kind."""
+    """The URL of a fresh database: every test that asks for it runs on each kind."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
     url: str = request.getfixturevalue("postgres_url")

@@ -81,7 +81,7 @@ def verify(
 ) -> None:
     """Verify signatures; exit code 1 if any is invalid."""
     if not paths:
-        from signatures.backend import load_backend
+        from signatures.loading import load_backend
 
         name = None if backend in ("", WHICH) else backend
         try:
@@ -241,7 +241,7 @@ def _on_this_machine(
     signed: Sequence[SignedFile], backend: str, *, quiet: bool
 ) -> tuple[list[str], str]:
     from signatures.algorithms import Verdict
-    from signatures.backend import load_backend
+    from signatures.loading import load_backend
 
     try:
         verifier = load_backend(backend or None)

@@ -14,7 +14,7 @@ from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data, Json
 
 if TYPE_CHECKING:
-    from services.registry.audit.audit import Difference
+    from services.registry.audit.differences import Difference
     from services.registry.settings import RegistrySettings
 
 
@@ -61,13 +61,13 @@ def audit(
 async def _audit(settings: RegistrySettings, seen: list[bytes]) -> list[Difference]:
     from services.registry.audit.audit import audit as find_differences
     from services.registry.audit.source import all_records
-    from services.registry.contents.object_store import open_objects
     from services.registry.contents.packs import Contents
     from services.registry.main import load_content_key, load_log_key
     from services.runtime.storage.database import Database
+    from services.runtime.storage.object_store import open_object_store
 
     key = load_log_key(settings).verifier
-    objects = open_objects(settings.contents_location())
+    objects = open_object_store(settings.contents_location())
     contents = Contents(objects, load_content_key(settings))
     database = Database(settings.database())
     try:

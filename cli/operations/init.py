@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
+from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.errors import Failure
+from cli.made_up_numbers import made_up_bin, made_up_iin
 from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data
+
+# The services that call others, and so have a credential.
+CALLING_SERVICES = ("signing", "registry")
+# Of an operator whose IIN is made up.
+BIRTH_DATE = date(1990, 1, 1)
 
 
 def init(
@@ -24,26 +34,61 @@ def init(
     ] = "Qagazsyz",
 ) -> None:
     """Make keys, certificates and the first operator's credential in a new data folder."""
-    from services.identity.seed import create_platform
-    from services.identity.subjects.iin_bin import InvalidNumber
-    from services.runtime.clock import system_clock, system_randomness
+    from services.identity.subjects.iin_bin import InvalidNumber, check_iin
 
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Empty folders are a container's mounts; anything in them is somebody's.
+    # Empty folders are a container's mounts; files belong to an installation.
     if any(path.is_file() for path in data.rglob("*")):
         raise Failure(f"{data} is in use")
     # A container's folder is right already, and cannot be changed where its root is read-only.
     if data.stat().st_mode & 0o077:
         data.chmod(0o700)
+    iin = operator_iin or made_up_iin(BIRTH_DATE, secrets.randbelow(10_000))
     try:
-        create_platform(
-            data,
-            platform_name=platform_name,
-            operator_iin=operator_iin,
-            operator_name=operator_name,
-            now=system_clock(),
-            randomness=system_randomness,
-        )
+        check_iin(iin)
     except InvalidNumber as error:
         raise Failure(f"--operator-iin: {error}") from None
-    typer.echo(f"made {data}; the first operator's credential is {DataFolder(data).operator}")
+    folder = DataFolder(data)
+    _create_secrets(folder, platform_name, iin, operator_name)
+    _ignore(data)
+    typer.echo(f"made {data}; the first operator's credential is {folder.operator}")
+
+
+def _ignore(data: Path) -> None:
+    """Have git ignore the folder, which holds the root key, wherever it lies."""
+    from services.runtime.secret_files import write_secret
+
+    # A container's root may be read-only; nobody commits one.
+    with contextlib.suppress(OSError):
+        write_secret(data / ".gitignore", b"*\n")
+
+
+def _create_secrets(
+    folder: DataFolder, platform_name: str, operator_iin: str, operator_name: str
+) -> None:
+    """Have each service make its own secrets, and hand out the credentials that identity issues.
+
+    Each service's folder is its own, so that a container mounts only its own secrets.
+    """
+    from services.identity import new_secrets as identity
+    from services.registry import new_secrets as registry
+    from services.runtime.clock import system_clock, system_randomness
+    from services.runtime.secret_files import make_private_folder, write_secret
+    from services.signing import new_secrets as signing
+
+    now, randomness = system_clock(), system_randomness
+    signing.create_secrets(folder.of("signing"), now=now, randomness=randomness)
+    registry.create_secrets(folder.of("registry"), now=now, randomness=randomness)
+    family, given, patronymic = ([*operator_name.split(maxsplit=2), "", "", ""])[:3]
+    credentials = identity.create_secrets(
+        folder.of("identity"),
+        identity.Platform(platform_name, made_up_bin(now, secrets.randbelow(100_000))),
+        identity.Operator(operator_iin, family, given, patronymic),
+        services=CALLING_SERVICES,
+        now=now,
+        randomness=randomness,
+    )
+    for name, credential in credentials.services.items():
+        write_secret(folder.of(name) / "credential.pem", credential)
+    make_private_folder(folder.credentials)
+    write_secret(folder.operator, credentials.operator)

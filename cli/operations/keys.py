@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
-import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +16,6 @@ from cli.output import write_secret
 
 keys = typer.Typer(help="The key-encryption key.", no_args_is_help=True)
 
-KEY_BYTES = 32
-
 
 @keys.command()
 def new(out: Annotated[Path, typer.Argument(help="File for the new key.")]) -> None:
@@ -28,7 +24,10 @@ def new(out: Annotated[Path, typer.Argument(help="File for the new key.")]) -> N
 
 
 def _fresh_key() -> bytes:
-    return f"{uuid.uuid4()} {base64.b64encode(os.urandom(KEY_BYTES)).decode()}\n".encode()
+    from services.runtime.clock import system_clock
+    from services.signing.keys.sealing import KeyEncryptionKey
+
+    return KeyEncryptionKey.generate(system_clock()).to_line()
 
 
 @keys.command()

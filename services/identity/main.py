@@ -1,43 +1,39 @@
-"""The identity service's process: everything is put together here, by hand."""
+"""The identity service's process, wired by hand."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.authority.servicer import AuthorityService
-from services.identity.authority.tsa import Stamper
-from services.identity.certificates.rules import FRESH_FOR
-from services.identity.certificates.servicer import CertificateService
-from services.identity.seed import (
-    SEED,
-    import_seed,
-    load_issuer,
-    load_stamper,
-    register_stamper,
+from services.identity.authority.key_files import (
+    ISSUING,
+    ROOT,
+    load_authority,
+    load_certificate,
+    load_time_stamper,
 )
+from services.identity.authority.servicer import AuthorityServicer
+from services.identity.authority.tsa import TimeStampAuthority
+from services.identity.certificates.servicer import CertificateServicer
+from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
-from services.identity.subjects.servicer import SubjectService
+from services.identity.subjects.servicer import SubjectServicer
 from services.identity.tables import requests
-from services.identity.tokens.challenges import Challenges
-from services.identity.tokens.keys import TokenKeys
-from services.identity.tokens.servicer import TokenService
-from services.identity.validation.interface import Judgement, OutsideAuthorities
-from services.identity.validation.paths import Chain, Refused
-from services.identity.validation.revocation import Finding
-from services.identity.validation.safe_http import Fetcher, Guard
+from services.identity.tokens.challenges import CHALLENGE_KEY, Challenges
+from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, TokenKeys
+from services.identity.tokens.servicer import TokenServicer
+from services.identity.validation.interface import ExternalValidator
+from services.identity.validation.safe_http import AddressPolicy, Fetcher
 from services.identity.validation.trust_store import TRUST_FOLDER, TrustFolder
 from services.identity.validation.validator import RENEWAL_SECONDS, Validator
-from services.identity.x509.issuing import UNREADABLE, Issuer
+from services.identity.x509.issuing import CertificateAuthority
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
@@ -47,9 +43,6 @@ from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
-from signatures.algorithms import Verdict
-from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki, load_public_key
-from signatures.portable import verify
 
 log = logging.getLogger(__name__)
 
@@ -58,77 +51,51 @@ PACKAGE = "qagazsyz.identity.v1"
 HOUSEKEEPING_SECONDS = 3_600.0
 
 
-class NobodyOutside:
-    """Trusts no authority but the own one."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    async def judge(self, der: bytes, chain: list[bytes], *, at: datetime) -> Judgement:  # noqa: ARG002
-        try:
-            await asyncio.to_thread(x509.load_der_x509_certificate, der)
-        except UNREADABLE:
-            status = Status.CERTIFICATE_STATUS_MALFORMED
-        else:
-            status = Status.CERTIFICATE_STATUS_UNTRUSTED
-        return Judgement(status, self._clock() + FRESH_FOR)
-
-    async def judge_many(
-        self, certificates: Mapping[str, bytes], *, at: datetime
-    ) -> dict[str, Judgement]:
-        return {name: await self.judge(der, [], at=at) for name, der in certificates.items()}
-
-    async def chain(self, der: bytes, chain: Sequence[bytes], *, at: datetime) -> Chain | Refused:  # noqa: ARG002
-        return Refused(Status.CERTIFICATE_STATUS_UNTRUSTED, "nobody outside is trusted")
-
-    async def revocation(self, chain: Chain) -> list[Finding | None]:  # noqa: ARG002
-        return []
-
-
 def build(
     *,
     database: Database,
     idempotency: IdempotencyStore,
-    issuer: Issuer,
+    authority: CertificateAuthority,
     root: x509.Certificate,
-    stamper: Stamper,
+    time_stamps: TimeStampAuthority,
     token_keys: TokenKeys,
     challenges: Challenges,
-    outside: OutsideAuthorities,
+    external: ExternalValidator,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
     concurrent_calls: int = 1_000,
 ) -> Server:
-    """The server with its four servicers."""
+    """Return the server with its four servicers."""
 
     async def own_keys() -> Mapping[str, Any]:
         return token_keys.key_set()
 
     return Server(
         {
-            f"{PACKAGE}.SubjectService": SubjectService(database, idempotency, clock, randomness),
-            f"{PACKAGE}.CertificateService": CertificateService(
+            f"{PACKAGE}.SubjectService": SubjectServicer(
+                database=database, idempotency=idempotency, clock=clock, randomness=randomness
+            ),
+            f"{PACKAGE}.CertificateService": CertificateServicer(
                 database=database,
                 idempotency=idempotency,
-                issuer=issuer,
-                outside=outside,
+                authority=authority,
+                external=external,
                 clock=clock,
                 randomness=randomness,
             ),
-            f"{PACKAGE}.AuthorityService": AuthorityService(
+            f"{PACKAGE}.AuthorityService": AuthorityServicer(
                 database=database,
-                issuer=issuer,
+                authority=authority,
                 root=root,
-                stamper=stamper,
+                time_stamps=time_stamps,
                 clock=clock,
                 randomness=randomness,
             ),
-            f"{PACKAGE}.TokenService": TokenService(
+            f"{PACKAGE}.TokenService": TokenServicer(
                 database=database,
                 challenges=challenges,
                 keys=token_keys,
-                outside=outside,
-                verify=signature_holds,
+                external=external,
                 clock=clock,
                 randomness=randomness,
             ),
@@ -138,25 +105,17 @@ def build(
     )
 
 
-def signature_holds(certificate: bytes, algorithm: int, message: bytes, signature: bytes) -> bool:
-    """Whether the certificate's key made the signature over the message."""
-    try:
-        key = load_public_key(certificate_spki(certificate))
-    except (MalformedKey, UnsupportedKey):
-        return False
-    verdict = verify(key, algorithm, message=message, digest=None, signature=signature)
-    return verdict == Verdict.VALID
-
-
 async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
-    """Serves until stop is set."""
+    """Serve until stop is set. Raises CannotStart for a secret that is missing or not private."""
     folder = settings.folder
     clock, randomness = system_clock, system_randomness
-    challenge_key = read_secret(folder / "challenge.key")
-    issuer = load_issuer(folder, "authority")
-    stamper = load_stamper(folder, issuer, now=clock(), randomness=randomness)
-    guard = Guard.of(_listed(settings.revocation_hosts), _listed(settings.revocation_networks))
-    fetcher = Fetcher(guard)
+    challenge_key = read_secret(folder / CHALLENGE_KEY)
+    authority = load_authority(folder, ISSUING)
+    root = load_certificate(folder, ROOT)
+    time_stamper = load_time_stamper(folder, authority, now=clock(), randomness=randomness)
+    fetcher = Fetcher(
+        AddressPolicy.of(_listed(settings.revocation_hosts), _listed(settings.revocation_networks))
+    )
     validator = Validator(
         folder=TrustFolder(settings.trust_folder or folder / TRUST_FOLDER),
         fetch=fetcher,
@@ -169,16 +128,16 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     try:
         await migrate(database, MIGRATIONS)
         await import_seed(database, json.loads((folder / SEED).read_bytes()))
-        await register_stamper(database, stamper.certificate, clock())
+        await register_time_stamper(database, time_stamper.certificate, clock())
         server = build(
             database=database,
             idempotency=idempotency,
-            issuer=issuer,
-            root=x509.load_pem_x509_certificate((folder / "root.pem").read_bytes()),
-            stamper=Stamper.of(stamper, issuer, settings.time_stamp_policy),
-            token_keys=TokenKeys(folder / "token-keys"),
+            authority=authority,
+            root=root,
+            time_stamps=TimeStampAuthority.of(time_stamper, authority, settings.time_stamp_policy),
+            token_keys=TokenKeys(folder / TOKEN_KEYS_FOLDER),
             challenges=Challenges(challenge_key, settings.platform_name, randomness),
-            outside=validator,
+            external=validator,
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)
@@ -199,6 +158,6 @@ def _listed(text: str) -> list[str]:
 
 
 def main() -> None:
-    """Serves as the environment says, until SIGTERM."""
+    """Serve with the settings of the environment, until SIGTERM."""
     settings = IdentitySettings()  # type: ignore[call-arg]  # from the environment
     process.run(settings, partial(serve, settings))

@@ -1,4 +1,4 @@
-"""What identity can be told from outside."""
+"""Settings of the identity service: environment variables QAGAZSYZ_…"""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ class IdentitySettings(ServiceSettings):
     service: str = "identity"
     platform_name: str = Field(
         default="qagazsyz.example",
-        description="The platform's name in sign-in challenges: one signed for another is refused.",
+        description="The platform's name in sign-in challenges: one for another name is refused.",
     )
     trust_folder: Path | None = Field(
         default=None,
-        description="Outside authorities that are trusted; trust in the service's folder if unset.",
+        description="Folder of external authorities that are trusted; trust in the service's own if"
+        " unset.",
     )
     certificate_policies: str = Field(
         default="",
-        description="Policy OIDs, with commas: an outside certificate's path must hold one.",
+        description="Policy OIDs, with commas: an external certificate's path must have one.",
     )
     time_stamp_policy: str = Field(
         default="2.999.3161",
         pattern=r"[0-2](\.(0|[1-9][0-9]{0,17}))+",
-        description="The policy OID of the platform's own time-stamps; one for examples if unset.",
+        description="The policy OID of the platform's own time-stamps; an example's if unset.",
     )
     revocation_hosts: str = Field(
         default="",
-        description='Hosts, with commas ("host" or "host:port"), that may be asked about'
+        description='Hosts, with commas ("host" or "host:port"), that may be requested for'
         " revocation; all public ones if empty.",
     )
     revocation_networks: str = Field(
         default="",
-        description="Networks, with commas, that may be asked though they are not public.",
+        description="Networks, with commas, that may be requested although they are not public.",
     )

@@ -23,7 +23,7 @@ metadata = MetaData()
 subjects = Table(
     "subjects",
     metadata,
-    # "subjects/" and a UUID, as everywhere.
+    # "subjects/{uuid}".
     Column("name", String(64), primary_key=True),
     Column("kind", String(12), nullable=False),
     Column("number", String(12), nullable=False, unique=True),
@@ -78,20 +78,20 @@ used_challenges = Table(
     Column("challenge", String(64), primary_key=True),
     Column("expire_time", UtcDateTime, nullable=False),
 )
-# Each sign-in deletes what has expired.
+# Each sign-in deletes the expired ones.
 Index("used_challenges_by_time", used_challenges.c.expire_time)
 
-# What the signing service holds: these sign nobody in.
-held_keys = Table(
+# Keys that the signing service manages: they cannot be used to sign in.
+managed_keys = Table(
     "held_keys",
     metadata,
-    # Lower-case hex SHA-256 of the SubjectPublicKeyInfo, as held_keys.py writes it.
+    # Lower-case hex SHA-256 of the SubjectPublicKeyInfo, as managed_keys.py encodes it.
     Column("fingerprint", String(64), primary_key=True),
     Column("create_time", UtcDateTime, nullable=False),
 )
 
-# What there is one of: "platform_organization", "revocation_number".
-facts = Table(
+# Values that exist once, by the names in store.py.
+singletons = Table(
     "facts",
     metadata,
     Column("name", String(64), primary_key=True),

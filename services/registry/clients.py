@@ -1,20 +1,26 @@
-"""What the registry asks of the other services: do signatures hold, who exists, who is an officer.
+"""Signing and identity as the registry calls them: the Verifier, and the Directory.
 
-Both are small protocols, filled here by calls and in tests by fakes. Calls of
-many documents and of many callers are gathered (gathering.py).
+Requests of many documents and of many callers go out together (batching.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol, cast
+from typing import cast
+
+from cachetools import LRUCache
 
 from qagazsyz.common.v1 import certificates_pb2, signatures_pb2
 from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.signing.v1 import verification_pb2
+from services.registry.documents.interface import (
+    Officer,
+    SignedStatement,
+    SubjectKind,
+    VerificationResult,
+    VerificationStatus,
+)
 from services.runtime.access import Role
 from services.runtime.clients import ServiceClient
 from services.runtime.concurrency.batching import RequestBatcher
@@ -26,101 +32,36 @@ VERIFICATION = "qagazsyz.signing.v1.VerificationService"
 # subjects.proto and verification.proto: what one call may carry.
 NAMES_LIMIT = 1_000
 ITEMS_LIMIT = 10_000
-# Calls of one kind under way at once.
-FLIGHTS = 4
+# Calls of one kind in flight at once.
+MAX_CONCURRENT = 4
 # subjects.proto, BatchGetSubjects: "reusable for at most five seconds".
 SUBJECT_LIFETIME_SECONDS = 5.0
 # A name and a time each: a few megabytes.
-SUBJECTS_KEPT = 20_000
+CACHED_SUBJECTS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class SignedStatement:
-    """A signature that is to be verified, and what it should be over."""
-
-    certificate: bytes
-    algorithm: int
-    signature: bytes
-    statement: bytes
-
-
-class Verdict(Enum):
-    """What the registry makes of an answer."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    # It could not be found out now. Never read as either of the others.
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Whether a signature may be accepted; if so whose it is, if not why not."""
-
-    verdict: Verdict
-    # Empty where the certificate is trusted and binds nobody whom the platform knows.
-    signer: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Officer:
-    """A person, and the organization that they act for or claim to."""
-
-    organization: str
-    person: str
-
-
-class SubjectKind(Enum):
-    PERSON = "person"
-    ORGANIZATION = "organization"
-
-
-class Verifier(Protocol):
-    """Judges signatures and their signers' certificates."""
-
-    async def verify(
-        self, items: Sequence[SignedStatement], during: Call | None
-    ) -> list[Judgement]:
-        """A judgement for each item, in order. Raises Unavailable or DeadlineExceeded."""
-        ...
-
-
-class Directory(Protocol):
-    """Knows who exists and who acts for whom."""
-
-    async def find_subjects(
-        self, names: Collection[str], during: Call | None
-    ) -> Mapping[str, SubjectKind]:
-        """Those of the names that exist. Raises Unavailable or DeadlineExceeded."""
-        ...
-
-    async def find_officers(
-        self, people: Collection[Officer], during: Call | None
-    ) -> frozenset[Officer]:
-        """Those of the people who are the organization's officers. Raises as above."""
-        ...
-
-
-class SigningService:
-    """The verifier that signing is."""
+class SigningClient:
+    """Verifies by signing's BatchVerify."""
 
     def __init__(self, signing: ServiceClient) -> None:
         self._signing = signing
-        self._gathering: RequestBatcher[SignedStatement, Judgement] = RequestBatcher(
-            self._ask, limit=ITEMS_LIMIT, max_concurrent=FLIGHTS
+        self._batcher: RequestBatcher[SignedStatement, VerificationResult] = RequestBatcher(
+            self._batch_verify, limit=ITEMS_LIMIT, max_concurrent=MAX_CONCURRENT
         )
 
     async def verify(
         self, items: Sequence[SignedStatement], during: Call | None
-    ) -> list[Judgement]:
-        return await self._gathering.ask(items, during)
+    ) -> list[VerificationResult]:
+        """Return a result for each item, in order. Raises Unavailable or DeadlineExceeded."""
+        return await self._batcher.ask(items, during)
 
-    async def _ask(self, items: Sequence[SignedStatement], during: Call | None) -> list[Judgement]:
+    async def _batch_verify(
+        self, items: Sequence[SignedStatement], during: Call | None
+    ) -> list[VerificationResult]:
         request = verification_pb2.BatchVerifyRequest(
             trust_policy=verification_pb2.TrustPolicy.TRUST_POLICY_CERTIFICATE
         )
-        # An issuer signs a whole batch with one certificate: it is sent, and judged, once.
+        # An issuer signs a whole batch with one certificate: send it, and have it validated, once.
         signers: dict[bytes, int] = {}
         for item in items:
             index = signers.setdefault(item.certificate, len(signers))
@@ -136,38 +77,41 @@ class SigningService:
             f"{VERIFICATION}/BatchVerify", request, verification_pb2.BatchVerifyResponse, during
         )
         return [
-            _judge(verdict, response.signers[entry.signer])
+            _result_of(verdict, response.signers[entry.signer])
             for verdict, entry in zip(response.verdicts, request.items, strict=True)
         ]
 
 
-class IdentityService:
-    """The directory that identity is."""
+class IdentityClient:
+    """Finds subjects and officers by identity's batch methods. Subjects are cached (LRU)."""
 
     def __init__(self, identity: ServiceClient, now: Callable[[], float] = time.monotonic) -> None:
         self._identity = identity
         self._now = now
-        self._known: dict[str, tuple[SubjectKind, float]] = {}
-        self._subjects: RequestBatcher[str, SubjectKind | None] = RequestBatcher(
-            self._ask_subjects, limit=NAMES_LIMIT, max_concurrent=FLIGHTS
+        # With the time until which each may be reused.
+        self._subjects: LRUCache[str, tuple[SubjectKind, float]] = LRUCache(CACHED_SUBJECTS)
+        self._subject_batcher: RequestBatcher[str, SubjectKind | None] = RequestBatcher(
+            self._batch_get_subjects, limit=NAMES_LIMIT, max_concurrent=MAX_CONCURRENT
         )
-        self._memberships: RequestBatcher[str, bool] = RequestBatcher(
-            self._ask_memberships, limit=NAMES_LIMIT, max_concurrent=FLIGHTS
+        self._membership_batcher: RequestBatcher[str, bool] = RequestBatcher(
+            self._batch_get_memberships, limit=NAMES_LIMIT, max_concurrent=MAX_CONCURRENT
         )
 
     async def find_subjects(
         self, names: Collection[str], during: Call | None
     ) -> Mapping[str, SubjectKind]:
+        """Return those of the names that exist. Raises Unavailable or DeadlineExceeded."""
         now = self._now()
         found: dict[str, SubjectKind] = {}
-        unknown: list[str] = []
+        missing: list[str] = []
         for name in dict.fromkeys(names):
-            kind, until = self._known.get(name, (None, 0.0))
+            kind, until = self._subjects.get(name, (None, 0.0))
             if kind is not None and now < until:
                 found[name] = kind
             else:
-                unknown.append(name)
-        for name, answer in zip(unknown, await self._subjects.ask(unknown, during), strict=True):
+                missing.append(name)
+        answers = await self._subject_batcher.ask(missing, during)
+        for name, answer in zip(missing, answers, strict=True):
             if answer is not None:
                 found[name] = answer
         return found
@@ -175,20 +119,21 @@ class IdentityService:
     async def find_officers(
         self, people: Collection[Officer], during: Call | None
     ) -> frozenset[Officer]:
+        """Return those who are the organization's officers. Raises as find_subjects."""
         ordered = list(dict.fromkeys(people))
         names = [
             f"{each.organization}/memberships/{each.person.removeprefix('subjects/')}"
             for each in ordered
         ]
-        answers = await self._memberships.ask(names, during)
+        answers = await self._membership_batcher.ask(names, during)
         return frozenset(
             each for each, is_officer in zip(ordered, answers, strict=True) if is_officer
         )
 
-    async def _ask_subjects(
+    async def _batch_get_subjects(
         self, names: Sequence[str], during: Call | None
     ) -> list[SubjectKind | None]:
-        # What is answered may be as old as the question.
+        # The answer may be as old as the request.
         until = self._now() + SUBJECT_LIFETIME_SECONDS
         response = await self._identity.call(
             f"{SUBJECTS}/BatchGetSubjects",
@@ -196,16 +141,14 @@ class IdentityService:
             subjects_pb2.BatchGetSubjectsResponse,
             during,
         )
-        kinds = [_kind(subject) for subject in response.subjects]
-        if len(self._known) + len(names) > SUBJECTS_KEPT:
-            self._known.clear()
+        kinds = [_kind_of(subject) for subject in response.subjects]
         for name, kind in zip(names, kinds, strict=True):
-            # That somebody does not exist is not kept: they may have been enrolled by now.
+            # A missing subject is not cached: it may be enrolled at any moment.
             if kind is not None:
-                self._known[name] = (kind, until)
+                self._subjects[name] = (kind, until)
         return kinds
 
-    async def _ask_memberships(self, names: Sequence[str], during: Call | None) -> list[bool]:
+    async def _batch_get_memberships(self, names: Sequence[str], during: Call | None) -> list[bool]:
         response = await self._identity.call(
             f"{SUBJECTS}/BatchGetMemberships",
             subjects_pb2.BatchGetMembershipsRequest(names=names),
@@ -218,27 +161,29 @@ class IdentityService:
         ]
 
 
-def _judge(verdict: int, signer: verification_pb2.SignerResult) -> Judgement:
+def _result_of(verdict: int, signer: verification_pb2.SignerResult) -> VerificationResult:
     verdicts = signatures_pb2.Verdict
     statuses = certificates_pb2.CertificateStatus
     if verdict == verdicts.VERDICT_VALID:
-        return Judgement(Verdict.ACCEPTED, signer=signer.subject)
+        return VerificationResult(VerificationStatus.PASSED, signer=signer.subject)
     if verdict == verdicts.VERDICT_INDETERMINATE:
-        return Judgement(Verdict.UNKNOWN)
+        return VerificationResult(VerificationStatus.INDETERMINATE)
     if verdict == verdicts.VERDICT_UNTRUSTED_SIGNER:
         if signer.certificate_status == statuses.CERTIFICATE_STATUS_UNKNOWN:
-            return Judgement(Verdict.UNKNOWN)
-        status = _word(statuses.Name, signer.certificate_status, "CERTIFICATE_STATUS_")
-        return Judgement(Verdict.REFUSED, reason=f"the certificate is {status}")
-    return Judgement(Verdict.REFUSED, reason=_word(verdicts.Name, verdict, "VERDICT_"))
+            return VerificationResult(VerificationStatus.INDETERMINATE)
+        status = _in_words(statuses.Name, signer.certificate_status, "CERTIFICATE_STATUS_")
+        return VerificationResult(VerificationStatus.FAILED, reason=f"the certificate is {status}")
+    reason = _in_words(verdicts.Name, verdict, "VERDICT_")
+    return VerificationResult(VerificationStatus.FAILED, reason=reason)
 
 
-def _word(name: Callable[..., str], number: int, prefix: str) -> str:
-    """An enum's value in words: "invalid signature"."""
-    return name(number).removeprefix(prefix).lower().replace("_", " ")
+def _in_words(name_of: Callable[..., str], number: int, prefix: str) -> str:
+    """Return an enum's value in words: "invalid signature"."""
+    return name_of(number).removeprefix(prefix).lower().replace("_", " ")
 
 
-def _kind(subject: subjects_pb2.Subject) -> SubjectKind | None:
+def _kind_of(subject: subjects_pb2.Subject) -> SubjectKind | None:
+    """Return what the subject is, None for the empty message of one that does not exist."""
     if not subject.name:
         return None
     is_person = subject.WhichOneof("kind") == "person"

@@ -1,35 +1,49 @@
-"""DocumentService: documents and their types, as callers meet them."""
+"""DocumentService: types, registration, reading, look-ups, checks, revocation and erasure."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from google.api import httpbody_pb2
 
 from qagazsyz.registry.v1 import documents_pb2, receipts_pb2
-from services.registry.clients import Directory, SubjectKind
-from services.registry.contents.packs import ContentLost, Contents
+from services.registry.documents import store
+from services.registry.documents.content_reader import ContentReader
+from services.registry.documents.lifecycle import DocumentLifecycle
+from services.registry.documents.receipts import read_receipts
 from services.registry.documents.registration import Registration
-from services.registry.documents.requests import BATCH_LIMIT, BATCH_LIMIT_BYTES, Draft, read_draft
-from services.registry.documents.store import NothingChanged, Store
+from services.registry.documents.requests import (
+    CITATION_LENGTH,
+    REASON_LENGTH,
+    ParsedRegistration,
+    parse_batch,
+    parse_check,
+    parse_document_type,
+    parse_registration,
+    parse_type_changes,
+)
+from services.registry.documents.type_administration import TypeAdministration
+from services.registry.log.transparency_log import TransparencyLog
 from services.registry.lookups.lookups import LookUps
-from services.registry.lookups.requests import read_attribute_look_up, read_look_up
-from services.registry.lookups.store import RecordStore
+from services.registry.lookups.requests import parse_attribute_look_up, parse_look_up
+from services.registry.lookups.store import find_access
 from services.registry.messages import (
     attribute_message,
     check_message,
     document_message,
     document_type_message,
-    next_page_token,
-    read_document_type,
 )
-from services.registry.model import document_types, documents, log_entries
-from services.registry.model.accesses import Access
-from services.registry.model.attributes import read_content, value_at
-from services.registry.model.documents import Document
+from services.registry.model.accesses import Access, LookUp
+from services.registry.model.attributes import Attribute, parse_content, value_at
+from services.registry.model.document_types import DocumentType, name_of
+from services.registry.model.documents import (
+    Document,
+    is_issuer,
+    is_subject,
+    may_download,
+    may_read,
+)
+from services.registry.model.log_entries import content_opening, document_openings
 from services.registry.model.resource_names import check_name, check_text
 from services.runtime import telemetry
 from services.runtime.access import Role
@@ -37,26 +51,18 @@ from services.runtime.clock import Clock
 from services.runtime.errors import (
     Aborted,
     DomainError,
-    FailedPrecondition,
     InvalidArgument,
     NotFound,
     PermissionDenied,
-    Unavailable,
 )
-from services.runtime.paging import decode_token, page_size
+from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.status import status_of
-from services.runtime.storage.idempotency import check_request_id
+from services.runtime.storage.database import Database
+from services.runtime.storage.idempotency import read_request_key
 
-log = logging.getLogger(__name__)
-
-REASON_LENGTH = 1_000
-CITATION_LENGTH = 500
-# The same content may stand in more than one document; nobody needs more to know that it does.
+# A content may be registered as several documents; a check shows the newest.
 CHECKS_LIMIT = 100
-HASH_BYTES = 32
-
-_UPDATABLE = ("display_names", "issuers", "legal_bases", "attributes")
 
 
 class DocumentServicer:
@@ -65,20 +71,22 @@ class DocumentServicer:
     def __init__(
         self,
         *,
-        store: Store,
-        records: RecordStore,
+        database: Database,
+        transparency_log: TransparencyLog,
+        types: TypeAdministration,
         registration: Registration,
+        lifecycle: DocumentLifecycle,
         look_ups: LookUps,
-        contents: Contents,
-        directory: Directory,
+        content_reader: ContentReader,
         clock: Clock,
     ) -> None:
-        self._store = store
-        self._records = records
+        self._database = database
+        self._log = transparency_log
+        self._types = types
         self._registration = registration
+        self._lifecycle = lifecycle
         self._look_ups = look_ups
-        self._contents = contents
-        self._directory = directory
+        self._content_reader = content_reader
         self._clock = clock
 
     # --- Types ---------------------------------------------------------------
@@ -86,84 +94,51 @@ class DocumentServicer:
     async def CreateDocumentType(
         self, request: documents_pb2.CreateDocumentTypeRequest, call: Call
     ) -> documents_pb2.DocumentType:
-        name = document_types.check_id(request.document_type_id)
-        document_type = read_document_type(request.document_type, name)
-        return await self._keep_type(document_type, None, call)
+        name = name_of(request.document_type_id)
+        document_type = parse_document_type(request.document_type, name)
+        return document_type_message(await self._types.create(document_type, call))
 
     async def UpdateDocumentType(
         self, request: documents_pb2.UpdateDocumentTypeRequest, call: Call
     ) -> documents_pb2.DocumentType:
         name = check_name(request.document_type.name, "documentTypes", "document_type.name")
-        present = await self._store.find_type(name)
-        if present is None:
-            raise NotFound("there is no such document type")
+        present = await self._find_type(name)
         if request.document_type.etag not in ("", present.etag):
-            raise Aborted("the type was changed meanwhile")
-        asked = read_document_type(request.document_type, name)
-        changed = present
-        for path in _paths(request):
-            changed = replace(changed, **{path: getattr(asked, path)})
-        return await self._keep_type(changed, present.etag, call)
-
-    async def _keep_type(
-        self, document_type: document_types.DocumentType, etag: str | None, call: Call
-    ) -> documents_pb2.DocumentType:
-        """etag: of the type that is changed, None for a new one."""
-        document_types.check(document_type)
-        await self._check_organizations(document_type, call)
-        document_type = replace(document_type, etag=document_types.etag_of(document_type))
-        if etag is None:
-            await self._store.create_type(document_type)
-        else:
-            await self._store.update_type(document_type, etag)
-        return document_type_message(document_type)
-
-    async def _check_organizations(
-        self, document_type: document_types.DocumentType, call: Call
-    ) -> None:
-        named = {
-            f"document_type.issuers[{index}]": issuer
-            for index, issuer in enumerate(document_type.issuers)
-        } | {
-            f"document_type.legal_bases[{index}].organization": basis.organization
-            for index, basis in enumerate(document_type.legal_bases)
-        }
-        for field, name in named.items():
-            check_name(name, "subjects", field)
-        found = await self._directory.find_subjects(set(named.values()), call)
-        for field, name in named.items():
-            if found.get(name) is not SubjectKind.ORGANIZATION:
-                raise InvalidArgument(field, "there is no such organization")
+            raise Aborted("the type was changed since it was read")
+        changed = replace(present, **parse_type_changes(request))
+        return document_type_message(await self._types.update(changed, present.etag, call))
 
     async def GetDocumentType(
         self, request: documents_pb2.GetDocumentTypeRequest, _call: Call
     ) -> documents_pb2.DocumentType:
-        document_type = await self._store.find_type(request.name)
-        if document_type is None:
-            raise NotFound("there is no such document type")
-        return document_type_message(document_type)
+        return document_type_message(await self._find_type(request.name))
 
     async def ListDocumentTypes(
         self, request: documents_pb2.ListDocumentTypesRequest, _call: Call
     ) -> documents_pb2.ListDocumentTypesResponse:
-        size = page_size(request.page_size)
-        of = "ListDocumentTypes"
-        last = decode_token(request.page_token, of=of, parts=1)
-        found = await self._store.list_types(last[0] if last else "", size + 1)
+        page = PageRequest.read(request.page_size, request.page_token, of="ListDocumentTypes")
+        async with self._database.reading() as connection:
+            found = await store.list_types(connection, page.after, page.limit)
+        shown, next_page_token = page.cut(found, key=lambda each: each.name)
         return documents_pb2.ListDocumentTypesResponse(
-            document_types=[document_type_message(each) for each in found[:size]],
-            next_page_token=next_page_token(
-                [each.name for each in found], size, "ListDocumentTypes"
-            ),
+            document_types=[document_type_message(each) for each in shown],
+            next_page_token=next_page_token,
         )
+
+    async def _find_type(self, name: str) -> DocumentType:
+        async with self._database.reading() as connection:
+            document_type = await store.find_type(connection, name)
+        if document_type is None:
+            raise NotFound("there is no such document type")
+        return document_type
 
     # --- Registration --------------------------------------------------------
 
     async def RegisterDocument(
         self, request: documents_pb2.RegisterDocumentRequest, call: Call
     ) -> documents_pb2.Document:
-        draft = read_draft(request, call.caller.organization, self._clock())
-        (outcome,) = await self._registration.register([draft], call.caller, call)
+        registration = parse_registration(request, call.caller, self._clock())
+        (outcome,) = await self._registration.register([registration], call)
         if isinstance(outcome, DomainError):
             raise outcome
         return document_message(outcome, self._clock())
@@ -171,25 +146,23 @@ class DocumentServicer:
     async def BatchRegisterDocuments(
         self, request: documents_pb2.BatchRegisterDocumentsRequest, call: Call
     ) -> documents_pb2.BatchRegisterDocumentsResponse:
-        if len(request.requests) > BATCH_LIMIT:
-            raise InvalidArgument("requests", f"more than {BATCH_LIMIT}")
-        if sum(len(each.content) for each in request.requests) > BATCH_LIMIT_BYTES:
-            raise InvalidArgument("requests", f"more than {BATCH_LIMIT_BYTES} bytes in all")
-        now = self._clock()
-        read = [_read_item(each, call.caller.organization, now=now) for each in request.requests]
-        drafts = [each for each in read if isinstance(each, Draft)]
-        outcomes = iter(await self._registration.register(drafts, call.caller, call))
+        parsed = parse_batch(request, call.caller, self._clock())
+        outcomes = iter(
+            await self._registration.register(
+                [each for each in parsed if isinstance(each, ParsedRegistration)], call
+            )
+        )
         response = documents_pb2.BatchRegisterDocumentsResponse()
         failed = 0
         now = self._clock()
-        for each in read:
-            outcome = next(outcomes) if isinstance(each, Draft) else each
+        for each in parsed:
+            outcome = next(outcomes) if isinstance(each, ParsedRegistration) else each
             if isinstance(outcome, DomainError):
                 failed += 1
                 response.results.add(error=status_of(outcome))
             else:
                 response.results.add(document=document_message(outcome, now))
-        telemetry.annotate(documents=len(read), documents_failed=failed)
+        telemetry.annotate(documents=len(parsed), documents_failed=failed)
         return response
 
     # --- Reading -------------------------------------------------------------
@@ -197,70 +170,36 @@ class DocumentServicer:
     async def GetDocument(
         self, request: documents_pb2.GetDocumentRequest, call: Call
     ) -> documents_pb2.Document:
-        document = await self._readable(request.name, request.access, call)
+        document = await self._find_readable(request.name, request.access, call)
         return document_message(document, self._clock())
 
     async def GetReceipt(
         self, request: documents_pb2.GetReceiptRequest, call: Call
     ) -> receipts_pb2.Receipt:
-        document = await self._readable(request.document, request.access, call, "document")
-        openings = log_entries.document_openings(document)
-        (receipt,) = await self._store.receipts([(document.log_index, openings)])
+        document = await self._find_readable(request.document, request.access, call, "document")
+        wanted = [(document.log_index, document_openings(document))]
+        async with self._database.reading() as connection:
+            (receipt,) = await read_receipts(connection, self._log, wanted)
         return receipt
-
-    async def _readable(self, name: str, access: str, call: Call, field: str = "name") -> Document:
-        """The document, if the caller may read it. Raises PermissionDenied whether or not it
-        exists; whoever may read every document is told that it does not."""
-        check_name(name, "documents", field)
-        look_up = await self._find_access(access)
-        document = await self._store.find_document(name)
-        if document is None:
-            if call.caller.has(Role.ROLE_AUDITOR):
-                raise NotFound("there is no such document")
-            raise PermissionDenied
-        if not documents.may_read(call.caller, document, look_up, self._clock()):
-            raise PermissionDenied
-        return document
-
-    async def _find_access(self, name: str) -> Access | None:
-        if not name:
-            return None
-        return await self._records.find_access(check_name(name, "accesses", "access"))
 
     async def DownloadDocument(
         self, request: documents_pb2.DownloadDocumentRequest, call: Call
     ) -> httpbody_pb2.HttpBody:
         check_name(request.name, "documents", "name")
-        caller = call.caller
-        look_up = await self._find_access(request.access)
-        document = await self._store.find_document(request.name)
-        if document is None or not documents.may_download(caller, document, look_up, self._clock()):
+        document, look_up = await self._find_with_access(request.name, request.access)
+        if document is None or not may_download(call.caller, document, look_up, self._clock()):
             raise PermissionDenied
-        content = await self._read_content(document)
-        if not documents.is_subject(caller, document):
-            try:
-                await self._look_ups.record_download(document, caller, look_up)
-            except NothingChanged:
-                raise _erased() from None
-        # Whatever a content claims to be, no browser is to run it.
+        content = await self._content_reader.read(document)
+        if not is_subject(call.caller, document):
+            await self._look_ups.record_download(document, call.caller, look_up)
+        # No browser may run the content, whatever its media type.
         call.set_header("content-disposition", "attachment")
         call.set_header("x-content-type-options", "nosniff")
         return httpbody_pb2.HttpBody(content_type=document.media_type, data=content)
 
-    async def _read_content(self, document: Document) -> bytes:
-        reference = await self._store.find_content(document.name)
-        if document.erase_time is not None or reference is None:
-            raise _erased()
-        try:
-            return await self._contents.get(reference, document.content_sha256)
-        except ContentLost:
-            log.error("a document's content is lost", extra={"document": document.name})
-            raise Unavailable("the content cannot be read now") from None
-
     async def ListDocuments(
         self, request: documents_pb2.ListDocumentsRequest, call: Call
     ) -> documents_pb2.ListDocumentsResponse:
-        size = page_size(request.page_size)
         caller = call.caller
         subject = request.subject and check_name(request.subject, "subjects", "subject")
         if request.document_type:
@@ -273,25 +212,58 @@ class DocumentServicer:
                 raise PermissionDenied
             subject = caller.subject
         of = f"ListDocuments {issuer} {subject} {request.document_type}"
-        last = decode_token(request.page_token, of=of, parts=1)
-        found = await self._store.list_documents(
-            subject=subject,
-            issuer=issuer,
-            document_type=request.document_type,
-            before=last[0] if last else "",
-            limit=size + 1,
-        )
+        page = PageRequest.read(request.page_size, request.page_token, of=of)
+        async with self._database.reading() as connection:
+            found = await store.list_documents(
+                connection,
+                subject=subject,
+                issuer=issuer,
+                document_type=request.document_type,
+                before=page.after,
+                limit=page.limit,
+            )
+        shown, next_page_token = page.cut(found, key=lambda each: each.name)
         now = self._clock()
         return documents_pb2.ListDocumentsResponse(
-            documents=[document_message(each, now) for each in found[:size]],
-            next_page_token=next_page_token([each.name for each in found], size, of),
+            documents=[document_message(each, now) for each in shown],
+            next_page_token=next_page_token,
         )
+
+    async def _find_readable(
+        self, name: str, access: str, call: Call, field: str = "name"
+    ) -> Document:
+        """Return the document, if the caller may read it.
+
+        Raises PermissionDenied whether or not it exists; NotFound for auditors, who may read all.
+        """
+        check_name(name, "documents", field)
+        document, look_up = await self._find_with_access(name, access)
+        if document is None:
+            if call.caller.has(Role.ROLE_AUDITOR):
+                raise NotFound("there is no such document")
+            raise PermissionDenied
+        if not may_read(call.caller, document, look_up, self._clock()):
+            raise PermissionDenied
+        return document
+
+    async def _find_with_access(
+        self, name: str, access: str
+    ) -> tuple[Document | None, Access | None]:
+        """Return the document and the access record that the caller named, if they exist."""
+        if access:
+            check_name(access, "accesses", "access")
+        async with self._database.reading() as connection:
+            look_up = await find_access(connection, access) if access else None
+            return await store.find_document(connection, name), look_up
+
+    # --- Look-ups ------------------------------------------------------------
 
     async def LookUpDocuments(
         self, request: documents_pb2.LookUpDocumentsRequest, call: Call
     ) -> documents_pb2.LookUpDocumentsResponse:
-        look_up = read_look_up(request, call.caller)
-        found = await self._look_ups.look_up(look_up, check_request_id(request.request_id))
+        look_up = parse_look_up(request, call.caller)
+        key = read_request_key("LookUpDocuments", look_up.organization, request.request_id)
+        found = await self._look_ups.look_up(look_up, key)
         now = self._clock()
         return documents_pb2.LookUpDocumentsResponse(
             documents=[document_message(each, now) for each in found.documents],
@@ -301,53 +273,50 @@ class DocumentServicer:
     async def LookUpAttribute(
         self, request: documents_pb2.LookUpAttributeRequest, call: Call
     ) -> documents_pb2.LookUpAttributeResponse:
-        look_up = read_attribute_look_up(request, call.caller)
-        document_type = await self._store.find_type(look_up.document_type)
+        look_up = parse_attribute_look_up(request, call.caller)
+        declared = await self._find_declared(look_up)
+        key = read_request_key("LookUpAttribute", look_up.organization, request.request_id)
+        found = await self._look_ups.look_up(look_up, key)
+        response = documents_pb2.LookUpAttributeResponse(access=found.access.name)
+        for document in found.documents:
+            members = parse_content(await self._content_reader.read(document))
+            response.document = document.name
+            response.document_create_time.FromDatetime(document.create_time)
+            response.values.extend(
+                attribute_message(attribute, value_at(members, attribute)) for attribute in declared
+            )
+        return response
+
+    async def _find_declared(self, look_up: LookUp) -> list[Attribute]:
+        """Return the attributes of a look-up. Raises InvalidArgument for one that the type does not
+        declare: types are public, and only declared pointers may come into the log."""
+        async with self._database.reading() as connection:
+            document_type = await store.find_type(connection, look_up.document_type)
         declared = []
         for index, pointer in enumerate(look_up.attributes):
             attribute = document_type.attribute(pointer) if document_type else None
             if attribute is None:
-                # Types are public, and only what they declare may come into the log.
                 raise InvalidArgument(f"attributes[{index}]", "the type declares no such attribute")
             declared.append(attribute)
-        found = await self._look_ups.look_up(look_up, check_request_id(request.request_id))
-        response = documents_pb2.LookUpAttributeResponse(access=found.access.name)
-        for document in found.documents:
-            said = read_content(await self._read_content(document))
-            response.document = document.name
-            response.document_create_time.FromDatetime(document.create_time)
-            response.values.extend(
-                attribute_message(attribute, value_at(said, attribute)) for attribute in declared
-            )
-        return response
+        return declared
+
+    # --- Checks --------------------------------------------------------------
 
     async def CheckDocument(
         self, request: documents_pb2.CheckDocumentRequest, _call: Call
     ) -> documents_pb2.CheckDocumentResponse:
-        by = request.WhichOneof("by")
-        if by == "content_sha256":
-            if len(request.content_sha256) != HASH_BYTES:
-                raise InvalidArgument("content_sha256", f"not {HASH_BYTES} bytes")
-            found = await self._store.find_by_content(request.content_sha256, CHECKS_LIMIT)
-        elif by == "verification_code":
-            code = documents.read_verification_code(request.verification_code)
-            if code is None:
-                raise InvalidArgument("verification_code", "not 16 letters and digits")
-            found = await self._store.find_by_code(code)
-        else:
-            raise InvalidArgument("by", "a verification code or a content's hash is required")
-        if not found:
-            raise NotFound("no document matches")
-        receipts = await self._store.receipts(
-            [
-                # Who presented the hash knows it; a code's holder need not.
-                (
-                    each.log_index,
-                    log_entries.content_opening(each) if by == "content_sha256" else (),
-                )
-                for each in found
-            ]
-        )
+        by = parse_check(request)
+        async with self._database.reading() as connection:
+            if isinstance(by, bytes):
+                found = await store.find_by_content(connection, by, CHECKS_LIMIT)
+                # The caller has the content's hash, and may have its opening.
+                wanted = [(each.log_index, content_opening(each)) for each in found]
+            else:
+                found = await store.find_by_code(connection, by)
+                wanted = [(each.log_index, []) for each in found]
+            if not found:
+                raise NotFound("no document matches")
+            receipts = await read_receipts(connection, self._log, wanted)
         now = self._clock()
         return documents_pb2.CheckDocumentResponse(
             checks=[
@@ -356,86 +325,30 @@ class DocumentServicer:
             ]
         )
 
-    # --- Revoking and erasing ------------------------------------------------
+    # --- Revocation and erasure ----------------------------------------------
 
     async def RevokeDocument(
         self, request: documents_pb2.RevokeDocumentRequest, call: Call
     ) -> documents_pb2.Document:
         check_name(request.name, "documents", "name")
         reason = check_text(request.reason, REASON_LENGTH, "reason")
-        document = await self._store.find_document(request.name)
-        if document is None or not documents.is_issuer(call.caller, document):
+        document = await self._find_document(request.name)
+        if document is None or not is_issuer(call.caller, document):
             raise PermissionDenied
-        now = self._clock()
-        try:
-            await self._store.revoke_document(
-                document.name,
-                time=now,
-                reason=reason,
-                entry=log_entries.revoked(document.name, document.issuer, now),
-            )
-        except NothingChanged:
-            return await self._revoked_before(document.name, reason)
-        return document_message(await self._present(document.name), now)
-
-    async def _revoked_before(self, name: str, reason: str) -> documents_pb2.Document:
-        """The answer to a revocation that was made already: the same one succeeds again."""
-        document = await self._present(name)
-        if document.erase_time is not None:
-            raise _erased()
-        if document.revoke_reason != reason:
-            raise FailedPrecondition(
-                "DOCUMENT_REVOKED", "the document was revoked for another reason"
-            )
-        return document_message(document, self._clock())
+        revoked = await self._lifecycle.revoke(document, reason)
+        return document_message(revoked, self._clock())
 
     async def EraseDocument(
         self, request: documents_pb2.EraseDocumentRequest, _call: Call
     ) -> documents_pb2.Document:
         check_name(request.name, "documents", "name")
         citation = check_text(request.citation, CITATION_LENGTH, "citation")
-        document = await self._store.find_document(request.name)
+        document = await self._find_document(request.name)
         if document is None:
             raise NotFound("there is no such document")
-        now = self._clock()
-        try:
-            await self._store.erase_document(
-                document.name,
-                time=now,
-                citation=citation,
-                entry=log_entries.erased(document.name, document.issuer, now),
-            )
-        except NothingChanged:
-            log.info("a document was erased already", extra={"document": document.name})
-        return document_message(await self._present(document.name), now)
+        erased = await self._lifecycle.erase(document, citation)
+        return document_message(erased, self._clock())
 
-    async def _present(self, name: str) -> Document:
-        document = await self._store.find_document(name)
-        if document is None:
-            raise NotFound("there is no such document")
-        return document
-
-
-def _paths(request: documents_pb2.UpdateDocumentTypeRequest) -> Sequence[str]:
-    """What an update is to change: what the mask names, or without one what is set (AIP-134)."""
-    if not request.update_mask.paths:
-        return [path for path in _UPDATABLE if getattr(request.document_type, path)]
-    if list(request.update_mask.paths) == ["*"]:
-        return _UPDATABLE
-    for index, path in enumerate(request.update_mask.paths):
-        if path not in _UPDATABLE:
-            raise InvalidArgument(f"update_mask.paths[{index}]", "names nothing that can change")
-    return list(request.update_mask.paths)
-
-
-def _read_item(
-    request: documents_pb2.RegisterDocumentRequest, issuer: str, *, now: datetime
-) -> Draft | DomainError:
-    try:
-        return read_draft(request, issuer, now)
-    except DomainError as error:
-        return error
-
-
-def _erased() -> FailedPrecondition:
-    return FailedPrecondition("DOCUMENT_ERASED", "the document has been erased")
+    async def _find_document(self, name: str) -> Document | None:
+        async with self._database.reading() as connection:
+            return await store.find_document(connection, name)

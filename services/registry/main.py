@@ -1,4 +1,4 @@
-"""The registry's process: everything is put together here, by hand."""
+"""The registry's process: wires its parts by hand, and serves."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from datetime import timedelta
 from pathlib import Path
 
 from qagazsyz import notes
-from services.registry.clients import Directory, IdentityService, SigningService, Verifier
+from services.registry.clients import IdentityClient, SigningClient
 from services.registry.consent_servicer import ConsentServicer
-from services.registry.contents.object_store import Objects, open_objects
 from services.registry.contents.packs import Contents, WrappingKey
 from services.registry.document_servicer import DocumentServicer
+from services.registry.documents.content_reader import ContentReader
+from services.registry.documents.interface import Directory, Verifier
+from services.registry.documents.lifecycle import DocumentLifecycle
 from services.registry.documents.registration import Registration
-from services.registry.documents.store import Store
-from services.registry.health import follow_neighbours
+from services.registry.documents.signature_check import SignatureCheck
+from services.registry.documents.type_administration import TypeAdministration
+from services.registry.health import follow_dependencies
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.servicer import LogServicer
-from services.registry.log.transparency_log import Log, LogKey
+from services.registry.log.transparency_log import LogKey, TransparencyLog
+from services.registry.lookups.consent_lifecycle import ConsentLifecycle
 from services.registry.lookups.lookups import LookUps
-from services.registry.lookups.store import RecordStore
 from services.registry.settings import RegistrySettings
 from services.runtime import process
 from services.runtime.access import TokenVerifier
@@ -34,6 +37,7 @@ from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
+from services.runtime.storage.object_store import ObjectStore, open_object_store
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +46,8 @@ DOCUMENT_SERVICE = "qagazsyz.registry.v1.DocumentService"
 CONSENT_SERVICE = "qagazsyz.registry.v1.ConsentService"
 LOG_SERVICE = "qagazsyz.registry.v1.LogService"
 
-# How often objects that no document refers to are looked for, and SQLite's log is emptied.
-TIDY_EVERY = timedelta(hours=1)
+# How often orphaned objects are deleted, and erased data is purged from SQLite's write-ahead log.
+HOUSEKEEPING_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,9 @@ class Registry:
     log: LogServicer
     sequencer: Sequencer
     contents: Contents
-    store: Store
-    records: RecordStore
 
     def servicers(self) -> dict[str, object]:
-        """The servicers by the names of their contracts."""
+        """Return the servicers by the names of their contracts."""
         return {
             DOCUMENT_SERVICE: self.documents,
             CONSENT_SERVICE: self.consents,
@@ -70,7 +72,7 @@ class Registry:
 def build(
     *,
     database: Database,
-    objects: Objects,
+    objects: ObjectStore,
     log_key: LogKey,
     content_key: WrappingKey,
     verifier: Verifier,
@@ -79,48 +81,44 @@ def build(
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
 ) -> Registry:
-    """The registry over ready objects; its sequencer has yet to be started."""
-    tree = Log(log_key, witnesses)
-    sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key), clock=clock)
+    """Wire a registry over ready objects; its sequencer has yet to be started."""
+    transparency_log = TransparencyLog(log_key, witnesses)
+    sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key))
     contents = Contents(objects, content_key, clock=clock, randomness=randomness)
-    store = Store(database, sequencer, tree)
-    records = RecordStore(database, sequencer, clock)
-    registration = Registration(
-        store=store,
-        contents=contents,
-        verifier=verifier,
-        directory=directory,
-        clock=clock,
-        randomness=randomness,
-    )
-    look_ups = LookUps(records=records, clock=clock, randomness=randomness)
     return Registry(
         documents=DocumentServicer(
-            store=store,
-            records=records,
-            registration=registration,
-            look_ups=look_ups,
-            contents=contents,
-            directory=directory,
+            database=database,
+            transparency_log=transparency_log,
+            types=TypeAdministration(database, directory),
+            registration=Registration(
+                database=database,
+                sequencer=sequencer,
+                contents=contents,
+                signature_check=SignatureCheck(verifier, directory),
+                clock=clock,
+                randomness=randomness,
+            ),
+            lifecycle=DocumentLifecycle(database, sequencer, clock),
+            look_ups=LookUps(database, sequencer, clock, randomness),
+            content_reader=ContentReader(database, contents),
             clock=clock,
         ),
         consents=ConsentServicer(
-            store=store,
-            records=records,
+            database=database,
+            transparency_log=transparency_log,
+            lifecycle=ConsentLifecycle(database, sequencer, clock, randomness),
             directory=directory,
             clock=clock,
             randomness=randomness,
         ),
-        log=LogServicer(database, tree),
+        log=LogServicer(database, transparency_log),
         sequencer=sequencer,
         contents=contents,
-        store=store,
-        records=records,
     )
 
 
 async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
-    """Serves until stop is set. Raises SecretRefused and LogDamaged before the first call."""
+    """Serve until stop is set. Raises SecretRefused and LogDamaged before the first call."""
     log_key = load_log_key(settings)
     content_key = load_content_key(settings)
     witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
@@ -130,13 +128,19 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     internal = InternalTokens.load(identity, settings.credential_file())
     registry = build(
         database=database,
-        objects=open_objects(settings.contents_location()),
+        objects=open_object_store(settings.contents_location()),
         log_key=log_key,
         content_key=content_key,
-        verifier=SigningService(ServiceClient(signing, internal)),
-        directory=IdentityService(ServiceClient(identity, internal)),
+        verifier=SigningClient(ServiceClient(signing, internal)),
+        directory=IdentityClient(ServiceClient(identity, internal)),
         witnesses=witnesses,
     )
+
+    async def collect() -> None:
+        removed = await registry.contents.collect_orphans(database)
+        await database.purge_deleted()
+        log.info("orphans collected", extra={"objects": removed})
+
     try:
         await migrate(database, MIGRATIONS)
         await registry.sequencer.start()
@@ -146,28 +150,20 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)
-
-        async def tidy() -> None:
-            removed = await registry.contents.collect_orphans(database)
-            await database.purge_deleted()
-            log.info("orphans collected", extra={"objects": removed})
-
-        try:
-            async with in_background(
-                every(TIDY_EVERY.total_seconds(), tidy, name="collecting orphans"),
-                follow_neighbours(server.health, [identity, signing], registry.servicers()),
-            ):
-                await wait_for(stop, server)
-        finally:
-            await registry.sequencer.close()
+        async with in_background(
+            every(HOUSEKEEPING_EVERY.total_seconds(), collect, name="collecting orphans"),
+            follow_dependencies(server.health, [identity, signing], registry.servicers()),
+        ):
+            await wait_for(stop, server)
     finally:
+        await registry.sequencer.close()
         await signing.close()
         await identity.close()
         await database.close()
 
 
 def load_log_key(settings: RegistrySettings) -> LogKey:
-    """The key that signs checkpoints. Raises SecretRefused."""
+    """Return the key that signs checkpoints. Raises SecretRefused."""
     path = settings.log_key_file()
     try:
         return LogKey.load(read_secret(path), settings.log_origin)
@@ -176,7 +172,7 @@ def load_log_key(settings: RegistrySettings) -> LogKey:
 
 
 def load_content_key(settings: RegistrySettings) -> WrappingKey:
-    """The key that wraps the contents' keys. Raises SecretRefused."""
+    """Return the key that wraps the contents' keys. Raises SecretRefused."""
     path = settings.content_key_file()
     try:
         return WrappingKey.parse(read_secret(path).decode("ascii"))
@@ -185,7 +181,7 @@ def load_content_key(settings: RegistrySettings) -> WrappingKey:
 
 
 def main() -> None:
-    """Runs the registry by its environment variables."""
+    """Run the registry as its environment variables say."""
     settings = RegistrySettings()  # type: ignore[call-arg]  # from the environment
     process.run(settings, lambda stop: serve(settings, stop))
 

@@ -1,34 +1,22 @@
-"""The contract's messages for what the domain knows, and the other way round."""
+"""The contract's messages of the registry's resources."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import cast
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
 from services.registry.model.accesses import Access
 from services.registry.model.attributes import Attribute
 from services.registry.model.consents import Consent
-from services.registry.model.document_types import DocumentType, LegalBasis
-from services.registry.model.documents import Document, DocumentState, show_verification_code
-from services.runtime.clock import from_timestamp, to_timestamp
-from services.runtime.errors import InvalidArgument
-from services.runtime.paging import encode_token
-
-_STATES: Mapping[DocumentState, documents_pb2.DocumentState] = {
-    DocumentState.ACTIVE: documents_pb2.DOCUMENT_STATE_ACTIVE,
-    DocumentState.REVOKED: documents_pb2.DOCUMENT_STATE_REVOKED,
-    DocumentState.EXPIRED: documents_pb2.DOCUMENT_STATE_EXPIRED,
-    DocumentState.ERASED: documents_pb2.DOCUMENT_STATE_ERASED,
-}
+from services.registry.model.document_types import DocumentType
+from services.registry.model.documents import Document, format_verification_code
+from services.runtime.clock import to_timestamp
 
 
 def document_message(document: Document, now: datetime) -> documents_pb2.Document:
-    """The document as its readers get it."""
+    """Return the document as its readers get it, in its state at that time."""
     message = documents_pb2.Document(
         name=document.name,
         document_type=document.document_type,
@@ -38,8 +26,8 @@ def document_message(document: Document, now: datetime) -> documents_pb2.Documen
         media_type=document.media_type,
         content_sha256=document.content_sha256,
         size_bytes=document.size_bytes,
-        state=_STATES[document.state(now)],
-        verification_code=show_verification_code(document.verification_code),
+        state=_state(document, now),
+        verification_code=format_verification_code(document.verification_code),
         log_index=document.log_index,
         create_time=to_timestamp(document.create_time),
         expire_time=to_timestamp(document.expire_time),
@@ -59,9 +47,9 @@ def document_message(document: Document, now: datetime) -> documents_pb2.Documen
 def check_message(
     document: Document, receipt: receipts_pb2.Receipt, now: datetime
 ) -> documents_pb2.DocumentCheck:
-    """What anyone may know of a document: no personal data."""
+    """Return what anyone may know of a document: no personal data."""
     return documents_pb2.DocumentCheck(
-        state=_STATES[document.state(now)],
+        state=_state(document, now),
         document_type=document.document_type,
         issuer=document.issuer,
         create_time=to_timestamp(document.create_time),
@@ -72,7 +60,7 @@ def check_message(
 
 
 def document_type_message(document_type: DocumentType) -> documents_pb2.DocumentType:
-    """The type as everybody may read it."""
+    """Return the type, which everybody may read."""
     return documents_pb2.DocumentType(
         name=document_type.name,
         display_names=dict(document_type.display_names),
@@ -90,7 +78,7 @@ def document_type_message(document_type: DocumentType) -> documents_pb2.Document
         attributes=[
             documents_pb2.Attribute(
                 pointer=attribute.pointer,
-                kind=cast("documents_pb2.AttributeKind", attribute.kind),
+                kind=cast("documents_pb2.AttributeKind", int(attribute.kind)),
                 required=attribute.is_required,
                 display_names=dict(attribute.display_names),
             )
@@ -99,31 +87,19 @@ def document_type_message(document_type: DocumentType) -> documents_pb2.Document
     )
 
 
-def read_document_type(message: documents_pb2.DocumentType, name: str) -> DocumentType:
-    """The type in a message, under that name, nothing in it checked but its times."""
-    return DocumentType(
-        name=name,
-        display_names=dict(message.display_names),
-        issuers=tuple(message.issuers),
-        legal_bases=tuple(
-            LegalBasis(
-                organization=basis.organization,
-                purpose=basis.purpose,
-                citation=basis.citation,
-                expire_time=read_time(basis, f"document_type.legal_bases[{index}].expire_time"),
-            )
-            for index, basis in enumerate(message.legal_bases)
-        ),
-        attributes=tuple(
-            Attribute(
-                pointer=attribute.pointer,
-                kind=attribute.kind,
-                is_required=attribute.required,
-                display_names=dict(attribute.display_names),
-            )
-            for attribute in message.attributes
-        ),
-    )
+def attribute_message(
+    attribute: Attribute, value: str | float | bool | None
+) -> documents_pb2.AttributeValue:
+    """Return an attribute's value in a document; unset for None."""
+    message = documents_pb2.AttributeValue(pointer=attribute.pointer)
+    # A bool is an int too, hence first.
+    if isinstance(value, bool):
+        message.flag = value
+    elif isinstance(value, str):
+        message.text = value
+    elif value is not None:
+        message.number = value
+    return message
 
 
 def consent_message(
@@ -131,7 +107,7 @@ def consent_message(
     grant_receipt: receipts_pb2.Receipt,
     withdraw_receipt: receipts_pb2.Receipt | None,
 ) -> consents_pb2.Consent:
-    """The consent with its proofs."""
+    """Return the consent with its receipts."""
     return consents_pb2.Consent(
         name=consent.name,
         subject=consent.subject,
@@ -148,7 +124,7 @@ def consent_message(
 
 
 def access_message(access: Access, receipt: receipts_pb2.Receipt) -> consents_pb2.Access:
-    """The access with its proof."""
+    """Return the access with its receipt."""
     return consents_pb2.Access(
         name=access.name,
         subjects=access.subjects,
@@ -166,37 +142,5 @@ def access_message(access: Access, receipt: receipts_pb2.Receipt) -> consents_pb
     )
 
 
-def read_time(
-    message: documents_pb2.LegalBasis | consents_pb2.Consent, field: str
-) -> datetime | None:
-    """The message's expire_time, None where it is unset. Raises InvalidArgument."""
-    if not message.HasField("expire_time"):
-        return None
-    stamp: Timestamp = message.expire_time
-    try:
-        return from_timestamp(stamp)
-    except (ValueError, OverflowError):
-        raise InvalidArgument(field, "is no point in time") from None
-
-
-def attribute_message(
-    attribute: Attribute, value: str | float | bool | None
-) -> documents_pb2.AttributeValue:
-    """What a document says under an attribute."""
-    message = documents_pb2.AttributeValue(pointer=attribute.pointer)
-    # A bool is an int too, hence first.
-    if isinstance(value, bool):
-        message.flag = value
-    elif isinstance(value, str):
-        message.text = value
-    elif value is not None:
-        message.number = value
-    return message
-
-
-def next_page_token(names: Sequence[str], size: int, of: str) -> str:
-    """The token of the page behind one of that size, "" if there is none.
-
-    names: of what was read for the page, which is one more than it holds where more is there.
-    """
-    return encode_token([names[size - 1]], of=of) if len(names) > size else ""
+def _state(document: Document, now: datetime) -> documents_pb2.DocumentState:
+    return cast("documents_pb2.DocumentState", int(document.state(now)))

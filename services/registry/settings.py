@@ -1,4 +1,4 @@
-"""What the registry can be told from outside, beyond what every service can."""
+"""The registry's settings, beside those of every service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pydantic import Field
 
 from services.runtime.settings import ServiceSettings
 
-# architecture.md, Conventions.
 DEFAULT_ORIGIN = "log.qagazsyz.example"
 
 

@@ -1,9 +1,4 @@
-"""The registry's tables, all of them, in one MetaData.
-
-First the log's and the contents', whose statements are in log_store.py and
-contents.py; then the documents', consents' and accesses', whose statements are
-in store.py.
-"""
+"""All tables of the registry. Each room's statements are in its store.py."""
 
 from __future__ import annotations
 
@@ -23,13 +18,14 @@ from sqlalchemy import (
 )
 
 from services.runtime.storage.database import UtcDateTime
+from services.runtime.storage.kept_requests import resource_requests_table
 
 metadata = MetaData()
 
 # --- The log -----------------------------------------------------------------
 
-# One row: the tree that was signed last. Every group commit locks it first,
-# so that two replicas take turns and can never sign two trees of one size.
+# One row: the tree that was signed last. Every group commit locks it first, so that two replicas
+# take turns and never sign two trees of one size.
 log_head = Table(
     "log_head",
     metadata,
@@ -49,7 +45,7 @@ log_entries = Table(
     Column("entry", LargeBinary, nullable=False),
 )
 
-# Full tiles only; a partial one is made from what lies a level below it.
+# Full tiles only; a partial one is made from the level below it.
 log_tiles = Table(
     "log_tiles",
     metadata,
@@ -74,8 +70,8 @@ log_cosignatures = Table(
 
 # --- Contents ----------------------------------------------------------------
 
-# Where a document's content is and what opens it. Erasing a document deletes
-# its row, and with it the only copy of the key.
+# Where a document's content is, and the key that decrypts it. Erasing a document deletes its row,
+# and with it the only copy of the key.
 contents = Table(
     "contents",
     metadata,
@@ -94,9 +90,9 @@ contents = Table(
 
 # --- Documents, consents, accesses -------------------------------------------
 #
-# Names are whole resource names ("documents/0190…"). Their ids begin with the
-# time, so that rows and indexes grow at their ends. Each salt opens one
-# commitment of a log entry; erasing a document sets its own to NULL.
+# Names are whole resource names ("documents/0190…"). Their ids begin with the time, so that rows
+# and indexes grow at their ends. Each salt opens one commitment of a log entry; erasing a document
+# sets its own to NULL.
 
 _NAME = String(80)
 
@@ -104,11 +100,11 @@ document_types = Table(
     "document_types",
     metadata,
     Column("name", _NAME, primary_key=True),
-    # A few rows, always read whole: lists and maps are kept as JSON.
+    # A few rows, always read whole: lists and maps are stored as JSON.
     Column("display_names", JSON, nullable=False),
     Column("issuers", JSON, nullable=False),
     Column("legal_bases", JSON, nullable=False),
-    # Empty where contents have no structure.
+    # Empty if contents have no structure.
     Column("attributes", JSON, nullable=False),
     Column("etag", String(32), nullable=False),
 )
@@ -124,10 +120,10 @@ documents = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("content_sha256", LargeBinary(32)),
     Column("content_salt", LargeBinary(32)),
-    # SHA-256 over issuer and statement: the same statement by the same issuer
-    # is one document. NULL once erased, so that it may be registered anew.
+    # SHA-256 over issuer and statement: the same statement by the same issuer is one document.
+    # NULL once erased, so that it may be registered anew.
     Column("statement_key", LargeBinary(32), unique=True),
-    # Without the hyphens it is shown with.
+    # Without hyphens.
     Column("verification_code", String(16), nullable=False, unique=True),
     Column("create_time", UtcDateTime, nullable=False),
     Column("expire_time", UtcDateTime),
@@ -135,7 +131,7 @@ documents = Table(
     Column("revoke_reason", Text, nullable=False),
     Column("erase_time", UtcDateTime),
     Column("erase_citation", Text, nullable=False),
-    # Where in the log it was registered, revoked, erased.
+    # The log indexes of its registration, revocation and erasure.
     Column("log_index", BigInteger, nullable=False),
     Column("revoke_index", BigInteger),
     Column("erase_index", BigInteger),
@@ -187,7 +183,7 @@ consents = Table(
     Column("withdraw_index", BigInteger),
     Index("consents_by_subject", "subject", "name"),
     Index("consents_by_organization", "organization", "name"),
-    # What a look-up asks.
+    # For look-ups.
     Index("consents_by_use", "subject", "organization", "document_type", "purpose"),
 )
 
@@ -206,14 +202,14 @@ accesses = Table(
     Column("basis", Text, nullable=False),
     # Their names, in the entry's order.
     Column("documents", JSON, nullable=False),
-    # What single attributes were asked for, as JSON pointers; a document otherwise.
+    # JSON pointers of the attributes looked up; empty for whole documents.
     Column("attributes", JSON, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
     Column("log_index", BigInteger, nullable=False),
 )
 
-# Who sees an access: those it names, with their place and salt in the entry,
-# and those who share a document that it found, without.
+# The subjects who see an access: those it names, with position and salt of their commitments, and
+# the other subjects of documents that it found, with NULL in both.
 access_subjects = Table(
     "access_subjects",
     metadata,
@@ -224,15 +220,5 @@ access_subjects = Table(
     Index("accesses_by_subject", "subject", "access"),
 )
 
-# What a request_id made. Kept for ever; a look-up's serves as long as its access.
-requests = Table(
-    "requests",
-    metadata,
-    Column("method", String(64), primary_key=True),
-    Column("scope", _NAME, primary_key=True),
-    Column("request_id", String(36), primary_key=True),
-    # What was asked for; NULL once the document is erased.
-    Column("request_sha256", LargeBinary(32)),
-    Column("resource", _NAME, nullable=False),
-    Index("requests_by_resource", "resource"),
-)
+# Kept for ever; a look-up's serves as long as its access record.
+requests = resource_requests_table(metadata)

@@ -1,5 +1,5 @@
-"""What this service asks identity about: certificates, time-stamps, organizations; and tells it:
-the keys held here."""
+"""Identity, as the signing service calls it: certificates, time-stamps, organizations, and the
+announcement of managed keys."""
 
 from __future__ import annotations
 
@@ -16,27 +16,24 @@ from services.runtime.clients import ServiceClient
 from services.runtime.clock import from_timestamp, to_timestamp
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
-from services.signing.verification.signers import CertificateCheck, Holder, Status
-from services.signing.verification.time_stamp import Stamp, StampStatus
+from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus
+from services.signing.verification.trust import CertificateStatus, CheckedCertificate, HolderRoles
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Message)
 
-# The contract's limit.
-HOLD_KEYS_LIMIT = 1_000
 
-
-class Identity:
-    """The identity service, as this one calls it."""
+class IdentityClient:
+    """Calls identity. Every method raises Unavailable or DeadlineExceeded."""
 
     def __init__(self, peer: ServiceClient) -> None:
         self._peer = peer
 
     async def check_certificates(
         self, certificates: Sequence[bytes], at: datetime | None
-    ) -> list[CertificateCheck]:
-        """Its answer on each, for a time or for now. Raises Unavailable or DeadlineExceeded."""
+    ) -> list[CheckedCertificate]:
+        """Check certificates (DER, at most 1,000) for a time, or for now; answer in order."""
         response = await self._ask(
             "BatchCheckCertificates",
             certificates_pb2.BatchCheckCertificatesRequest(
@@ -46,10 +43,10 @@ class Identity:
         )
         if len(response.checks) != len(certificates):
             raise Unavailable("identity did not answer for each certificate")
-        return [_check(answer) for answer in response.checks]
+        return [_checked(check) for check in response.checks]
 
-    async def inspect_certificates(self, certificates: Sequence[bytes]) -> list[Holder]:
-        """What each says of its holder. Raises Unavailable or DeadlineExceeded."""
+    async def inspect_certificates(self, certificates: Sequence[bytes]) -> list[HolderRoles]:
+        """Read the organization and roles of certificates (DER, at most 1,000), in order."""
         response = await self._ask(
             "InspectCertificates",
             certificates_pb2.InspectCertificatesRequest(certificates=certificates),
@@ -57,10 +54,10 @@ class Identity:
         )
         if len(response.certificates) != len(certificates):
             raise Unavailable("identity did not answer for each certificate")
-        return [Holder(info.bin, frozenset(info.roles)) for info in response.certificates]
+        return [HolderRoles(info.bin, frozenset(info.roles)) for info in response.certificates]
 
-    async def verify_time_stamp(self, token: bytes, data: bytes) -> Stamp:
-        """What a time-stamp over the data is worth. Raises Unavailable or DeadlineExceeded."""
+    async def verify_time_stamp(self, token: bytes, data: bytes) -> TimeStamp:
+        """Verify a time-stamp token over the data."""
         stamped = certificates_pb2.StampedData(token=token, data=data)
         response = await self._ask(
             "VerifyTimeStamps",
@@ -69,16 +66,10 @@ class Identity:
         )
         if len(response.checks) != 1:
             raise Unavailable("identity did not answer")
-        (check,) = response.checks
-        if check.status == certificates_pb2.TIME_STAMP_STATUS_VALID and check.HasField("time"):
-            return Stamp(StampStatus.VALID, from_timestamp(check.time))
-        unknown = certificates_pb2.TIME_STAMP_STATUS_UNKNOWN
-        if check.status in (unknown, certificates_pb2.TIME_STAMP_STATUS_UNSPECIFIED):
-            return Stamp(StampStatus.UNKNOWN)
-        return Stamp(StampStatus.INVALID)
+        return _time_stamp(response.checks[0])
 
     async def organization_exists(self, name: str, call: Call) -> bool:
-        """Whether there is an organization of this name. Raises Unavailable or DeadlineExceeded."""
+        """Return whether an organization has this name."""
         response = await self._peer.call(
             "qagazsyz.identity.v1.SubjectService/BatchGetSubjects",
             subjects_pb2.BatchGetSubjectsRequest(names=[name]),
@@ -87,10 +78,10 @@ class Identity:
         )
         return any(s.name == name and s.HasField("organization") for s in response.subjects)
 
-    async def hold_keys(self, public_keys: Sequence[bytes], call: Call | None = None) -> None:
-        """Has these sign nobody in: SubjectPublicKeyInfo, at most HOLD_KEYS_LIMIT.
+    async def announce_keys(self, public_keys: Sequence[bytes], call: Call | None = None) -> None:
+        """Make identity refuse sign-ins with these keys (SubjectPublicKeyInfo, at most 1,000).
 
-        Once it returns, identity has kept them. Raises Unavailable or DeadlineExceeded.
+        When it returns, identity has stored them.
         """
         await self._ask(
             "HoldKeys",
@@ -110,22 +101,38 @@ class Identity:
                 during=during,
             )
         except grpc.aio.AioRpcError as error:
-            # Whatever the reason, nothing is known of these certificates, and no key is held.
+            # A refusal is a defect between our own services. Whatever it was, these certificates
+            # were not checked and no key was announced.
             log.warning("identity refused", extra={"rpc.method": method, "code": error.code().name})
             raise Unavailable("identity did not answer") from error
 
 
-def _check(answer: certificates_pb2.CertificateCheck) -> CertificateCheck:
+def _checked(check: certificates_pb2.CertificateCheck) -> CheckedCertificate:
     try:
-        status = Status(answer.status)
+        status = CertificateStatus(check.status)
     except ValueError:
-        status = Status.UNKNOWN
-    return CertificateCheck(
-        # An answer that says nothing is no answer.
-        status=status if status is not Status.UNSPECIFIED else Status.UNKNOWN,
-        subject=answer.subject,
-        revoke_time=from_timestamp(answer.revoke_time) if answer.HasField("revoke_time") else None,
-        fresh_until=from_timestamp(answer.fresh_until) if answer.HasField("fresh_until") else None,
-        valid_from=from_timestamp(answer.valid_from) if answer.HasField("valid_from") else None,
-        valid_until=from_timestamp(answer.valid_until) if answer.HasField("valid_until") else None,
+        status = CertificateStatus.UNKNOWN
+    if status is CertificateStatus.UNSPECIFIED:
+        # Not an answer, so not a status to show a caller.
+        status = CertificateStatus.UNKNOWN
+    return CheckedCertificate(
+        status=status,
+        subject=check.subject,
+        revoke_time=from_timestamp(check.revoke_time) if check.HasField("revoke_time") else None,
+        fresh_until=from_timestamp(check.fresh_until) if check.HasField("fresh_until") else None,
+        valid_from=from_timestamp(check.valid_from) if check.HasField("valid_from") else None,
+        valid_until=from_timestamp(check.valid_until) if check.HasField("valid_until") else None,
     )
+
+
+def _time_stamp(check: certificates_pb2.TimeStampCheck) -> TimeStamp:
+    try:
+        status = TimeStampStatus(check.status)
+    except ValueError:
+        # A status newer than this service: whatever it says, not VALID.
+        return TimeStamp(TimeStampStatus.MALFORMED)
+    if status is not TimeStampStatus.VALID:
+        return TimeStamp(status)
+    if not check.HasField("time"):
+        return TimeStamp(TimeStampStatus.MALFORMED)
+    return TimeStamp(status, from_timestamp(check.time))

@@ -1,4 +1,4 @@
-"""The signing service's process: everything is put together here, by hand."""
+"""The signing service's process: wire its parts by hand, and serve until SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
-from services.signing.clients import Identity
+from services.signing.clients import IdentityClient
 from services.signing.keys import store
-from services.signing.keys.announcing import hold_all
+from services.signing.keys.announcing import announce_all
 from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
-from services.signing.keys.servicer import KeyService
+from services.signing.keys.servicer import KeyServicer
 from services.signing.settings import SigningSettings
+from services.signing.tables import requests
 from services.signing.verification.scheduler import Scheduler
-from services.signing.verification.servicer import VerificationService
+from services.signing.verification.servicer import VerificationServicer
 from services.signing.verification.signers import Signers
-from services.signing.workers import run_workers
-from signatures.backend import Backend, load_backend
+from signatures.backend import Backend
+from signatures.loading import load_backend
 
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 KEY_SERVICE = "qagazsyz.signing.v1.KeyService"
 VERIFICATION_SERVICE = "qagazsyz.signing.v1.VerificationService"
-# How often answers that were kept long enough are deleted.
+# How often expired answers of request_id are deleted.
 HOUSEKEEPING_SECONDS = 3_600.0
-# When identity or the database could not be reached at the start.
+# Between attempts to announce the keys at the start, while identity or the database is away.
 ANNOUNCE_RETRY_SECONDS = 5.0
 
 
@@ -47,21 +48,21 @@ def build(
     database: Database,
     vault: KeyVault,
     backend: Backend,
-    identity: Identity,
+    identity: IdentityClient,
     tokens: TokenVerifier,
     clock: Clock = system_clock,
 ) -> Server:
-    """The server with its two servicers."""
+    """Return the server with its two servicers."""
 
     async def find_public_keys(names: Sequence[str]) -> Mapping[str, bytes]:
         async with database.reading() as connection:
             return await store.find_public_keys(connection, names)
 
-    keys = KeyService(
+    keys = KeyServicer(
         database=database,
         vault=vault,
         organization_exists=identity.organization_exists,
-        hold_keys=identity.hold_keys,
+        announce_keys=identity.announce_keys,
         clock=clock,
     )
     scheduler = Scheduler(
@@ -73,7 +74,7 @@ def build(
         find_public_keys=find_public_keys,
         clock=clock,
     )
-    verification = VerificationService(
+    verification = VerificationServicer(
         backend=backend,
         scheduler=scheduler,
         signers=signers,
@@ -88,20 +89,20 @@ def build(
 
 
 def open_vault(settings: SigningSettings) -> KeyVault:
-    """What seals and unseals private keys here. Raises SecretRefused."""
+    """Load the key-encryption keys. Raises SecretRefused."""
     current = KeyEncryptionKey.load(settings.key_encryption_key_file())
     previous = settings.previous_key_encryption_key
     if previous is None:
         return KeyVault(current)
     older = KeyEncryptionKey.load(previous)
     if older.id == current.id:
-        raise SecretRefused(f"{previous} holds a key of the same id as the current one")
+        raise SecretRefused(f"{previous} has the same id as the current key-encryption key")
     return KeyVault(current, older)
 
 
 async def check_vault(database: Database, vault: KeyVault) -> None:
-    """Raises SecretRefused where private keys are sealed under a key that is not here: better
-    now than at the first signature."""
+    """Raise SecretRefused if a private key is sealed under a key-encryption key that the vault does
+    not know: at the start, not at the first signature."""
     async with database.reading() as connection:
         in_use = await store.wrapping_keys_in_use(connection)
     for key_id, count in in_use.items():
@@ -113,17 +114,16 @@ async def check_vault(database: Database, vault: KeyVault) -> None:
 
 
 async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
-    """Serves until stop is set. Raises SecretRefused before the first call is taken."""
+    """Serve until stop is set. Raises CannotStart before the first call is taken."""
     vault = open_vault(settings)
     backend = load_backend(settings.backend or None)
     log.info("verification backend", extra={"backend": backend.name, "threads": settings.threads})
-    database = Database(settings.database())
     channel = open_channel(settings.identity_address)
-    identity = Identity(
-        ServiceClient(channel, InternalTokens.load(channel, settings.credential_file()))
-    )
-    idempotency = IdempotencyStore(store.requests, database, system_clock)
+    database = Database(settings.database())
     try:
+        tokens = InternalTokens.load(channel, settings.credential_file())
+        identity = IdentityClient(ServiceClient(channel, tokens))
+        idempotency = IdempotencyStore(requests, database, system_clock)
         await migrate(database, MIGRATIONS)
         await check_vault(database, vault)
         server = build(
@@ -137,12 +137,12 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
         server.listen(settings.listen)
 
         async def announce() -> None:
-            await hold_all(database, identity.hold_keys)
+            await announce_all(database, identity.announce_keys)
 
         async with in_background(
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             until_done(
-                announce, name="telling identity of all keys", retry_seconds=ANNOUNCE_RETRY_SECONDS
+                announce, name="announcing managed keys", retry_seconds=ANNOUNCE_RETRY_SECONDS
             ),
         ):
             await wait_for(stop, server)
@@ -152,12 +152,9 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
 
 
 def main() -> None:
-    """Serves as the environment says, in one process or several, until SIGTERM."""
+    """Serve with the environment's settings until SIGTERM."""
     settings = SigningSettings()  # type: ignore[call-arg]  # from the environment
-    if settings.workers > 1:
-        run_workers(settings)
-    else:
-        process.run(settings, partial(serve, settings))
+    process.run(settings, partial(serve, settings))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the signing service can be told from outside, beyond what every service can."""
+"""The settings of the signing service, beyond those of every service."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from services.runtime.settings import ServiceSettings
 
 
 def _cores() -> int:
-    # A container's share, where the system tells it.
+    # The cores that this process may use: a container's share.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class SigningSettings(ServiceSettings):
-    """Settings of the signing service."""
+    """Settings of the signing service: environment variables QAGAZSYZ_…"""
 
     service: str = "signing"
     key_encryption_key: Path | None = Field(
         default=None,
-        description="File of the key that encrypts private keys, mode 0600; "
+        description="File of the key-encryption key, which seals private keys, mode 0600; "
         "key-encryption.key in the folder if unset.",
     )
     previous_key_encryption_key: Path | None = Field(
         default=None,
-        description="File of the key before it, still read while `qagazsyz keys rewrap` runs.",
+        description="File of the previous key-encryption key, needed until `qagazsyz keys rewrap` "
+        "is done.",
     )
     credential: Path | None = Field(
         default=None,
@@ -38,18 +39,15 @@ class SigningSettings(ServiceSettings):
     )
     backend: Literal["", "kernel", "portable"] = Field(
         default="",
-        description="What verifies: kernel or portable; the kernel where it is installed if empty.",
+        description="What verifies: kernel or portable; if empty, the kernel if it is installed.",
     )
     threads: int = Field(
         default_factory=_cores, ge=1, description="Threads that verify; one a core by default."
     )
-    workers: int = Field(
-        default=1, ge=1, description="Processes behind one port (host:port with SO_REUSEPORT)."
-    )
     bytes_in_flight: int = Field(
         default=128 * 1024 * 1024,
         ge=MESSAGE_LIMIT_BYTES,
-        description="Bytes of requests being verified at once in one process; "
+        description="Bytes of requests under verification at once in one process; "
         "more are RESOURCE_EXHAUSTED.",
     )
 

@@ -1,4 +1,4 @@
-"""GOST R 34.10-2012 (GOST 34.10-2015 in Kazakhstan) and Streebog, in pure Python.
+"""Verify GOST R 34.10-2012 (GOST 34.10-2015 in Kazakhstan) and hash with Streebog, in pure Python.
 
-Verification only: nothing here is constant-time, and nothing here needs to be.
+Not constant-time: verification has no secrets.
 """

@@ -1,4 +1,4 @@
-"""The curves of GOST 34.10-2012 in Weierstrass form, and arithmetic on their points.
+"""Compute with points on the curves of GOST 34.10-2012, in Weierstrass form.
 
 Sources: RFC 7836, appendix A (A, B and C of 512 bits, A of 256; the twisted Edwards ones by their
 Weierstrass form), RFC 4357, section 11.4 (CryptoPro's, which TC26 names 256-bit B, C and D), and
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from signatures import oids
+
 Point = tuple[int, int]
 # X, Y, Z with x = X/Z², y = Y/Z³; infinity where Z = 0.
 _Jacobian = tuple[int, int, int]
 _INFINITY: _Jacobian = (1, 1, 0)
 
-# Bits of a digit in the non-adjacent form of a scalar. 5 keeps a key's table at eight points; 7,
-# with 32 of them, would be 5 % faster.
+# Width of the non-adjacent form (wNAF) of a scalar. 5 keeps a key's table at eight points; 7 would
+# need 32 points and be 5 % faster.
 _WINDOW = 5
 
 
@@ -37,21 +39,21 @@ class Curve:
         return (self.p.bit_length() + 7) // 8
 
     def has(self, point: Point) -> bool:
-        """Whether the point's coordinates are below p and on the curve."""
+        """Return whether the point is on the curve, its coordinates below p."""
         x, y = point
         return x < self.p and y < self.p and (y * y - (x * x + self.a) * x - self.b) % self.p == 0
 
     def has_in_group(self, point: Point) -> bool:
-        """Whether the point is on the curve and a multiple of the base point."""
+        """Return whether the point is on the curve and a multiple of the base point."""
         if not self.has(point):
             return False
-        # Where the cofactor is 1, every point of the curve but infinity is of order q.
+        # With cofactor 1, every point of the curve but infinity has order q.
         return self.cofactor == 1 or self.sum_of([(self.q, self.odd_multiples(point))]) is None
 
     def odd_multiples(self, point: Point) -> list[Point]:
-        """P, 3P, 5P … as `sum_of` wants them.
+        """Return P, 3P, 5P …, the table that `sum_of` takes.
 
-        The order of any point of these curves is even, or a large prime: none of them is infinity.
+        Every point of these curves has even or large prime order, so no odd multiple is infinity.
         """
         double = self._affine(self._double((*point, 1)))
         if double is None:
@@ -63,9 +65,9 @@ class Curve:
         return [affine for affine in found if affine is not None]
 
     def sum_of(self, terms: list[tuple[int, list[Point]]]) -> Point | None:
-        """The sum of scalar · point over the terms, None for infinity.
+        """Return the sum of scalar · point over the terms, None for infinity.
 
-        Points come as their odd multiples. The doublings are shared (Straus).
+        Points are given by their odd multiples. Terms share the doublings (Straus's trick).
         """
         digits = [(_wnaf(scalar, len(table)), table) for scalar, table in terms]
         total = _INFINITY
@@ -117,7 +119,7 @@ class Curve:
 
 
 def _wnaf(scalar: int, table_size: int) -> list[int]:
-    """Signed digits of `scalar`, lowest first; each is 0, or odd and below twice the table."""
+    """Return the signed digits of `scalar`, lowest first; each is 0, or odd and below 2 · table."""
     span = 4 * table_size
     digits = []
     while scalar:
@@ -271,20 +273,20 @@ TC26_512_C = _curve(
 
 CURVES_BY_OID = {
     # TC26's names (RFC 9215).
-    "1.2.643.7.1.2.1.1.1": TC26_256_A,
-    "1.2.643.7.1.2.1.1.2": TC26_256_B,
-    "1.2.643.7.1.2.1.1.3": TC26_256_C,
-    "1.2.643.7.1.2.1.1.4": TC26_256_D,
-    "1.2.643.7.1.2.1.2.1": TC26_512_A,
-    "1.2.643.7.1.2.1.2.2": TC26_512_B,
-    "1.2.643.7.1.2.1.2.3": TC26_512_C,
+    oids.TC26_CURVE_256_A: TC26_256_A,
+    oids.TC26_CURVE_256_B: TC26_256_B,
+    oids.TC26_CURVE_256_C: TC26_256_C,
+    oids.TC26_CURVE_256_D: TC26_256_D,
+    oids.TC26_CURVE_512_A: TC26_512_A,
+    oids.TC26_CURVE_512_B: TC26_512_B,
+    oids.TC26_CURVE_512_C: TC26_512_C,
     # CryptoPro's: A, B, C, and the two for key exchange, which are A and C (RFC 4357).
-    "1.2.643.2.2.35.1": TC26_256_B,
-    "1.2.643.2.2.35.2": TC26_256_C,
-    "1.2.643.2.2.35.3": TC26_256_D,
-    "1.2.643.2.2.36.0": TC26_256_B,
-    "1.2.643.2.2.36.1": TC26_256_D,
+    oids.CRYPTOPRO_CURVE_A: TC26_256_B,
+    oids.CRYPTOPRO_CURVE_B: TC26_256_C,
+    oids.CRYPTOPRO_CURVE_C: TC26_256_D,
+    oids.CRYPTOPRO_CURVE_XCHA: TC26_256_B,
+    oids.CRYPTOPRO_CURVE_XCHB: TC26_256_D,
     # Kazakhstan's.
-    "1.2.398.3.10.1.1.2.1.1": TC26_256_A,
-    "1.2.398.3.10.1.1.2.2.1": TC26_512_A,
+    oids.KZ_CURVE_256: TC26_256_A,
+    oids.KZ_CURVE_512: TC26_512_A,
 }

@@ -1,7 +1,7 @@
-"""Streebog, the hash of GOST R 34.11-2012 (RFC 6986), by tables.
+"""Hash with Streebog (GOST R 34.11-2012, RFC 6986), by look-up tables.
 
-S, P and L of a round are one look-up for each byte: L is linear, so that the words which a byte
-can put into the result are known beforehand.
+S, P and L of a round are one look-up a byte: L is linear, so the words that a byte can contribute
+are computed beforehand.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _WORDS = Struct("<8Q")
 
 
 def _table(position: int) -> list[int]:
-    """What each value of the byte at `position` of a word puts into the word of the result."""
+    """Return the contribution of each value of a word's byte at `position` to the result's word."""
     rows = [_A[63 - 8 * position - bit] for bit in range(8)]
     table = []
     for value in _PI:
@@ -96,7 +96,7 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7 = (_table(position) for position in range
 
 
 def _lps(state: int) -> int:
-    """L(P(S(state))): P is a transposition, so that word i is of byte i of every word."""
+    """Return L(P(S(state))). P is a transposition: word i takes byte i of every word."""
     data = state.to_bytes(_BLOCK, "little")
     columns = zip(
         data[:8],
@@ -117,7 +117,7 @@ def _lps(state: int) -> int:
 
 
 def _compress(count: int, state: int, block: int) -> int:
-    """g of RFC 6986, section 8, where `count` is of bits hashed before this block."""
+    """Return g of RFC 6986, section 8; `count` is the number of bits hashed before this block."""
     key = _lps(state ^ count)
     text = block
     for constant in _C:
@@ -135,7 +135,7 @@ def _hash(message: bytes, state: int) -> bytes:
         checksum = checksum + block & _MASK
         count += 8 * _BLOCK
     rest = message[whole:]
-    # The padding is a one bit above the rest, then zeros.
+    # Padding: a one bit above the rest, then zeros.
     block = int.from_bytes(rest, "little") | 1 << 8 * len(rest)
     state = _compress(count, state, block)
     checksum = checksum + block & _MASK
@@ -144,13 +144,13 @@ def _hash(message: bytes, state: int) -> bytes:
 
 
 def streebog512(message: bytes) -> bytes:
-    """The 64 bytes of the digest, in the order in which files and certificates have them.
+    """Return the 64 bytes of the digest, in the order of files and certificates.
 
-    RFC 6986 writes messages and digests as numbers: their bytes come the other way round.
+    RFC 6986 writes messages and digests as numbers, with their bytes in reverse.
     """
     return _hash(message, 0)
 
 
 def streebog256(message: bytes) -> bytes:
-    """The 32 bytes of the digest, in the same order."""
+    """Return the 32 bytes of the digest, in the same order."""
     return _hash(message, int.from_bytes(b"\x01" * _BLOCK, "little"))[32:]

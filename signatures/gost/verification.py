@@ -1,8 +1,8 @@
-"""Keys and signatures of GOST 34.10-2012, by the encodings of Kazakhstan and of TC26.
+"""Parse GOST 34.10-2012 keys and verify signatures, in the encodings of Kazakhstan and of TC26.
 
-The public key is the same under both: x‖y, little-endian, in an OCTET STRING. A signature is r‖s,
-little-endian, under Kazakhstan's OIDs, and s‖r, big-endian, under TC26's (RFC 9215): the one is
-the other's bytes in reverse. The digest is read little-endian as Streebog gives it.
+Both encode the public key alike: x‖y, little-endian, in an OCTET STRING. A signature is r‖s,
+little-endian, under Kazakhstan's OIDs, and s‖r, big-endian, under TC26's (RFC 9215): the same bytes
+in reverse. The digest is read little-endian, as Streebog returns it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 
+from signatures import oids
 from signatures.algorithms import Hash, KeyKind
 from signatures.der import OCTET_STRING, MalformedDer, Reader
 from signatures.gost.curves import CURVES_BY_OID, Curve, Point
@@ -17,42 +18,42 @@ from signatures.gost.streebog import streebog256, streebog512
 
 # The key's OID: the bytes of a coordinate, and whether Kazakhstan's encoding is meant.
 KEY_OIDS = {
-    "1.2.643.7.1.1.1.1": (32, False),
-    "1.2.643.7.1.1.1.2": (64, False),
-    "1.2.398.3.10.1.1.2.1": (32, True),
-    "1.2.398.3.10.1.1.2.2": (64, True),
+    oids.TC26_GOST_256: (32, False),
+    oids.TC26_GOST_512: (64, False),
+    oids.KZ_GOST_256: (32, True),
+    oids.KZ_GOST_512: (64, True),
 }
 _DIGEST_OIDS = {
-    32: ("1.2.643.7.1.1.2.2", "1.2.398.3.10.1.3.2"),
-    64: ("1.2.643.7.1.1.2.3", "1.2.398.3.10.1.3.3"),
+    32: (oids.TC26_STREEBOG256, oids.KZ_STREEBOG256),
+    64: (oids.TC26_STREEBOG512, oids.KZ_STREEBOG512),
 }
 
 
 class UnsupportedParameters(ValueError):
-    """Parameters of a GOST key that name another curve or hash than we know."""
+    """A GOST key's parameters name an unknown curve or hash, or one of another size."""
 
 
 @dataclass(frozen=True, slots=True)
 class GostKey:
-    """A point of its curve's group, and how its signatures are written."""
+    """A point of its curve's group, and the encoding of its signatures."""
 
     curve: Curve
     point: Point
     kazakh: bool
-    # The point's odd multiples, which every verification wants.
+    # The point's odd multiples, which every verification needs.
     multiples: list[Point] = field(compare=False, repr=False)
 
     @property
     def kind(self) -> KeyKind:
-        """What an algorithm may ask for."""
+        """The kind that an algorithm names."""
         return KeyKind.GOST_256 if self.curve.length == 32 else KeyKind.GOST_512
 
 
 def parse_key(oid: str, parameters: bytes, bits: bytes) -> GostKey:
-    """The key of a SubjectPublicKeyInfo whose OID is in KEY_OIDS.
+    """Parse the key of a SubjectPublicKeyInfo whose OID is in KEY_OIDS.
 
-    Raises MalformedDer where it cannot be read or its point is none, UnsupportedParameters where
-    it names a curve of another length, or unknown.
+    Raises MalformedDer if it cannot be parsed or the point is not in the group, and
+    UnsupportedParameters for an unknown curve or hash, or one of another size.
     """
     length, kazakh = KEY_OIDS[oid]
     outer = Reader(parameters)
@@ -63,25 +64,25 @@ def parse_key(oid: str, parameters: bytes, bits: bytes) -> GostKey:
     names.end()
     curve = CURVES_BY_OID.get(curve_oid)
     if curve is None or curve.length != length:
-        raise UnsupportedParameters(f"the parameters {curve_oid} are not for keys of {oid}")
+        raise UnsupportedParameters(f"unsupported curve {curve_oid} for keys of {oid}")
     if digest_oid is not None and digest_oid not in _DIGEST_OIDS[length]:
-        raise UnsupportedParameters(f"the hash {digest_oid} is not for keys of {oid}")
+        raise UnsupportedParameters(f"unsupported hash {digest_oid} for keys of {oid}")
     key = Reader(bits)
     encoded = key.value(OCTET_STRING)
     key.end()
     if len(encoded) != 2 * length:
-        raise MalformedDer("the point is not of two coordinates")
+        raise MalformedDer("the point does not have two coordinates")
     point = (
         int.from_bytes(encoded[:length], "little"),
         int.from_bytes(encoded[length:], "little"),
     )
     if not curve.has_in_group(point):
-        raise MalformedDer("the point is not of the curve's group")
+        raise MalformedDer("the point is not in the curve's group")
     return GostKey(curve, point, kazakh, curve.odd_multiples(point))
 
 
 def split_signature(key: GostKey, signature: bytes) -> tuple[int, int] | None:
-    """r and s, both in [1, q-1], or None where the bytes are no signature."""
+    """Return r and s, both in [1, q-1], or None if the bytes are malformed."""
     length = key.curve.length
     if len(signature) != 2 * length:
         return None
@@ -92,14 +93,14 @@ def split_signature(key: GostKey, signature: bytes) -> tuple[int, int] | None:
 
 
 def digest_of(hash_: Hash, message: bytes) -> bytes:
-    """The message's Streebog digest."""
+    """Return the message's Streebog digest."""
     return (streebog256 if hash_ is Hash.STREEBOG256 else streebog512)(message)
 
 
 def holds(key: GostKey, digest: bytes, r: int, s: int) -> bool:
-    """Whether the signature is of a message with this digest (RFC 7091, section 6.2)."""
+    """Return whether (r, s) signs a message with this digest (RFC 7091, section 6.2)."""
     curve = key.curve
-    # 0 stands for 1, so that e has an inverse.
+    # RFC 7091: e = 0 counts as 1, so that it has an inverse.
     e = int.from_bytes(digest, "little") % curve.q or 1
     v = pow(e, -1, curve.q)
     point = curve.sum_of(

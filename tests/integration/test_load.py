@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.descriptors import service_descriptors
 from signatures.algorithms import Verdict
-from signatures.backend import load_backend
+from signatures.loading import load_backend
 from testing.suite_process import RunningSuite
 from tests.integration.world import World
 from tests.load import payloads, run

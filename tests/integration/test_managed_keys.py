@@ -73,6 +73,6 @@ async def test_a_request_made_by_hand_over_a_managed_key_is_certified_as_a_seal_
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await issue(subject, usage)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-        assert "signing service holds this key" in str(caught.value.details())
+        assert "signing service manages this key" in str(caught.value.details())
     # The request is valid in all other respects.
     assert (await issue(officer.organization, SIGN)).info.usage == SIGN

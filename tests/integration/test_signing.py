@@ -124,7 +124,7 @@ async def test_a_seal_is_made_certified_used_and_revoked(world: World) -> None:
     assert answer.signer.certificate_status == statuses.CERTIFICATE_STATUS_REVOKED
 
 
-async def test_a_key_held_here_is_certified_for_seals_only(world: World) -> None:
+async def test_a_managed_key_is_certified_for_seals_only(world: World) -> None:
     officer = await world.officer()
     key = await create_key(world, officer)
     usage = certificates_pb2.CERTIFICATE_USAGE_AUTHENTICATE

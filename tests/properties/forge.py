@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from random import Random
+from typing import cast
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, padding, rsa
@@ -25,7 +26,8 @@ from signatures.algorithms import SCHEMES, Algorithm, Hash, KeyKind
 from signatures.ed25519 import L, P
 from signatures.gost.curves import CURVES_BY_OID
 from signatures.gost.streebog import streebog256, streebog512
-from signatures.keys import RSA_OID
+from signatures.oids import RSA
+from tests.unit.signatures.builders import contract_algorithm
 
 # What one request may hold. Signatures of large batches go through other code than a few.
 BATCH_SIZES = (1, 1, 2, 3, 5, 9, 17, 40, 150, 400)
@@ -188,10 +190,15 @@ def _rsa_samples(random: Random, bits: int, exponent: int) -> list[Sample]:
 
 
 def _ml_dsa_samples(random: Random) -> list[Sample]:
-    kinds = (mldsa.MLDSA44PrivateKey, mldsa.MLDSA65PrivateKey, mldsa.MLDSA87PrivateKey)
+    keys: tuple[
+        mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey, ...
+    ] = (
+        mldsa.MLDSA44PrivateKey.generate(),
+        mldsa.MLDSA65PrivateKey.generate(),
+        mldsa.MLDSA87PrivateKey.generate(),
+    )
     samples = []
-    for place, kind in enumerate(kinds):
-        key = kind.generate()
+    for place, key in enumerate(keys):
         for _ in range(2):
             message = random.randbytes(100)
             algorithm = Algorithm(Algorithm.ML_DSA_44 + place)
@@ -308,7 +315,8 @@ class Forge:
             number = int.from_bytes(signature, "big") + random.choice((-1, 1)) * self._modulus(
                 sample
             )
-            return (number % 256 ** len(signature)).to_bytes(len(signature), "big")
+            bent: int = number % 256 ** len(signature)
+            return bent.to_bytes(len(signature), "big")
         return self.bend(signature)
 
     def _modulus(self, sample: Sample) -> int:
@@ -347,7 +355,7 @@ class Forge:
             exponent = random.choice((1, 2, 3, 65536, 65537, 2**32 + 1, 2**33 - 1, 2**33 + 1))
             numbers = der.encode_unsigned(modulus) + der.encode_unsigned(exponent)
             null = random.choice((b"\5\0", b"\5\0", b"", b"\5\0\0"))
-            return _spki(der.encode_oid(RSA_OID) + null, der.encode(der.SEQUENCE, numbers))
+            return _spki(der.encode_oid(RSA) + null, der.encode(der.SEQUENCE, numbers))
         return self.bend(sample.spki)
 
     def signer(self, spki: bytes) -> verification_pb2.Signer:
@@ -373,7 +381,7 @@ class Forge:
         random = self._random
         sample = random.choice(samples()[random.choice(kinds)])
         spki, item = sample.spki, verification_pb2.SignedItem()
-        item.algorithm = sample.algorithm.value
+        item.algorithm = contract_algorithm(sample.algorithm)
         item.signature = sample.signature
         if random.random() < 0.2:
             item.digest = sample.digest
@@ -415,7 +423,7 @@ class Forge:
                 item.signer = random.choice((len(known), 2**32 - 1))
             request.items.append(item)
         if random.random() < 0.2:
-            request.trust_policy = random.randrange(-1, 5)
+            request.trust_policy = cast("verification_pb2.TrustPolicy", random.randrange(-1, 5))
             request.at.seconds, request.at.nanos = random.randrange(-5, 5), random.randrange(-5, 5)
         return request
 

@@ -18,6 +18,7 @@ from signatures.backend import Backend, Batch, MalformedRequest
 from signatures.gost.curves import CURVES_BY_OID
 from signatures.portable import PortableBackend
 from tests.properties.forge import Forge, Sample, ecdsa_samples, gost_samples, samples
+from tests.unit.signatures.builders import contract_algorithm
 
 native = pytest.importorskip("signatures.native", reason="the native kernel is not built")
 
@@ -85,7 +86,7 @@ def test_what_the_forge_starts_from_holds() -> None:
             if not sample.message.startswith(b"salt"):
                 request.items.add(
                     signer=len(request.signers),
-                    algorithm=int(sample.algorithm),
+                    algorithm=contract_algorithm(sample.algorithm),
                     message=sample.message,
                     signature=sample.signature,
                 )
@@ -161,7 +162,7 @@ def test_a_key_that_comes_again_is_verified_as_at_its_first_use(curve: str) -> N
             (sample.message, spoiled[1]),
         ):
             item = request.items.add(signer=len(request.signers))
-            item.algorithm = sample.algorithm.value
+            item.algorithm = contract_algorithm(sample.algorithm)
             item.message, item.signature = message, signature
         request.signers.add(public_key=sample.spki)
     wire = request.SerializeToString()

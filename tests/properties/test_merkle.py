@@ -106,7 +106,9 @@ sizes = st.one_of(
 
 @LAWS
 @given(sizes, st.data())
-def test_every_inclusion_proof_verifies_and_is_the_one_of_the_definition(size, data):
+def test_every_inclusion_proof_verifies_and_is_the_one_of_the_definition(
+    size: int, data: st.DataObject
+) -> None:
     index = data.draw(st.integers(0, size - 1))
     path = path_of(inclusion_ranges(index, size), size)
     assert path == NAIVE.inclusion(index, 0, size)
@@ -115,7 +117,9 @@ def test_every_inclusion_proof_verifies_and_is_the_one_of_the_definition(size, d
 
 @LAWS
 @given(sizes, sizes)
-def test_every_consistency_proof_verifies_and_is_the_one_of_the_definition(one, other):
+def test_every_consistency_proof_verifies_and_is_the_one_of_the_definition(
+    one: int, other: int
+) -> None:
     first, second = sorted((one, other))
     path = path_of(consistency_ranges(first, second), second)
     assert path == NAIVE.consistency(first, 0, second, True)
@@ -124,7 +128,7 @@ def test_every_consistency_proof_verifies_and_is_the_one_of_the_definition(one, 
 
 @LAWS
 @given(sizes, st.data())
-def test_a_tampered_inclusion_proof_does_not_verify(size, data):
+def test_a_tampered_inclusion_proof_does_not_verify(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     root = NAIVE.hash(0, size)
     path = NAIVE.inclusion(index, 0, size)
@@ -151,7 +155,9 @@ def test_a_tampered_inclusion_proof_does_not_verify(size, data):
 
 @LAWS
 @given(sizes, sizes, st.data())
-def test_a_tampered_consistency_proof_does_not_verify(one, other, data):
+def test_a_tampered_consistency_proof_does_not_verify(
+    one: int, other: int, data: st.DataObject
+) -> None:
     first, second = sorted((one, other))
     roots = [NAIVE.hash(0, first), NAIVE.hash(0, second)]
     path = NAIVE.consistency(first, 0, second, True)
@@ -173,9 +179,11 @@ def test_a_tampered_consistency_proof_does_not_verify(one, other, data):
 
 @LAWS
 @given(st.lists(st.integers(0, 700), max_size=5))
-def test_an_edge_grown_in_any_steps_has_the_root_and_the_tiles_of_the_definition(steps):
+def test_an_edge_grown_in_any_steps_has_the_root_and_the_tiles_of_the_definition(
+    steps: list[int],
+) -> None:
     edge = Edge()
-    tiles = {}
+    tiles: dict[Tile, tuple[bytes, bytes]] = {}
     for step in steps:
         for tile, root, hashes in edge.append(LEAVES[edge.tree_size : edge.tree_size + step]):
             tiles[tile] = (root, hashes)
@@ -189,7 +197,7 @@ def test_an_edge_grown_in_any_steps_has_the_root_and_the_tiles_of_the_definition
         assert root == NAIVE.hash(start, start + TILE_WIDTH)
 
 
-def test_an_edge_past_the_second_level_makes_the_tile_of_tiles():
+def test_an_edge_past_the_second_level_makes_the_tile_of_tiles() -> None:
     edge = Edge()
     full = {tile: (root, hashes) for tile, root, hashes in edge.append(LEAVES)}
     square = TILE_WIDTH * TILE_WIDTH
@@ -200,7 +208,7 @@ def test_an_edge_past_the_second_level_makes_the_tile_of_tiles():
 
 @LAWS
 @given(st.integers(0, 10**15), st.integers(0, 6))
-def test_the_widths_of_a_level_add_up_to_its_hashes(size, level):
+def test_the_widths_of_a_level_add_up_to_its_hashes(size: int, level: int) -> None:
     hashes = size >> (TILE_HEIGHT * level)
     last = hashes // TILE_WIDTH
     assert tile_width(level, last, size) == hashes % TILE_WIDTH
@@ -211,7 +219,9 @@ def test_the_widths_of_a_level_add_up_to_its_hashes(size, level):
 
 @LAWS
 @given(st.binary(max_size=40), st.integers(-2, 70), st.integers(-2, 70))
-def test_nonsense_is_refused_and_nothing_else_is_raised(noise, index, size):
+def test_nonsense_is_refused_and_nothing_else_is_raised(
+    noise: bytes, index: int, size: int
+) -> None:
     with pytest.raises(ProofError):
         root = root_from_inclusion(noise, index, size, [noise])
         assert len(noise) == 32

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registry.model.documents import (
+    format_verification_code,
     make_verification_code,
-    read_verification_code,
-    show_verification_code,
+    parse_verification_code,
 )
 
 codes = st.binary(min_size=10, max_size=10).map(
@@ -18,8 +18,8 @@ codes = st.binary(min_size=10, max_size=10).map(
 
 @given(codes, st.booleans(), st.sampled_from(["-", " ", ""]))
 def test_a_code_reads_back_as_it_was_shown(code: str, lower: bool, between: str) -> None:
-    shown = show_verification_code(code).replace("-", between)
-    assert read_verification_code(shown.lower() if lower else shown) == code
+    shown = format_verification_code(code).replace("-", between)
+    assert parse_verification_code(shown.lower() if lower else shown) == code
 
 
 @given(st.binary(min_size=10, max_size=10), st.binary(min_size=10, max_size=10))
@@ -30,5 +30,5 @@ def test_every_bit_of_randomness_counts(one: bytes, two: bytes) -> None:
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_code_or_none(text: str) -> None:
-    code = read_verification_code(text)
-    assert code is None or read_verification_code(show_verification_code(code)) == code
+    code = parse_verification_code(text)
+    assert code is None or parse_verification_code(format_verification_code(code)) == code

@@ -1,8 +1,9 @@
-"""OCSP (RFC 6960) in the own authority's words: what is asked, and the signed answer.
+"""OCSP (RFC 6960) for the platform's own certificates: reading requests, signing responses.
 
-Questions are read strictly, and their CertIDs are given back byte for byte, since a
-client finds its answer by comparing them. One request may ask about several
-certificates. The issuing authority signs its answers itself.
+cryptography's OCSPResponseBuilder answers exactly one CertID, and our requests may have several
+(openssl and proxies send such). So responses are built with asn1crypto, and requests are read by
+our strict DER reader: each CertID is returned byte for byte, since clients find their answer by
+comparing it. The issuing authority signs its responses itself.
 """
 
 from __future__ import annotations
@@ -16,43 +17,36 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.identity.x509.issuing import Issuer
+from services.identity.x509.issuing import CertificateAuthority
+from services.identity.x509.revocation_reasons import RevocationReason
+from signatures import oids
 from signatures.der import INTEGER, OCTET_STRING, MalformedDer, Reader
 
 # A client asks about one certificate, a proxy about a few.
 REQUEST_LIMIT_BYTES = 16 * 1024
 LIFETIME = timedelta(minutes=5)
 
-# RFC 5280, section 5.3.1; the contract's numbers are these plus one. The reason 0 is left out.
-REASONS = {
-    2: "key_compromise",
-    3: "ca_compromise",
-    4: "affiliation_changed",
-    5: "superseded",
-    6: "cessation_of_operation",
-}
-
 _HASHES: dict[str, hashes.HashAlgorithm] = {
-    # Identifies the issuer and secures nothing; RFC 5019 and most clients use it.
-    "1.3.14.3.2.26": hashes.SHA1(),  # noqa: S303
-    "2.16.840.1.101.3.4.2.1": hashes.SHA256(),
-    "2.16.840.1.101.3.4.2.2": hashes.SHA384(),
-    "2.16.840.1.101.3.4.2.3": hashes.SHA512(),
+    # SHA-1 only identifies the issuer; RFC 5019 and most clients use it.
+    oids.SHA1: hashes.SHA1(),  # noqa: S303
+    oids.SHA256: hashes.SHA256(),
+    oids.SHA384: hashes.SHA384(),
+    oids.SHA512: hashes.SHA512(),
 }
-_NONCE_OID = "1.3.6.1.5.5.7.48.1.2"
+# asn1crypto's name for id-pkix-ocsp-nonce.
 _NONCE = "nonce"
 # Context tags: version or singleRequestExtensions, requestorName, requestExtensions.
 _TAG_0, _TAG_1, _TAG_2 = 0xA0, 0xA1, 0xA2
 _BOOLEAN, _TRUE = 0x01, b"\xff"
 
 
-class MalformedQuestion(ValueError):
-    """Bytes that are no OCSP request, or one that demands what is not known here."""
+class MalformedRequest(ValueError):
+    """Bytes that are not an OCSP request, or one with an unknown critical extension."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertId:
-    """Which certificate is asked about."""
+    """Which certificate a request is about."""
 
     encoded: bytes
     hash_oid: str
@@ -62,62 +56,62 @@ class CertId:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A request: what it asks about, and the nonce (the extension's value) if it has one."""
+class OcspRequest:
+    """The certificates that a request is about, and its nonce (the extension's value) or None."""
 
     certificates: tuple[CertId, ...]
     nonce: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A certificate that this authority has issued."""
+class IssuedCertificate:
+    """The revocation of a certificate of this authority; the time is None if it is not revoked."""
 
     revoke_time: datetime | None
-    reason: int
+    reason: RevocationReason
 
 
-def parse(data: bytes) -> Question:
-    """What the request asks. Raises MalformedQuestion.
+def read_request(data: bytes) -> OcspRequest:
+    """Read an OCSPRequest, DER. Raises MalformedRequest.
 
-    A signature on the request is passed over (RFC 6960, section 4.1.2, leaves that to us):
-    what is told is public.
+    A signature on the request is ignored (RFC 6960, section 4.1.2, allows it): responses are
+    public.
     """
     if len(data) > REQUEST_LIMIT_BYTES:
-        raise MalformedQuestion("too large")
+        raise MalformedRequest("too large")
     try:
         whole = Reader(data)
         request = whole.sequence()
         whole.end()
-        asked = request.sequence()
+        tbs_request = request.sequence()
         if not request.at_end():
             request.value(_TAG_0)
             request.end()
-        if asked.next_tag() == _TAG_0:
-            asked.value(_TAG_0)
-        if asked.next_tag() == _TAG_1:
-            asked.value(_TAG_1)
-        items = asked.sequence()
+        if tbs_request.next_tag() == _TAG_0:
+            tbs_request.value(_TAG_0)
+        if tbs_request.next_tag() == _TAG_1:
+            tbs_request.value(_TAG_1)
+        items = tbs_request.sequence()
         certificates = []
         while not items.at_end():
-            certificates.append(_certificate_id(items.sequence()))
+            certificates.append(_read_cert_id(items.sequence()))
         nonce = None
-        if not asked.at_end():
-            nonce = _extensions(asked.value(_TAG_2))
-            asked.end()
+        if not tbs_request.at_end():
+            nonce = _read_extensions(tbs_request.value(_TAG_2))
+            tbs_request.end()
     except MalformedDer as error:
-        raise MalformedQuestion("no OCSP request") from error
+        raise MalformedRequest("not an OCSP request") from error
     if not certificates:
-        raise MalformedQuestion("asks about nothing")
-    return Question(tuple(certificates), nonce)
+        raise MalformedRequest("about no certificate")
+    return OcspRequest(tuple(certificates), nonce)
 
 
-def _certificate_id(request: Reader) -> CertId:
+def _read_cert_id(request: Reader) -> CertId:
     tag, content, encoded = request.any()
     if tag != ocsp.CertId.tag | 0x20:
-        raise MalformedDer("no CertID")
+        raise MalformedDer("not a CertID")
     if not request.at_end():
-        _extensions(request.value(_TAG_0))
+        _read_extensions(request.value(_TAG_0))
         request.end()
     fields = Reader(content)
     algorithm = fields.sequence()
@@ -130,8 +124,8 @@ def _certificate_id(request: Reader) -> CertId:
     return CertId(encoded, oid, name_hash, key_hash, int.from_bytes(serial, "big", signed=True))
 
 
-def _extensions(data: bytes) -> bytes | None:
-    """The nonce among Extensions. Raises MalformedQuestion for another one that is critical."""
+def _read_extensions(data: bytes) -> bytes | None:
+    """Return the nonce among Extensions. Raises MalformedRequest for an unknown critical one."""
     outer = Reader(data)
     extensions = outer.sequence()
     outer.end()
@@ -144,60 +138,68 @@ def _extensions(data: bytes) -> bytes | None:
             critical = extension.value(_BOOLEAN) == _TRUE
         value = extension.value(OCTET_STRING)
         extension.end()
-        if oid == _NONCE_OID:
+        if oid == oids.OCSP_NONCE:
             nonce = value
         elif critical:
-            raise MalformedQuestion("a critical extension that is not known here")
+            raise MalformedRequest("an unknown critical extension")
     return nonce
 
 
-def is_about(issuer: Issuer, asked: CertId) -> bool:
-    """Whether the CertID names a certificate of this issuer."""
-    algorithm = _HASHES.get(asked.hash_oid)
+def names_issuer(cert_id: CertId, authority: CertificateAuthority) -> bool:
+    """Return whether the CertID is that of a certificate by this authority."""
+    algorithm = _HASHES.get(cert_id.hash_oid)
     if algorithm is None:
         return False
-    key = issuer.certificate.public_key()
+    key = authority.certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise TypeError("the issuing authority's key is elliptic")
     # The key's bits, without the BIT STRING's tag, length and unused bits (section 4.1.1).
     point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return (asked.issuer_name_hash, asked.issuer_key_hash) == (
-        _digest(algorithm, issuer.certificate.subject.public_bytes()),
+    return (cert_id.issuer_name_hash, cert_id.issuer_key_hash) == (
+        _digest(algorithm, authority.certificate.subject.public_bytes()),
         _digest(algorithm, point),
     )
 
 
-def answer(issuer: Issuer, question: Question, known: Mapping[int, Known], now: datetime) -> bytes:
-    """The signed answer, DER; known: the issuer's certificates among those asked about, by serial
-    number. Whatever else is asked about is unknown."""
+def sign_response(
+    authority: CertificateAuthority,
+    request: OcspRequest,
+    issued: Mapping[int, IssuedCertificate],
+    now: datetime,
+) -> bytes:
+    """Return the signed OCSPResponse, DER.
+
+    issued: the authority's certificates among those of the request, by serial number. All others
+    are answered "unknown".
+    """
     now = now.replace(microsecond=0)
-    certificate = x509.Certificate.load(issuer.certificate.public_bytes(Encoding.DER))
+    certificate = x509.Certificate.load(authority.certificate.public_bytes(Encoding.DER))
     answers = []
-    for asked in question.certificates:
-        found = known.get(asked.serial_number) if is_about(issuer, asked) else None
+    for cert_id in request.certificates:
+        found = issued.get(cert_id.serial_number) if names_issuer(cert_id, authority) else None
         answers.append(
             {
-                "cert_id": ocsp.CertId.load(asked.encoded),
-                "cert_status": _status(found),
+                "cert_id": ocsp.CertId.load(cert_id.encoded),
+                "cert_status": _cert_status(found),
                 "this_update": now,
                 "next_update": now + LIFETIME,
             }
         )
-    told = ocsp.ResponseData(
+    response_data = ocsp.ResponseData(
         {
             "responder_id": ocsp.ResponderId("by_key", certificate.public_key.sha1),
             "produced_at": now,
             "responses": answers,
         }
     )
-    if question.nonce is not None:
-        value = core.ParsableOctetString(question.nonce)
-        told["response_extensions"] = [{"extn_id": _NONCE, "extn_value": value}]
+    if request.nonce is not None:
+        value = core.ParsableOctetString(request.nonce)
+        response_data["response_extensions"] = [{"extn_id": _NONCE, "extn_value": value}]
     basic = ocsp.BasicOCSPResponse(
         {
-            "tbs_response_data": told,
+            "tbs_response_data": response_data,
             "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
-            "signature": issuer.key.sign(told.dump(), ec.ECDSA(hashes.SHA256())),
+            "signature": authority.key.sign(response_data.dump(), ec.ECDSA(hashes.SHA256())),
             "certs": [certificate],
         }
     )
@@ -207,21 +209,22 @@ def answer(issuer: Issuer, question: Question, known: Mapping[int, Known], now: 
     return encoded
 
 
-def refusal(status: str) -> bytes:
-    """An answer that tells nothing but "malformed_request" or "unauthorized", DER."""
+def error_response(status: str) -> bytes:
+    """Return an unsigned OCSPResponse, DER: "malformed_request" or "unauthorized"."""
     encoded: bytes = ocsp.OCSPResponse({"response_status": status}).dump()
     return encoded
 
 
-def _status(found: Known | None) -> ocsp.CertStatus:
+def _cert_status(found: IssuedCertificate | None) -> ocsp.CertStatus:
     if found is None:
         return ocsp.CertStatus("unknown", core.Null())
     if found.revoke_time is None:
         return ocsp.CertStatus("good", core.Null())
-    told: dict[str, object] = {"revocation_time": found.revoke_time.replace(microsecond=0)}
-    if found.reason in REASONS:
-        told["revocation_reason"] = REASONS[found.reason]
-    return ocsp.CertStatus("revoked", ocsp.RevokedInfo(told))
+    info: dict[str, object] = {"revocation_time": found.revoke_time.replace(microsecond=0)}
+    # "unspecified" is said by leaving the reason out (RFC 5280, section 5.3.1).
+    if found.reason is not RevocationReason.UNSPECIFIED:
+        info["revocation_reason"] = found.reason.asn1_name
+    return ocsp.CertStatus("revoked", ocsp.RevokedInfo(info))
 
 
 def _digest(algorithm: hashes.HashAlgorithm, data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""AuthorityService: chain, revocation list, OCSP, time-stamps, as ordinary clients speak them."""
+"""AuthorityService: what the own authority publishes, in the formats of ordinary clients."""
 
 from __future__ import annotations
 
@@ -10,125 +10,115 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from google.api import httpbody_pb2
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity import store
-from services.identity.authority import ocsp_responder as ocsp
-from services.identity.authority.tsa import Stamper
-from services.identity.x509.issuing import CRL_LIFETIME, Issuer, Revoked
+from services.identity.authority import ocsp_responder
+from services.identity.authority.ocsp_responder import IssuedCertificate, MalformedRequest
+from services.identity.authority.tsa import TimeStampAuthority
+from services.identity.certificates import store
+from services.identity.x509.issuing import CRL_LIFETIME, CertificateAuthority, CrlEntry
 from services.runtime import telemetry
 from services.runtime.clock import Clock, Randomness
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 
-# RFC 5280, section 5.3.1; the contract's numbers are these plus one.
-REASONS = {
-    0: x509.ReasonFlags.unspecified,
-    2: x509.ReasonFlags.key_compromise,
-    3: x509.ReasonFlags.ca_compromise,
-    4: x509.ReasonFlags.affiliation_changed,
-    5: x509.ReasonFlags.superseded,
-    6: x509.ReasonFlags.cessation_of_operation,
-}
 
-
-class AuthorityService:
-    """What the own authority publishes."""
+class AuthorityServicer:
+    """Publishes the authority's chain and CRL, and answers OCSP and time-stamp requests."""
 
     def __init__(
         self,
         *,
         database: Database,
-        issuer: Issuer,
+        authority: CertificateAuthority,
         root: x509.Certificate,
-        stamper: Stamper,
+        time_stamps: TimeStampAuthority,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._database = database
-        self._issuer = issuer
+        self._authority = authority
         self._root = root
-        self._stamper = stamper
+        self._time_stamps = time_stamps
         self._clock = clock
         self._randomness = randomness
-        self._list: tuple[int, datetime, bytes] | None = None
+        # The last CRL (DER), the revocation number that it covers, and when it was signed.
+        self._crl: tuple[int, datetime, bytes] | None = None
 
     async def GetAuthorityChain(
-        self,
-        request: pb.GetAuthorityChainRequest,  # noqa: ARG002
-        call: Call,  # noqa: ARG002
+        self, _request: pb.GetAuthorityChainRequest, _call: Call
     ) -> httpbody_pb2.HttpBody:
-        chain = (self._issuer.certificate, self._root)
+        chain = (self._authority.certificate, self._root)
         return httpbody_pb2.HttpBody(
             content_type="application/x-pem-file",
             data=b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain),
         )
 
     async def GetRevocationList(
-        self,
-        request: pb.GetRevocationListRequest,  # noqa: ARG002
-        call: Call,  # noqa: ARG002
+        self, _request: pb.GetRevocationListRequest, _call: Call
     ) -> httpbody_pb2.HttpBody:
         return httpbody_pb2.HttpBody(
-            content_type="application/pkix-crl", data=await self._revocation_list()
+            content_type="application/pkix-crl", data=await self._current_crl()
         )
 
-    async def _revocation_list(self) -> bytes:
-        """The list, made anew when something was revoked or half of its life is over."""
+    async def _current_crl(self) -> bytes:
+        """Return the CRL, signed again after a revocation and when half of its life is over."""
         now = self._clock()
         async with self._database.reading() as connection:
-            number = int(await store.get_fact(connection, store.REVOCATION_NUMBER) or "0")
-            kept = self._list
+            number = await store.get_revocation_number(connection)
+            kept = self._crl
             if kept is not None and kept[0] == number and now < kept[1] + CRL_LIFETIME / 2:
                 return kept[2]
-            revoked = await store.revoked_certificates(connection, now=now)
+            revoked = await store.list_revoked(connection, now=now)
         entries = [
-            Revoked(
-                int(entry.serial_number, 16), entry.revoke_time, REASONS[entry.revocation_reason]
-            )
+            CrlEntry(int(entry.serial_number, 16), entry.revoke_time, entry.revocation_reason)
             for entry in revoked
             if entry.revoke_time is not None
         ]
-        # CRL numbers only rise (section 5.2.3): the time makes a list that is renewed a later one.
-        rising = (number << 40) + int(now.timestamp())
-        made = await asyncio.to_thread(
-            self._issuer.revocation_list, entries, number=rising, now=now
+        # CRL numbers only rise (RFC 5280, section 5.2.3): the time makes a renewed list a later
+        # one.
+        crl_number = (number << 40) + int(now.timestamp())
+        crl = await asyncio.to_thread(
+            self._authority.revocation_list, entries, number=crl_number, now=now
         )
-        self._list = (number, now, made)
-        return made
+        self._crl = (number, now, crl)
+        return crl
 
-    async def AnswerOcsp(
-        self,
-        request: pb.AnswerOcspRequest,
-        call: Call,  # noqa: ARG002
-    ) -> httpbody_pb2.HttpBody:
+    async def AnswerOcsp(self, request: pb.AnswerOcspRequest, _call: Call) -> httpbody_pb2.HttpBody:
         return httpbody_pb2.HttpBody(
-            content_type="application/ocsp-response", data=await self._answer(request.body.data)
+            content_type="application/ocsp-response",
+            data=await self._answer_ocsp(request.body.data),
         )
 
-    async def _answer(self, data: bytes) -> bytes:
+    async def _answer_ocsp(self, data: bytes) -> bytes:
         try:
-            question = ocsp.parse(data)
-        except ocsp.MalformedQuestion:
-            return ocsp.refusal("malformed_request")
-        ours = [asked for asked in question.certificates if ocsp.is_about(self._issuer, asked)]
-        if not ours:
-            return ocsp.refusal("unauthorized")
-        telemetry.annotate(certificates=len(question.certificates))
+            request = ocsp_responder.read_request(data)
+        except MalformedRequest:
+            return ocsp_responder.error_response("malformed_request")
+        own = [
+            cert_id
+            for cert_id in request.certificates
+            if ocsp_responder.names_issuer(cert_id, self._authority)
+        ]
+        if not own:
+            return ocsp_responder.error_response("unauthorized")
+        telemetry.annotate(certificates=len(request.certificates))
         async with self._database.reading() as connection:
             found = await store.get_certificates_by_serial(
-                connection, {f"{asked.serial_number:x}" for asked in ours}
+                connection, {f"{cert_id.serial_number:x}" for cert_id in own}
             )
-        known = {
-            int(text, 16): ocsp.Known(certificate.revoke_time, certificate.revocation_reason)
-            for text, certificate in found.items()
+        issued = {
+            int(serial_number, 16): IssuedCertificate(
+                certificate.revoke_time, certificate.revocation_reason
+            )
+            for serial_number, certificate in found.items()
         }
-        return await asyncio.to_thread(ocsp.answer, self._issuer, question, known, self._clock())
+        return await asyncio.to_thread(
+            ocsp_responder.sign_response, self._authority, request, issued, self._clock()
+        )
 
     async def AnswerTimeStamp(
-        self,
-        request: pb.AnswerTimeStampRequest,
-        call: Call,  # noqa: ARG002
+        self, request: pb.AnswerTimeStampRequest, _call: Call
     ) -> httpbody_pb2.HttpBody:
         answer = await asyncio.to_thread(
-            self._stamper.answer, request.body.data, self._clock(), self._randomness
+            self._time_stamps.answer, request.body.data, self._clock(), self._randomness
         )
         return httpbody_pb2.HttpBody(content_type="application/timestamp-reply", data=answer)

@@ -1,10 +1,9 @@
 """The platform's own time-stamping authority (RFC 3161 with RFC 5816): a hash in, a token out.
 
-Requests are read strictly. What cannot be stamped is refused with the status and
-the reason that RFC 3161 (section 2.4.2) has for it, never with an error of the
-call. A token says when a hash was seen here, to the second at least; it names its
-certificate by SHA-256 (ESSCertIDv2), has a random number, and is signed with a
-key that signs nothing else.
+Requests are read strictly. One that cannot be stamped is refused with the status and reason of RFC
+3161 (section 2.4.2), never with an error of the call. A token states when the hash was seen here,
+to the second at least; it names its certificate by SHA-256 (ESSCertIDv2), has a random serial
+number, and is signed with a key that signs nothing else.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.identity.x509.hash_oids import HASHES, digest
-from services.identity.x509.issuing import Issuer, serial_number
-from services.identity.x509.signed_data import algorithm_identifier
+from services.identity.x509.issuing import AuthorityKey, CertificateAuthority, serial_number
+from services.identity.x509.signed_data import read_algorithm
 from services.runtime.clock import Randomness
 from signatures.algorithms import Hash
 from signatures.der import (
@@ -38,7 +37,7 @@ from signatures.der import (
 
 # A request with SHA-512, a policy and a nonce has about 150 bytes.
 REQUEST_LIMIT_BYTES = 4 * 1024
-# What a host whose clock is kept by NTP is well within.
+# A host whose clock is kept by NTP is well within this.
 ACCURACY_SECONDS = 1
 
 _BOOLEAN, _FALSE, _TRUE = 0x01, b"\x00", b"\xff"
@@ -55,12 +54,12 @@ UNACCEPTED_EXTENSION = "unaccepted_extensions"
 
 
 class Refusal(ValueError):
-    """A request that gets no token: one of PKIFailureInfo's reasons."""
+    """Why a request gets no token: one of PKIFailureInfo's reasons."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be stamped: the MessageImprint, DER as it came."""
+class TimeStampRequest:
+    """A TimeStampReq; the MessageImprint is DER as it came."""
 
     imprint: bytes
     nonce: int | None
@@ -68,23 +67,25 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamper:
-    """The time-stamping authority: its own certificate and key, its issuer's certificate, and the
-    policy under which it stamps, a dotted OID."""
+class TimeStampAuthority:
+    """The authority's own certificate and key, its issuer's certificate, and the policy under which
+    it stamps, a dotted OID."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: AuthorityKey
     issuer: x509.Certificate
     policy: str
 
     @classmethod
-    def of(cls, own: Issuer, issuer: Issuer, policy: str) -> Stamper:
+    def of(
+        cls, own: CertificateAuthority, issuer: CertificateAuthority, policy: str
+    ) -> TimeStampAuthority:
         return cls(own.certificate, own.key, issuer.certificate, policy)
 
     def answer(self, data: bytes, now: datetime, randomness: Randomness) -> bytes:
-        """The TimeStampResp to a TimeStampReq, both DER. Takes about a millisecond."""
+        """Return the TimeStampResp to a TimeStampReq, both DER. Takes about a millisecond."""
         try:
-            request = read(data, self.policy)
+            request = read_request(data, self.policy)
             first, last = (
                 self.certificate.not_valid_before_utc,
                 self.certificate.not_valid_after_utc,
@@ -99,7 +100,7 @@ class Stamper:
         granted = tsp.PKIStatusInfo({"status": "granted"})
         return encode(SEQUENCE, granted.dump() + token)
 
-    def _info(self, request: Request, now: datetime, randomness: Randomness) -> bytes:
+    def _info(self, request: TimeStampRequest, now: datetime, randomness: Randomness) -> bytes:
         fields: dict[str, Any] = {
             "version": "v1",
             "policy": self.policy,
@@ -114,7 +115,7 @@ class Stamper:
         return encoded
 
     def _token(self, info: bytes, *, with_certificates: bool) -> bytes:
-        """The TimeStampToken, DER: CMS SignedData (RFC 5652) with this one signature."""
+        """Sign the TimeStampToken, DER: CMS SignedData (RFC 5652) with this one signature."""
         own, issuer = (
             asn1.Certificate.load(certificate.public_bytes(Encoding.DER))
             for certificate in (self.certificate, self.issuer)
@@ -142,7 +143,7 @@ class Stamper:
             "digest_algorithm": {"algorithm": "sha256"},
             "signed_attrs": attributes,
             "signature_algorithm": {"algorithm": "sha256_ecdsa"},
-            # What is signed is their encoding as a SET (section 5.4).
+            # The signature is over their encoding as a SET (section 5.4).
             "signature": self.key.sign(attributes.dump(), ec.ECDSA(hashes.SHA256())),
         }
         content: dict[str, Any] = {
@@ -155,7 +156,7 @@ class Stamper:
             "signer_infos": [signer],
         }
         if with_certificates:
-            # The issuer's too: whoever verifies needs no more than the root.
+            # The issuer's too, so that verifying needs the root only.
             content["certificates"] = [
                 cms.CertificateChoices("certificate", certificate) for certificate in (own, issuer)
             ]
@@ -164,8 +165,8 @@ class Stamper:
         return encoded
 
 
-def read(data: bytes, policy: str) -> Request:
-    """What a TimeStampReq asks of an authority with this policy. Raises Refusal."""
+def read_request(data: bytes, policy: str) -> TimeStampRequest:
+    """Read a TimeStampReq for an authority with this policy. Raises Refusal."""
     if len(data) > REQUEST_LIMIT_BYTES:
         raise Refusal(BAD_DATA_FORMAT)
     try:
@@ -176,36 +177,36 @@ def read(data: bytes, policy: str) -> Request:
             raise Refusal(BAD_REQUEST)
         tag, content, imprint = request.any()
         if tag != SEQUENCE:
-            raise MalformedDer("no MessageImprint")
+            raise MalformedDer("not a MessageImprint")
         _check_imprint(Reader(content))
         if request.next_tag() == OBJECT_IDENTIFIER and request.object_identifier() != policy:
             raise Refusal(UNACCEPTED_POLICY)
         nonce = _integer(request.value(INTEGER)) if request.next_tag() == INTEGER else None
-        wanted = _FALSE
+        cert_req = _FALSE
         if request.next_tag() == _BOOLEAN:
-            wanted = request.value(_BOOLEAN)
-        if wanted not in (_FALSE, _TRUE):
-            raise MalformedDer("no BOOLEAN")
+            cert_req = request.value(_BOOLEAN)
+        if cert_req not in (_FALSE, _TRUE):
+            raise MalformedDer("not a BOOLEAN")
         if request.next_tag() == _EXTENSIONS:
             request.any()
             request.end()
-            # None is known here, and one that is not critical counts as well (section 2.4.1).
+            # No extension is supported, and those that are not critical count too (section 2.4.1).
             raise Refusal(UNACCEPTED_EXTENSION)
         request.end()
     except MalformedDer:
         raise Refusal(BAD_DATA_FORMAT) from None
-    return Request(imprint, nonce, wanted == _TRUE)
+    return TimeStampRequest(imprint, nonce, cert_req == _TRUE)
 
 
 def _check_imprint(imprint: Reader) -> None:
-    """Raises MalformedDer or Refusal."""
-    oid, parameters = algorithm_identifier(imprint.sequence())
+    """Raise MalformedDer or Refusal unless it is a digest by an accepted hash function."""
+    oid, parameters = read_algorithm(imprint.sequence())
     hashed = imprint.value(OCTET_STRING)
     imprint.end()
-    name = HASHES.get(oid)
-    if name is None or parameters not in (None, _NULL):
+    function = HASHES.get(oid)
+    if function is None or parameters not in (None, _NULL):
         raise Refusal(BAD_ALGORITHM)
-    if len(hashed) != name.digest_length:
+    if len(hashed) != function.digest_length:
         raise Refusal(BAD_DATA_FORMAT)
 
 

@@ -1,109 +1,118 @@
-"""BatchCheckCertificates: many certificates at once, those of the own authority in one look.
+"""BatchCheckCertificates: many certificates at a time, those of the own authority in one look-up.
 
-The own authority's are known by their fingerprint in the database, with no path
-to build and nothing to parse; all others go to the validator. Whatever grows
-with the number of certificates runs in a thread, or in parts of a few
-milliseconds.
+The own authority's are found by their fingerprint in the database: there is no path to build and
+nothing to parse. All others go to the validator of external authorities. Work that grows with the
+number of certificates runs in a thread, or in chunks of a few milliseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity import store
-from services.identity.certificates.rules import FRESH_FOR, Binding, fingerprint_of, judge
-from services.identity.validation.interface import Judgement, OutsideAuthorities
-from services.identity.x509.issuing import Usage
-from services.runtime.clock import Clock, to_timestamp
+from services.identity.certificates import store
+from services.identity.certificates.rules import Binding, status_at
+from services.identity.validation.interface import (
+    CertificateStatus,
+    ExternalValidator,
+    ValidationResult,
+)
+from services.identity.x509.inspection import fingerprint_of
+from services.identity.x509.limits import FRESH_FOR
+from services.identity.x509.usages import CertificateUsage
+from services.runtime.clock import Clock
 from services.runtime.storage.database import Database
 
 # Rows of one answer of the database: about a millisecond of the event loop.
-LOOKED_UP_AT_ONCE = 250
+LOOKUP_CHUNK = 250
 
 
-class Checking:
-    """What certificates are worth, whoever issued them."""
+@dataclass(frozen=True, slots=True)
+class CertificateCheck:
+    """A certificate's status, and the subject that it binds, or ""."""
 
-    def __init__(self, *, database: Database, outside: OutsideAuthorities, clock: Clock) -> None:
+    result: ValidationResult
+    subject: str = ""
+
+
+class BatchCheck:
+    """Checks certificates of any authority for documents."""
+
+    def __init__(self, *, database: Database, external: ExternalValidator, clock: Clock) -> None:
         self._database = database
-        self._outside = outside
+        self._external = external
         self._clock = clock
 
-    async def check(
-        self, ders: Sequence[bytes], at: datetime | None
-    ) -> pb.BatchCheckCertificatesResponse:
-        """One check for each certificate, in order. at: None for now."""
+    async def check(self, ders: Sequence[bytes], at: datetime | None) -> list[CertificateCheck]:
+        """Return a check for each certificate, in order. at: None for now."""
         now = self._clock()
         at = at or now
         fingerprints = await asyncio.to_thread(lambda: [fingerprint_of(der) for der in ders])
-        known = await self._known(list(dict.fromkeys(fingerprints)))
-        outside = {
+        bindings = await self._find_bindings(list(dict.fromkeys(fingerprints)))
+        external = {
             fingerprint: der
             for fingerprint, der in zip(fingerprints, ders, strict=True)
-            if fingerprint not in known or not known[fingerprint].own
+            if fingerprint not in bindings or not bindings[fingerprint].own
         }
-        judged = await self._outside.judge_many(outside, at=at) if outside else {}
-        return await asyncio.to_thread(_response, fingerprints, known, judged, at, now)
+        results = await self._external.validate_many(external, at=at) if external else {}
+        return await asyncio.to_thread(_checks, fingerprints, bindings, results, at, now)
 
-    async def _known(self, fingerprints: Sequence[str]) -> dict[str, Binding]:
-        parts = [
-            fingerprints[start : start + LOOKED_UP_AT_ONCE]
-            for start in range(0, len(fingerprints), LOOKED_UP_AT_ONCE)
+    async def _find_bindings(self, fingerprints: Sequence[str]) -> dict[str, Binding]:
+        chunks = [
+            fingerprints[start : start + LOOKUP_CHUNK]
+            for start in range(0, len(fingerprints), LOOKUP_CHUNK)
         ]
-        if not parts:
+        if not chunks:
             return {}
         async with self._database.reading() as connection:
-            found = [await store.get_bindings(connection, part) for part in parts]
+            found = [await store.get_bindings(connection, chunk) for chunk in chunks]
         return {binding.fingerprint: binding for binding in chain.from_iterable(found)}
 
 
-def _response(
+def _checks(
     fingerprints: Sequence[str],
-    known: Mapping[str, Binding],
-    judged: Mapping[str, Judgement],
+    bindings: Mapping[str, Binding],
+    results: Mapping[str, ValidationResult],
     at: datetime,
     now: datetime,
-) -> pb.BatchCheckCertificatesResponse:
-    fresh_until = to_timestamp(now + FRESH_FOR)
-    response = pb.BatchCheckCertificatesResponse()
+) -> list[CertificateCheck]:
+    checks = []
     for fingerprint in fingerprints:
-        binding = known.get(fingerprint)
+        binding = bindings.get(fingerprint)
         if binding is not None and binding.own:
-            # One that signs no documents is good at no time: its dates would say otherwise.
-            signs = binding.usage == Usage.SIGN
-            response.checks.add(
-                status=judge(binding, at),
-                subject=binding.subject,
-                revoke_time=to_timestamp(binding.revoke_time),
-                fresh_until=fresh_until,
-                valid_from=to_timestamp(binding.not_before if signs else None),
-                valid_until=to_timestamp(binding.not_after if signs else None),
-            )
+            result = _own_result(binding, at, now)
         else:
-            response.checks.append(_outside_check(judged[fingerprint], binding, at, now))
-    return response
+            result = _external_result(results[fingerprint], binding, at, now)
+        checks.append(CertificateCheck(result, binding.subject if binding is not None else ""))
+    return checks
 
 
-def _outside_check(
-    judgement: Judgement, binding: Binding | None, at: datetime, now: datetime
-) -> pb.CertificateCheck:
-    status, revoke_time = judgement.status, judgement.revoke_time
-    if binding is not None and binding.revoke_time is not None:
-        # Revoked here by its holder, whatever its authority says.
-        if binding.revoked_at(at):
-            status = Status.CERTIFICATE_STATUS_REVOKED
-        revoke_time = min(revoke_time or binding.revoke_time, binding.revoke_time)
-    return pb.CertificateCheck(
-        status=status,
-        subject=binding.subject if binding is not None else "",
-        revoke_time=to_timestamp(revoke_time),
-        # It may be revoked here at any moment.
-        fresh_until=to_timestamp(min(judgement.fresh_until, now + FRESH_FOR)),
-        valid_from=to_timestamp(judgement.valid_from),
-        valid_until=to_timestamp(judgement.valid_until),
+def _own_result(binding: Binding, at: datetime, now: datetime) -> ValidationResult:
+    # One that may not sign documents is never GOOD, so its dates must not suggest that it was.
+    signs = binding.usage is CertificateUsage.SIGN
+    return ValidationResult(
+        status=status_at(binding, at),
+        fresh_until=now + FRESH_FOR,
+        revoke_time=binding.revoke_time,
+        valid_from=binding.not_before if signs else None,
+        valid_until=binding.not_after if signs else None,
+    )
+
+
+def _external_result(
+    result: ValidationResult, binding: Binding | None, at: datetime, now: datetime
+) -> ValidationResult:
+    # It may be revoked here at any moment.
+    fresh_until = min(result.fresh_until, now + FRESH_FOR)
+    if binding is None or binding.revoke_time is None:
+        return replace(result, fresh_until=fresh_until)
+    # Its holder revoked it here, whatever its authority says.
+    return replace(
+        result,
+        fresh_until=fresh_until,
+        status=CertificateStatus.REVOKED if binding.is_revoked_at(at) else result.status,
+        revoke_time=min(result.revoke_time or binding.revoke_time, binding.revoke_time),
     )

@@ -1,9 +1,9 @@
-"""Keys that the signing service holds, which sign nobody in.
+"""Managed keys, those of the signing service: they cannot be used to sign in.
 
-Whoever may sign a digest with such a key can have it sign the digest of a sign-in
-challenge, or of a certification request: the signing service cannot tell which it
-is. So it tells identity of each key before anybody may use it, and identity gives
-no token for such a key's signature, whatever certificate is over it.
+A caller who may have a managed key sign a digest could have it sign that of a sign-in challenge or
+of a certification request, since the signing service cannot tell what a digest is of. So signing
+announces each key to identity before it can be used, and identity issues no token for a signature
+by such a key, whatever certificate is over it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from signatures.keys import EllipticKey, MalformedKey, UnsupportedKey, load_publ
 
 
 def key_fingerprint(spki: bytes) -> str:
-    """The lower-case hex SHA-256 of the key's one SubjectPublicKeyInfo, in DER.
+    """Return the lower-case hex SHA-256 of the key's canonical SubjectPublicKeyInfo, DER.
 
-    The point of an elliptic curve may be written in two forms and is taken in the longer one;
-    of other keys strict DER leaves one form. Raises MalformedKey or UnsupportedKey.
+    A point of an elliptic curve has two encodings, of which the uncompressed one is hashed; of
+    other keys strict DER leaves one. Raises MalformedKey or UnsupportedKey.
     """
     key = load_public_key(spki)
     if isinstance(key, EllipticKey):
@@ -30,7 +30,8 @@ def key_fingerprint(spki: bytes) -> str:
 
 
 def key_fingerprints(public_keys: Iterable[bytes]) -> list[str]:
-    """Of each, in order. Raises InvalidArgument that names the first that cannot be read."""
+    """Return the keys' fingerprints, in order. Raises InvalidArgument naming the first key that
+    cannot be read."""
     found = []
     for index, spki in enumerate(public_keys):
         try:

@@ -1,97 +1,146 @@
-"""Rules of certificates: whom they bind, what they are worth at a time, who may ask for what."""
+"""Rules of certificates: whom they bind, their status at a time, and who may ask for what."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.x509.issuing import Usage
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from services.identity.subjects.rules import Subject
+from services.identity.validation.interface import CertificateStatus
+from services.identity.x509.inspection import fingerprint_of, has_expired
+from services.identity.x509.issuing import Holder
+from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
-from services.runtime.errors import PermissionDenied
-
-# A revoked certificate's signature is refused everywhere by then.
-FRESH_FOR = timedelta(seconds=5)
-# Larger than any certificate met; parsing is not free.
-CERTIFICATE_LIMIT_BYTES = 64 * 1024
+from services.runtime.errors import NotFound, PermissionDenied
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCertificate:
-    """A certificate that binds a subject, as the database keeps it."""
+    """A certificate that binds a subject to a key; the row of the database."""
 
     fingerprint: str
+    # Empty for the credential of a service.
     subject: str
     der: bytes
+    # Lower-case hex.
     serial_number: str
     not_before: datetime
     not_after: datetime
-    usage: int
+    usage: CertificateUsage
+    # Issued by the platform's own authority.
     own: bool
     create_time: datetime
+    # The organization that an employee may sign for.
     organization: str = ""
+    # The service whose credential it is.
     service: str = ""
     revoke_time: datetime | None = None
-    revocation_reason: int = 0
+    revocation_reason: RevocationReason = RevocationReason.UNSPECIFIED
+
+    @classmethod
+    def of(
+        cls,
+        certificate: x509.Certificate,
+        *,
+        subject: str,
+        usage: CertificateUsage,
+        own: bool,
+        now: datetime,
+        organization: str = "",
+        service: str = "",
+    ) -> StoredCertificate:
+        """Make the row of a new certificate."""
+        der = certificate.public_bytes(Encoding.DER)
+        return cls(
+            fingerprint=fingerprint_of(der),
+            subject=subject,
+            der=der,
+            serial_number=f"{certificate.serial_number:x}",
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            usage=usage,
+            own=own,
+            organization=organization,
+            service=service,
+            create_time=now,
+        )
 
     @property
     def name(self) -> str:
         return f"{self.subject}/certificates/{self.fingerprint}"
 
-    def revoked_at(self, at: datetime) -> bool:
+    def is_revoked_at(self, at: datetime) -> bool:
         return self.revoke_time is not None and self.revoke_time <= at
-
-
-def fingerprint_of(der: bytes) -> str:
-    """What a certificate is named by: the lower-case hex SHA-256 of its DER."""
-    return hashlib.sha256(der).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What of a certificate decides its status, without the certificate."""
+    """The part of a StoredCertificate that decides its status."""
 
     fingerprint: str
     subject: str
     not_before: datetime
     not_after: datetime
-    usage: int
+    usage: CertificateUsage
     own: bool
     revoke_time: datetime | None
 
-    def revoked_at(self, at: datetime) -> bool:
+    def is_revoked_at(self, at: datetime) -> bool:
         return self.revoke_time is not None and self.revoke_time <= at
 
 
-def judge(certificate: StoredCertificate | Binding, at: datetime) -> Status:
-    """What the certificate is worth for signing documents at a time.
+def status_at(certificate: StoredCertificate | Binding, at: datetime) -> CertificateStatus:
+    """Return the certificate's status for signing documents at a time.
 
-    Revocation goes before the dates: who asks about a certificate that was
-    revoked and has expired since must not read that it merely ran out.
+    Revocation goes before the dates: of a certificate that was revoked and has expired since, a
+    caller must not read that it merely expired.
     """
-    if certificate.revoked_at(at):
-        return Status.CERTIFICATE_STATUS_REVOKED
+    if certificate.is_revoked_at(at):
+        return CertificateStatus.REVOKED
     if at < certificate.not_before:
-        return Status.CERTIFICATE_STATUS_NOT_YET_VALID
-    # notAfter is the last second in which it holds (RFC 5280, section 4.1.2.5).
-    if at >= certificate.not_after + timedelta(seconds=1):
-        return Status.CERTIFICATE_STATUS_EXPIRED
-    if certificate.usage != Usage.SIGN:
-        return Status.CERTIFICATE_STATUS_WRONG_USAGE
-    return Status.CERTIFICATE_STATUS_GOOD
+        return CertificateStatus.NOT_YET_VALID
+    if has_expired(certificate.not_after, at):
+        return CertificateStatus.EXPIRED
+    if certificate.usage is not CertificateUsage.SIGN:
+        return CertificateStatus.WRONG_USAGE
+    return CertificateStatus.GOOD
 
 
-def check_may_issue(
-    caller: Caller,
-    *,
-    subject: str,
-    is_person: bool,
-    renews: bool,
-) -> None:
-    """Raises PermissionDenied where the caller may not have this certificate issued.
+def may_certify_managed_key(subject: Subject, usage: CertificateUsage) -> bool:
+    """Return whether the certificate may be over a managed key: only an organization's seal, which
+    cannot sign in."""
+    return usage is CertificateUsage.SIGN and not subject.is_person
 
-    renews: whether the subject holds one of this usage and organization that is good.
+
+def holder_of(subject: Subject, organization: Subject | None) -> Holder:
+    """Return whom the certificate names: the subject, for the organization if one is given."""
+    if not subject.is_person:
+        return Holder(
+            common_name=subject.display_name,
+            organization_name=subject.display_name,
+            bin=subject.number,
+        )
+    return Holder(
+        common_name=f"{subject.family_name} {subject.given_name}",
+        surname=subject.family_name,
+        patronymic=subject.patronymic,
+        iin=subject.number,
+        organization_name=organization.display_name if organization else "",
+        bin=organization.number if organization else "",
+    )
+
+
+# Who may do what
+
+
+def check_may_issue(caller: Caller, *, subject: str, is_person: bool, renews: bool) -> None:
+    """Raise PermissionDenied if the caller may not have this certificate issued.
+
+    renews: whether the subject has a valid one of the same usage and organization.
     """
     if caller.has(Role.ROLE_OPERATOR):
         return
@@ -102,8 +151,28 @@ def check_may_issue(
     raise PermissionDenied()
 
 
+def check_may_register(caller: Caller, subject: Subject | None) -> Subject:
+    """Return the subject if the caller may register certificates for it.
+
+    Raises PermissionDenied, alike for a subject that does not exist; an operator, who may read all
+    subjects, gets NotFound for that.
+    """
+    if subject is None:
+        if caller.has(Role.ROLE_OPERATOR):
+            raise NotFound("the subject does not exist")
+        raise PermissionDenied()
+    if caller.has(Role.ROLE_OPERATOR):
+        return subject
+    if caller.has(Role.ROLE_REGISTRAR) and subject.is_person:
+        return subject
+    if caller.has(Role.ROLE_CITIZEN) and caller.subject == subject.name:
+        return subject
+    raise PermissionDenied()
+
+
 def check_may_read(caller: Caller, *, subject: str, is_person: bool) -> None:
-    """An organization's certificates are everyone's; a person's are theirs and the platform's."""
+    """Raise PermissionDenied for a person's certificates, unless the caller is that person or has
+    one of the platform's roles; an organization's are public."""
     if not is_person:
         return
     platform = (Role.ROLE_OPERATOR, Role.ROLE_REGISTRAR, Role.ROLE_AUDITOR, Role.ROLE_SERVICE)
@@ -115,19 +184,25 @@ def check_may_read(caller: Caller, *, subject: str, is_person: bool) -> None:
 def check_may_revoke(
     caller: Caller, certificate: StoredCertificate | None, *, is_person: bool
 ) -> StoredCertificate:
-    """The certificate, where the caller may revoke it; else PermissionDenied, the same for one
-    that does not exist. A service's credential is revoked by operators only."""
-    if certificate is not None:
+    """Return the certificate if the caller may revoke it; only operators revoke a service's.
+
+    Raises PermissionDenied, alike for a certificate that does not exist; an operator gets NotFound
+    for that.
+    """
+    if certificate is None:
         if caller.has(Role.ROLE_OPERATOR):
+            raise NotFound("the certificate does not exist")
+        raise PermissionDenied()
+    if caller.has(Role.ROLE_OPERATOR):
+        return certificate
+    if not certificate.service:
+        if caller.has(Role.ROLE_REGISTRAR) and is_person:
             return certificate
-        if not certificate.service:
-            if caller.has(Role.ROLE_REGISTRAR) and is_person:
-                return certificate
-            if caller.has(Role.ROLE_CITIZEN) and certificate.subject == caller.subject:
-                return certificate
-            if caller.has(Role.ROLE_OFFICER) and caller.organization in (
-                certificate.subject,
-                certificate.organization,
-            ):
-                return certificate
+        if caller.has(Role.ROLE_CITIZEN) and certificate.subject == caller.subject:
+            return certificate
+        if caller.has(Role.ROLE_OFFICER) and caller.organization in (
+            certificate.subject,
+            certificate.organization,
+        ):
+            return certificate
     raise PermissionDenied()

@@ -1,205 +1,244 @@
-"""VerifyTimeStamps: whether time-stamps hold, and whether whoever made them may stamp the time.
+"""VerifyTimeStamps: whether time-stamps are valid, and whether their signers may stamp the time.
 
-A token of the own authority is judged by its certificate's fingerprint in the
-database, one of an outside authority by a path that holds at the token's time
-and by what is known of the path's revocation now. An authority that was revoked
-since made good tokens before, if it was for a reason that leaves its key its own
-(RFC 3161, section 4); with no such reason all of its tokens are worth nothing.
+A token of the own authority is checked by its signer's certificate in the database; one of an
+external authority by a path that is valid at the token's time, and by the path's revocation as it
+is known now. Tokens made before an authority's revocation stay valid if the reason does not suggest
+key compromise (RFC 3161, section 4); without a reason, all of its tokens are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import IntEnum
 
-from qagazsyz.identity.v1 import certificates_pb2 as pb
-from services.identity import store
-from services.identity.certificates.messages import info_of
-from services.identity.certificates.rules import StoredCertificate, fingerprint_of
-from services.identity.validation.interface import OutsideAuthorities
-from services.identity.validation.ocsp_client import SKEW
-from services.identity.validation.paths import Chain, Refused
-from services.identity.validation.revocation import Finding
-from services.identity.x509 import time_stamp_tokens
-from services.identity.x509.time_stamp_tokens import MalformedTimeStamp, TimeStamp, may_stamp
+from services.identity.certificates import store
+from services.identity.certificates.rules import StoredCertificate
+from services.identity.validation.interface import Chain, ExternalValidator, Finding, Refused
+from services.identity.x509.inspection import fingerprint_of, has_expired
+from services.identity.x509.limits import CLOCK_SKEW
+from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.time_stamp_tokens import (
+    MalformedTimeStamp,
+    TimeStamp,
+    may_stamp,
+    read_token,
+)
 from services.runtime.clock import Clock
 from services.runtime.storage.database import Database
 
-VALID = pb.TIME_STAMP_STATUS_VALID
-MALFORMED = pb.TIME_STAMP_STATUS_MALFORMED
-WRONG_IMPRINT = pb.TIME_STAMP_STATUS_WRONG_IMPRINT
-INVALID_SIGNATURE = pb.TIME_STAMP_STATUS_INVALID_SIGNATURE
-UNTRUSTED = pb.TIME_STAMP_STATUS_UNTRUSTED
-UNKNOWN = pb.TIME_STAMP_STATUS_UNKNOWN
-
-# Data of one request that are hashed with Streebog, in Python: two seconds. For more, callers send
+# Data of one request that are hashed with Streebog, in Python: two seconds. Callers with more send
 # the digest.
 STREEBOG_LIMIT_BYTES = 1024 * 1024
-# Tokens that one turn in a thread verifies: half a second at most, after which a call that nobody
-# waits for any more ends.
-VERIFIED_AT_ONCE = 32
+# Tokens that one turn in a thread verifies: half a second at most, so that a cancelled call ends
+# soon.
+VERIFICATION_CHUNK = 32
 
-# affiliationChanged, superseded, cessationOfOperation. A reason that is not given is none of them.
-_KEY_STAYED_ITS_OWN = frozenset({3, 4, 5})
+
+class TimeStampStatus(IntEnum):
+    """TimeStampStatus of the contract."""
+
+    VALID = 1
+    MALFORMED = 2
+    WRONG_IMPRINT = 3
+    INVALID_SIGNATURE = 4
+    UNTRUSTED = 5
+    UNKNOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
-class _Verified:
-    """A token's check, and who made it (a certificate, DER) where only trust is open."""
+class StampedData:
+    """A token (DER), and what it should be over: the data, or if that is None, its digest."""
 
-    check: pb.TimeStampCheck
+    token: bytes
+    data: bytes | None
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStampCheck:
+    """A token's status; its signer's certificate (DER), if that was found; its content, if the
+    signature is valid and the signer may stamp the time."""
+
+    status: TimeStampStatus
     signer: bytes | None = None
+    stamp: TimeStamp | None = None
 
 
-class StampChecking:
-    """What time-stamps are worth, whoever made them."""
+class TimeStampVerifier:
+    """Verifies time-stamps of any authority."""
 
-    def __init__(self, *, database: Database, outside: OutsideAuthorities, clock: Clock) -> None:
+    def __init__(self, *, database: Database, external: ExternalValidator, clock: Clock) -> None:
         self._database = database
-        self._outside = outside
+        self._external = external
         self._clock = clock
 
-    async def check(self, asked: Sequence[pb.StampedData]) -> list[pb.TimeStampCheck]:
-        """One check for each, in order."""
-        read = await asyncio.to_thread(_read_all, asked)
-        stamps = [stamp for stamp in read if isinstance(stamp, TimeStamp)]
-        own = await self._stored({name for stamp in stamps for name in stamp.named})
-        checks: list[pb.TimeStampCheck] = []
-        # Tokens of one authority need one path, and its revocation is asked about once.
-        by_signer: dict[bytes, list[tuple[pb.TimeStampCheck, TimeStamp]]] = {}
-        for start in range(0, len(read), VERIFIED_AT_ONCE):
-            part = read[start : start + VERIFIED_AT_ONCE]
-            for stamp, verified in zip(
-                part, await asyncio.to_thread(_verified, part, own), strict=True
-            ):
-                checks.append(verified.check)
-                if isinstance(stamp, TimeStamp) and verified.signer is not None:
-                    by_signer.setdefault(verified.signer, []).append((verified.check, stamp))
-        now = self._clock()
+    async def verify(self, stamped: Sequence[StampedData]) -> list[TimeStampCheck]:
+        """Return a check for each time-stamp, in order."""
+        read = await asyncio.to_thread(_read_all, stamped)
+        registered = await self._find_registered(read)
+        checks = await _verify_signatures(read, registered)
+        return await self._check_trust(checks, registered)
 
-        async def judge(
-            signer: bytes, signed: Sequence[tuple[pb.TimeStampCheck, TimeStamp]]
-        ) -> None:
-            stored = own.get(fingerprint_of(signer))
-            chain: Chain | Refused | None = None
-            findings: Sequence[Finding | None] = ()
-            for check, stamp in signed:
-                if stamp.time > now + SKEW:
-                    status = UNTRUSTED
-                elif stored is not None and stored.own:
-                    status = _by_own(stored, stamp.time)
-                elif stored is not None and _taken_back(stored, stamp.time):
-                    status = UNTRUSTED
-                else:
-                    if not isinstance(chain, Chain) or not chain.covers(stamp.time):
-                        chain = await self._chain(stamp, signer)
-                        # Asked about once: whoever does not answer is not waited for again.
-                        if isinstance(chain, Chain):
-                            findings = await self._outside.revocation(chain)
-                    found = isinstance(chain, Chain)
-                    status = _by_outside(findings, stamp.time) if found else UNTRUSTED
-                _set(check, status, stamp)
-
-        await asyncio.gather(*(judge(signer, signed) for signer, signed in by_signer.items()))
-        return checks
-
-    async def _stored(self, fingerprints: set[str]) -> Mapping[str, StoredCertificate]:
+    async def _find_registered(
+        self, read: Sequence[TimeStamp | TimeStampStatus]
+    ) -> Mapping[str, StoredCertificate]:
+        """Return the certificates in the database that signers may have, by fingerprint."""
+        fingerprints = {
+            fingerprint
+            for stamp in read
+            if isinstance(stamp, TimeStamp)
+            for fingerprint in stamp.signer_fingerprints
+        }
         if not fingerprints:
             return {}
         async with self._database.reading() as connection:
             return await store.get_certificates(connection, fingerprints)
 
-    async def _chain(self, stamp: TimeStamp, signer: bytes) -> Chain | Refused:
-        """The signer's path at the token's time, through what is trusted here or came along."""
-        found = await self._outside.chain(signer, [], at=stamp.time)
-        others = [der for der in stamp.certificates if der != signer]
+    async def _check_trust(
+        self, checks: Sequence[TimeStampCheck], registered: Mapping[str, StoredCertificate]
+    ) -> list[TimeStampCheck]:
+        """Set the status of tokens whose signature is verified: by signer, so that one signer's
+        tokens share a path and a look-up of its revocation."""
+        now = self._clock()
+        indices: dict[bytes, list[int]] = {}
+        for index, check in enumerate(checks):
+            if check.stamp is not None and check.signer is not None:
+                indices.setdefault(check.signer, []).append(index)
+        result = list(checks)
+
+        async def check_signer(der: bytes) -> None:
+            signer = _Signer(der, registered.get(fingerprint_of(der)), self._external)
+            for index in indices[der]:
+                stamp = checks[index].stamp
+                assert stamp is not None  # noqa: S101 - only such indices are listed
+                result[index] = replace(checks[index], status=await signer.status(stamp, now))
+
+        await asyncio.gather(*(check_signer(der) for der in indices))
+        return result
+
+
+class _Signer:
+    """Decides whether one signer could be trusted at the times of its tokens."""
+
+    def __init__(
+        self, der: bytes, registered: StoredCertificate | None, external: ExternalValidator
+    ) -> None:
+        self._der = der
+        self._registered = registered
+        self._external = external
+        # The path of the last token; it serves for others of its time.
+        self._chain: Chain | None = None
+        self._findings: Sequence[Finding | None] = ()
+
+    async def status(self, stamp: TimeStamp, now: datetime) -> TimeStampStatus:
+        """Return VALID, UNTRUSTED or UNKNOWN."""
+        if stamp.time > now + CLOCK_SKEW:
+            return TimeStampStatus.UNTRUSTED
+        registered = self._registered
+        if registered is not None and _is_distrusted(registered, stamp.time):
+            return TimeStampStatus.UNTRUSTED
+        if registered is not None and registered.own:
+            is_valid = registered.not_before <= stamp.time and not has_expired(
+                registered.not_after, stamp.time
+            )
+            return TimeStampStatus.VALID if is_valid else TimeStampStatus.UNTRUSTED
+        if self._chain is None or not self._chain.covers(stamp.time):
+            await self._find_chain(stamp)
+        if self._chain is None:
+            return TimeStampStatus.UNTRUSTED
+        return _external_status(self._findings, stamp.time)
+
+    async def _find_chain(self, stamp: TimeStamp) -> None:
+        """Find the path at the token's time, if need be through certificates in the token, and
+        look up its revocation: once, even if the authority does not answer."""
+        found = await self._external.find_chain(self._der, [], at=stamp.time)
+        others = [der for der in stamp.certificates if der != self._der]
         if isinstance(found, Refused) and others:
-            return await self._outside.chain(signer, others, at=stamp.time)
-        return found
+            found = await self._external.find_chain(self._der, others, at=stamp.time)
+        self._chain = found if isinstance(found, Chain) else None
+        if self._chain is not None:
+            self._findings = await self._external.find_revocations(self._chain)
 
 
-def _by_outside(findings: Sequence[Finding | None], time: datetime) -> pb.TimeStampStatus:
-    """findings: of a path that holds at the time, the leaf's first."""
+def _external_status(findings: Sequence[Finding | None], time: datetime) -> TimeStampStatus:
+    """Return the status by the findings of a path that is valid at the time, the leaf's first."""
     leaf, *authorities = findings
     if any(finding is not None and finding.revoked is not None for finding in authorities):
-        return UNTRUSTED
+        return TimeStampStatus.UNTRUSTED
     revoked = None if leaf is None else leaf.revoked
-    if revoked is not None and not _was_good(revoked.time, revoked.reason, time):
-        return UNTRUSTED
+    if revoked is not None and not _stays_valid(revoked.time, revoked.reason, time):
+        return TimeStampStatus.UNTRUSTED
     known = all(finding is None or finding.known for finding in findings)
-    return VALID if known else UNKNOWN
+    return TimeStampStatus.VALID if known else TimeStampStatus.UNKNOWN
 
 
-def _was_good(revoke_time: datetime, reason: int, time: datetime) -> bool:
-    """Whether a token of that time is worth something still. reason: RFC 5280, section 5.3.1."""
-    return reason in _KEY_STAYED_ITS_OWN and time < revoke_time
-
-
-def _taken_back(stored: StoredCertificate, time: datetime) -> bool:
-    # The contract's numbers are RFC 5280's, plus one.
-    return stored.revoke_time is not None and not _was_good(
-        stored.revoke_time, stored.revocation_reason - 1, time
+def _is_distrusted(registered: StoredCertificate, time: datetime) -> bool:
+    """Return whether the certificate was revoked here in a way that affects tokens of that time."""
+    return registered.revoke_time is not None and not _stays_valid(
+        registered.revoke_time, registered.revocation_reason, time
     )
 
 
-def _by_own(stored: StoredCertificate, time: datetime) -> pb.TimeStampStatus:
-    in_time = stored.not_before <= time < stored.not_after + timedelta(seconds=1)
-    return VALID if in_time and not _taken_back(stored, time) else UNTRUSTED
+def _stays_valid(revoke_time: datetime, reason: RevocationReason, time: datetime) -> bool:
+    """Return whether a token of that time survives the signer's revocation (RFC 3161, 4)."""
+    return reason.keeps_key_trusted and time < revoke_time
 
 
-def _read_all(asked: Sequence[pb.StampedData]) -> list[TimeStamp | pb.TimeStampStatus]:
-    """The tokens that are over what they should be over; of others why they are not."""
-    read: list[TimeStamp | pb.TimeStampStatus] = []
-    slowly_hashed = 0
-    for one in asked:
+def _read_all(stamped: Sequence[StampedData]) -> list[TimeStamp | TimeStampStatus]:
+    """Return the tokens that are over what they should be over; for others the status."""
+    read: list[TimeStamp | TimeStampStatus] = []
+    hashed_in_python = 0
+    for one in stamped:
         try:
-            stamp = time_stamp_tokens.read(one.token)
+            stamp = read_token(one.token)
         except MalformedTimeStamp:
-            read.append(MALFORMED)
+            read.append(TimeStampStatus.MALFORMED)
             continue
-        if one.HasField("data") and stamp.hashes_in_python:
-            slowly_hashed += len(one.data)
-            if slowly_hashed > STREEBOG_LIMIT_BYTES:
-                read.append(UNKNOWN)
+        if one.data is not None and stamp.hashes_in_python:
+            hashed_in_python += len(one.data)
+            if hashed_in_python > STREEBOG_LIMIT_BYTES:
+                read.append(TimeStampStatus.UNKNOWN)
                 continue
-        if one.HasField("data"):
-            over = stamp.is_over(data=one.data)
-        else:
-            over = stamp.is_over(digest_=one.digest)
-        read.append(stamp if over else WRONG_IMPRINT)
+        is_over = stamp.is_over(data=one.data, digest_=one.digest)
+        read.append(stamp if is_over else TimeStampStatus.WRONG_IMPRINT)
     return read
 
 
-def _verified(
-    read: Sequence[TimeStamp | pb.TimeStampStatus], own: Mapping[str, StoredCertificate]
-) -> list[_Verified]:
-    return [
-        _verified_one(stamp, own)
-        if isinstance(stamp, TimeStamp)
-        else _Verified(pb.TimeStampCheck(status=stamp))
-        for stamp in read
-    ]
+async def _verify_signatures(
+    read: Sequence[TimeStamp | TimeStampStatus], registered: Mapping[str, StoredCertificate]
+) -> list[TimeStampCheck]:
+    """Return each token's check as far as its signature and its signer's certificate decide it."""
+    checks: list[TimeStampCheck] = []
+    for start in range(0, len(read), VERIFICATION_CHUNK):
+        chunk = read[start : start + VERIFICATION_CHUNK]
+        checks += await asyncio.to_thread(_verify_chunk, chunk, registered)
+    return checks
 
 
-def _verified_one(stamp: TimeStamp, own: Mapping[str, StoredCertificate]) -> _Verified:
-    # One that was made without certificates may be of an authority that is known here.
-    known = [own[name].der for name in stamp.named if name in own]
+def _verify_chunk(
+    chunk: Sequence[TimeStamp | TimeStampStatus], registered: Mapping[str, StoredCertificate]
+) -> list[TimeStampCheck]:
+    return [_verify_signature(stamp, registered) for stamp in chunk]
+
+
+def _verify_signature(
+    stamp: TimeStamp | TimeStampStatus, registered: Mapping[str, StoredCertificate]
+) -> TimeStampCheck:
+    """Return the status of a token whose signer is not to be trusted at any time; for others
+    UNTRUSTED with the stamp, until trust is checked."""
+    if isinstance(stamp, TimeStampStatus):
+        return TimeStampCheck(stamp)
+    # A token without certificates may be by an authority that is registered here.
+    known = [registered[name].der for name in stamp.signer_fingerprints if name in registered]
     candidates = dict.fromkeys([*stamp.certificates, *known])
     signer = next((der for der in candidates if stamp.names(der)), None)
     if signer is None:
-        return _Verified(pb.TimeStampCheck(status=UNTRUSTED))
-    info = info_of(signer)
-    if not stamp.holds(signer):
-        return _Verified(pb.TimeStampCheck(status=INVALID_SIGNATURE, authority=info))
-    check = pb.TimeStampCheck(status=UNTRUSTED, authority=info)
-    return _Verified(check, signer if may_stamp(signer) else None)
-
-
-def _set(check: pb.TimeStampCheck, status: pb.TimeStampStatus, stamp: TimeStamp) -> None:
-    check.status = status
-    check.policy = stamp.policy
-    check.serial_number = f"{stamp.serial_number:x}"
-    if status == VALID:
-        check.time.FromDatetime(stamp.time)
+        return TimeStampCheck(TimeStampStatus.UNTRUSTED)
+    if not stamp.is_signed_by(signer):
+        return TimeStampCheck(TimeStampStatus.INVALID_SIGNATURE, signer)
+    if not may_stamp(signer):
+        return TimeStampCheck(TimeStampStatus.UNTRUSTED, signer)
+    return TimeStampCheck(TimeStampStatus.UNTRUSTED, signer, stamp)

@@ -1,8 +1,9 @@
-"""Who exists: people by IIN, organizations by BIN, and who acts for whom. Rules, no SQL."""
+"""Rules of subjects and memberships: what is valid, and who may read it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from services.identity.subjects.iin_bin import InvalidNumber, check_bin, check_iin
@@ -12,22 +13,15 @@ from services.runtime.errors import InvalidArgument, PermissionDenied
 # A name is shown on a phone and stands in a certificate.
 NAME_LIMIT = 256
 
-# Given by membership: of the platform's own organization, and of any other.
+# The roles that a membership gives: in the platform's own organization, and in any other.
 PLATFORM_ROLES = frozenset({Role.ROLE_OPERATOR, Role.ROLE_REGISTRAR, Role.ROLE_AUDITOR})
 OTHER_ROLES = frozenset({Role.ROLE_OFFICER})
-# May read every person.
+# Who may read every person.
 READERS = (Role.ROLE_OPERATOR, Role.ROLE_REGISTRAR, Role.ROLE_AUDITOR, Role.ROLE_SERVICE)
 
 PERSON, ORGANIZATION = "person", "organization"
-# What an update may change; a number never changes.
-CHANGEABLE = {
-    "person.given_name": "given_name",
-    "person.family_name": "family_name",
-    "person.patronymic": "patronymic",
-    "person.birth_date": "birth_date",
-    "organization.display_name": "display_name",
-}
-IMMUTABLE = {"name", "person.iin", "organization.bin", "create_time", "update_time"}
+
+_SUBJECT_NAME = re.compile(r"subjects/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,40 +60,56 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What a request says of a subject, before it is checked."""
+    """A subject's details as a request states them, unchecked."""
 
     kind: str
     number: str
     given_name: str = ""
     family_name: str = ""
     patronymic: str = ""
+    # Year, month, day.
     birth_date: tuple[int, int, int] | None = None
     display_name: str = ""
-    fields: frozenset[str] = field(default_factory=frozenset)
 
 
-def check_details(details: Details) -> date | None:
-    """The date of birth, if stated. Raises InvalidArgument, naming the field."""
-    for name in ("given_name", "family_name", "patronymic", "display_name"):
-        if len(getattr(details, name)) > NAME_LIMIT:
-            raise InvalidArgument(
-                f"subject.{details.kind}.{name}", f"longer than {NAME_LIMIT} characters"
-            )
+def new_subject(details: Details, *, name: str, now: datetime) -> Subject:
+    """Return the subject that the details describe. Raises InvalidArgument naming the field."""
+    for field in ("given_name", "family_name", "patronymic", "display_name"):
+        check_length(getattr(details, field), f"subject.{details.kind}.{field}")
+    birth_date = None
     if details.kind == ORGANIZATION:
         try:
             check_bin(details.number)
         except InvalidNumber as error:
             raise InvalidArgument("subject.organization.bin", str(error)) from None
-        return None
-    try:
-        born = check_iin(details.number)
-    except InvalidNumber as error:
-        raise InvalidArgument("subject.person.iin", str(error)) from None
-    return check_birth_date(details.birth_date, born)
+    else:
+        try:
+            born = check_iin(details.number)
+        except InvalidNumber as error:
+            raise InvalidArgument("subject.person.iin", str(error)) from None
+        birth_date = check_birth_date(details.birth_date, born)
+    return Subject(
+        name=name,
+        kind=details.kind,
+        number=details.number,
+        given_name=details.given_name,
+        family_name=details.family_name,
+        patronymic=details.patronymic,
+        birth_date=birth_date,
+        display_name=details.display_name,
+        create_time=now,
+        update_time=now,
+    )
+
+
+def check_length(text: str, field: str) -> None:
+    """Raise InvalidArgument if a part of a name is longer than NAME_LIMIT."""
+    if len(text) > NAME_LIMIT:
+        raise InvalidArgument(field, f"longer than {NAME_LIMIT} characters")
 
 
 def check_birth_date(stated: tuple[int, int, int] | None, born: date) -> date | None:
-    """The stated date, which must be that of the IIN. Raises InvalidArgument."""
+    """Return the stated date of birth, which must be that of the IIN. Raises InvalidArgument."""
     if stated is None:
         return None
     if stated != (born.year, born.month, born.day):
@@ -108,28 +118,52 @@ def check_birth_date(stated: tuple[int, int, int] | None, born: date) -> date | 
 
 
 def check_role(role: int, *, is_platform: bool) -> None:
-    """Raises InvalidArgument where the organization cannot give the role."""
+    """Raise InvalidArgument if the organization cannot give the role."""
     if role not in (PLATFORM_ROLES if is_platform else OTHER_ROLES):
         raise InvalidArgument("membership.role", "cannot be given in this organization")
 
 
+def check_subject_name(name: str, field: str) -> str:
+    """Return the name. Raises InvalidArgument if it is not of a subject's form."""
+    if not is_subject_name(name):
+        raise InvalidArgument(field, 'not of the form "subjects/{subject}"')
+    return name
+
+
+def is_subject_name(name: str) -> bool:
+    """Return whether the name has the form "subjects/{uuid}"."""
+    return _SUBJECT_NAME.fullmatch(name) is not None
+
+
+def membership_key(name: str, field: str = "name") -> tuple[str, str]:
+    """Return (organization, person) of a membership's name. Raises InvalidArgument."""
+    parts = name.split("/")
+    if len(parts) == 4 and parts[2] == "memberships":
+        organization, person = f"subjects/{parts[1]}", f"subjects/{parts[3]}"
+        if is_subject_name(organization) and is_subject_name(person):
+            return organization, person
+    raise InvalidArgument(field, 'not of the form "subjects/{subject}/memberships/{person}"')
+
+
 def may_read_person(caller: Caller, name: str) -> bool:
-    """A person is read by themselves and the platform's roles; an officer reads nobody."""
+    """Return whether the caller is the person as a citizen, or has one of the platform's roles; an
+    officer reads no person, not even themselves."""
     if caller.has(*READERS):
         return True
     return caller.has(Role.ROLE_CITIZEN) and caller.subject == name
 
 
-def check_reader(caller: Caller, subject: Subject | None, name: str) -> None:
-    """Raises PermissionDenied, the same for a person who is not the caller's and for nobody."""
+def check_may_read(caller: Caller, subject: Subject | None, name: str) -> None:
+    """Raise PermissionDenied for a person whom the caller may not read, and alike for a subject
+    that does not exist."""
     if subject is not None and not subject.is_person:
         return
     if not may_read_person(caller, name):
         raise PermissionDenied()
 
 
-def check_resolver(caller: Caller, numbers: list[str]) -> None:
-    """Raises PermissionDenied where one who resolves BINs only asks for anything else."""
+def check_may_resolve(caller: Caller, numbers: list[str]) -> None:
+    """Raise PermissionDenied if a caller who may resolve only BINs asks for another number."""
     if caller.has(Role.ROLE_OPERATOR, Role.ROLE_REGISTRAR, Role.ROLE_OFFICER, Role.ROLE_SERVICE):
         return
     if any(number[4:5] not in ("4", "5", "6") for number in numbers):

@@ -1,9 +1,9 @@
-"""Certificate revocation lists of outside authorities (RFC 5280, sections 5 and 6.3).
+"""Certificate revocation lists of external authorities (RFC 5280, sections 5 and 6.3).
 
-A list is decoded and its signature checked once; after that a certificate costs
-one look into a dictionary. Taken are full lists by the issuer itself. Deltas,
-indirect lists and lists for some reasons only say less than they seem to, and
-are not taken: the certificate's status is then unknown, never good.
+A list is decoded and its signature verified once; after that, looking up a certificate costs one
+dictionary access. Only full lists by the issuer itself are accepted. Delta CRLs, indirect CRLs and
+lists partitioned by reason say less than they seem to, so the certificate's status is then
+unknown, never good.
 """
 
 from __future__ import annotations
@@ -15,22 +15,18 @@ from typing import Any
 from asn1crypto import x509 as asn1
 from cryptography import x509
 
-from services.identity.validation.ocsp_client import (
-    REASONS,
-    SKEW,
-    Revoked,
-    Unusable,
-    generalized_time,
-)
-from services.identity.validation.paths import Issuer, Link
-from services.identity.x509.issuing import UNREADABLE
-from services.identity.x509.signed_data import signed
+from services.identity.validation.evidence import UnusableEvidence, read_generalized_time
+from services.identity.validation.interface import Issuer, Link, Revocation
+from services.identity.x509.inspection import PARSER_ERRORS
+from services.identity.x509.limits import CLOCK_SKEW
+from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.signed_data import read_signed
+from signatures import oids
 from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader, encode_oid
 
-_EXPIRED_ON_LIST = "2.5.29.60"
-# certificateIssuer (RFC 5280, section 5.3.3), as its bytes stand in an entry.
-_CERTIFICATE_ISSUER = encode_oid("2.5.29.29") + b"\x01\x01\xff"
-_KNOWN = (
+# certificateIssuer (RFC 5280, section 5.3.3), critical, as its bytes stand in an entry.
+_CERTIFICATE_ISSUER = encode_oid(oids.CERTIFICATE_ISSUER) + b"\x01\x01\xff"
+_KNOWN_EXTENSIONS = (
     x509.AuthorityKeyIdentifier,
     x509.CRLNumber,
     x509.IssuerAlternativeName,
@@ -41,60 +37,62 @@ _KNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class RevocationList:
-    """A list whose signature by its issuer holds."""
+    """A list whose signature by its issuer is valid."""
 
     this_update: datetime
     next_update: datetime
-    # Where each serial number stands in the list.
+    # The index of each serial number's entry.
     _places: dict[int, int]
     _list: x509.CertificateRevocationList
-    # Kinds of certificates that it is about, and the addresses that it is published at, if it says.
+    # Which kinds of certificates it covers, and the URLs where it is published, if it says so.
     _users: bool
     _authorities: bool
     _published_at: frozenset[str]
-    # Certificates that expired since are still on it; None where it says nothing.
+    # Expired certificates stay on it if they expired after this; None if it does not say.
     keeps_expired_since: datetime | None
 
-    def find(self, link: Link, now: datetime) -> Revoked | None:
-        """Since when the certificate is revoked, or None if it is not. Raises Unusable."""
-        if self.this_update > now + SKEW:
-            raise Unusable("of a time to come")
+    def find(self, link: Link, now: datetime) -> Revocation | None:
+        """Return the certificate's revocation, or None if it is not listed. Raises
+        UnusableEvidence."""
+        if self.this_update > now + CLOCK_SKEW:
+            raise UnusableEvidence("dated in the future")
         if now >= self.next_update:
-            raise Unusable("out of date")
+            raise UnusableEvidence("out of date")
         if not (self._authorities if link.authority else self._users):
-            raise Unusable("about other kinds of certificates")
-        if self._published_at and self._published_at.isdisjoint(link.lists):
-            # A part of the list that this certificate is not on (section 6.3.3, b 2 i).
-            raise Unusable("a list of other certificates")
+            raise UnusableEvidence("covers other kinds of certificates")
+        if self._published_at and self._published_at.isdisjoint(link.crl_urls):
+            # A partition that does not cover this certificate (section 6.3.3, b 2 i).
+            raise UnusableEvidence("covers certificates that name another list")
         place = self._places.get(link.serial_number)
         if place is None:
             return None
-        return _revoked(self._list[place])
+        return _revocation(self._list[place])
 
 
-def read(der: bytes, issuer: Issuer) -> RevocationList:
-    """The issuer's list. Raises Unusable. Takes about a microsecond for each entry."""
-    if not issuer.signs_lists:
-        raise Unusable("its issuer may sign no lists")
+def read_crl(der: bytes, issuer: Issuer) -> RevocationList:
+    """Read and verify the issuer's list; takes about a microsecond for each entry. Raises
+    UnusableEvidence."""
+    if not issuer.signs_crls:
+        raise UnusableEvidence("its issuer may not sign lists")
     try:
-        parts = signed(der)
+        parts = read_signed(der)
         name = _issuer_name(parts.content)
         if name != issuer.name and asn1.Name.load(name) != asn1.Name.load(issuer.name):
-            raise Unusable("of another issuer")
+            raise UnusableEvidence("by another issuer")
         if _CERTIFICATE_ISSUER in parts.content:
-            # Entries of another issuer: of an indirect list, whether it says so or not. It is
-            # critical, and none of the list is to be used (section 5.3).
-            raise Unusable("with entries of other issuers")
+            # The list is indirect, whether or not it is marked so. The extension is critical, so
+            # no entry of the list may be used (section 5.3).
+            raise UnusableEvidence("has entries of other issuers")
         found = x509.load_der_x509_crl(der)
         next_update = found.next_update_utc
         if next_update is None:
-            raise Unusable("without the time of the next")
+            raise UnusableEvidence("has no nextUpdate")
         users, authorities, published_at, keeps = _extensions(found)
-        if not parts.holds(issuer.spki):
-            raise Unusable("its signature does not hold")
+        if not parts.is_signed_by(issuer.spki):
+            raise UnusableEvidence("its signature is not the issuer's")
         places = {entry.serial_number: place for place, entry in enumerate(found)}
-    except (*UNREADABLE, KeyError) as error:
-        raise Unusable(f"cannot be read: {error}") from None
+    except (*PARSER_ERRORS, KeyError) as error:
+        raise UnusableEvidence(f"cannot be read: {error}") from None
     return RevocationList(
         this_update=found.last_update_utc,
         next_update=next_update,
@@ -107,63 +105,71 @@ def read(der: bytes, issuer: Issuer) -> RevocationList:
     )
 
 
-def _revoked(entry: Any) -> Revoked:
-    """What an entry says. Raises Unusable where it says more that cannot be passed over."""
-    since, reason = entry.revocation_date_utc, 0
+def _revocation(entry: Any) -> Revocation:
+    """Read an entry. Raises UnusableEvidence for a critical extension that is unknown."""
+    since, reason = entry.revocation_date_utc, RevocationReason.UNSPECIFIED
     try:
         for extension in entry.extensions:
             value = extension.value
             if isinstance(value, x509.CRLReason):
-                reason = REASONS[value.reason]
+                reason = RevocationReason.of(value.reason)
             elif isinstance(value, x509.InvalidityDate):
                 since = min(since, value.invalidity_date_utc)
             elif extension.critical:
-                raise Unusable("an entry with a critical extension that is not known")
-    except (*UNREADABLE, KeyError):
-        # It is revoked, whatever more is said of it.
-        return Revoked(since, 0)
-    return Revoked(since, reason)
+                raise UnusableEvidence("an entry has an unknown critical extension")
+    except (*PARSER_ERRORS, KeyError):
+        # The certificate is revoked, even if the details cannot be read.
+        return Revocation(since)
+    return Revocation(since, reason)
 
 
 def _extensions(
     found: x509.CertificateRevocationList,
 ) -> tuple[bool, bool, frozenset[str], datetime | None]:
+    """Return RevocationList's last four fields. Raises UnusableEvidence."""
     users = authorities = True
     published_at: frozenset[str] = frozenset()
     keeps = None
     for extension in found.extensions:
         value = extension.value
         if isinstance(value, x509.IssuingDistributionPoint):
-            if value.indirect_crl or value.only_some_reasons is not None:
-                raise Unusable("indirect, or for some reasons only")
-            if value.only_contains_attribute_certs:
-                raise Unusable("about attribute certificates")
-            users = not value.only_contains_ca_certs
-            authorities = not value.only_contains_user_certs
-            if value.relative_name is not None:
-                raise Unusable("published under a relative name")
-            names = value.full_name or []
-            published_at = frozenset(
-                name.value for name in names if isinstance(name, x509.UniformResourceIdentifier)
-            )
-            if names and not published_at:
-                raise Unusable("published where nobody can ask")
+            users, authorities, published_at = _distribution_point(value)
         elif isinstance(value, x509.DeltaCRLIndicator):
-            raise Unusable("a delta")
-        elif extension.oid.dotted_string == _EXPIRED_ON_LIST:
-            keeps = generalized_time(getattr(value, "value", b""))
-        elif extension.critical and not isinstance(value, _KNOWN):
-            raise Unusable("a critical extension that is not known")
+            raise UnusableEvidence("a delta CRL")
+        elif extension.oid.dotted_string == oids.EXPIRED_CERTS_ON_CRL:
+            keeps = read_generalized_time(getattr(value, "value", b""))
+        elif extension.critical and not isinstance(value, _KNOWN_EXTENSIONS):
+            raise UnusableEvidence("has an unknown critical extension")
     return users, authorities, published_at, keeps
 
 
+def _distribution_point(
+    point: x509.IssuingDistributionPoint,
+) -> tuple[bool, bool, frozenset[str]]:
+    """Return whether the list covers users and authorities, and where it is published. Raises
+    UnusableEvidence."""
+    if point.indirect_crl or point.only_some_reasons is not None:
+        raise UnusableEvidence("indirect, or for some reasons only")
+    if point.only_contains_attribute_certs:
+        raise UnusableEvidence("covers attribute certificates")
+    if point.relative_name is not None:
+        raise UnusableEvidence("published under a relative name")
+    names = point.full_name or []
+    published_at = frozenset(
+        name.value for name in names if isinstance(name, x509.UniformResourceIdentifier)
+    )
+    if names and not published_at:
+        raise UnusableEvidence("published under no URL")
+    return not point.only_contains_ca_certs, not point.only_contains_user_certs, published_at
+
+
 def _issuer_name(content: bytes) -> bytes:
-    """The issuer in a TBSCertList as its bytes stand there. Raises MalformedDer."""
+    """Return the issuer in a TBSCertList as its bytes stand there. Raises MalformedDer."""
     fields = Reader(content).sequence()
     if fields.next_tag() == INTEGER:
         fields.any()
     fields.value(SEQUENCE)
     tag, _, name = fields.any()
     if tag != SEQUENCE:
-        raise MalformedDer("no name")
+        raise MalformedDer("not a name")
     return name

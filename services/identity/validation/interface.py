@@ -1,8 +1,7 @@
-"""Certificates of authorities outside the platform: what they are worth here.
+"""Validating certificates of external authorities: the interface, and the values that it returns.
 
-Whoever asks gets one word for a certificate, and how long it may be reused. The
-word for documents and the certificate's standing differ in one thing: one that
-only authenticates is WRONG_USAGE for documents and may stand well otherwise.
+The status answers "may it sign documents?". An authentication-only certificate is WRONG_USAGE even
+if it is valid.
 """
 
 from __future__ import annotations
@@ -10,44 +9,150 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from typing import Protocol
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.validation.paths import Chain, Refused
-from services.identity.validation.revocation import Finding
+from services.identity.x509.inspection import has_expired
+from services.identity.x509.revocation_reasons import RevocationReason
+
+# Characters of a refusal's reason; refusals are kept by the ten thousand.
+REASON_LIMIT = 200
+
+
+class CertificateStatus(IntEnum):
+    """CertificateStatus of the contract: a certificate's status at a time."""
+
+    GOOD = 1
+    REVOKED = 2
+    EXPIRED = 3
+    NOT_YET_VALID = 4
+    UNTRUSTED = 5
+    MALFORMED = 6
+    UNKNOWN = 7
+    WRONG_USAGE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """A status, since when it is revoked, and how long the answer may be reused."""
+class Issuer:
+    """An authority as the certificates that it issued see it: its name and its key, both DER."""
 
-    status: Status
+    name: bytes
+    spki: bytes
+    # Whether it may sign revocation lists (keyUsage cRLSign, or keyUsage absent).
+    signs_crls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One certificate of a path and its issuer: what revocation is looked up for."""
+
+    # SHA-256 of the certificate's DER.
+    fingerprint: bytes
+    serial_number: int
+    issuer: Issuer
+    not_after: datetime
+    authority: bool
+    # URLs that the certificate itself names.
+    ocsp_urls: tuple[str, ...]
+    crl_urls: tuple[str, ...]
+    # An intermediate that an operator put into the trust folder.
+    operator_trusted: bool
+    # A responder's certificate with id-pkix-ocsp-nocheck (RFC 6960, section 4.2.2.2.1).
+    ocsp_nocheck: bool = False
+
+    @property
+    def needs_revocation_check(self) -> bool:
+        """False for an operator's intermediate without a URL: it is withdrawn by taking its file
+        out of the trust folder."""
+        return not (self.operator_trusted and not self.ocsp_urls and not self.crl_urls)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A path that is valid from the first date to the last, both included."""
+
+    # The leaf first; the anchor is not a link.
+    links: tuple[Link, ...]
+    valid_from: datetime
+    valid_until: datetime
+    # Whether documents may be signed with the leaf.
+    signs: bool
+
+    def covers(self, at: datetime) -> bool:
+        """Return whether it is valid at the time, revocation aside."""
+        return self.valid_from <= at and not has_expired(self.valid_until, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No path: MALFORMED, EXPIRED, NOT_YET_VALID or UNTRUSTED, and why, for tests and the log."""
+
+    status: CertificateStatus
+    reason: str
+
+    @classmethod
+    def because(cls, status: CertificateStatus, reason: object) -> Refused:
+        """Make a refusal whose reason is cut to REASON_LIMIT: it may quote the certificate."""
+        return cls(status, str(reason)[:REASON_LIMIT])
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Since when a certificate is revoked, and why. The time is the invalidity date if the
+    authority gives an earlier one: since then the key may have been compromised (RFC 5280,
+    section 5.3.2)."""
+
+    time: datetime
+    reason: RevocationReason = RevocationReason.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A certificate's revocation as far as known: revoked, not revoked, or unknown and why."""
+
+    known: bool
+    fresh_until: datetime
+    revoked: Revocation | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """A status, since when the certificate is revoked, and how long the answer may be reused."""
+
+    status: CertificateStatus
     fresh_until: datetime
     revoke_time: datetime | None = None
-    # Where the answer tells about other times: from when to when it would be good, but for
-    # revocation. None where it is for the time asked about only.
+    # From when to when it would be GOOD, revocation aside. None if the answer is for the requested
+    # time only.
     valid_from: datetime | None = None
     valid_until: datetime | None = None
 
 
-class OutsideAuthorities(Protocol):
-    """Judges certificates of authorities that are trusted beside the own one."""
+class ExternalValidator(Protocol):
+    """Validates certificates of authorities that are trusted beside the platform's own."""
 
-    async def judge(self, der: bytes, chain: list[bytes], *, at: datetime) -> Judgement:
-        """What a certificate is worth at a time, for signing in as for signing: WRONG_USAGE is
-        one that signs no documents and else is good. chain: issuers that came with it, DER."""
+    async def validate(
+        self, der: bytes, intermediates: Sequence[bytes], *, at: datetime
+    ) -> ValidationResult:
+        """Validate one certificate at a time. WRONG_USAGE is returned only if it is otherwise
+        valid. intermediates: issuers that came with it, DER."""
         ...
 
-    async def judge_many(
+    async def validate_many(
         self, certificates: Mapping[str, bytes], *, at: datetime
-    ) -> dict[str, Judgement]:
-        """What each is worth for documents at a time, by the fingerprint that it came under."""
+    ) -> dict[str, ValidationResult]:
+        """Validate certificates for documents at a time; results stand under the keys (the
+        certificates' fingerprints). WRONG_USAGE is returned without looking up revocation."""
         ...
 
-    async def chain(self, der: bytes, chain: Sequence[bytes], *, at: datetime) -> Chain | Refused:
-        """The certificate's path at a time, revocation aside. chain: as for judge."""
+    async def find_chain(
+        self, der: bytes, intermediates: Sequence[bytes], *, at: datetime
+    ) -> Chain | Refused:
+        """Return the certificate's path at a time, revocation aside. intermediates: as for
+        validate."""
         ...
 
-    async def revocation(self, chain: Chain) -> list[Finding | None]:
-        """What is known of each link, the leaf first; None where nobody need ask."""
+    async def find_revocations(self, chain: Chain) -> list[Finding | None]:
+        """Return the finding on each link, the leaf first; None for a link that needs no check."""
         ...

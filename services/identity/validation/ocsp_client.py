@@ -1,9 +1,8 @@
-"""What an OCSP responder of an outside authority is asked, and what its answer is worth.
+"""OCSP for certificates of external authorities: the request, and reading the answer (RFC 6960).
 
-RFC 6960, section 3.2: an answer counts if it is about the certificate that was
-asked about, signed by the issuer or by a responder that the issuer made one,
-and of this time. Whether a responder's own certificate holds is found out by
-whoever asks (revocation.py); here it is only picked out.
+An answer counts if it is about the requested certificate, signed by the issuer or by a responder
+that the issuer authorized, and current (section 3.2). Here the responder's certificate is only
+found; revocation.py checks that the issuer authorized it.
 """
 
 from __future__ import annotations
@@ -12,82 +11,57 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from asn1crypto.core import GeneralizedTime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from services.identity.validation.paths import Issuer, Link
-from services.identity.x509.issuing import UNREADABLE
-from services.identity.x509.signed_data import Signed, signed
+from services.identity.validation.evidence import UnusableEvidence, read_generalized_time
+from services.identity.validation.interface import Issuer, Link, Revocation
+from services.identity.x509.inspection import PARSER_ERRORS
+from services.identity.x509.limits import CLOCK_SKEW
+from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.signed_data import SignedContent, read_signed
+from signatures import oids
 from signatures.der import OCTET_STRING, MalformedDer, Reader
 from signatures.keys import MalformedKey, certificate_spki
 
-# RFC 9654 asks for 32; any fresh bytes show that the answer is no old one.
+# RFC 9654 asks for 32.
 NONCE_BYTES = 32
-# Clocks of authorities differ a little from ours.
-SKEW = timedelta(minutes=5)
-# A responder that gives no nonce back prepares its answers: one this old may be somebody's replay.
-WITHOUT_NONCE = timedelta(minutes=10)
+# A responder that does not return the nonce prepares its answers; an older one may be a replay.
+AGE_LIMIT_WITHOUT_NONCE = timedelta(minutes=10)
 ANSWER_LIMIT_BYTES = 64 * 1024
-# Responders' certificates that an answer may carry; each costs a verification.
-RESPONDERS_TRIED = 4
+# Responder certificates in one answer that are tried; each costs a verification.
+RESPONDERS_LIMIT = 4
 
-_ARCHIVE_CUTOFF = "1.3.6.1.5.5.7.48.1.6"
 _RESPONSE_BYTES_TAG = 0xA0
 _ENUMERATED = 0x0A
-REASONS = {
-    x509.ReasonFlags.unspecified: 0,
-    x509.ReasonFlags.key_compromise: 1,
-    x509.ReasonFlags.ca_compromise: 2,
-    x509.ReasonFlags.affiliation_changed: 3,
-    x509.ReasonFlags.superseded: 4,
-    x509.ReasonFlags.cessation_of_operation: 5,
-    x509.ReasonFlags.certificate_hold: 6,
-    x509.ReasonFlags.remove_from_crl: 8,
-    x509.ReasonFlags.privilege_withdrawn: 9,
-    x509.ReasonFlags.aa_compromise: 10,
-}
-
-
-class Unusable(Exception):
-    """An answer or a list that says nothing about the certificate; its text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Revoked:
-    """Since when, and why (RFC 5280, section 5.3.1); where an authority knows that its key was
-    out of its holder's hands before, since then."""
+class OcspAnswer:
+    """A responder's answer about one certificate: revoked, or good if that is None."""
 
-    time: datetime
-    reason: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a responder says: revoked or, without that, good, for as long as it says."""
-
-    revoked: Revoked | None
+    revoked: Revocation | None
     next_update: datetime
-    # The responder's certificate where the issuer itself did not sign, DER.
+    # The responder's certificate (DER); None if the issuer itself signed.
     responder: bytes | None
-    # Certificates that expired before this are no longer answered for; None where it says nothing.
+    # Certificates that expired before this are no longer answered for; None if it does not say.
     keeps_expired_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Extensions:
-    """What a single answer says beside: the archive cutoff, and since when the certificate was not
-    to be relied upon, which may be before it was revoked (RFC 5280, section 5.3.2)."""
+class _SingleExtensions:
+    """What a single answer adds: the archive cutoff, and since when the certificate was not to be
+    relied upon, which may be before its revocation (RFC 5280, section 5.3.2)."""
 
     cutoff: datetime | None = None
     invalid_since: datetime | None = None
 
 
-def question(link: Link, nonce: bytes) -> bytes:
-    """The OCSPRequest, DER. SHA-1 names the issuer, as every responder knows it (RFC 5019)."""
-    name_hash, key_hash = _names(link.issuer, "sha1")
+def build_request(link: Link, nonce: bytes) -> bytes:
+    """Build the OCSPRequest, DER. SHA-1 names the issuer, as every responder expects (RFC 5019)."""
+    name_hash, key_hash = _issuer_hashes(link.issuer, "sha1")
     builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
         name_hash,
         key_hash,
@@ -98,91 +72,98 @@ def question(link: Link, nonce: bytes) -> bytes:
     return builder.build().public_bytes(Encoding.DER)
 
 
-def read(data: bytes, link: Link, nonce: bytes, now: datetime) -> Answer:
-    """The answer about this certificate. Raises Unusable."""
+def read_answer(data: bytes, link: Link, nonce: bytes, now: datetime) -> OcspAnswer:
+    """Read and verify the answer about this certificate. Raises UnusableEvidence."""
     try:
         response = ocsp.load_der_ocsp_response(data)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            raise Unusable(f"the responder said {response.response_status.name}")
-        given = _nonce(response, nonce)
-        single = _about(response, link)
-        responder = _signer(response, signed(_basic(data)), link.issuer)
-        said = _said_more(response)
-        return _judged(single, responder, said, now, with_nonce=given)
-    except (*UNREADABLE, OverflowError) as error:
+            raise UnusableEvidence(f"the responder said {response.response_status.name}")
+        returns_nonce = _returns_nonce(response, nonce)
+        single = _find_single(response, link)
+        responder = _find_signer(response, read_signed(_basic_response(data)), link.issuer)
+        extensions = _single_extensions(response)
+        return _current_answer(single, responder, extensions, now, returns_nonce=returns_nonce)
+    except (*PARSER_ERRORS, OverflowError) as error:
         # MalformedDer is a ValueError.
-        raise Unusable(f"cannot be read: {error}") from None
+        raise UnusableEvidence(f"cannot be read: {error}") from None
 
 
-def _judged(
+def _current_answer(
     single: ocsp.OCSPSingleResponse,
     responder: bytes | None,
-    said: _Extensions,
+    extensions: _SingleExtensions,
     now: datetime,
     *,
-    with_nonce: bool,
-) -> Answer:
+    returns_nonce: bool,
+) -> OcspAnswer:
+    """Return the answer if it is current. Raises UnusableEvidence."""
     this_update, next_update = single.this_update_utc, single.next_update_utc
-    if this_update > now + SKEW:
-        raise Unusable("of a time to come")
+    if this_update > now + CLOCK_SKEW:
+        raise UnusableEvidence("dated in the future")
     if next_update is not None and now >= next_update:
-        raise Unusable("out of date")
-    if (not with_nonce or next_update is None) and now > this_update + WITHOUT_NONCE:
-        raise Unusable("an old answer")
+        raise UnusableEvidence("out of date")
+    is_replayable = not returns_nonce or next_update is None
+    if is_replayable and now > this_update + AGE_LIMIT_WITHOUT_NONCE:
+        raise UnusableEvidence("too old to be accepted without a nonce and a nextUpdate")
     revoked = None
     if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
-        raise Unusable("the responder does not know the certificate")
+        raise UnusableEvidence("the responder does not know the certificate")
     if single.certificate_status is ocsp.OCSPCertStatus.REVOKED:
         since = single.revocation_time_utc
         if since is None:
-            raise Unusable("revoked without a time")
-        reason = single.revocation_reason
-        since = min(since, said.invalid_since or since)
-        revoked = Revoked(since, 0 if reason is None else REASONS[reason])
-    return Answer(revoked, next_update or this_update + WITHOUT_NONCE, responder, said.cutoff)
+            raise UnusableEvidence("revoked without a time")
+        since = min(since, extensions.invalid_since or since)
+        revoked = Revocation(since, RevocationReason.of(single.revocation_reason))
+    return OcspAnswer(
+        revoked,
+        next_update or this_update + AGE_LIMIT_WITHOUT_NONCE,
+        responder,
+        extensions.cutoff,
+    )
 
 
-def _nonce(response: ocsp.OCSPResponse, nonce: bytes) -> bool:
-    """Whether ours was given back. Raises Unusable for another, and for what is not known."""
-    given = False
+def _returns_nonce(response: ocsp.OCSPResponse, nonce: bytes) -> bool:
+    """Return whether the answer has our nonce. Raises UnusableEvidence for another nonce, and for
+    an unknown critical extension."""
+    returned = False
     for extension in response.extensions:
         if isinstance(extension.value, x509.OCSPNonce):
             if extension.value.nonce != nonce:
-                raise Unusable("the nonce of another question")
-            given = True
+                raise UnusableEvidence("the nonce of another request")
+            returned = True
         elif extension.critical:
-            raise Unusable("a critical extension that is not known")
-    return given
+            raise UnusableEvidence("has an unknown critical extension")
+    return returned
 
 
-def _about(response: ocsp.OCSPResponse, link: Link) -> ocsp.OCSPSingleResponse:
-    """The single answer whose CertID is the certificate's."""
+def _find_single(response: ocsp.OCSPResponse, link: Link) -> ocsp.OCSPSingleResponse:
+    """Return the single answer whose CertID is the certificate's. Raises UnusableEvidence."""
     for single in response.responses:
         if single.serial_number != link.serial_number:
             continue
-        names = _names(link.issuer, single.hash_algorithm.name)
-        if (single.issuer_name_hash, single.issuer_key_hash) == names:
+        hashed = _issuer_hashes(link.issuer, single.hash_algorithm.name)
+        if (single.issuer_name_hash, single.issuer_key_hash) == hashed:
             return single
-    raise Unusable("about another certificate")
+    raise UnusableEvidence("about another certificate")
 
 
-def _signer(response: ocsp.OCSPResponse, basic: Signed, issuer: Issuer) -> bytes | None:
-    """None where the issuer signed, else the certificate of who did. Raises Unusable."""
-    if basic.holds(issuer.spki):
+def _find_signer(response: ocsp.OCSPResponse, basic: SignedContent, issuer: Issuer) -> bytes | None:
+    """Return the signer's certificate, or None if the issuer signed. Raises UnusableEvidence."""
+    if basic.is_signed_by(issuer.spki):
         return None
-    for responder in response.certificates[:RESPONDERS_TRIED]:
+    for responder in response.certificates[:RESPONDERS_LIMIT]:
         der = responder.public_bytes(Encoding.DER)
         try:
             spki = certificate_spki(der)
         except MalformedKey:
             continue
-        if basic.holds(spki):
+        if basic.is_signed_by(spki):
             return der
-    raise Unusable("signed neither by the issuer nor by anyone named")
+    raise UnusableEvidence("signed neither by the issuer nor by an included certificate's key")
 
 
-def _basic(data: bytes) -> bytes:
-    """The BasicOCSPResponse in an OCSPResponse. Raises MalformedDer."""
+def _basic_response(data: bytes) -> bytes:
+    """Return the BasicOCSPResponse in an OCSPResponse. Raises MalformedDer."""
     outer = Reader(data)
     parts = outer.sequence()
     outer.end()
@@ -192,37 +173,34 @@ def _basic(data: bytes) -> bytes:
     return wrapped.value(OCTET_STRING)
 
 
-def _said_more(response: ocsp.OCSPResponse) -> _Extensions:
-    """Raises Unusable for what is critical and not known."""
+def _single_extensions(response: ocsp.OCSPResponse) -> _SingleExtensions:
+    """Read the extensions of the only single answer.
+
+    Raises UnusableEvidence for an unknown critical extension, and ValueError if there are several
+    single answers, of which only one was asked for: cryptography cannot tell their extensions
+    apart.
+    """
     cutoff = invalid_since = None
-    # A ValueError where there are several single answers, of which only one was asked for: what
-    # they say beside cannot be told apart.
     for extension in response.single_extensions:
-        if extension.oid.dotted_string == _ARCHIVE_CUTOFF:
+        if extension.oid.dotted_string == oids.OCSP_ARCHIVE_CUTOFF:
             value = getattr(extension.value, "value", None)
             if isinstance(value, bytes):
-                cutoff = generalized_time(value)
+                cutoff = read_generalized_time(value)
         elif isinstance(extension.value, x509.InvalidityDate):
             invalid_since = extension.value.invalidity_date_utc
         elif extension.critical and not isinstance(extension.value, x509.CRLReason):
-            raise Unusable("a critical extension that is not known")
-    return _Extensions(cutoff, invalid_since)
+            raise UnusableEvidence("has an unknown critical extension")
+    return _SingleExtensions(cutoff, invalid_since)
 
 
-def generalized_time(der: bytes) -> datetime:
-    """The time of a GeneralizedTime, DER. Raises ValueError."""
-    moment: datetime = GeneralizedTime.load(der, strict=True).native
-    return moment
-
-
-def _names(issuer: Issuer, algorithm: str) -> tuple[bytes, bytes]:
-    """Hashes of the issuer's name and key, as a CertID has them."""
+def _issuer_hashes(issuer: Issuer, algorithm: str) -> tuple[bytes, bytes]:
+    """Hash the issuer's name and key as a CertID has them. Raises UnusableEvidence."""
     try:
         reader = Reader(issuer.spki).sequence()
         reader.any()
         key = reader.bit_string()
     except MalformedDer as error:
-        raise Unusable(f"the issuer's key: {error}") from None
+        raise UnusableEvidence(f"the issuer's key: {error}") from None
     return tuple(  # type: ignore[return-value]
         hashlib.new(algorithm, part, usedforsecurity=False).digest() for part in (issuer.name, key)
     )

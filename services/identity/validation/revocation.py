@@ -1,95 +1,56 @@
-"""Whether certificates of outside authorities are revoked: asked once, kept while it holds.
+"""Whether certificates of external authorities are revoked: looked up once, kept while fresh.
 
-A certificate's own OCSP responder is asked first, because its answer is of this
-moment; then the lists that the certificate names; then lists that an operator
-put in the trust folder. What none of them says is unknown, and unknown is never
-good: a source that cannot be reached, an answer out of date, a list whose time
-has passed. Each certificate is asked about once at a time, however many wait for
-it; a list is fetched once for all its certificates, kept until its nextUpdate
-and fetched again before that, while the old one still serves. A responder that
-does not answer is left alone for some seconds, so that a thousand certificates
-of a dead authority do not wait for a thousand timeouts.
+A certificate's own OCSP responder is asked first, because its answer is current; then the CRLs
+that the certificate names; then CRLs that an operator put into the trust folder. If no source
+covers the certificate, its revocation is unknown, and unknown is never good: a source that cannot
+be reached, an outdated answer, an expired list. Concurrent look-ups of one certificate are one
+(single-flight).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
-from services.identity.validation import crl, ocsp_client
-from services.identity.validation.crl import RevocationList
+from cachetools import LRUCache
+
+from services.identity.validation.crl import RevocationList, read_crl
+from services.identity.validation.crl_cache import CrlCache
+from services.identity.validation.evidence import UnusableEvidence
+from services.identity.validation.interface import Chain, Finding, Issuer, Link
 from services.identity.validation.ocsp_client import (
     ANSWER_LIMIT_BYTES,
     NONCE_BYTES,
-    Answer,
-    Revoked,
-    Unusable,
+    OcspAnswer,
+    build_request,
+    read_answer,
 )
-from services.identity.validation.paths import Chain, Issuer, Link
-from services.identity.validation.safe_http import Unreachable
+from services.identity.validation.safe_http import Fetch, Unreachable
+from services.identity.validation.silent_sources import SilentSources
 from services.runtime.clock import Clock, Randomness
+from services.runtime.concurrency.single_flight import SingleFlight
 
-# A revocation that an authority publishes is seen by then.
+# How soon a revocation that an authority publishes is seen here.
 KEPT_FOR = timedelta(minutes=5)
-# What could not be found out is asked again after this, and a silent source left alone so long.
+# When a revocation that could not be looked up is looked up again.
 UNKNOWN_FOR = timedelta(seconds=5)
-SILENT_FOR = timedelta(seconds=10)
-# A list is fetched anew when this much of its life is over, and once an hour at least.
-RENEWED_AFTER = 0.75
-RENEWED_EVERY = timedelta(hours=1)
-# An authority that has published nothing new is not asked again at once.
-RENEWAL_APART = timedelta(minutes=1)
-# Lists that nobody used for so long are not fetched any more.
-USED_WITHIN = timedelta(hours=24)
 
 OCSP_SECONDS = 2.0
-LIST_SECONDS = 20.0
-# NCA's lists have tens of megabytes.
-LIST_LIMIT_BYTES = 64 * 1024 * 1024
-# Addresses of a kind that a certificate may name and have asked.
-ADDRESSES_TRIED = 2
-LISTS_KEPT = 32
+# URLs of each kind that are tried of those that a certificate names.
+URLS_LIMIT = 2
 FINDINGS_KEPT = 100_000
 RESPONDERS_KEPT = 1_000
-SILENT_KEPT = 1_000
+# Pairs of a list in the trust folder and an issuer; most are only that the list is another's.
+STORED_CRLS_KEPT = 10_000
 
-
-class Fetch(Protocol):
-    """How addresses are asked: fetching.Fetcher, and a fake in tests."""
-
-    async def get(self, url: str, *, limit: int, seconds: float) -> bytes: ...
-
-    async def post(
-        self, url: str, body: bytes, *, content_type: str, limit: int, seconds: float
-    ) -> bytes: ...
-
-
-# The path of a responder's certificate (DER) at a time, where it may answer OCSP at all.
+# Returns the path of a responder's certificate (DER) at a time, or None if it may not sign OCSP
+# answers at all.
 FindResponder = Callable[[bytes, datetime], Awaitable[Chain | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is known of one certificate: revoked, not revoked, or nothing (then why)."""
-
-    known: bool
-    fresh_until: datetime
-    revoked: Revoked | None = None
-    why: str = ""
-
-
-@dataclass(slots=True)
-class _KeptList:
-    content: RevocationList
-    renew_at: datetime
-    used_at: datetime
-
-
-class Revocations:
-    """Asks and remembers. Used from one event loop."""
+class RevocationChecker:
+    """Looks up revocation, and caches what it found. Used from one event loop."""
 
     def __init__(
         self,
@@ -103,232 +64,166 @@ class Revocations:
         self._find_responder = find_responder
         self._clock = clock
         self._randomness = randomness
-        self._findings: dict[bytes, Finding] = {}
-        self._asking: dict[bytes, asyncio.Task[Finding]] = {}
-        self._lists: dict[tuple[str, Issuer], _KeptList] = {}
-        self._fetching: dict[tuple[str, Issuer], asyncio.Task[RevocationList]] = {}
-        self._silent: dict[str, datetime] = {}
-        self._responders: dict[tuple[bytes, Issuer], datetime] = {}
-        self._stored: dict[tuple[bytes, Issuer], RevocationList | Unusable] = {}
+        self._silent = SilentSources(clock)
+        self._crls = CrlCache(fetch=fetch, silent=self._silent, clock=clock)
+        self._look_ups: SingleFlight[bytes, Finding] = SingleFlight()
+        self._findings: LRUCache[bytes, Finding] = LRUCache(FINDINGS_KEPT)
+        # Until when a responder's certificate may sign an issuer's answers.
+        self._responders: LRUCache[tuple[bytes, Issuer], datetime] = LRUCache(RESPONDERS_KEPT)
+        # A list of the trust folder as its issuer's, or why it is not that issuer's.
+        self._stored: LRUCache[tuple[bytes, Issuer], RevocationList | str] = LRUCache(
+            STORED_CRLS_KEPT
+        )
 
-    def known(self, link: Link, now: datetime) -> Finding | None:
-        """What is known of the certificate without asking anybody, or None."""
+    def find_cached(self, link: Link, now: datetime) -> Finding | None:
+        """Return the cached finding, or one by a cached list; None if a request is needed."""
         kept = self._findings.get(link.fingerprint)
         if kept is not None and now < kept.fresh_until:
             return kept
-        if link.ocsp:
+        if link.ocsp_urls:
             return None
-        for url in link.lists[:ADDRESSES_TRIED]:
-            have = self._lists.get((url, link.issuer))
-            if have is not None and now < min(have.renew_at, have.content.next_update):
-                have.used_at = now
+        for url in link.crl_urls[:URLS_LIMIT]:
+            crl = self._crls.find(url, link.issuer, now)
+            if crl is not None:
                 try:
-                    return self._keep(link, _by_list(have.content, link, now))
-                except Unusable:
+                    return self._keep(link, _finding_by_crl(crl, link, now))
+                except UnusableEvidence:
                     return None
         return None
 
-    def ask(self, link: Link, stored: Sequence[bytes]) -> asyncio.Task[Finding]:
-        """Finds out; the same task for all who ask about one certificate. stored: lists (DER) that
-        an operator put there."""
-        task = self._asking.get(link.fingerprint)
-        if task is None:
-            task = asyncio.create_task(self._find(link, stored))
-            self._asking[link.fingerprint] = task
-            task.add_done_callback(lambda _: self._asking.pop(link.fingerprint, None))
-        return task
+    def look_up(self, link: Link, stored_crls: Sequence[bytes]) -> asyncio.Task[Finding]:
+        """Return the task that looks the certificate up, the same for concurrent callers.
+
+        stored_crls: the lists (DER) of the trust folder.
+        """
+        return self._look_ups.start(link.fingerprint, lambda: self._find(link, stored_crls))
 
     def forget(self) -> None:
-        """Forgets what depends on whom we trust; lists stay, whose signatures were checked."""
+        """Drop what depends on the trust folder; downloaded lists stay, whose signatures were
+        verified."""
         self._findings.clear()
         self._responders.clear()
         self._stored.clear()
 
     async def renew(self) -> None:
-        """Fetches the lists anew that are due and in use."""
-        now = self._clock()
-        for key, kept in list(self._lists.items()):
-            if now - kept.used_at > USED_WITHIN:
-                del self._lists[key]
-            elif now >= kept.renew_at:
-                await asyncio.wait([self._renewal(key)])
+        """Download the lists again that are due and in use."""
+        await self._crls.renew()
 
-    async def _find(self, link: Link, stored: Sequence[bytes]) -> Finding:
+    async def _find(self, link: Link, stored_crls: Sequence[bytes]) -> Finding:
         whys = []
-        for url in link.ocsp[:ADDRESSES_TRIED]:
+        for url in link.ocsp_urls[:URLS_LIMIT]:
             try:
-                return self._keep(link, await self._by_responder(url, link, stored))
-            except (Unreachable, Unusable) as error:
+                return self._keep(link, await self._find_by_ocsp(url, link, stored_crls))
+            except (Unreachable, UnusableEvidence) as error:
                 whys.append(f"OCSP: {error}")
         try:
-            return self._keep(link, await self._by_lists(link, stored))
-        except Unusable as error:
+            return self._keep(link, await self._find_by_crls(link, stored_crls))
+        except UnusableEvidence as error:
             whys.append(str(error))
         return self._keep(
             link, Finding(False, self._clock() + UNKNOWN_FOR, why="; ".join(filter(None, whys)))
         )
 
     def _keep(self, link: Link, finding: Finding) -> Finding:
-        self._findings.pop(link.fingerprint, None)
         self._findings[link.fingerprint] = finding
-        while len(self._findings) > FINDINGS_KEPT:
-            del self._findings[next(iter(self._findings))]
         return finding
 
-    async def _by_responder(self, url: str, link: Link, stored: Sequence[bytes]) -> Finding:
-        """Raises Unreachable or Unusable."""
-        self._check_silence(url)
+    async def _find_by_ocsp(self, url: str, link: Link, stored_crls: Sequence[bytes]) -> Finding:
+        """Raises Unreachable or UnusableEvidence."""
+        self._silent.check(url)
         nonce = self._randomness(NONCE_BYTES)
         # Some microseconds: handing it to a thread would take longer.
-        question = ocsp_client.question(link, nonce)
+        request = build_request(link, nonce)
         try:
             data = await self._fetch.post(
                 url,
-                question,
+                request,
                 content_type="application/ocsp-request",
                 limit=ANSWER_LIMIT_BYTES,
                 seconds=OCSP_SECONDS,
             )
         except Unreachable:
-            self._silence(url)
+            self._silent.add(url)
             raise
         now = self._clock()
-        answer = await asyncio.to_thread(ocsp_client.read, data, link, nonce, now)
+        answer = await asyncio.to_thread(read_answer, data, link, nonce, now)
         if answer.responder is not None:
-            await self._check_responder(answer.responder, link.issuer, stored, now)
-        return _by_answer(answer, link, now)
-
-    def _silence(self, url: str) -> None:
-        if len(self._silent) >= SILENT_KEPT:
-            self._silent.clear()
-        self._silent[url] = self._clock() + SILENT_FOR
-
-    def _check_silence(self, url: str) -> None:
-        until = self._silent.get(url)
-        if until is not None and self._clock() < until:
-            raise Unreachable("did not answer a moment ago")
+            await self._check_responder(answer.responder, link.issuer, stored_crls, now)
+        return _finding_by_ocsp(answer, link, now)
 
     async def _check_responder(
-        self, der: bytes, issuer: Issuer, stored: Sequence[bytes], now: datetime
+        self, der: bytes, issuer: Issuer, stored_crls: Sequence[bytes], now: datetime
     ) -> None:
-        """Raises Unusable where the issuer has not made it its responder (RFC 6960, 4.2.2.2)."""
+        """Raise UnusableEvidence unless the issuer authorized the responder (RFC 6960, section
+        4.2.2.2)."""
         until = self._responders.get((der, issuer))
         if until is not None and now < until:
             return
         chain = await self._find_responder(der, now)
         if chain is None or chain.links[0].issuer != issuer:
-            raise Unusable("signed by one whom the issuer did not make its responder")
+            raise UnusableEvidence("signed by a responder that the issuer did not authorize")
         until = chain.valid_until
-        if not chain.links[0].no_check:
-            # Without the mark that nobody need ask, it is asked: of lists, not of itself.
-            finding = await self._by_lists(chain.links[0], stored)
+        if not chain.links[0].ocsp_nocheck:
+            # The responder's certificate lacks id-pkix-ocsp-nocheck, so check its revocation too;
+            # use CRLs, because asking the responder about itself proves nothing.
+            finding = await self._find_by_crls(chain.links[0], stored_crls)
             if finding.revoked is not None:
-                raise Unusable("the responder's certificate is revoked")
+                raise UnusableEvidence("the responder's certificate is revoked")
             until = min(until, finding.fresh_until)
-        if len(self._responders) >= RESPONDERS_KEPT:
-            self._responders.clear()
         self._responders[(der, issuer)] = until
 
-    async def _by_lists(self, link: Link, stored: Sequence[bytes]) -> Finding:
-        """Raises Unusable."""
+    async def _find_by_crls(self, link: Link, stored_crls: Sequence[bytes]) -> Finding:
+        """Raises UnusableEvidence."""
         whys = []
-        for url in link.lists[:ADDRESSES_TRIED]:
+        for url in link.crl_urls[:URLS_LIMIT]:
             try:
-                return _by_list(await self._list(url, link.issuer), link, self._clock())
-            except (Unreachable, Unusable) as error:
-                whys.append(f"list: {error}")
-        for der in stored:
+                crl = await self._crls.get(url, link.issuer)
+                return _finding_by_crl(crl, link, self._clock())
+            except (Unreachable, UnusableEvidence) as error:
+                whys.append(f"CRL: {error}")
+        for der in stored_crls:
             try:
-                content = await self._stored_list(der, link.issuer)
-                return _by_list(content, link, self._clock())
-            except Unusable as error:
-                whys.append(f"stored list: {error}")
-        raise Unusable("; ".join(whys) or "no source is named")
+                crl = await self._read_stored(der, link.issuer)
+                return _finding_by_crl(crl, link, self._clock())
+            except UnusableEvidence as error:
+                whys.append(f"stored CRL: {error}")
+        raise UnusableEvidence("; ".join(whys) or "the certificate names no source")
 
-    async def _stored_list(self, der: bytes, issuer: Issuer) -> RevocationList:
+    async def _read_stored(self, der: bytes, issuer: Issuer) -> RevocationList:
+        """Read a list of the trust folder, once for each issuer. Raises UnusableEvidence."""
         key = (der, issuer)
-        if key not in self._stored:
+        found = self._stored.get(key)
+        if found is None:
             try:
-                self._stored[key] = await asyncio.to_thread(crl.read, der, issuer)
-            except Unusable as error:
-                self._stored[key] = error
-        found = self._stored[key]
-        if isinstance(found, Unusable):
-            raise found
+                found = await asyncio.to_thread(read_crl, der, issuer)
+            except UnusableEvidence as error:
+                found = str(error)
+            self._stored[key] = found
+        if isinstance(found, str):
+            raise UnusableEvidence(found)
         return found
 
-    async def _list(self, url: str, issuer: Issuer) -> RevocationList:
-        """Raises Unreachable or Unusable."""
-        key, now = (url, issuer), self._clock()
-        kept = self._lists.get(key)
-        if kept is not None and now < kept.content.next_update:
-            kept.used_at = now
-            if now >= kept.renew_at:
-                self._renewal(key)
-            return kept.content
-        self._check_silence(url)
-        # Others may wait for the same list: one who gives up must not end it.
-        content = await asyncio.shield(self._renewal(key))
-        if key in self._lists:
-            self._lists[key].used_at = now
-        return content
 
-    def _renewal(self, key: tuple[str, Issuer]) -> asyncio.Task[RevocationList]:
-        task = self._fetching.get(key)
-        if task is None:
-            task = asyncio.create_task(self._fetched(*key))
-            self._fetching[key] = task
-            task.add_done_callback(lambda done: self._renewed(key, done))
-        return task
-
-    def _renewed(self, key: tuple[str, Issuer], done: asyncio.Task[RevocationList]) -> None:
-        self._fetching.pop(key, None)
-        now = self._clock()
-        kept = self._lists.get(key)
-        if done.cancelled() or done.exception() is not None:
-            self._silence(key[0])
-            if kept is not None:
-                kept.renew_at = now + RENEWAL_APART
-
-    async def _fetched(self, url: str, issuer: Issuer) -> RevocationList:
-        data = await self._fetch.get(url, limit=LIST_LIMIT_BYTES, seconds=LIST_SECONDS)
-        content = await asyncio.to_thread(crl.read, data, issuer)
-        now = self._clock()
-        if now >= content.next_update:
-            raise Unusable("out of date")
-        kept = self._lists.get((url, issuer))
-        if kept is not None and kept.content.this_update > content.this_update:
-            # An older list than the one that is known takes nothing back.
-            content = kept.content
-        life = content.next_update - content.this_update
-        renew_at = min(content.this_update + life * RENEWED_AFTER, now + RENEWED_EVERY)
-        # Being fetched again is no use of it.
-        used_at = now if kept is None else kept.used_at
-        self._lists.pop((url, issuer), None)
-        self._lists[url, issuer] = _KeptList(content, max(renew_at, now + RENEWAL_APART), used_at)
-        while len(self._lists) > LISTS_KEPT:
-            del self._lists[next(iter(self._lists))]
-        return content
-
-
-def _by_answer(answer: Answer, link: Link, now: datetime) -> Finding:
-    fresh_until = min(answer.next_update, now + KEPT_FOR)
+def _finding_by_ocsp(answer: OcspAnswer, link: Link, now: datetime) -> Finding:
     if answer.revoked is None:
-        _check_kept(link, answer.keeps_expired_since, now)
-    return Finding(True, fresh_until, answer.revoked)
+        _check_still_covered(link, answer.keeps_expired_since, now)
+    return Finding(True, min(answer.next_update, now + KEPT_FOR), answer.revoked)
 
 
-def _by_list(content: RevocationList, link: Link, now: datetime) -> Finding:
-    revoked = content.find(link, now)
+def _finding_by_crl(crl: RevocationList, link: Link, now: datetime) -> Finding:
+    revoked = crl.find(link, now)
     if revoked is None:
-        _check_kept(link, content.keeps_expired_since, now)
-    return Finding(True, min(content.next_update, now + KEPT_FOR), revoked)
+        _check_still_covered(link, crl.keeps_expired_since, now)
+    return Finding(True, min(crl.next_update, now + KEPT_FOR), revoked)
 
 
-def _check_kept(link: Link, keeps_expired_since: datetime | None, now: datetime) -> None:
-    """An authority may forget a certificate once it has expired: then not being listed says
-    nothing, unless it says since when it forgets none (RFC 5280, 3.3; RFC 6960, 4.4.4)."""
+def _check_still_covered(link: Link, keeps_expired_since: datetime | None, now: datetime) -> None:
+    """Raise UnusableEvidence for an expired certificate that the authority may have dropped.
+
+    Not being listed proves nothing then, unless the authority says since when it keeps expired
+    ones (RFC 5280, section 3.3; RFC 6960, section 4.4.4).
+    """
     if now <= link.not_after:
         return
     if keeps_expired_since is None or keeps_expired_since > link.not_after:
-        raise Unusable("it has expired, and may have been forgotten since")
+        raise UnusableEvidence("the certificate has expired, so it may have been dropped")

@@ -1,13 +1,12 @@
-"""Judges certificates of outside authorities: path, usage, revocation, in that order.
+"""Validates certificates of external authorities: path, usage, revocation, in that order.
 
-Paths are looked for in one thread of their own, some certificates at a time, so
-that neither the event loop nor a small request waits for a big one. What was
-found is kept by the certificate's SHA-256: its chain for as long as the trust
-store stays the same, what is known of its revocation for as long as that is
-fresh. A certificate that is known costs two looks into dictionaries.
+Paths are searched in one thread of their own, a chunk of certificates at a time, so that neither
+the event loop nor a small request waits for a large one. Results are cached by the certificate's
+SHA-256: its chain until the trust store changes, its revocation while that is fresh. A certificate
+in both caches costs two dictionary accesses.
 
-Nothing waits for the network longer than a moment: what is not known by then is
-UNKNOWN, and is found out for whoever asks next.
+A request waits two seconds for the network at most. A certificate whose look-up takes longer is
+UNKNOWN, and the look-up goes on for the next request.
 """
 
 from __future__ import annotations
@@ -21,24 +20,32 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from cachetools import LRUCache
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.certificates.rules import CERTIFICATE_LIMIT_BYTES, FRESH_FOR
-from services.identity.validation.interface import Judgement
-from services.identity.validation.paths import Chain, Link, Paths, Refused
-from services.identity.validation.revocation import Fetch, Finding, Revocations
+from services.identity.validation.interface import (
+    CertificateStatus,
+    Chain,
+    Finding,
+    Link,
+    Refused,
+    ValidationResult,
+)
+from services.identity.validation.paths import PathFinder
+from services.identity.validation.revocation import RevocationChecker
+from services.identity.validation.safe_http import Fetch
 from services.identity.validation.trust_store import TrustFolder, TrustStore
-from services.identity.x509.inspection import NoCertificate, load, purposes_of
+from services.identity.x509.inspection import NotACertificate, load, purposes_of
+from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES, FRESH_FOR
 from services.runtime.clock import Clock, Randomness
 
-# Certificates that one turn of the thread judges: about 30 ms, after which others have theirs.
-JUDGED_AT_ONCE = 32
-# Kept ones that are looked up before the loop does something else: about a millisecond.
-LOOKED_UP_AT_ONCE = 250
+# Certificates that one turn of the thread validates: about 30 ms, after which others have theirs.
+VALIDATION_CHUNK = 32
+# Cached ones that are read before the event loop has its turn: about a millisecond.
+LOOKUP_CHUNK = 250
 CHAINS_KEPT = 50_000
-# Those who ask wait three seconds.
-LOOK_UP_SECONDS = 2.0
+# Callers wait three seconds for the whole answer.
+LOOKUP_SECONDS = 2.0
 RENEWAL_SECONDS = 30.0
 
 _OCSP_SIGNING = ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string
@@ -46,16 +53,21 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class _Path:
     """A certificate's path, or why there is none."""
 
     found: Chain | Refused
-    # A refusal is for its time only.
+    # A refusal serves for the requested time and the FRESH_FOR behind it.
     until: datetime
+
+    def covers(self, at: datetime) -> bool:
+        if isinstance(self.found, Chain):
+            return self.found.covers(at)
+        return self.until - FRESH_FOR <= at < self.until
 
 
 class Validator:
-    """Whom the trust folder trusts, judged. Used from one event loop."""
+    """Validates against the trust folder. Used from one event loop; close it."""
 
     def __init__(
         self,
@@ -65,189 +77,135 @@ class Validator:
         clock: Clock,
         randomness: Randomness,
         policies: frozenset[str] = frozenset(),
+        lookup_seconds: float = LOOKUP_SECONDS,
     ) -> None:
-        """policies: dotted OIDs of which a path must hold one; any path where there are none."""
+        """policies: dotted OIDs of which a path must have one; if empty, any path is accepted.
+        lookup_seconds: how long a request waits for revocation."""
         self._folder = folder
         self._clock = clock
         self._policies = policies
+        self._lookup_seconds = lookup_seconds
         self._thread = ThreadPoolExecutor(1, "paths")
         self._store = TrustStore()
-        self._paths = Paths(self._store)
-        self._kept: dict[str, _Judged] = {}
-        self._revocations = Revocations(
-            fetch=fetch, find_responder=self._responder, clock=clock, randomness=randomness
+        self._paths = PathFinder(self._store)
+        self._kept: LRUCache[str, _Path] = LRUCache(CHAINS_KEPT)
+        self._revocations = RevocationChecker(
+            fetch=fetch, find_responder=self._find_responder, clock=clock, randomness=randomness
         )
 
-    async def judge(self, der: bytes, chain: list[bytes], *, at: datetime) -> Judgement:
-        """What the certificate is worth, WRONG_USAGE being the last of its faults."""
-        await self._look_at_folder()
-        judged = await self._run(lambda: self._find(der, at, chain))
-        if isinstance(judged.found, Refused):
-            return self._refusal(judged.found)
-        findings = await self._findings([judged.found])
-        judgement = self._weighed(judged.found, findings, at)
-        if judgement.status == Status.CERTIFICATE_STATUS_GOOD and not judged.found.signs:
-            return Judgement(Status.CERTIFICATE_STATUS_WRONG_USAGE, judgement.fresh_until)
-        return judgement
+    async def validate(
+        self, der: bytes, intermediates: Sequence[bytes], *, at: datetime
+    ) -> ValidationResult:
+        """Validate one certificate. WRONG_USAGE is returned only if it is otherwise valid."""
+        found = await self.find_chain(der, intermediates, at=at)
+        if isinstance(found, Refused):
+            return self._refusal(found)
+        result = _combine(found, await self._find_all_revocations([found]), at)
+        if result.status is CertificateStatus.GOOD and not found.signs:
+            return ValidationResult(CertificateStatus.WRONG_USAGE, result.fresh_until)
+        return result
 
-    async def judge_many(
+    async def validate_many(
         self, certificates: Mapping[str, bytes], *, at: datetime
-    ) -> dict[str, Judgement]:
-        """What each is worth for documents. One that signs none is WRONG_USAGE at once."""
-        await self._look_at_folder()
-        judged: dict[str, _Judged] = {}
-        new: list[tuple[str, bytes]] = []
-        for some in _parts(certificates.items(), LOOKED_UP_AT_ONCE):
-            for fingerprint, der in some:
-                kept = self._kept_for(fingerprint, at)
-                if kept is None:
-                    new.append((fingerprint, der))
-                else:
-                    judged[fingerprint] = kept
+    ) -> dict[str, ValidationResult]:
+        """Validate certificates for documents, by fingerprint. One that may not sign documents is
+        WRONG_USAGE without a look-up of its revocation."""
+        await self._reload_folder()
+        paths = await self._find_paths(certificates, at)
+        findings = await self._find_all_revocations(
+            [
+                path.found
+                for path in paths.values()
+                if isinstance(path.found, Chain) and path.found.signs
+            ]
+        )
+        results = {}
+        for chunk in _chunks(paths.items(), LOOKUP_CHUNK):
+            for fingerprint, path in chunk:
+                results[fingerprint] = self._result(path.found, findings, at)
             await asyncio.sleep(0)
-        store = self._store
-        for some in _parts(new, JUDGED_AT_ONCE):
-            found = await self._run(partial(self._find_all, [der for _, der in some], at))
-            for (fingerprint, _), one in zip(some, found, strict=True):
-                judged[fingerprint] = one
-                if self._store is store:
-                    self._keep(fingerprint, one)
-        chains = [
-            one.found for one in judged.values() if isinstance(one.found, Chain) and one.found.signs
+        return results
+
+    async def find_chain(
+        self, der: bytes, intermediates: Sequence[bytes], *, at: datetime
+    ) -> Chain | Refused:
+        """Return the certificate's path at a time, revocation aside."""
+        await self._reload_folder()
+        return (await self._run(lambda: self._find_path(der, at, intermediates))).found
+
+    async def find_revocations(self, chain: Chain) -> list[Finding | None]:
+        """Return the finding on each link, the leaf first; None for a link that needs no check."""
+        findings = await self._find_all_revocations([chain])
+        return [
+            findings[link.fingerprint] if link.needs_revocation_check else None
+            for link in chain.links
         ]
-        findings = await self._findings(chains)
-        answers = {}
-        for part in _parts(judged.items(), LOOKED_UP_AT_ONCE):
-            for fingerprint, one in part:
-                answers[fingerprint] = self._answer(one, findings, at)
-            await asyncio.sleep(0)
-        return answers
-
-    async def chain(self, der: bytes, chain: Sequence[bytes], *, at: datetime) -> Chain | Refused:
-        """The certificate's path at a time, revocation aside."""
-        await self._look_at_folder()
-        return (await self._run(lambda: self._find(der, at, chain))).found
-
-    async def revocation(self, chain: Chain) -> list[Finding | None]:
-        """What is known of each link, the leaf first; None where nobody need ask."""
-        findings = await self._findings([chain])
-        return [findings[link.fingerprint] if _asked(link) else None for link in chain.links]
 
     async def renew(self) -> None:
-        """Fetch the revocation lists that are about to run out."""
+        """Download the CRLs again that are about to expire."""
         await self._revocations.renew()
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(
-        self, judged: _Judged, findings: Mapping[bytes, Finding], at: datetime
-    ) -> Judgement:
-        if isinstance(judged.found, Refused):
-            return self._refusal(judged.found)
-        if not judged.found.signs:
-            return Judgement(Status.CERTIFICATE_STATUS_WRONG_USAGE, self._clock() + FRESH_FOR)
-        return self._weighed(judged.found, findings, at)
+    # Paths
 
-    def _refusal(self, refused: Refused) -> Judgement:
-        return Judgement(refused.status, self._clock() + FRESH_FOR)
-
-    def _weighed(self, chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> Judgement:
-        """What a chain is worth by what is known of its links' revocation."""
-        leaf, *authorities = chain.links
-        asked = [findings[link.fingerprint] for link in authorities if _asked(link)]
-        own = findings[leaf.fingerprint]
-        fresh_until = min(finding.fresh_until for finding in (own, *asked))
-        if any(finding.revoked is not None for finding in asked):
-            # An authority that was revoked vouches for nothing, whenever it was.
-            return Judgement(Status.CERTIFICATE_STATUS_UNTRUSTED, fresh_until)
-        revoke_time = None if own.revoked is None else own.revoked.time
-        revoked = revoke_time is not None and revoke_time <= at
-        if not own.known or any(not finding.known for finding in asked):
-            # Revoked now is certain; whether it was good before is not.
-            return (
-                Judgement(Status.CERTIFICATE_STATUS_REVOKED, fresh_until, revoke_time)
-                if revoked
-                else Judgement(Status.CERTIFICATE_STATUS_UNKNOWN, fresh_until)
-            )
-        return Judgement(
-            Status.CERTIFICATE_STATUS_REVOKED if revoked else Status.CERTIFICATE_STATUS_GOOD,
-            fresh_until,
-            revoke_time,
-            chain.valid_from,
-            chain.valid_until,
-        )
-
-    async def _findings(self, chains: Sequence[Chain]) -> dict[bytes, Finding]:
-        """What is known of each link that is to be asked about; what comes too late is unknown."""
-        now = self._clock()
-        findings: dict[bytes, Finding] = {}
-        tasks: dict[bytes, asyncio.Task[Finding]] = {}
-        for some in _parts(_links(chains), LOOKED_UP_AT_ONCE):
-            for link in some:
-                if link.fingerprint in findings or link.fingerprint in tasks:
-                    continue
-                known = self._revocations.known(link, now)
-                if known is not None:
-                    findings[link.fingerprint] = known
+    async def _find_paths(
+        self, certificates: Mapping[str, bytes], at: datetime
+    ) -> dict[str, _Path]:
+        """Return each certificate's path, from the cache or searched in chunks."""
+        paths: dict[str, _Path] = {}
+        new: list[tuple[str, bytes]] = []
+        for chunk in _chunks(certificates.items(), LOOKUP_CHUNK):
+            for fingerprint, der in chunk:
+                kept = self._kept.get(fingerprint)
+                if kept is None or not kept.covers(at):
+                    new.append((fingerprint, der))
                 else:
-                    stored = self._store.revocation_lists
-                    tasks[link.fingerprint] = self._revocations.ask(link, stored)
+                    paths[fingerprint] = kept
             await asyncio.sleep(0)
-        if tasks:
-            await asyncio.wait(tasks.values(), timeout=LOOK_UP_SECONDS)
-        for fingerprint, task in tasks.items():
-            findings[fingerprint] = (
-                task.result() if task.done() else Finding(False, self._clock(), why="no answer yet")
-            )
-        return findings
+        store = self._store
+        for chunk in _chunks(new, VALIDATION_CHUNK):
+            found = await self._run(partial(self._find_each, [der for _, der in chunk], at))
+            for (fingerprint, _), path in zip(chunk, found, strict=True):
+                paths[fingerprint] = path
+                if self._store is store:
+                    self._kept[fingerprint] = path
+        return paths
 
-    def _kept_for(self, fingerprint: str, at: datetime) -> _Judged | None:
-        kept = self._kept.get(fingerprint)
-        if kept is None:
-            return None
-        if isinstance(kept.found, Chain):
-            return kept if kept.found.covers(at) else None
-        return kept if kept.until - FRESH_FOR <= at < kept.until else None
+    def _find_each(self, ders: Sequence[bytes], at: datetime) -> list[_Path]:
+        return [self._find_path(der, at, ()) for der in ders]
 
-    def _keep(self, fingerprint: str, judged: _Judged) -> None:
-        self._kept.pop(fingerprint, None)
-        self._kept[fingerprint] = judged
-        while len(self._kept) > CHAINS_KEPT:
-            del self._kept[next(iter(self._kept))]
-
-    def _find_all(self, ders: Sequence[bytes], at: datetime) -> list[_Judged]:
-        return [self._find(der, at, ()) for der in ders]
-
-    def _find(self, der: bytes, at: datetime, extra: Sequence[bytes]) -> _Judged:
-        """In the thread."""
+    def _find_path(self, der: bytes, at: datetime, intermediates: Sequence[bytes]) -> _Path:
+        """Runs in the thread."""
         until = at + FRESH_FOR
         if len(der) > CERTIFICATE_LIMIT_BYTES:
-            malformed = Refused(Status.CERTIFICATE_STATUS_MALFORMED, "too large")
-            return _Judged(malformed, until)
-        return _Judged(self._paths.find(der, at, extra), until)
+            return _Path(Refused(CertificateStatus.MALFORMED, "too large"), until)
+        return _Path(self._paths.find(der, at, intermediates), until)
 
-    async def _responder(self, der: bytes, at: datetime) -> Chain | None:
+    async def _find_responder(self, der: bytes, at: datetime) -> Chain | None:
+        """Return the path of a certificate that may sign OCSP answers, or None."""
+
         def find() -> Chain | None:
             found = self._paths.find(der, at)
             if isinstance(found, Refused):
                 return None
             try:
                 purposes = purposes_of(load(der))
-            except NoCertificate:
+            except NotACertificate:
                 return None
             return found if purposes is not None and _OCSP_SIGNING in purposes else None
 
         return await self._run(find)
 
-    async def _look_at_folder(self) -> None:
-        """Takes in what has changed in the folder."""
+    async def _reload_folder(self) -> None:
+        """Read the trust folder if it is due, and drop the caches if it has changed."""
         if not self._folder.is_due():
             return
         store = await self._run(self._folder.current)
         if store is self._store:
             return
-        paths = await self._run(lambda: Paths(store, self._policies))
+        paths = await self._run(lambda: PathFinder(store, self._policies))
         self._store, self._paths = store, paths
         self._kept.clear()
         self._revocations.forget()
@@ -255,19 +213,79 @@ class Validator:
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
+    # Revocation
 
-def _asked(link: Link) -> bool:
-    """Whether anybody is asked about the link: not about an intermediate that an operator put
-    there and that names no source, which is withdrawn by taking it out of the folder."""
-    return not (link.vouched_for and not link.ocsp and not link.lists)
+    async def _find_all_revocations(self, chains: Sequence[Chain]) -> dict[bytes, Finding]:
+        """Return the finding on each link that needs a check; unknown if it comes too late."""
+        now = self._clock()
+        findings: dict[bytes, Finding] = {}
+        tasks: dict[bytes, asyncio.Task[Finding]] = {}
+        for chunk in _chunks(_links_to_check(chains), LOOKUP_CHUNK):
+            for link in chunk:
+                if link.fingerprint in findings or link.fingerprint in tasks:
+                    continue
+                cached = self._revocations.find_cached(link, now)
+                if cached is not None:
+                    findings[link.fingerprint] = cached
+                else:
+                    tasks[link.fingerprint] = self._revocations.look_up(link, self._store.crls)
+            await asyncio.sleep(0)
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=self._lookup_seconds)
+        for fingerprint, task in tasks.items():
+            findings[fingerprint] = (
+                task.result() if task.done() else Finding(False, self._clock(), why="no answer yet")
+            )
+        return findings
+
+    # Results
+
+    def _result(
+        self, found: Chain | Refused, findings: Mapping[bytes, Finding], at: datetime
+    ) -> ValidationResult:
+        if isinstance(found, Refused):
+            return self._refusal(found)
+        if not found.signs:
+            return ValidationResult(CertificateStatus.WRONG_USAGE, self._clock() + FRESH_FOR)
+        return _combine(found, findings, at)
+
+    def _refusal(self, refused: Refused) -> ValidationResult:
+        return ValidationResult(refused.status, self._clock() + FRESH_FOR)
 
 
-def _links(chains: Sequence[Chain]) -> Iterator[Link]:
+def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> ValidationResult:
+    """Combine a valid path with the findings on its links."""
+    leaf, *authorities = chain.links
+    of_authorities = [
+        findings[link.fingerprint] for link in authorities if link.needs_revocation_check
+    ]
+    own = findings[leaf.fingerprint]
+    fresh_until = min(finding.fresh_until for finding in (own, *of_authorities))
+    if any(finding.revoked is not None for finding in of_authorities):
+        # A revoked authority's certificates are not trusted at any time.
+        return ValidationResult(CertificateStatus.UNTRUSTED, fresh_until)
+    revoke_time = None if own.revoked is None else own.revoked.time
+    is_revoked = revoke_time is not None and revoke_time <= at
+    if not own.known or any(not finding.known for finding in of_authorities):
+        # That it is revoked now is certain; whether it was good before is not.
+        if is_revoked:
+            return ValidationResult(CertificateStatus.REVOKED, fresh_until, revoke_time)
+        return ValidationResult(CertificateStatus.UNKNOWN, fresh_until)
+    return ValidationResult(
+        CertificateStatus.REVOKED if is_revoked else CertificateStatus.GOOD,
+        fresh_until,
+        revoke_time,
+        chain.valid_from,
+        chain.valid_until,
+    )
+
+
+def _links_to_check(chains: Sequence[Chain]) -> Iterator[Link]:
     for chain in chains:
-        yield from (link for link in chain.links if _asked(link))
+        yield from (link for link in chain.links if link.needs_revocation_check)
 
 
-def _parts(things: Iterable[_T], size: int) -> Iterator[list[_T]]:
+def _chunks(things: Iterable[_T], size: int) -> Iterator[list[_T]]:
     left = iter(things)
-    while part := list(islice(left, size)):
-        yield part
+    while chunk := list(islice(left, size)):
+        yield chunk

@@ -1,9 +1,8 @@
-"""Certificates decoded as the engine of paths wants them, with names that compare cheaply.
+"""Certificates decoded for the path validation engine, with names that compare cheaply.
 
-RFC 5280, section 7.1, compares names letter by letter after preparing each by
-stringprep, which takes a third of judging a path. Names of one encoding are the
-same name; only others are compared that way. Issuers copy their own name into
-what they issue, so others hardly occur.
+RFC 5280, section 7.1, compares names after preparing each by stringprep, which takes a third of
+the time of validating a path. Names of equal encoding are equal; only others are prepared and
+compared. Issuers copy their own name into what they issue, so others hardly occur.
 """
 
 from __future__ import annotations
@@ -38,6 +37,8 @@ class _Certificate(asn1.Certificate):  # type: ignore[misc]
 
 
 def decode(der: bytes) -> Any:
-    """The certificate; its parts are decoded as they are looked at, and may raise then.
-    Raises ValueError for what is no SEQUENCE, or has bytes after it."""
+    """Decode a certificate lazily: its parts are decoded when they are read, and may raise then.
+
+    Raises ValueError if the bytes are not one SEQUENCE.
+    """
     return _Certificate.load(der, strict=True)

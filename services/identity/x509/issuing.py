@@ -1,8 +1,7 @@
 """The platform's own certification authority: a root, an issuing authority, and what they sign.
 
-Profiles follow those of NCA RK (see docs), so that software that reads Kazakhstan's
-certificates reads these: the number in serialNumber (IIN…) or OU (BIN…), roles
-and purposes in extendedKeyUsage.
+Profiles follow those of NCA RK, so that software that reads Kazakhstan's certificates reads these:
+the number in serialNumber (IIN…) or OU (BIN…), roles and purposes in extendedKeyUsage.
 """
 
 from __future__ import annotations
@@ -10,64 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.usages import CertificateUsage
 from services.runtime.clock import Randomness
-from signatures.keys import MalformedKey, UnsupportedKey, load_public_key
+from signatures import oids
 
 ROOT_YEARS, ISSUING_YEARS = 20, 10
 # Behind the platform's name.
 ISSUING_NAME, STAMPING_NAME = " Issuing CA", " Time Stamping"
 LEAF_LIFETIME = timedelta(days=365)
-# Clocks of those who check differ a little from ours.
+# Clocks of relying parties differ a little from ours.
 BACKDATED = timedelta(minutes=5)
-# 127 bits, positive, no more than 20 bytes (RFC 5280, section 4.1.2.2).
+# 127 bits, positive, at most 20 bytes (RFC 5280, section 4.1.2.2).
 SERIAL_BITS = 127
 CRL_LIFETIME = timedelta(hours=24)
 
-# Roles of NCA RK in extendedKeyUsage.
-INDIVIDUAL = x509.ObjectIdentifier("1.2.398.3.3.4.1.1")
-LEGAL_ENTITY = x509.ObjectIdentifier("1.2.398.3.3.4.1.2")
-MAY_SIGN = x509.ObjectIdentifier("1.2.398.3.3.4.1.2.2")
-EMPLOYEE = x509.ObjectIdentifier("1.2.398.3.3.4.1.2.5")
-INFORMATION_SYSTEM = x509.ObjectIdentifier("1.2.398.3.3.4.1.2.6")
-
-
-class Usage(IntEnum):
-    """CertificateUsage of the contract, and one that nobody asks for."""
-
-    SIGN = 1
-    AUTHENTICATE = 2
-    # The platform's own time-stamping authority: signs no documents and nobody in.
-    STAMP_TIME = 3
-
-
-class InvalidRequest(ValueError):
-    """A PKCS#10 request that cannot be certified; its text says why."""
-
-
-IssuerKey = ec.EllipticCurvePrivateKey
-# Of the contract's algorithms, those that tools everywhere make certificates for.
-CERTIFIABLE_KEYS = (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey, rsa.RSAPublicKey)
-# One with an RSA key of 8192 bits has about 2 KB.
-REQUEST_LIMIT_BYTES = 16 * 1024
-# What the parser raises over bytes that are no certificate, request or list.
-UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
+AuthorityKey = ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +51,7 @@ class Holder:
         return bool(self.iin)
 
     def name(self) -> x509.Name:
-        """The subject as NCA RK writes it; Kazakh names may exceed X.520's 64 characters."""
+        """Return the subject as NCA RK writes it; Kazakh names may exceed X.520's 64 characters."""
 
         def attribute(oid: x509.ObjectIdentifier, value: str) -> x509.NameAttribute[str]:
             return x509.NameAttribute(oid, value, _validate=False)
@@ -105,81 +70,47 @@ class Holder:
             parts.append(attribute(NameOID.GIVEN_NAME, self.patronymic))
         return x509.Name(parts)
 
-    def roles(self, usage: Usage) -> list[x509.ObjectIdentifier]:
-        """NCA's role OIDs: an individual, an employee who may sign, a seal, or a system."""
+    def role_oids(self, usage: CertificateUsage) -> list[str]:
+        """Return NCA's role OIDs: an individual, an employee who may sign, a seal, or a system."""
         if self.is_person:
-            return [LEGAL_ENTITY, MAY_SIGN, EMPLOYEE] if self.bin else [INDIVIDUAL]
-        return [LEGAL_ENTITY] if usage is Usage.SIGN else [LEGAL_ENTITY, INFORMATION_SYSTEM]
-
-
-def certification_key(der: bytes) -> tuple[Any, bool]:
-    """The public key of a PKCS#10 request whose signature proves its possession, and whether the
-    request asks for usage SIGN. Raises InvalidRequest."""
-    if len(der) > REQUEST_LIMIT_BYTES:
-        raise InvalidRequest("too large for a PKCS#10 request")
-    try:
-        request = x509.load_der_x509_csr(der)
-        key = request.public_key()
-        if not request.is_signature_valid:
-            raise InvalidRequest("the request's own signature does not hold")
-        _check_key(key)
-        return key, _asks_to_sign(request.extensions)
-    except InvalidRequest:
-        raise
-    except UNREADABLE as error:
-        raise InvalidRequest("no PKCS#10 request in DER with a key that is known here") from error
-
-
-def _check_key(key: Any) -> None:
-    """Raises InvalidRequest for a key that is not certified here, or that verifies nothing."""
-    if not isinstance(key, CERTIFIABLE_KEYS):
-        raise InvalidRequest("the key is of a kind that is not certified here")
-    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    try:
-        load_public_key(encoded)
-    except UnsupportedKey:
-        raise InvalidRequest("the key is on a curve that is not known here") from None
-    except MalformedKey:
-        raise InvalidRequest("the key is too weak, too large or no point of its curve") from None
-
-
-def _asks_to_sign(extensions: x509.Extensions) -> bool:
-    try:
-        return extensions.get_extension_for_class(x509.KeyUsage).value.content_commitment
-    except x509.ExtensionNotFound:
-        return False
+            if self.bin:
+                return [oids.NCA_LEGAL_ENTITY, oids.NCA_MAY_SIGN, oids.NCA_EMPLOYEE]
+            return [oids.NCA_INDIVIDUAL]
+        if usage is CertificateUsage.SIGN:
+            return [oids.NCA_LEGAL_ENTITY]
+        return [oids.NCA_LEGAL_ENTITY, oids.NCA_INFORMATION_SYSTEM]
 
 
 @dataclass(frozen=True, slots=True)
-class Revoked:
-    """An entry of the revocation list."""
+class CrlEntry:
+    """A revoked certificate of our own on our revocation list."""
 
     serial_number: int
     time: datetime
-    reason: x509.ReasonFlags
+    reason: RevocationReason
 
 
 @dataclass(frozen=True, slots=True)
-class Issuer:
+class CertificateAuthority:
     """A certification authority's certificate and key."""
 
     certificate: x509.Certificate
-    key: IssuerKey
+    key: AuthorityKey
 
     def issue(
         self,
         *,
         holder: Holder,
         key: Any,
-        usage: Usage,
+        usage: CertificateUsage,
         now: datetime,
         randomness: Randomness,
     ) -> x509.Certificate:
-        """A certificate of one year that binds the key to its holder."""
-        signs = usage is Usage.SIGN
+        """Issue a certificate of one year that binds the key to its holder."""
+        signs = usage is CertificateUsage.SIGN
         purposes = [
             ExtendedKeyUsageOID.EMAIL_PROTECTION if signs else ExtendedKeyUsageOID.CLIENT_AUTH,
-            *holder.roles(usage),
+            *(x509.ObjectIdentifier(oid) for oid in holder.role_oids(usage)),
         ]
         builder = (
             _builder(holder.name(), self.certificate.subject, key, now, randomness)
@@ -191,11 +122,13 @@ class Issuer:
         )
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue_stamper(self, key: Any, *, now: datetime, randomness: Randomness) -> x509.Certificate:
-        """The certificate of the time-stamping authority, for as long as the issuer's own: tokens
-        are verified for years, and a new authority has a new one made.
+    def issue_time_stamper(
+        self, key: Any, *, now: datetime, randomness: Randomness
+    ) -> x509.Certificate:
+        """Issue the certificate of the time-stamping authority, valid as long as this authority:
+        tokens are verified for years, and a new authority has a new one made.
 
-        Its only purpose is critical, as RFC 3161 (section 2.3) has it.
+        Its only purpose is critical (RFC 3161, section 2.3).
         """
         (common_name,) = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(common_name.value).removesuffix(ISSUING_NAME) + STAMPING_NAME
@@ -209,8 +142,8 @@ class Issuer:
         )
         return builder.sign(self.key, hashes.SHA256())
 
-    def revocation_list(self, revoked: Iterable[Revoked], *, number: int, now: datetime) -> bytes:
-        """The CRL, DER (RFC 5280, section 5)."""
+    def revocation_list(self, revoked: Iterable[CrlEntry], *, number: int, now: datetime) -> bytes:
+        """Sign the CRL, DER (RFC 5280, section 5)."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
@@ -225,9 +158,11 @@ class Issuer:
                 .serial_number(entry.serial_number)
                 .revocation_date(_whole(entry.time))
             )
-            if entry.reason is not x509.ReasonFlags.unspecified:
+            if entry.reason is not RevocationReason.UNSPECIFIED:
                 # "unspecified" is said by leaving the reason out (section 5.3.1).
-                revocation = revocation.add_extension(x509.CRLReason(entry.reason), critical=False)
+                revocation = revocation.add_extension(
+                    x509.CRLReason(entry.reason.flag), critical=False
+                )
             builder = builder.add_revoked_certificate(revocation.build())
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
@@ -236,8 +171,10 @@ class Issuer:
         return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own.value)
 
 
-def create_authority(name: str, now: datetime, randomness: Randomness) -> tuple[Issuer, Issuer]:
-    """A new root and the authority under it that issues, both P-256."""
+def create_authority(
+    name: str, now: datetime, randomness: Randomness
+) -> tuple[CertificateAuthority, CertificateAuthority]:
+    """Make a new root and the authority under it that issues, both P-256."""
     root_key = ec.generate_private_key(ec.SECP256R1())
     root_name = _authority_name(f"{name} Root CA")
     root = _authority(root_name, root_name, root_key, root_key, None, now, randomness, 1)
@@ -252,17 +189,33 @@ def create_authority(name: str, now: datetime, randomness: Randomness) -> tuple[
         randomness,
         0,
     )
-    return Issuer(root, root_key), Issuer(issuing, issuing_key)
+    return CertificateAuthority(root, root_key), CertificateAuthority(issuing, issuing_key)
 
 
 def serial_number(randomness: Randomness) -> int:
-    """A random serial of 127 bits, never 0."""
+    """Return a random serial number of 127 bits, never 0."""
     return (int.from_bytes(randomness(16), "big") & ((1 << SERIAL_BITS) - 1)) | 1
 
 
-def fingerprint(certificate: x509.Certificate) -> str:
-    """What a certificate is named by: the lower-case hex SHA-256 of its DER."""
-    return certificate.fingerprint(hashes.SHA256()).hex()
+def key_usage(
+    *,
+    digital_signature: bool = False,
+    content_commitment: bool = False,
+    key_cert_sign: bool = False,
+    crl_sign: bool = False,
+) -> x509.KeyUsage:
+    """Return the extension with these bits set and no others (RFC 5280, section 4.2.1.3)."""
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=content_commitment,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _authority_name(common_name: str) -> x509.Name:
@@ -277,8 +230,8 @@ def _authority_name(common_name: str) -> x509.Name:
 def _authority(
     name: x509.Name,
     issuer_name: x509.Name,
-    key: IssuerKey,
-    issuer_key: IssuerKey,
+    key: AuthorityKey,
+    issuer_key: AuthorityKey,
     issuer: x509.Certificate | None,
     now: datetime,
     randomness: Randomness,
@@ -311,27 +264,6 @@ def _builder(
         .serial_number(serial_number(randomness))
         .not_valid_before(_whole(now) - BACKDATED)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def key_usage(
-    *,
-    digital_signature: bool = False,
-    content_commitment: bool = False,
-    key_cert_sign: bool = False,
-    crl_sign: bool = False,
-) -> x509.KeyUsage:
-    """The extension with these bits set and no others (RFC 5280, section 4.2.1.3)."""
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=content_commitment,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=crl_sign,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 

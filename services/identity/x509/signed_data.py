@@ -1,30 +1,32 @@
 """What an authority signs: certificates, revocation lists and OCSP answers have one outer form.
 
-SEQUENCE { what is signed, AlgorithmIdentifier, BIT STRING } (RFC 5280, sections
-4.1 and 5.1; RFC 6960, section 4.2.1). Read here for its bytes as they came,
-because a signature is over those and no others.
+SEQUENCE { signed content, AlgorithmIdentifier, BIT STRING } (RFC 5280, sections 4.1 and 5.1;
+RFC 6960, section 4.2.1). It is read here for the bytes as they came, because the signature is
+over exactly those.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from signatures.algorithms import Verdict
 from signatures.der import SEQUENCE, MalformedDer, Reader
-from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki
+from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki, load_public_key
+from signatures.portable import verify
 from signatures.x509 import verify_x509_signature
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """What is signed, how, and the signature; parameters are None where absent."""
+class SignedContent:
+    """The signed bytes, the algorithm, and the signature; parameters (DER) are None if absent."""
 
     content: bytes
     algorithm: str
     parameters: bytes | None
     signature: bytes
 
-    def holds(self, spki: bytes) -> bool:
-        """Whether the key made the signature. What cannot be verified does not hold."""
+    def is_signed_by(self, spki: bytes) -> bool:
+        """Return whether the key made the signature; False if it cannot be verified."""
         try:
             return verify_x509_signature(
                 spki, self.algorithm, self.parameters, self.content, self.signature
@@ -33,29 +35,43 @@ class Signed:
             return False
 
 
-def signed(der: bytes) -> Signed:
-    """The parts. Raises MalformedDer."""
+def read_signed(der: bytes) -> SignedContent:
+    """Split a certificate, a CRL or a BasicOCSPResponse. Raises MalformedDer."""
     outer = Reader(der)
     parts = outer.sequence()
     outer.end()
     tag, _, content = parts.any()
     if tag != SEQUENCE:
-        raise MalformedDer("what is signed is no SEQUENCE")
-    algorithm, parameters = algorithm_identifier(parts.sequence())
-    return Signed(content, algorithm, parameters, parts.bit_string())
+        raise MalformedDer("the signed content is not a SEQUENCE")
+    algorithm, parameters = read_algorithm(parts.sequence())
+    return SignedContent(content, algorithm, parameters, parts.bit_string())
 
 
-def algorithm_identifier(reader: Reader) -> tuple[str, bytes | None]:
-    """The dotted OID and the parameters' DER. Raises MalformedDer."""
+def read_algorithm(reader: Reader) -> tuple[str, bytes | None]:
+    """Return an AlgorithmIdentifier's dotted OID and its parameters' DER, None if absent. Raises
+    MalformedDer."""
     algorithm = reader.object_identifier()
     parameters = None if reader.at_end() else reader.any()[2]
     reader.end()
     return algorithm, parameters
 
 
-def issued_by(der: bytes, issuer: bytes) -> bool:
-    """Whether the issuer's key signed the certificate, both DER; nothing else is looked at."""
+def is_issued_by(der: bytes, issuer: bytes) -> bool:
+    """Return whether the issuer's key signed the certificate, both DER; check nothing else."""
     try:
-        return signed(der).holds(certificate_spki(issuer))
+        return read_signed(der).is_signed_by(certificate_spki(issuer))
     except (MalformedDer, MalformedKey):
         return False
+
+
+def is_signed_by_certificate(
+    certificate: bytes, algorithm: int, message: bytes, signature: bytes
+) -> bool:
+    """Return whether the certificate's key signed the message under the contract's algorithm;
+    False if the key cannot be used. Trust is not checked."""
+    try:
+        key = load_public_key(certificate_spki(certificate))
+    except (MalformedKey, UnsupportedKey):
+        return False
+    verdict = verify(key, algorithm, message=message, digest=None, signature=signature)
+    return verdict == Verdict.VALID

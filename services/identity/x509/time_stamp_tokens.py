@@ -1,14 +1,13 @@
-"""Time-stamp tokens of any authority (RFC 3161, RFC 5816), read and checked but for trust.
+"""Time-stamp tokens of any authority (RFC 3161, RFC 5816): reading them, and their signatures.
 
-A token is CMS SignedData over a TSTInfo: the hash of some data, and when it was
-seen. It is decoded by asn1crypto, since authorities write BER around the parts
-that are signed, and its signature is checked by our own library, as those of
-certificates are. rfc3161-client, the library for this on PyPI, verifies by
-OpenSSL's PKCS#7 under rules of its own for the chain: it knows neither GOST,
-with which Kazakhstan's authority stamps, nor revocation at a time.
+A token is CMS SignedData over a TSTInfo: the hash of some data, and when it was seen. It is decoded
+by asn1crypto, since authorities write BER around the parts that are signed, and its signature is
+verified by our own library, as those of certificates are. rfc3161-client, the library for this,
+verifies by OpenSSL's PKCS#7 under rules of its own for the chain: it knows neither GOST, with which
+Kazakhstan's authority stamps, nor revocation at a time.
 
-Whatever cannot be read is MalformedTimeStamp and nothing else. Whether whoever
-signed may stamp the time is asked in stamp_checking.py.
+Bytes that cannot be read raise MalformedTimeStamp and nothing else. Whether the signer is trusted
+to stamp the time is decided in certificates/time_stamp_check.py.
 """
 
 from __future__ import annotations
@@ -26,8 +25,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.identity.x509.hash_oids import HASHES, STREEBOG, digest
-from services.identity.x509.inspection import NoCertificate, load
-from services.identity.x509.signed_data import Signed, algorithm_identifier
+from services.identity.x509.inspection import NotACertificate, fingerprint_of, load
+from services.identity.x509.signed_data import SignedContent, read_algorithm
+from signatures import oids
 from signatures.algorithms import Hash
 from signatures.der import OCTET_STRING, SEQUENCE, Reader, encode
 from signatures.keys import MalformedKey, certificate_spki
@@ -35,39 +35,37 @@ from signatures.keys import MalformedKey, certificate_spki
 # One with a chain of RSA-4096 certificates has about 8 KB.
 TOKEN_LIMIT_BYTES = 64 * 1024
 CERTIFICATES_LIMIT = 16
-# Numbers of tokens have up to 160 bits (RFC 3161, section 2.4.2), and a sign.
+# Serial numbers of tokens have up to 160 bits (RFC 3161, section 2.4.2), and a sign.
 SERIAL_LIMIT_BITS = 160
 
-_TST_INFO = "1.2.840.113549.1.9.16.1.4"
-_SIGNED_DATA = "1.2.840.113549.1.7.2"
-_CONTENT_TYPE = "1.2.840.113549.1.9.3"
-_MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
-_SIGNING_CERTIFICATE = "1.2.840.113549.1.9.16.2.12"
-_SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
-_COUNTED = frozenset(
-    {_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2}
+# The signed attributes that are read; others are ignored.
+_READ_ATTRIBUTES = frozenset(
+    {
+        oids.CONTENT_TYPE,
+        oids.MESSAGE_DIGEST,
+        oids.SIGNING_CERTIFICATE,
+        oids.SIGNING_CERTIFICATE_V2,
+    }
 )
-_SHA1 = "1.3.14.3.2.26"
-_SHA256 = "2.16.840.1.101.3.4.2.1"
 _GRANTED = frozenset({"granted", "granted_with_mods"})
 _SET, _SIGNED_ATTRIBUTES = 0x31, 0xA0
 _TIME = re.compile(r"(\d{14})(?:\.(\d+))?Z", re.ASCII)
 
-# Where a SignerInfo names the key's algorithm only, the digest's completes it (RFC 5652, 5.3).
+# If a SignerInfo names the key's algorithm only, the digest's completes it (RFC 5652, 5.3).
 _WITH_DIGEST: Mapping[tuple[str, Hash | None], str] = {
-    ("1.2.840.113549.1.1.1", Hash.SHA256): "1.2.840.113549.1.1.11",
-    ("1.2.840.113549.1.1.1", Hash.SHA384): "1.2.840.113549.1.1.12",
-    ("1.2.840.113549.1.1.1", Hash.SHA512): "1.2.840.113549.1.1.13",
-    ("1.2.840.10045.2.1", Hash.SHA256): "1.2.840.10045.4.3.2",
-    ("1.2.840.10045.2.1", Hash.SHA384): "1.2.840.10045.4.3.3",
-    ("1.2.840.10045.2.1", Hash.SHA512): "1.2.840.10045.4.3.4",
-    ("1.2.643.7.1.1.1.1", Hash.STREEBOG256): "1.2.643.7.1.1.3.2",
-    ("1.2.643.7.1.1.1.2", Hash.STREEBOG512): "1.2.643.7.1.1.3.3",
-    ("1.2.398.3.10.1.1.2.1", Hash.STREEBOG256): "1.2.398.3.10.1.1.2.3.1",
-    ("1.2.398.3.10.1.1.2.2", Hash.STREEBOG512): "1.2.398.3.10.1.1.2.3.2",
+    (oids.RSA, Hash.SHA256): oids.RSA_SHA256,
+    (oids.RSA, Hash.SHA384): oids.RSA_SHA384,
+    (oids.RSA, Hash.SHA512): oids.RSA_SHA512,
+    (oids.EC, Hash.SHA256): oids.ECDSA_SHA256,
+    (oids.EC, Hash.SHA384): oids.ECDSA_SHA384,
+    (oids.EC, Hash.SHA512): oids.ECDSA_SHA512,
+    (oids.TC26_GOST_256, Hash.STREEBOG256): oids.TC26_GOST_256_STREEBOG256,
+    (oids.TC26_GOST_512, Hash.STREEBOG512): oids.TC26_GOST_512_STREEBOG512,
+    (oids.KZ_GOST_256, Hash.STREEBOG256): oids.KZ_GOST_256_STREEBOG256,
+    (oids.KZ_GOST_512, Hash.STREEBOG512): oids.KZ_GOST_512_STREEBOG512,
 }
 
-# What asn1crypto raises over bytes that are not what they should be, sooner or later.
+# What asn1crypto raises over malformed bytes: it decodes lazily, so at any access.
 _FAULTS = (
     ValueError,
     TypeError,
@@ -81,42 +79,43 @@ _FAULTS = (
 
 
 class MalformedTimeStamp(ValueError):
-    """Bytes that are no time-stamp token."""
+    """Bytes that are not a time-stamp token."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """How the signature names its certificate (ESSCertID, ESSCertIDv2): a hash under a function's
-    OID, and an IssuerSerial, DER, if it has one."""
+    """How the signature names its certificate (ESSCertID, ESSCertIDv2): the hash function's OID,
+    the hash, and an IssuerSerial (DER) or None."""
 
     algorithm: str
     digest: bytes
     issuer_serial: bytes | None
 
     def names(self, der: bytes, certificate: Any) -> bool:
+        """Return whether it refers to this certificate, given as DER and decoded."""
         if self.issuer_serial is not None:
-            said = tsp.IssuerSerial.load(self.issuer_serial, strict=True)
-            issuers = [one.chosen for one in said["issuer"] if one.name == "directory_name"]
-            if (issuers, said["serial_number"].native) != (
+            named = tsp.IssuerSerial.load(self.issuer_serial, strict=True)
+            issuers = [one.chosen for one in named["issuer"] if one.name == "directory_name"]
+            if (issuers, named["serial_number"].native) != (
                 [certificate.issuer],
                 certificate.serial_number,
             ):
                 return False
-        if self.algorithm == _SHA1:
-            # ESSCertID knows no other. It tells certificates apart, and no more hangs on it.
+        if self.algorithm == oids.SHA1:
+            # ESSCertID allows no other. It only tells certificates apart; no trust rests on it.
             return hashlib.sha1(der, usedforsecurity=False).digest() == self.digest
-        name = HASHES.get(self.algorithm)
-        return name is not None and digest(name, der) == self.digest
+        function = HASHES.get(self.algorithm)
+        return function is not None and digest(function, der) == self.digest
 
 
 @dataclass(frozen=True, slots=True)
 class TimeStamp:
-    """A token: what it says, and what is needed to check it."""
+    """A token's content, and the parts that verify it."""
 
     time: datetime
     policy: str
     serial_number: int
-    # DER, as they stand in it: the signer's where it is there, and others.
+    # DER, as they stand in it: the signer's, if it was included, and others.
     certificates: tuple[bytes, ...]
     _imprint_algorithm: str
     _imprint: bytes
@@ -126,29 +125,29 @@ class TimeStamp:
     _signer: tuple[Any, int] | bytes
     _digest: Hash | None
     _message_digest: bytes
-    _signed: Signed
+    _signed: SignedContent
 
     @property
     def hashes_in_python(self) -> bool:
-        """Whether data for it are hashed a thousand times more slowly than others."""
+        """Whether hashing its data runs in Python, a thousand times more slowly than SHA-2."""
         return HASHES.get(self._imprint_algorithm) in STREEBOG
 
     @property
-    def named(self) -> tuple[str, ...]:
+    def signer_fingerprints(self) -> tuple[str, ...]:
         """Fingerprints (lower-case hex SHA-256) of certificates that its signer may have: the one
-        that is named so, or all that came with it."""
-        said = tuple(one.digest.hex() for one in self._references if one.algorithm == _SHA256)
-        return said or tuple(hashlib.sha256(der).hexdigest() for der in self.certificates)
+        that it names by SHA-256, or else all that came with it."""
+        named = tuple(one.digest.hex() for one in self._references if one.algorithm == oids.SHA256)
+        return named or tuple(fingerprint_of(der) for der in self.certificates)
 
     def is_over(self, *, data: bytes | None = None, digest_: bytes | None = None) -> bool:
-        """Whether it is over the data, or over what has this digest under its hash function."""
-        name = HASHES.get(self._imprint_algorithm)
-        if name is None or len(self._imprint) != name.digest_length:
+        """Return whether its imprint is that of the data, or is this digest."""
+        function = HASHES.get(self._imprint_algorithm)
+        if function is None or len(self._imprint) != function.digest_length:
             return False
-        return self._imprint == (digest_ if data is None else digest(name, data))
+        return self._imprint == (digest_ if data is None else digest(function, data))
 
     def names(self, der: bytes) -> bool:
-        """Whether this is the certificate that it says its signer has, in every place."""
+        """Return whether every reference to the signer's certificate means this one."""
         try:
             certificate = asn1.Certificate.load(der, strict=True)
             signer = (
@@ -162,8 +161,8 @@ class TimeStamp:
         except _FAULTS:
             return False
 
-    def holds(self, der: bytes) -> bool:
-        """Whether the certificate's key signed it. What cannot be verified does not hold."""
+    def is_signed_by(self, der: bytes) -> bool:
+        """Return whether the certificate's key signed it; False if it cannot be verified."""
         try:
             spki = certificate_spki(der)
         except MalformedKey:
@@ -171,16 +170,16 @@ class TimeStamp:
         return (
             self._digest is not None
             and digest(self._digest, self._content) == self._message_digest
-            and self._signed.holds(spki)
+            and self._signed.is_signed_by(spki)
         )
 
 
 def may_stamp(der: bytes) -> bool:
-    """Whether the certificate is for time-stamping and nothing else, as RFC 3161 (section 2.3) has
-    it: one purpose, critical; a key usage, where there is one, of signing only."""
+    """Return whether the certificate is for time-stamping only (RFC 3161, section 2.3): that is its
+    one purpose, critical, and its key usage, if present, is signing only."""
     try:
         extensions = load(der).extensions
-    except NoCertificate:
+    except NotACertificate:
         return False
     try:
         purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -195,8 +194,8 @@ def may_stamp(der: bytes) -> bool:
     return (usage.digital_signature or usage.content_commitment) and not usage.key_cert_sign
 
 
-def read(data: bytes) -> TimeStamp:
-    """The token in a TimeStampToken or a whole TimeStampResp. Raises MalformedTimeStamp."""
+def read_token(data: bytes) -> TimeStamp:
+    """Read a TimeStampToken, or the one in a TimeStampResp. Raises MalformedTimeStamp."""
     if len(data) > TOKEN_LIMIT_BYTES:
         raise MalformedTimeStamp("too large")
     try:
@@ -212,38 +211,38 @@ def _signed_data(data: bytes) -> Any:
     if first == bytes([SEQUENCE]):
         response = tsp.TimeStampResp.load(data, strict=True)
         if response["status"]["status"].native not in _GRANTED:
-            raise MalformedTimeStamp("a refusal")
+            raise MalformedTimeStamp("a response without a token")
         token = response["time_stamp_token"]
     else:
         token = cms.ContentInfo.load(data, strict=True)
-    if token["content_type"].dotted != _SIGNED_DATA:
-        raise MalformedTimeStamp("no SignedData")
+    if token["content_type"].dotted != oids.SIGNED_DATA:
+        raise MalformedTimeStamp("not SignedData")
     signed_data = token["content"]
     if signed_data["version"].native == "v1":
-        # It would be PKCS#7 (RFC 5652, section 5.2.1).
-        raise MalformedTimeStamp("not of CMS")
+        # PKCS#7 (RFC 5652, section 5.2.1).
+        raise MalformedTimeStamp("PKCS#7, not CMS")
     return signed_data
 
 
 def _read(signed_data: Any) -> TimeStamp:
     wrapped = signed_data["encap_content_info"]
-    if wrapped["content_type"].dotted != _TST_INFO:
-        raise MalformedTimeStamp("no TSTInfo")
+    if wrapped["content_type"].dotted != oids.TST_INFO:
+        raise MalformedTimeStamp("not a TSTInfo")
     content = bytes(wrapped["content"])
     if len(signed_data["signer_infos"]) != 1:
-        raise MalformedTimeStamp("not of one signature (RFC 3161, section 2.4.2)")
+        raise MalformedTimeStamp("not exactly one signature (RFC 3161, section 2.4.2)")
     signer = signed_data["signer_infos"][0]
-    # What is signed is the attributes' encoding as a SET (RFC 5652, section 5.4), as it came.
+    # The signature is over the attributes encoded as a SET (RFC 5652, section 5.4), as they came.
     attributes = Reader(signer["signed_attrs"].dump()).value(_SIGNED_ATTRIBUTES)
-    said = _attributes(Reader(attributes))
-    if said[_CONTENT_TYPE].object_identifier() != _TST_INFO:
-        raise MalformedTimeStamp("signed as something else")
+    values = _attributes(Reader(attributes))
+    if values[oids.CONTENT_TYPE].object_identifier() != oids.TST_INFO:
+        raise MalformedTimeStamp("signed as another content type")
     info = tsp.TSTInfo.load(content, strict=True)
     if info["version"].native != "v1" or any(one["critical"].native for one in info["extensions"]):
-        raise MalformedTimeStamp("a version or a critical extension that is not known")
+        raise MalformedTimeStamp("an unknown version or critical extension")
     serial_number = int(info["serial_number"].native)
     if serial_number.bit_length() > SERIAL_LIMIT_BITS:
-        raise MalformedTimeStamp("a number that is too long")
+        raise MalformedTimeStamp("the serial number is too long")
     imprint = info["message_imprint"]
     hash_ = HASHES.get(signer["digest_algorithm"]["algorithm"].dotted)
     return TimeStamp(
@@ -254,27 +253,27 @@ def _read(signed_data: Any) -> TimeStamp:
         _imprint_algorithm=imprint["hash_algorithm"]["algorithm"].dotted,
         _imprint=imprint["hashed_message"].native,
         _content=content,
-        _references=_references(said),
+        _references=_references(values),
         _signer=_signer(signer["sid"]),
         _digest=hash_,
-        _message_digest=said[_MESSAGE_DIGEST].value(OCTET_STRING),
+        _message_digest=values[oids.MESSAGE_DIGEST].value(OCTET_STRING),
         _signed=_signature(signer, hash_, encode(_SET, attributes)),
     )
 
 
 def _attributes(attributes: Reader) -> dict[str, Reader]:
-    """The only value of each attribute that counts, by its OID. Each comes once at most, with one
-    value (RFC 5652, section 11). Raises MalformedDer, or MalformedTimeStamp."""
+    """Return the value of each attribute that is read, by OID. Each may stand once, with one value
+    (RFC 5652, section 11). Raises MalformedDer or MalformedTimeStamp."""
     found: dict[str, Reader] = {}
     while not attributes.at_end():
         attribute = attributes.sequence()
         oid = attribute.object_identifier()
         values = attribute.value(_SET)
         attribute.end()
-        if oid not in _COUNTED:
+        if oid not in _READ_ATTRIBUTES:
             continue
         if oid in found:
-            raise MalformedTimeStamp("an attribute that comes twice")
+            raise MalformedTimeStamp("an attribute stands twice")
         one = Reader(values)
         one.any()
         one.end()
@@ -282,20 +281,21 @@ def _attributes(attributes: Reader) -> dict[str, Reader]:
     return found
 
 
-def _references(said: Mapping[str, Reader]) -> tuple[_Reference, ...]:
-    """The first certificate that each attribute names is the signer's (RFC 5035, sections 3, 4)."""
+def _references(values: Mapping[str, Reader]) -> tuple[_Reference, ...]:
+    """Return the references to the signer's certificate: the first that each attribute names
+    (RFC 5035, sections 3 and 4)."""
     found = []
-    if _SIGNING_CERTIFICATE in said:
-        first = said[_SIGNING_CERTIFICATE].sequence().sequence().sequence()
-        found.append(_reference(first, _SHA1))
-    if _SIGNING_CERTIFICATE_V2 in said:
-        first = said[_SIGNING_CERTIFICATE_V2].sequence().sequence().sequence()
-        algorithm = _SHA256
+    if oids.SIGNING_CERTIFICATE in values:
+        first = values[oids.SIGNING_CERTIFICATE].sequence().sequence().sequence()
+        found.append(_reference(first, oids.SHA1))
+    if oids.SIGNING_CERTIFICATE_V2 in values:
+        first = values[oids.SIGNING_CERTIFICATE_V2].sequence().sequence().sequence()
+        algorithm = oids.SHA256
         if first.next_tag() == SEQUENCE:
-            algorithm, _ = algorithm_identifier(first.sequence())
+            algorithm, _ = read_algorithm(first.sequence())
         found.append(_reference(first, algorithm))
     if not found:
-        raise MalformedTimeStamp("does not name the signer's certificate")
+        raise MalformedTimeStamp("the signer's certificate is not named")
     return tuple(found)
 
 
@@ -314,13 +314,13 @@ def _signer(identifier: Any) -> tuple[Any, int] | bytes:
     return pair["issuer"], int(pair["serial_number"].native)
 
 
-def _signature(signer: Any, hash_: Hash | None, signed: bytes) -> Signed:
+def _signature(signer: Any, hash_: Hash | None, signed: bytes) -> SignedContent:
     encoded = Reader(signer["signature_algorithm"].dump()).sequence()
-    algorithm, parameters = algorithm_identifier(encoded)
+    algorithm, parameters = read_algorithm(encoded)
     completed = _WITH_DIGEST.get((algorithm, hash_))
     if completed is not None:
         algorithm, parameters = completed, None
-    return Signed(signed, algorithm, parameters, signer["signature"].native)
+    return SignedContent(signed, algorithm, parameters, signer["signature"].native)
 
 
 def _certificates(choices: Any) -> tuple[bytes, ...]:
@@ -330,9 +330,9 @@ def _certificates(choices: Any) -> tuple[bytes, ...]:
 
 
 def _time(text: str) -> datetime:
-    """A GeneralizedTime in UTC, to the microsecond (RFC 3161, section 2.4.2)."""
+    """Parse a GeneralizedTime in UTC, to the microsecond (RFC 3161, section 2.4.2)."""
     match = _TIME.fullmatch(text)
     if match is None:
-        raise MalformedTimeStamp("no time in UTC")
+        raise MalformedTimeStamp("not a time in UTC")
     moment = datetime.strptime(match[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
     return moment.replace(microsecond=int(((match[2] or "") + "000000")[:6]))

@@ -1,22 +1,10 @@
-"""Documents' contents outside the database: encrypted, packed, addressed by hash.
+"""Contents of documents in the object store: encrypted, packed, addressed by hash.
 
-Every content is encrypted with a random key of its own (AES-256-GCM), and that
-key, wrapped by the content key from the registry's folder, is kept in the
-database only: deleting the row makes the bytes unreadable wherever copies of
-them lie. Contents that arrive together share one object, written and flushed
-once, named by the SHA-256 of its bytes. Objects are written before the
-transaction that refers to them; those that no row refers to are removed later
-by collect_orphans. A crash in between leaves such an orphan and nothing else.
-
-The interface, for the domain above it:
-
-    contents = Contents(open_objects(url_or_folder), key, clock=clock)
-    references = await contents.put_many([data, ...])    # durable when it returns
-    Rows(tables.contents, [reference.row(document_name) for ...])
-    reference = await find_reference(connection, document_name)   # None once erased
-    data = await contents.get(reference, sha256)         # raises ContentLost
-    await erase_reference(connection, document_name)     # inside the erasing transaction
-    removed = await contents.collect_orphans(database, age=timedelta(hours=1))
+Every content is encrypted with a random key of its own (AES-256-GCM). That key, wrapped by the
+content key from the registry's folder, is kept in the database only, so that deleting its row makes
+every copy of the bytes unreadable. Contents that arrive together share one object, written and
+flushed once and named by the SHA-256 of its bytes. Objects are written before the transaction that
+refers to them; a crash in between leaves an orphan, which collect_orphans deletes later.
 """
 
 from __future__ import annotations
@@ -28,50 +16,49 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.registry import tables
-from services.registry.contents.object_store import UNFINISHED, ObjectMissing, Objects
+from services.registry.contents import store
+from services.registry.contents.store import ContentReference
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
+from services.runtime.concurrency.batching import PendingQueue
 from services.runtime.storage.database import Database
+from services.runtime.storage.object_store import UNFINISHED, ObjectMissing, ObjectStore
 
-# Where contents lie in the store.
+# The prefix of all objects that hold contents.
 PACKS = "packs/"
-# A larger content gets an object of its own, which disappears when it is erased.
+# A larger content gets an object of its own, which is deleted after the content is erased.
 SMALL_BYTES = 256 * 1024
-# What is written and flushed in one go; more waits for the next pack.
+# Contents written and flushed as one object; further ones wait for the next.
 PACK_BYTES = 16 * 1024 * 1024
-# An object is written seconds before the transaction that refers to it; what no row
-# refers to after this long belongs to no transaction any more.
+# An object is written seconds before the transaction that refers to it; one without a row after
+# this long never gets one.
 ORPHAN_AGE = timedelta(hours=1)
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
-# Each document's key encrypts one thing once, so its nonce need not differ.
+# Each document's key encrypts one content once, so its nonce need not differ.
 _CONTENT_NONCE = bytes(_NONCE_BYTES)
-# How many objects are looked up in the database at once.
-_PAGE = 500
+# Objects looked up in the database at once.
+_CHUNK = 500
 
 
 class ContentLost(Exception):
-    """The content is not in the store, or is not what was stored. Names the object only."""
+    """The stored content is missing or was changed. The text names the object only."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrappingKey:
-    """The key that wraps documents' keys, and its id."""
+    """The key that wraps the documents' keys, and its id."""
 
     id: str
     key: bytes
 
     @classmethod
     def parse(cls, text: str) -> WrappingKey:
-        """The key of a file with one line "<key id> <base64 of 32 bytes>". Raises ValueError."""
+        """Parse a key file: one line "<key id> <base64 of 32 bytes>". Raises ValueError."""
         id_, _, encoded = text.strip().partition(" ")
         try:
             key = base64.b64decode(encoded, validate=True)
@@ -82,50 +69,22 @@ class WrappingKey:
         return cls(id_, key)
 
     def wrap(self, key: bytes, randomness: Randomness) -> bytes:
+        """Encrypt a document's key (AES-256-GCM): nonce, ciphertext and tag."""
         nonce = randomness(_NONCE_BYTES)
         return nonce + AESGCM(self.key).encrypt(nonce, key, self.id.encode())
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """Raises InvalidTag."""
+        """Decrypt a wrapped key. Raises InvalidTag."""
         nonce, sealed = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:]
         return AESGCM(self.key).decrypt(nonce, sealed, self.id.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class ContentReference:
-    """Where one content lies and what opens it: the columns of tables.contents but the document."""
-
-    object_key: str
-    position: int
-    length: int
-    wrapping_key_id: str
-    wrapped_key: bytes
-
-    def row(self, document: str) -> dict[str, Any]:
-        """The row of tables.contents for that document."""
-        return {
-            "document": document,
-            "object_key": self.object_key,
-            "position": self.position,
-            "length": self.length,
-            "wrapping_key_id": self.wrapping_key_id,
-            "wrapped_key": self.wrapped_key,
-        }
-
-
-@dataclass(slots=True)
-class _Waiting:
-    contents: Sequence[bytes]
-    size: int
-    done: asyncio.Future[list[ContentReference]]
-
-
 class Contents:
-    """The contents' store. Uses the running loop's thread pool for encryption and files."""
+    """Stores and reads contents. Encrypts, and writes files, in the running loop's thread pool."""
 
     def __init__(
         self,
-        objects: Objects,
+        objects: ObjectStore,
         key: WrappingKey,
         *,
         clock: Clock = system_clock,
@@ -135,13 +94,13 @@ class Contents:
         self._key = key
         self._clock = clock
         self._randomness = randomness
-        self._waiting: list[_Waiting] = []
+        self._queue: PendingQueue[bytes, ContentReference] = PendingQueue(limit=PACK_BYTES)
         self._writer: asyncio.Task[None] | None = None
 
     async def put_many(self, contents: Sequence[bytes]) -> list[ContentReference]:
-        """A reference for each content, in order, once all of them are durable.
+        """Return a reference for each content, in order, once all of them are durable.
 
-        Calls that come while a pack is being written share the next one.
+        Small contents of calls that come while a pack is being written share the next one.
         """
         if not contents:
             return []
@@ -159,36 +118,22 @@ class Contents:
         return [by_index[i] if i in by_index else next(references) for i in range(len(contents))]
 
     async def _put_small(self, contents: Sequence[bytes]) -> list[ContentReference]:
-        waiting = _Waiting(
-            contents, sum(map(len, contents)), asyncio.get_running_loop().create_future()
-        )
-        self._waiting.append(waiting)
+        references = self._queue.add(contents, weight=sum(map(len, contents)))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_packs())
-        return await waiting.done
+        return await references
 
     async def _write_packs(self) -> None:
-        while self._waiting:
-            group, size = [self._waiting.pop(0)], 0
-            size = group[0].size
-            while self._waiting and size + self._waiting[0].size <= PACK_BYTES:
-                size += self._waiting[0].size
-                group.append(self._waiting.pop(0))
-            try:
-                references = await self._write_pack(
-                    [content for each in group for content in each.contents]
-                )
-            except Exception as error:
-                for each in group:
-                    if not each.done.done():
-                        each.done.set_exception(error)
+        while self._queue:
+            batch = self._queue.take()
+            if not batch.callers:
                 continue
-            start = 0
-            for each in group:
-                stop = start + len(each.contents)
-                if not each.done.done():
-                    each.done.set_result(references[start:stop])
-                start = stop
+            try:
+                references = await self._write_pack(batch.requests)
+            except Exception as error:
+                batch.fail(error)
+            else:
+                batch.answer(references)
 
     async def _write_pack(self, contents: Sequence[bytes]) -> list[ContentReference]:
         pack, references = await asyncio.to_thread(self._encrypt, contents)
@@ -214,7 +159,7 @@ class Contents:
         return pack, references
 
     async def get(self, reference: ContentReference, sha256: bytes) -> bytes:
-        """The content. Raises ContentLost where it is missing or not what was stored."""
+        """Read and decrypt a content with that SHA-256. Raises ContentLost."""
         try:
             sealed = await self._objects.get(
                 reference.object_key, reference.position, reference.length
@@ -224,7 +169,7 @@ class Contents:
         return await asyncio.to_thread(self.open, reference, sealed, sha256)
 
     def open(self, reference: ContentReference, sealed: bytes, sha256: bytes) -> bytes:
-        """The content in its ciphertext. Raises ContentLost."""
+        """Decrypt a content from its ciphertext, and check its SHA-256. Raises ContentLost."""
         if reference.wrapping_key_id != self._key.id:
             raise ContentLost(f"{reference.object_key} is under another content key")
         try:
@@ -237,10 +182,10 @@ class Contents:
         return content
 
     async def collect_orphans(self, database: Database, age: timedelta = ORPHAN_AGE) -> int:
-        """Deletes objects older than age that no document refers to. Returns how many.
+        """Delete objects older than age that no document refers to; return their number.
 
-        That is what a crash left behind, what a failed transaction had written, and packs
-        all of whose documents were erased.
+        A crash or a failed transaction leaves such objects, and so does the erasure of all
+        documents of a pack.
         """
         before = self._clock() - age
         removed = 0
@@ -248,7 +193,7 @@ class Contents:
         async for found in self._objects.list(PACKS):
             if found.modified < before:
                 candidates.append(found.key)
-            if len(candidates) == _PAGE:
+            if len(candidates) == _CHUNK:
                 removed += await self._delete_unreferenced(database, candidates)
                 candidates = []
         removed += await self._delete_unreferenced(database, candidates)
@@ -261,10 +206,8 @@ class Contents:
     async def _delete_unreferenced(self, database: Database, keys: Sequence[str]) -> int:
         if not keys:
             return 0
-        column = tables.contents.c.object_key
         async with database.reading() as connection:
-            rows = await connection.execute(select(column).where(column.in_(keys)).distinct())
-            referenced = set(rows.scalars())
+            referenced = await store.find_referenced(connection, keys)
         orphans = [key for key in keys if key not in referenced]
         for key in orphans:
             await self._objects.delete(key)
@@ -272,30 +215,7 @@ class Contents:
 
 
 def object_key_of(data: bytes) -> str:
-    """The name of an object with these bytes."""
+    """Return the key of an object with these bytes."""
     digest = hashlib.sha256(data).hexdigest()
-    # Folders by the first byte, so that none holds millions of names.
+    # One folder a first byte, so that a folder never holds millions of names.
     return f"{PACKS}{digest[:2]}/{digest[2:]}"
-
-
-async def find_reference(connection: AsyncConnection, document: str) -> ContentReference | None:
-    """Where the document's content is, or None after it was erased."""
-    statement = select(tables.contents).where(tables.contents.c.document == document)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else reference_of(row)
-
-
-def reference_of(row: Any) -> ContentReference:
-    """The reference in a row of tables.contents."""
-    return ContentReference(
-        object_key=row.object_key,
-        position=row.position,
-        length=row.length,
-        wrapping_key_id=row.wrapping_key_id,
-        wrapped_key=bytes(row.wrapped_key),
-    )
-
-
-async def erase_reference(connection: AsyncConnection, document: str) -> None:
-    """Destroys the key of the document's content, once the transaction commits."""
-    await connection.execute(delete(tables.contents).where(tables.contents.c.document == document))

@@ -1,348 +1,246 @@
-"""Registration: from drafts to documents, a whole batch at once.
+"""Registration of documents, a whole batch at once.
 
-Nothing here is done document by document that can be done for all: one read of
-what is there already, one call that verifies all signatures, one that asks who
-exists and one that asks who is an officer, one flush of all contents, and the
-sequencer's group commit for rows and entries. Calls that come while others are
-under way share such a round (gathering.py). Each document fails by itself: what
-is wrong with one is its own outcome and no other's.
+Work is done once for all documents of a batch wherever possible: one read of what exists, one call
+that verifies all signatures, one each that asks for subjects and officers, one flush of all
+contents, and the sequencer's group commit for rows and entries. Calls that arrive meanwhile share
+the next such round (micro-batching, batching.py). Each document fails by itself: an error is its
+own outcome and no other's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.registry.clients import (
-    Directory,
-    Judgement,
-    Officer,
-    SignedStatement,
-    SubjectKind,
-    Verdict,
-    Verifier,
-)
 from services.registry.contents.packs import Contents
-from services.registry.documents.requests import BATCH_LIMIT, Draft
-from services.registry.documents.store import (
-    KeptRequest,
-    NewDocument,
-    RegistrationView,
-    RequestKey,
-    Store,
-    Taken,
-)
-from services.registry.model import log_entries
+from services.registry.contents.store import ContentReference
+from services.registry.documents import store
+from services.registry.documents.requests import BATCH_LIMIT, ParsedRegistration
+from services.registry.documents.signature_check import SignatureCheck
+from services.registry.documents.store import NewDocument, RegistrationView
+from services.registry.log.group_commit import Conflict, Submission
+from services.registry.log.sequencer import Committed, Sequencer
+from services.registry.log.transparency_log import encode_entry
 from services.registry.model.attributes import check_content
 from services.registry.model.documents import Document, Signature, make_verification_code
-from services.registry.model.log_entries import SALT_SIZE
+from services.registry.model.log_entries import SALT_BYTES, registered_entry
 from services.registry.model.resource_names import new_name
-from services.runtime.access import Caller
 from services.runtime.clock import Clock, Randomness
 from services.runtime.concurrency.batching import RequestBatcher
-from services.runtime.errors import (
-    AlreadyExists,
-    DomainError,
-    InvalidArgument,
-    PermissionDenied,
-    Unavailable,
-)
+from services.runtime.errors import DomainError, InvalidArgument, PermissionDenied, Unavailable
 from services.runtime.server import Call
+from services.runtime.storage.database import Database
+from services.runtime.storage.kept_requests import RequestKey
 
-METHOD = "RegisterDocument"
-# Who lost a race reads what the winner left; losing again and again is no race any more.
+# A registration that lost a race reads what the winner wrote; losing so often is no race any more.
 ATTEMPTS = 4
-# Rounds under way at once: while one verifies another one writes.
-FLIGHTS = 3
+# Rounds in flight at once: while one verifies, another writes.
+MAX_CONCURRENT = 3
 # A round costs as much as some thirty documents in it.
-WORTH = 100
+MIN_BATCH = 100
 
 Outcome = Document | DomainError
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A draft, whose document it is to be, and whose its request_id is."""
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """A registration under way, and its outcome once it is known."""
 
-    draft: Draft
-    issuer: str
-    scope: str
-
-    @property
-    def key(self) -> RequestKey | None:
-        """What a repeat is known by, None without a request_id."""
-        if not self.draft.request_id:
-            return None
-        return RequestKey(METHOD, self.scope, self.draft.request_id)
+    registration: ParsedRegistration
+    outcome: Outcome | None = None
+    # With their signers, once they are verified.
+    signatures: tuple[Signature, ...] = ()
 
 
 class Registration:
-    """Registers documents for their issuer."""
+    """Registers documents for their issuers."""
 
     def __init__(
         self,
         *,
-        store: Store,
+        database: Database,
+        sequencer: Sequencer,
         contents: Contents,
-        verifier: Verifier,
-        directory: Directory,
+        signature_check: SignatureCheck,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
-        self._store = store
+        self._database = database
+        self._sequencer = sequencer
         self._contents = contents
-        self._verifier = verifier
-        self._directory = directory
+        self._signature_check = signature_check
         self._clock = clock
         self._randomness = randomness
-        self._gathering: RequestBatcher[Wanted, Outcome] = RequestBatcher(
-            self._register_all, limit=BATCH_LIMIT, max_concurrent=FLIGHTS, min_batch=WORTH
+        self._batcher: RequestBatcher[ParsedRegistration, Outcome] = RequestBatcher(
+            self._register_all,
+            limit=BATCH_LIMIT,
+            max_concurrent=MAX_CONCURRENT,
+            min_batch=MIN_BATCH,
         )
 
     async def register(
-        self, drafts: Sequence[Draft], caller: Caller, during: Call | None
+        self, registrations: Sequence[ParsedRegistration], during: Call | None
     ) -> list[Outcome]:
-        """What became of each draft, in order: the document, or why there is none."""
-        wanted = [Wanted(draft, caller.organization, caller.scope) for draft in drafts]
-        return await self._gathering.ask(wanted, during)
+        """Return the outcome of each registration, in order: the document, or an error."""
+        return await self._batcher.ask(registrations, during)
 
-    async def _register_all(self, wanted: Sequence[Wanted], during: Call | None) -> list[Outcome]:
-        outcomes: dict[int, Outcome] = {}
-        # Of those that are the same document or the same request one goes first, and the others
-        # find it there.
-        round_, later = _first_of_each(wanted)
+    async def _register_all(
+        self, registrations: Sequence[ParsedRegistration], during: Call | None
+    ) -> list[Outcome]:
+        attempts = [_Attempt(each) for each in registrations]
+        # Of equal statements or requests one goes first, and the others find it in the next round.
+        round_ = _first_of_equals(attempts)
         for _ in range(ATTEMPTS):
             if not round_:
                 break
-            results = await self._register_round([wanted[index] for index in round_], during)
-            for index, result in zip(round_, results, strict=True):
-                if result is None:
-                    later.append(index)
-                else:
-                    outcomes[index] = result
-            round_, later = later, []
-        for index in round_:
-            outcomes[index] = Unavailable("others registered the same at the same time")
-        return [outcomes[index] for index in range(len(wanted))]
-
-    async def _register_round(
-        self, wanted: Sequence[Wanted], during: Call | None
-    ) -> list[Outcome | None]:
-        """An outcome for each; None for one that lost a race and is to be tried again."""
-        view = await self._store.view_registration(
-            types={each.draft.document_type for each in wanted},
-            request_keys=[each.key for each in wanted if each.key is not None],
-            statement_keys={each.draft.statement_key for each in wanted},
-        )
-        outcomes: list[Outcome | None] = [
-            _answered_before(each, view) or _refused(each, view) for each in wanted
-        ]
-        open_ = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        judged = await self._judge([wanted[index] for index in open_], during)
-        new: list[int] = []
-        repeated: list[int] = []
-        signatures: list[tuple[Signature, ...]] = []
-        for index, result in zip(open_, judged, strict=True):
-            if isinstance(result, DomainError):
-                outcomes[index] = result
-            elif wanted[index].draft.statement_key in view.registered:
-                repeated.append(index)
-            else:
-                new.append(index)
-                signatures.append(result)
-        inserted, found = await asyncio.gather(
-            self._insert([wanted[index] for index in new], signatures),
-            asyncio.gather(*(self._repeat(wanted[index], view) for index in repeated)),
-        )
-        for index, outcome in zip([*new, *repeated], [*inserted, *found], strict=True):
-            outcomes[index] = outcome
-        return outcomes
-
-    async def _judge(
-        self, wanted: Sequence[Wanted], during: Call | None
-    ) -> list[tuple[Signature, ...] | DomainError]:
-        """For each its draft's signatures with their signers, or what is wrong with it."""
-        if not wanted:
-            return []
-        judgements, subjects = await asyncio.gather(
-            self._verifier.verify(
-                [
-                    SignedStatement(
-                        signature.certificate,
-                        signature.algorithm,
-                        signature.signature,
-                        each.draft.statement,
-                    )
-                    for each in wanted
-                    for signature in each.draft.signatures
-                ],
-                during,
-            ),
-            self._directory.find_subjects(
-                {name for each in wanted for name in each.draft.subjects}, during
-            ),
-        )
-        own: list[Sequence[Judgement]] = []
-        start = 0
-        for each in wanted:
-            stop = start + len(each.draft.signatures)
-            own.append(judgements[start:stop])
-            start = stop
-        claimed = {
-            Officer(each.issuer, judgement.signer)
-            for each, judged in zip(wanted, own, strict=True)
-            for judgement in judged
-            if judgement.signer not in ("", each.issuer)
-        }
-        officers = await self._directory.find_officers(claimed, during)
+            await self._register_round(round_, during)
+            round_ = [each for each in attempts if each.outcome is None]
         return [
-            _fault(each, judged, subjects, officers) or _with_signers(each.draft, judged)
-            for each, judged in zip(wanted, own, strict=True)
+            each.outcome or Unavailable("the document is being registered by others; retry")
+            for each in attempts
         ]
 
-    async def _repeat(self, wanted: Wanted, view: RegistrationView) -> Outcome | None:
-        """The document that the same statement made before."""
-        draft = wanted.draft
-        document = view.documents.get(view.registered[draft.statement_key])
-        if document is None:
-            # It was erased between two reads: the statement is a new one now.
-            return None
-        if wanted.key is not None:
-            try:
-                await self._store.keep_request(wanted.key, draft.fingerprint, document.name)
-            except Taken:
-                return None
-        return document
+    async def _register_round(self, attempts: Sequence[_Attempt], during: Call | None) -> None:
+        """Set the outcome of each attempt, but of those that lost a race."""
+        registrations = [each.registration for each in attempts]
+        async with self._database.reading() as connection:
+            view = await store.read_registration_view(
+                connection,
+                types={each.document_type for each in registrations},
+                requests=[each.request for each in registrations if each.request is not None],
+                statement_keys={each.statement_key for each in registrations},
+            )
+        for each in attempts:
+            each.outcome = _kept_outcome(each.registration, view) or _authorization_error(
+                each.registration, view
+            )
+        unanswered = [each for each in attempts if each.outcome is None]
+        await self._verify(unanswered, during)
+        verified = [each for each in unanswered if each.outcome is None]
+        new = [each for each in verified if each.registration.statement_key not in view.registered]
+        known = [each for each in verified if each.registration.statement_key in view.registered]
+        await asyncio.gather(self._insert(new), *(self._repeat(each, view) for each in known))
 
-    async def _insert(
-        self, wanted: Sequence[Wanted], signatures: Sequence[tuple[Signature, ...]]
-    ) -> list[Outcome | None]:
-        """The new documents, once they and their entries are durable; None where somebody else
-        was first."""
-        references = await self._contents.put_many([each.draft.content for each in wanted])
-        now = self._clock()
-        news = [
-            self._new(each.draft, signed, each.issuer, now)
-            for each, signed in zip(wanted, signatures, strict=True)
-        ]
-        results = await self._store.insert_documents(
-            [
-                NewDocument(
-                    document=document,
-                    statement_key=each.draft.statement_key,
-                    reference=reference,
-                    entry=log_entries.registered(document),
-                    request=each.key,
-                    request_sha256=each.draft.fingerprint,
-                )
-                for each, document, reference in zip(wanted, news, references, strict=True)
-            ]
+    async def _verify(self, attempts: Sequence[_Attempt], during: Call | None) -> None:
+        """Set the signatures of each attempt, or the error as its outcome."""
+        results = await self._signature_check.check(
+            [each.registration for each in attempts], during
         )
-        return [_outcome(document, result) for document, result in zip(news, results, strict=True)]
+        for each, result in zip(attempts, results, strict=True):
+            if isinstance(result, DomainError):
+                each.outcome = result
+            else:
+                each.signatures = result
 
-    def _new(
-        self, draft: Draft, signatures: tuple[Signature, ...], issuer: str, now: datetime
-    ) -> Document:
-        return Document(
+    async def _repeat(self, attempt: _Attempt, view: RegistrationView) -> None:
+        """Set the document that the same statement made before as the attempt's outcome."""
+        registration = attempt.registration
+        document = view.documents.get(view.registered[registration.statement_key])
+        if document is None:
+            # Erased between two reads: the statement makes a new document now.
+            return
+        if registration.request is not None:
+            row = store.request_row(
+                registration.request, registration.request_sha256, document.name
+            )
+            try:
+                await self._sequencer.submit([], rows=[row])
+            except Conflict:
+                return
+        attempt.outcome = document
+
+    async def _insert(self, attempts: Sequence[_Attempt]) -> None:
+        """Insert the new documents; set them as outcomes once their entries are durable."""
+        references = await self._contents.put_many([each.registration.content for each in attempts])
+        now = self._clock()
+        new = [
+            self._new_document(each, reference, now)
+            for each, reference in zip(attempts, references, strict=True)
+        ]
+        results = await self._sequencer.submit_many([submission_of(each) for each in new])
+        for each, inserted, result in zip(attempts, new, results, strict=True):
+            if isinstance(result, Committed):
+                each.outcome = replace(inserted.document, log_index=result.indexes[0])
+            elif isinstance(result, DomainError):
+                each.outcome = result
+            elif not isinstance(result, Conflict):
+                raise result
+
+    def _new_document(
+        self, attempt: _Attempt, reference: ContentReference, now: datetime
+    ) -> NewDocument:
+        registration = attempt.registration
+        document = Document(
             name=new_name("documents", now, self._randomness),
-            document_type=draft.document_type,
-            issuer=issuer,
-            subjects=draft.subjects,
-            subject_salts=tuple(self._randomness(SALT_SIZE) for _ in draft.subjects),
-            title=draft.title,
-            media_type=draft.media_type,
-            size_bytes=len(draft.content),
-            content_sha256=draft.content_sha256,
-            content_salt=self._randomness(SALT_SIZE),
-            signatures=signatures,
+            document_type=registration.document_type,
+            issuer=registration.issuer,
+            subjects=registration.subjects,
+            subject_salts=tuple(self._randomness(SALT_BYTES) for _ in registration.subjects),
+            title=registration.title,
+            media_type=registration.media_type,
+            size_bytes=len(registration.content),
+            content_sha256=registration.content_sha256,
+            content_salt=self._randomness(SALT_BYTES),
+            signatures=attempt.signatures,
             verification_code=make_verification_code(self._randomness),
             log_index=-1,
             create_time=now,
-            expire_time=draft.expire_time,
+            expire_time=registration.expire_time,
+        )
+        return NewDocument(
+            document=document,
+            statement_key=registration.statement_key,
+            reference=reference,
+            request=registration.request,
+            request_sha256=registration.request_sha256,
         )
 
 
-def _first_of_each(wanted: Sequence[Wanted]) -> tuple[list[int], list[int]]:
-    """The places of those to register first, and of those that repeat one of them."""
-    first: list[int] = []
-    repeats: list[int] = []
+def submission_of(new: NewDocument) -> Submission:
+    """Return the entry and the rows of a new document."""
+    return Submission([encode_entry(registered_entry(new.document))], store.new_document_rows(new))
+
+
+def _first_of_equals(attempts: Sequence[_Attempt]) -> list[_Attempt]:
+    """Return the attempts without those that repeat an earlier one's statement or request."""
+    first: list[_Attempt] = []
     seen: set[bytes | RequestKey] = set()
-    for index, each in enumerate(wanted):
-        marks: set[bytes | RequestKey] = {each.draft.statement_key}
-        if each.key is not None:
-            marks.add(each.key)
-        (repeats if marks & seen else first).append(index)
+    for each in attempts:
+        marks: set[bytes | RequestKey] = {each.registration.statement_key}
+        if each.registration.request is not None:
+            marks.add(each.registration.request)
+        if not marks & seen:
+            first.append(each)
         seen |= marks
-    return first, repeats
+    return first
 
 
-def _answered_before(wanted: Wanted, view: RegistrationView) -> Outcome | None:
-    """The answer to the first request of that id, if there was one."""
-    kept: KeptRequest | None = view.kept.get(wanted.key) if wanted.key is not None else None
+def _kept_outcome(registration: ParsedRegistration, view: RegistrationView) -> Outcome | None:
+    """Return the answer to the first request with this request_id, or None."""
+    kept = view.kept.get(registration.request) if registration.request is not None else None
     if kept is None:
         return None
-    # Of an erased document not even a hash is left to compare.
-    if kept.request_sha256 is not None and kept.request_sha256 != wanted.draft.fingerprint:
-        return AlreadyExists("this request_id was used for another request", "request_id")
-    return view.documents[kept.resource]
+    try:
+        kept.check_is(registration.request_sha256)
+    except DomainError as error:
+        return error
+    return view.documents[kept.result]
 
 
-def _refused(wanted: Wanted, view: RegistrationView) -> DomainError | None:
-    """Why the issuer may not register such a document of the type, if so."""
-    draft = wanted.draft
-    document_type = view.types.get(draft.document_type)
+def _authorization_error(
+    registration: ParsedRegistration, view: RegistrationView
+) -> DomainError | None:
+    """Return why the issuer may not register such a document of the type, or None."""
+    document_type = view.types.get(registration.document_type)
     if document_type is None:
         return InvalidArgument("document.document_type", "there is no such type")
-    if wanted.issuer not in document_type.issuers:
+    if registration.issuer not in document_type.issuers:
         return PermissionDenied()
     if document_type.attributes:
         try:
-            check_content(draft.media_type, draft.content, document_type.attributes)
+            check_content(registration.media_type, registration.content, document_type.attributes)
         except InvalidArgument as error:
             return error
     return None
-
-
-def _fault(
-    wanted: Wanted,
-    judgements: Sequence[Judgement],
-    subjects: Mapping[str, SubjectKind],
-    officers: frozenset[Officer],
-) -> DomainError | None:
-    """What is wrong with the draft's signatures or subjects, if anything.
-
-    officers: all of all issuers who signed something.
-    """
-    for index, judgement in enumerate(judgements):
-        if judgement.verdict is Verdict.REFUSED:
-            return InvalidArgument(f"signatures[{index}]", judgement.reason)
-    for index, subject in enumerate(wanted.draft.subjects):
-        if subject not in subjects:
-            return InvalidArgument(f"document.subjects[{index}]", "there is no such subject")
-    if any(judgement.verdict is Verdict.UNKNOWN for judgement in judgements):
-        return Unavailable("whether the signer may be trusted cannot be found out now")
-    if not any(
-        judgement.signer == wanted.issuer or Officer(wanted.issuer, judgement.signer) in officers
-        for judgement in judgements
-    ):
-        return InvalidArgument("signatures", "none by the issuer's seal or one of its officers")
-    return None
-
-
-def _with_signers(draft: Draft, judgements: Sequence[Judgement]) -> tuple[Signature, ...]:
-    return tuple(
-        Signature(each.certificate, each.algorithm, each.signature, judgement.signer)
-        for each, judgement in zip(draft.signatures, judgements, strict=True)
-    )
-
-
-def _outcome(document: Document, result: int | Exception) -> Outcome | None:
-    if isinstance(result, int):
-        return replace(document, log_index=result)
-    if isinstance(result, Taken):
-        return None
-    if isinstance(result, DomainError):
-        return result
-    raise result

@@ -1,26 +1,35 @@
-"""Drafts: what callers ask to have registered, checked as far as can be without asking anybody.
+"""Requests about documents and their types, parsed, and checked as far as needs no other service.
 
-Everything here is done once for every document of a batch, by hand and not by
-the generic check of field behaviour: two thousand documents a second leave a
-few dozen microseconds for each.
+parse_registration runs for every document of a batch, so it checks by hand what the generic check
+of field behaviour would: two thousand documents a second leave a few dozen microseconds for each.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from qagazsyz.registry.v1 import documents_pb2
-from services.registry.model.documents import Signature
+from services.registry.model.attributes import Attribute, AttributeKind
+from services.registry.model.document_types import DocumentType, LegalBasis
+from services.registry.model.documents import Signature, parse_verification_code
 from services.registry.model.resource_names import check_name, check_text
-from services.registry.model.statements import statement, statement_key
+from services.registry.model.statements import encode_statement, statement_key
+from services.runtime.access import Caller
 from services.runtime.clock import from_timestamp
-from services.runtime.errors import InvalidArgument
-from services.runtime.storage.idempotency import check_request_id
+from services.runtime.errors import DomainError, InvalidArgument
+from services.runtime.storage.idempotency import fingerprint_of_parts, read_request_key
+from services.runtime.storage.kept_requests import RequestKey
 
-# documents.proto: RegisterDocumentRequest, BatchRegisterDocumentsRequest.
+METHOD = "RegisterDocument"
+
+# documents.proto, RegisterDocumentRequest and BatchRegisterDocumentsRequest.
 CONTENT_LIMIT_BYTES = 16 * 1024 * 1024
 SIGNATURES_LIMIT = 16
 SUBJECTS_LIMIT = 16
@@ -32,37 +41,50 @@ TITLE_LENGTH = 500
 CERTIFICATE_LIMIT_BYTES = 16 * 1024
 SIGNATURE_LIMIT_BYTES = 8 * 1024
 
-# RFC 6838, section 4.2, and parameters as in "text/plain; charset=utf-8". It becomes a header of
-# the download's answer, so that nothing else may be in it.
+# RFC 6838, section 4.2, and parameters as in "text/plain; charset=utf-8". Nothing else is allowed,
+# because it becomes a header of the download's response.
 _TOKEN = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"  # noqa: S105 - a token of a grammar
 _PARAMETER = r"; ?[a-z0-9-]{1,40}=[A-Za-z0-9!#$&^_.+-]{1,80}"
 _MEDIA_TYPE = re.compile(f"{_TOKEN}/{_TOKEN}(?:{_PARAMETER}){{0,4}}")
 MEDIA_TYPE_LENGTH = 255
 
+REASON_LENGTH = 1_000
+CITATION_LENGTH = 500
+HASH_BYTES = 32
+
+# The fields of a document type that an update may change.
+UPDATABLE = ("display_names", "issuers", "legal_bases", "attributes")
+
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A document that is to be registered."""
+class ParsedRegistration:
+    """A request to register a document. Its signatures' signers are not known yet."""
 
     document_type: str
+    issuer: str
     subjects: tuple[str, ...]
     title: str
     media_type: str
     expire_time: datetime | None
     content: bytes
     content_sha256: bytes
-    # Signers are not known yet.
     signatures: tuple[Signature, ...]
-    # What the signatures must be over.
+    # The text that the signatures must be over.
     statement: bytes
     statement_key: bytes
-    request_id: str
-    # SHA-256 over all of the above but the request_id.
-    fingerprint: bytes
+    # None without a request_id.
+    request: RequestKey | None
+    # SHA-256 over statement, title and signatures; b"" without a request_id.
+    request_sha256: bytes
 
 
-def read_draft(request: documents_pb2.RegisterDocumentRequest, issuer: str, now: datetime) -> Draft:
-    """The draft in a request. Raises InvalidArgument naming the field that cannot be accepted."""
+# --- Registration ------------------------------------------------------------
+
+
+def parse_registration(
+    request: documents_pb2.RegisterDocumentRequest, caller: Caller, now: datetime
+) -> ParsedRegistration:
+    """Parse a registration for the caller's organization. Raises InvalidArgument."""
     if not request.HasField("document"):
         raise InvalidArgument("document", "is required")
     document = request.document
@@ -74,24 +96,25 @@ def read_draft(request: documents_pb2.RegisterDocumentRequest, issuer: str, now:
     if not document.document_type:
         raise InvalidArgument("document.document_type", "is required")
     document_type = check_name(document.document_type, "documentTypes", "document.document_type")
-    subjects = _read_subjects(document)
+    subjects = _parse_subjects(document)
     title = check_text(document.title, TITLE_LENGTH, "document.title")
     if "\x00" in title:
         raise InvalidArgument("document.title", "contains a NUL character")
-    media_type = _read_media_type(document.media_type)
-    expire_time = _read_expire_time(document, now)
-    signatures = _read_signatures(request)
-    request_id = check_request_id(request.request_id)
+    media_type = _check_media_type(document.media_type)
+    expire_time = _parse_expire_time(document, now)
+    signatures = _parse_signatures(request)
+    key = read_request_key(METHOD, caller.scope, request.request_id)
     content_sha256 = hashlib.sha256(content).digest()
-    signed = statement(
+    statement = encode_statement(
         content_sha256=content_sha256,
         document_type=document_type,
         media_type=media_type,
         subjects=subjects,
         expire_time=expire_time,
     )
-    return Draft(
+    return ParsedRegistration(
         document_type=document_type,
+        issuer=caller.organization,
         subjects=subjects,
         title=title,
         media_type=media_type,
@@ -99,14 +122,37 @@ def read_draft(request: documents_pb2.RegisterDocumentRequest, issuer: str, now:
         content=content,
         content_sha256=content_sha256,
         signatures=signatures,
-        statement=signed,
-        statement_key=statement_key(issuer, signed),
-        request_id=request_id,
-        fingerprint=_fingerprint(signed, title, signatures) if request_id else b"",
+        statement=statement,
+        statement_key=statement_key(caller.organization, statement),
+        request=key,
+        request_sha256=_fingerprint(statement, title, signatures) if key is not None else b"",
     )
 
 
-def _read_subjects(document: documents_pb2.Document) -> tuple[str, ...]:
+def parse_batch(
+    request: documents_pb2.BatchRegisterDocumentsRequest, caller: Caller, now: datetime
+) -> list[ParsedRegistration | DomainError]:
+    """Parse each item of a batch; return the results, or their errors, in order.
+
+    Raises InvalidArgument if the batch is too large.
+    """
+    if len(request.requests) > BATCH_LIMIT:
+        raise InvalidArgument("requests", f"more than {BATCH_LIMIT}")
+    if sum(len(each.content) for each in request.requests) > BATCH_LIMIT_BYTES:
+        raise InvalidArgument("requests", f"more than {BATCH_LIMIT_BYTES} bytes in total")
+    return [_parse_item(each, caller, now) for each in request.requests]
+
+
+def _parse_item(
+    request: documents_pb2.RegisterDocumentRequest, caller: Caller, now: datetime
+) -> ParsedRegistration | DomainError:
+    try:
+        return parse_registration(request, caller, now)
+    except DomainError as error:
+        return error
+
+
+def _parse_subjects(document: documents_pb2.Document) -> tuple[str, ...]:
     subjects = tuple(document.subjects)
     if not subjects:
         raise InvalidArgument("document.subjects", "is required")
@@ -119,31 +165,28 @@ def _read_subjects(document: documents_pb2.Document) -> tuple[str, ...]:
     return subjects
 
 
-def _read_media_type(media_type: str) -> str:
+def _check_media_type(media_type: str) -> str:
     if not media_type:
         raise InvalidArgument("document.media_type", "is required")
     if len(media_type) > MEDIA_TYPE_LENGTH or not _MEDIA_TYPE.fullmatch(media_type):
-        raise InvalidArgument("document.media_type", "no media type")
+        raise InvalidArgument("document.media_type", "not a media type (RFC 6838)")
     return media_type
 
 
-def _read_expire_time(document: documents_pb2.Document, now: datetime) -> datetime | None:
+def _parse_expire_time(document: documents_pb2.Document, now: datetime) -> datetime | None:
     if not document.HasField("expire_time"):
         return None
     field = "document.expire_time"
-    # A statement holds whole seconds, and what is kept must be what was signed.
+    # A statement has whole seconds, and the stored time must be the signed one.
     if document.expire_time.nanos:
-        raise InvalidArgument(field, "not in whole seconds")
-    try:
-        moment = from_timestamp(document.expire_time)
-    except (ValueError, OverflowError):
-        raise InvalidArgument(field, "is no point in time") from None
+        raise InvalidArgument(field, "must be in whole seconds")
+    moment = parse_time(document.expire_time, field)
     if moment <= now:
-        raise InvalidArgument(field, "in the past")
+        raise InvalidArgument(field, "must be in the future")
     return moment
 
 
-def _read_signatures(
+def _parse_signatures(
     request: documents_pb2.RegisterDocumentRequest,
 ) -> tuple[Signature, ...]:
     if not request.signatures:
@@ -168,13 +211,99 @@ def _read_signatures(
     return tuple(signatures)
 
 
-def _fingerprint(signed: bytes, title: str, signatures: tuple[Signature, ...]) -> bytes:
-    """SHA-256 over parts that are told apart by their lengths."""
-    digest = hashlib.sha256()
-    parts = [signed, title.encode()]
+def _fingerprint(statement: bytes, title: str, signatures: tuple[Signature, ...]) -> bytes:
+    parts = [statement, title.encode()]
     for each in signatures:
         parts += [each.certificate, str(each.algorithm).encode(), each.signature]
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    return fingerprint_of_parts(parts)
+
+
+# --- Types -------------------------------------------------------------------
+
+
+def parse_document_type(message: documents_pb2.DocumentType, name: str) -> DocumentType:
+    """Parse a type, under that name. Raises InvalidArgument for times only: the model checks it."""
+    return DocumentType(
+        name=name,
+        display_names=dict(message.display_names),
+        issuers=tuple(message.issuers),
+        legal_bases=tuple(
+            LegalBasis(
+                organization=basis.organization,
+                purpose=basis.purpose,
+                citation=basis.citation,
+                expire_time=(
+                    parse_time(basis.expire_time, f"document_type.legal_bases[{index}].expire_time")
+                    if basis.HasField("expire_time")
+                    else None
+                ),
+            )
+            for index, basis in enumerate(message.legal_bases)
+        ),
+        attributes=tuple(
+            Attribute(
+                pointer=attribute.pointer,
+                kind=_parse_kind(attribute.kind),
+                is_required=attribute.required,
+                display_names=dict(attribute.display_names),
+            )
+            for attribute in message.attributes
+        ),
+    )
+
+
+def parse_type_changes(request: documents_pb2.UpdateDocumentTypeRequest) -> dict[str, Any]:
+    """Parse an update: the new values by the fields of DocumentType. Raises InvalidArgument.
+
+    The fields are those of the mask; without a mask, those that are set (AIP-134).
+    """
+    changed = parse_document_type(request.document_type, request.document_type.name)
+    return {path: getattr(changed, path) for path in _parse_mask(request)}
+
+
+def _parse_mask(request: documents_pb2.UpdateDocumentTypeRequest) -> Sequence[str]:
+    paths = list(request.update_mask.paths)
+    if not paths:
+        return [path for path in UPDATABLE if getattr(request.document_type, path)]
+    if paths == ["*"]:
+        return UPDATABLE
+    for index, path in enumerate(paths):
+        if path not in UPDATABLE:
+            raise InvalidArgument(f"update_mask.paths[{index}]", "not a field that can be updated")
+    return paths
+
+
+def _parse_kind(number: int) -> AttributeKind:
+    try:
+        return AttributeKind(number)
+    except ValueError:
+        return AttributeKind.UNSPECIFIED
+
+
+# --- Checks ------------------------------------------------------------------
+
+
+def parse_check(request: documents_pb2.CheckDocumentRequest) -> str | bytes:
+    """Parse what a document is to be found by: its verification code, or its content's SHA-256.
+
+    Raises InvalidArgument.
+    """
+    by = request.WhichOneof("by")
+    if by == "content_sha256":
+        if len(request.content_sha256) != HASH_BYTES:
+            raise InvalidArgument("content_sha256", f"not {HASH_BYTES} bytes")
+        return request.content_sha256
+    if by == "verification_code":
+        code = parse_verification_code(request.verification_code)
+        if code is None:
+            raise InvalidArgument("verification_code", "not 16 letters and digits")
+        return code
+    raise InvalidArgument("by", "a verification code or a content's hash is required")
+
+
+def parse_time(stamp: Timestamp, field: str) -> datetime:
+    """Return the time of a field. Raises InvalidArgument if it is out of Timestamp's range."""
+    try:
+        return from_timestamp(stamp)
+    except (ValueError, OverflowError):
+        raise InvalidArgument(field, "not a valid time") from None

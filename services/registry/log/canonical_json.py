@@ -1,10 +1,9 @@
-"""Canonical JSON (RFC 8785) of what the registry writes: strings, whole numbers, lists, objects.
+"""Canonical JSON (RFC 8785) of strings, whole numbers, lists and objects with ASCII names.
 
-For these the standard library's encoder, with sorted keys and nothing between
-them, gives the canonical form: both escape the same characters in the same
-way, and names of ASCII letters sort the same by code points as by UTF-16. It
-is written in C, and four times as fast as the general encoder, which stays the
-judge: the tests compare the two, and every receipt is read by the other one.
+For these, the standard library's encoder with sorted keys and no spaces writes the canonical form:
+both escape the same characters in the same way, and ASCII names sort the same by code points as by
+UTF-16. It is written in C, and four times as fast as the rfc8785 package, which stays the judge:
+tests compare the two, and every receipt is parsed by that one.
 """
 
 from __future__ import annotations
@@ -19,6 +18,6 @@ _encode = json.JSONEncoder(
 
 
 def canonical_json(members: Mapping[str, Any]) -> bytes:
-    """The object in its canonical form. Names must be ASCII; no fractions, no text that is no
-    Unicode (a ValueError)."""
+    """Return the object's canonical form. Names must be ASCII, numbers whole; raises ValueError for
+    text with lone surrogates."""
     return _encode(members).encode()

@@ -1,9 +1,8 @@
 """The newest checkpoint, kept a second time, outside the database.
 
-A database that was restored from an old backup looks sound by itself: its own
-head signs its own tree. So the newest checkpoint lies beside the contents too,
-written after the commit and at most a second late, never early. A registry
-that finds its database older than this refuses to sign.
+A database restored from an old backup looks sound by itself: its own head signs its own tree. So
+the newest checkpoint is also written into the object store, after the commit and at most a second
+late. A registry whose database is older than this checkpoint refuses to sign.
 """
 
 from __future__ import annotations
@@ -12,20 +11,20 @@ import asyncio
 import logging
 
 from qagazsyz import notes
-from services.registry.contents.object_store import ObjectMissing, Objects
 from services.registry.log.transparency_log import LogDamaged, LogKey
+from services.runtime.storage.object_store import ObjectMissing, ObjectStore
 
 log = logging.getLogger(__name__)
 
 KEPT_CHECKPOINT = "log/checkpoint"
-# How far the kept checkpoint may be behind; each write is one small flush.
+# How far the kept checkpoint may be behind. Each write costs one small flush.
 KEEP_SECONDS = 1.0
 
 
 class KeptCheckpoint:
-    """Writes the newest checkpoint now and then, and reads it at the start."""
+    """Writes the newest checkpoint at most once in KEEP_SECONDS, and reads it at the start."""
 
-    def __init__(self, objects: Objects, key: LogKey) -> None:
+    def __init__(self, objects: ObjectStore, key: LogKey) -> None:
         self._objects = objects
         self._key = key
         self._newest = b""
@@ -34,7 +33,7 @@ class KeptCheckpoint:
         self._task: asyncio.Task[None] | None = None
 
     async def read(self) -> notes.Checkpoint | None:
-        """The kept checkpoint, or None before the first. Raises LogDamaged for a forged one."""
+        """Return the kept checkpoint, None before the first. Raises LogDamaged for a forged one."""
         try:
             data = await self._objects.get(KEPT_CHECKPOINT)
         except ObjectMissing:
@@ -45,13 +44,13 @@ class KeptCheckpoint:
             raise LogDamaged(f"the kept checkpoint: {error}") from None
 
     def note(self, checkpoint: bytes) -> None:
-        """Has that checkpoint kept soon."""
+        """Write that checkpoint soon."""
         self._newest = checkpoint
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
-        """Returns once the newest checkpoint is kept."""
+        """Write the newest checkpoint, and stop."""
         self._closing.set()
         if self._task is not None:
             await self._task
@@ -76,7 +75,7 @@ class KeptCheckpoint:
 
     async def _write(self, newest: bytes) -> None:
         kept = await self.read()
-        # Another replica may be ahead; what it kept must not go back.
+        # Another replica may be ahead: never replace a checkpoint by an older one.
         if (
             kept is None
             or kept.tree_size < notes.open_checkpoint(newest, self._key.verifier).tree_size

@@ -1,19 +1,17 @@
-"""The transparency log over RPC: C2SP tlog-tiles' paths, proofs, and witnesses' cosignatures.
+"""LogService: checkpoints and tiles (C2SP tlog-tiles), proofs, and witnesses' cosignatures.
 
-Everything is open: a log serves by being read. What never changes says so in
-its caching header, so that a cache in front takes the load of followers.
+Every method is open to everybody: a log serves by being read. Immutable answers say so in their
+caching headers, so that a cache in front takes the load of followers.
 """
 
 from __future__ import annotations
-
-import re
 
 from google.api import httpbody_pb2
 
 from qagazsyz import notes
 from qagazsyz.registry.v1 import log_pb2
-from services.registry.log.tiles import LEVEL_LIMIT, TILE_WIDTH, Tile
-from services.registry.log.transparency_log import Log
+from services.registry.log.tile_paths import parse_path
+from services.registry.log.transparency_log import TransparencyLog
 from services.runtime.errors import InvalidArgument, NotFound
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
@@ -25,39 +23,28 @@ BYTES = "application/octet-stream"
 IMMUTABLE = "public, max-age=31536000, immutable"
 # The checkpoint changes many times a second.
 MUTABLE = "no-cache"
-# The key changes when the log does; an hour spares most of the questions.
-SELDOM = "public, max-age=3600"
-
-# Zero-padded groups of three digits, all but the last behind an "x"; ".p/" before the width.
-_PATH = re.compile(
-    r"(?P<level>0|[1-9][0-9]?|entries)/(?P<index>(?:x[0-9]{3}/){0,6}[0-9]{3})"
-    r"(?:\.p/(?P<width>[1-9][0-9]{0,2}))?",
-    re.ASCII,
-)
+# The key changes when the log does; an hour saves most of the requests.
+RARELY_CHANGED = "public, max-age=3600"
 
 
 class LogServicer:
     """qagazsyz.registry.v1.LogService."""
 
-    def __init__(self, database: Database, log: Log) -> None:
+    def __init__(self, database: Database, transparency_log: TransparencyLog) -> None:
         self._database = database
-        self._log = log
+        self._log = transparency_log
 
     async def GetCheckpoint(
-        self,
-        request: log_pb2.GetCheckpointRequest,  # noqa: ARG002
-        call: Call,
+        self, _request: log_pb2.GetCheckpointRequest, call: Call
     ) -> httpbody_pb2.HttpBody:
         async with self._database.reading() as connection:
             checkpoint = await self._log.checkpoint(connection)
         return _body(call, TEXT, checkpoint, MUTABLE)
 
     async def GetLogKey(
-        self,
-        request: log_pb2.GetLogKeyRequest,  # noqa: ARG002
-        call: Call,
+        self, _request: log_pb2.GetLogKeyRequest, call: Call
     ) -> httpbody_pb2.HttpBody:
-        return _body(call, TEXT, f"{self._log.key.verifier}\n".encode(), SELDOM)
+        return _body(call, TEXT, f"{self._log.key.verifier}\n".encode(), RARELY_CHANGED)
 
     async def GetTile(self, request: log_pb2.GetTileRequest, call: Call) -> httpbody_pb2.HttpBody:
         is_entries, tile = parse_path(request.path)
@@ -69,9 +56,7 @@ class LogServicer:
         return _body(call, BYTES, data, IMMUTABLE)
 
     async def GetCosignedCheckpoint(
-        self,
-        request: log_pb2.GetCosignedCheckpointRequest,  # noqa: ARG002
-        call: Call,
+        self, _request: log_pb2.GetCosignedCheckpointRequest, call: Call
     ) -> httpbody_pb2.HttpBody:
         async with self._database.reading() as connection:
             checkpoint = await self._log.cosigned_checkpoint(connection)
@@ -82,23 +67,25 @@ class LogServicer:
     async def AddCosignature(
         self,
         request: log_pb2.AddCosignatureRequest,
-        call: Call,  # noqa: ARG002
+        _call: Call,
     ) -> log_pb2.AddCosignatureResponse:
         try:
             note = notes.Note.parse(request.checkpoint.data)
-            # Verified before anything is written: the transaction is short.
+            # Verify before the writing transaction, which is short then.
             async with self._database.reading() as connection:
-                lines = await self._log.verify_cosignatures(connection, note)
+                verified = await self._log.verify_cosignatures(connection, note)
         except notes.NoteError as error:
             raise InvalidArgument("checkpoint", str(error)) from None
-        if lines:
-            await self._database.run(lambda connection: self._log.keep(connection, lines))
-        return log_pb2.AddCosignatureResponse(cosignatures=len(lines))
+        if verified:
+            await self._database.run(
+                lambda connection: self._log.add_cosignatures(connection, verified)
+            )
+        return log_pb2.AddCosignatureResponse(cosignatures=len(verified))
 
     async def GetConsistencyProof(
         self,
         request: log_pb2.GetConsistencyProofRequest,
-        call: Call,  # noqa: ARG002
+        _call: Call,
     ) -> log_pb2.ConsistencyProof:
         async with self._database.reading() as connection:
             latest = await self._log.tree_size(connection)
@@ -110,35 +97,6 @@ class LogServicer:
             path = await self._log.consistency(connection, first, second)
             checkpoint = b"" if second != latest else await self._log.checkpoint(connection)
         return log_pb2.ConsistencyProof(path=path, checkpoint=checkpoint, second_size=second)
-
-
-def parse_path(path: str) -> tuple[bool, Tile]:
-    """Whether entries are asked for, and of which tile. Raises InvalidArgument."""
-    match = _PATH.fullmatch(path)
-    if match is None:
-        raise _no_tile()
-    is_entries = match["level"] == "entries"
-    level = 0 if is_entries else int(match["level"])
-    index = int(match["index"].replace("/", "").replace("x", ""))
-    tile = Tile(level, index, int(match["width"] or TILE_WIDTH))
-    # A width of 256 and more, and zeros in front, are other names for the same: none is served.
-    if level > LEVEL_LIMIT or tile_path(tile, entries=is_entries) != path:
-        raise _no_tile()
-    return is_entries, tile
-
-
-def tile_path(tile: Tile, *, entries: bool = False) -> str:
-    """The path of a tile, or of the entry bundle beside it, behind "/log/tile/"."""
-    digits = f"{tile.index:03d}"
-    digits = digits.zfill(-(-len(digits) // 3) * 3)
-    groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
-    index = "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
-    level = "entries" if entries else str(tile.level)
-    return f"{level}/{index}" if tile.is_full else f"{level}/{index}.p/{tile.width}"
-
-
-def _no_tile() -> InvalidArgument:
-    return InvalidArgument("path", 'not of the form "0/x001/234" or "entries/000.p/7"')
 
 
 def _body(call: Call, content_type: str, data: bytes, caching: str) -> httpbody_pb2.HttpBody:

@@ -1,8 +1,7 @@
-"""The tree as it was signed last, remembered by this process and compared with what is stored.
+"""The tree that was signed last, remembered by this process and compared with the stored one.
 
-Nothing is signed here that does not extend what was signed before: whoever
-appends locks the stored head first and gets a right edge that belongs to it,
-or LogDamaged.
+A new tree is signed only if it extends the one signed before: an appender locks the stored head
+first, and gets the right edge that belongs to it, or LogDamaged.
 """
 
 from __future__ import annotations
@@ -13,31 +12,31 @@ from qagazsyz import notes
 from services.registry.log import store
 from services.registry.log.store import StoredHead
 from services.registry.log.tiles import Edge
-from services.registry.log.transparency_log import Log, LogDamaged, LogKey
+from services.registry.log.transparency_log import LogDamaged, LogKey, TransparencyLog
 
-# A replica that was killed lets go of the head's row at once; one whose machine died or hangs
-# has it taken away after this long, so that the others are going again within five seconds.
+# The lock of a replica that was killed ends at once. One whose machine died or hangs loses it after
+# this long, so that the others commit again within five seconds.
 LOCK_SECONDS = 4
-# An edge that is this far behind is read anew instead of being caught up leaf by leaf.
+# An edge that is further behind is read anew, instead of being caught up leaf by leaf.
 CATCH_UP_LEAVES = 2_000
 
 
 class SignedTree:
-    """The head and the right edge of the log, as this process saw them committed last."""
+    """The head and the right edge of the log, as this process committed or read them last."""
 
     def __init__(self, key: LogKey) -> None:
         self._key = key
-        self._log = Log(key)
+        self._log = TransparencyLog(key)
         self._head: StoredHead | None = None
         self._edge = Edge()
 
     async def open(
         self, connection: AsyncConnection, kept: notes.Checkpoint | None
     ) -> tuple[StoredHead, Edge]:
-        """The stored head and its edge; the first head is made where there is no log yet.
+        """Return the stored head and its edge; make the first head where there is no log yet.
 
-        kept is a checkpoint that was signed before, by other evidence than the database's.
-        Raises LogDamaged, and IntegrityError where another replica made the first head.
+        kept: a checkpoint that was signed before, from outside the database. Raises LogDamaged, and
+        HeadExists if another replica made the first head.
         """
         head = await store.read_head(connection, lock=True)
         if head is None:
@@ -51,9 +50,9 @@ class SignedTree:
         return head, edge
 
     async def lock(self, connection: AsyncConnection) -> tuple[StoredHead, Edge]:
-        """The head, locked until the transaction ends, and an edge of one's own to append to.
+        """Lock the head until the transaction ends; return it, and a copy of its edge to append to.
 
-        Raises LogDamaged where what is stored is not what was signed.
+        Raises LogDamaged if the stored log does not extend the one that was signed.
         """
         await store.limit_idleness(connection, LOCK_SECONDS)
         head = await store.read_head(connection, lock=True)
@@ -73,12 +72,12 @@ class SignedTree:
         return head, edge
 
     def sign(self, edge: Edge) -> StoredHead:
-        """The head of the tree with that edge. It counts once it is stored and committed."""
+        """Sign the tree with that edge; the head counts once it is stored and committed."""
         root = edge.root()
         return StoredHead(edge.tree_size, root, self._key.sign(edge.tree_size, root))
 
     def remember(self, head: StoredHead, edge: Edge) -> None:
-        """Takes what was committed."""
+        """Keep the head and edge that were committed."""
         self._head, self._edge = head, edge
 
     async def _read_edge(self, connection: AsyncConnection, head: StoredHead) -> Edge:
@@ -90,7 +89,7 @@ class SignedTree:
         return edge
 
     def _check(self, head: StoredHead, edge: Edge) -> None:
-        """Returns where head, checkpoint and edge are one tree that the log's key signed."""
+        """Raise LogDamaged unless head, checkpoint and edge are one tree, signed by the log."""
         try:
             signed = notes.open_checkpoint(head.checkpoint, self._key.verifier)
         except notes.NoteError as error:
@@ -102,7 +101,7 @@ class SignedTree:
     async def _check_extends(
         self, connection: AsyncConnection, head: StoredHead, tree_size: int, root_hash: bytes
     ) -> None:
-        """Returns where the stored tree begins with the one that was signed before."""
+        """Raise LogDamaged unless the stored tree begins with the one that was signed before."""
         if head.tree_size < tree_size:
             raise LogDamaged("the stored log is older than a checkpoint that was signed")
         if await self._log.root(connection, tree_size) != root_hash:

@@ -1,16 +1,18 @@
-"""The log's SQL: entries, full tiles, the signed head, cosignatures. Nothing here signs or checks.
+"""The log's SQL: entries, full tiles, the signed head, cosignatures, and rows beside entries.
 
-Only sequencer.py writes through it, in the group's transaction, with the head's
-row locked.
+Nothing here signs or checks. Entries, tiles and the head are written in a group's transaction only,
+with the head's row locked (group_commit.py; the first head: signed_tree.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import Table, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.log.tiles import (
@@ -21,14 +23,18 @@ from services.registry.log.tiles import (
     edge_levels,
     split_hashes,
 )
-from services.registry.tables import log_cosignatures, log_entries, log_head, log_tiles
+from services.registry.tables import log_cosignatures, log_entries, log_head, log_tiles, metadata
 
 _HEAD_ID = 1
 
 
+class HeadExists(Exception):
+    """Another replica made the first head."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredHead:
-    """The head's row, as it is; nothing in it has been verified."""
+    """The head's row; nothing in it has been verified."""
 
     tree_size: int
     root_hash: bytes
@@ -37,16 +43,47 @@ class StoredHead:
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
+    """An entry's row; its hash has not been verified."""
+
     log_index: int
     leaf_hash: bytes
     entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """A witness' signature line over the tree of that size."""
+
+    tree_size: int
+    # Its verifier key.
+    witness: str
+    # With its newline.
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one table that are inserted with a submission's entries; all have the same keys."""
+
+    table: Table
+    rows: Sequence[Mapping[str, Any]]
+    # The column whose value is a position among the submission's entries; the entry's log index is
+    # stored in its place.
+    index_column: str | None = None
+
+    def at(self, first_index: int) -> Sequence[Mapping[str, Any]]:
+        """Return the rows with their log indexes."""
+        if self.index_column is None:
+            return self.rows
+        column = self.index_column
+        return [{**row, column: first_index + row[column]} for row in self.rows]
 
 
 # --- The head ----------------------------------------------------------------
 
 
 async def read_head(connection: AsyncConnection, *, lock: bool = False) -> StoredHead | None:
-    """The head, or None before the first; locked until the transaction's end if so asked."""
+    """Return the head, None before the first; lock: until the transaction ends."""
     statement = select(log_head).where(log_head.c.id == _HEAD_ID)
     if lock:
         statement = statement.with_for_update()
@@ -57,7 +94,7 @@ async def read_head(connection: AsyncConnection, *, lock: bool = False) -> Store
 
 
 async def limit_idleness(connection: AsyncConnection, seconds: int) -> None:
-    """Has PostgreSQL end this transaction, and free its locks, once nothing came for so long."""
+    """Make PostgreSQL end this transaction, and free its locks, after so many idle seconds."""
     if connection.dialect.name == "postgresql":
         await connection.exec_driver_sql(
             f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"
@@ -65,11 +102,15 @@ async def limit_idleness(connection: AsyncConnection, seconds: int) -> None:
 
 
 async def create_head(connection: AsyncConnection, head: StoredHead) -> None:
-    """Writes the first head. Raises IntegrityError if another replica was first."""
-    await connection.execute(insert(log_head).values(id=_HEAD_ID, **_head_values(head)))
+    """Store the first head. Raises HeadExists."""
+    try:
+        await connection.execute(insert(log_head).values(id=_HEAD_ID, **_head_values(head)))
+    except IntegrityError:
+        raise HeadExists from None
 
 
 async def write_head(connection: AsyncConnection, head: StoredHead) -> None:
+    """Store a newer head in place of the present one."""
     await connection.execute(
         update(log_head).where(log_head.c.id == _HEAD_ID).values(**_head_values(head))
     )
@@ -89,7 +130,7 @@ def _head_values(head: StoredHead) -> dict[str, Any]:
 async def insert_entries(
     connection: AsyncConnection, first_index: int, entries: Sequence[tuple[bytes, bytes]]
 ) -> None:
-    """Adds (leaf hash, entry) from that index on."""
+    """Store (leaf hash, entry) pairs from that index on."""
     await connection.execute(
         insert(log_entries),
         [
@@ -100,7 +141,7 @@ async def insert_entries(
 
 
 async def read_leaf_hashes(connection: AsyncConnection, start: int, stop: int) -> list[bytes]:
-    """The leaf hashes of [start, stop), in order; fewer where entries are missing."""
+    """Return the leaf hashes of [start, stop), in order; fewer if entries are missing."""
     if start >= stop:
         return []
     statement = (
@@ -112,7 +153,7 @@ async def read_leaf_hashes(connection: AsyncConnection, start: int, stop: int) -
 
 
 async def read_entries(connection: AsyncConnection, start: int, stop: int) -> list[StoredEntry]:
-    """The entries of [start, stop), in order; fewer where some are missing."""
+    """Return the entries of [start, stop), in order; fewer if some are missing."""
     statement = (
         select(log_entries)
         .where(log_entries.c.log_index >= start, log_entries.c.log_index < stop)
@@ -127,7 +168,7 @@ async def read_entries(connection: AsyncConnection, start: int, stop: int) -> li
 async def read_some_entries(
     connection: AsyncConnection, indexes: Sequence[int]
 ) -> dict[int, StoredEntry]:
-    """The entries at those indexes that are there."""
+    """Return the entries at those indexes, as far as they exist."""
     statement = select(log_entries).where(log_entries.c.log_index.in_(list(indexes)))
     return {
         row.log_index: StoredEntry(row.log_index, bytes(row.leaf_hash), bytes(row.entry))
@@ -136,9 +177,31 @@ async def read_some_entries(
 
 
 async def count_entries(connection: AsyncConnection) -> int:
-    """One more than the highest index."""
+    """Return the highest index plus one."""
     highest = (await connection.execute(select(func.max(log_entries.c.log_index)))).scalar()
     return 0 if highest is None else int(highest) + 1
+
+
+# --- Rows beside entries -----------------------------------------------------
+
+
+async def insert_rows(connection: AsyncConnection, placed: Iterable[tuple[int, Rows]]) -> None:
+    """Insert rows, each group of them with the log index of its submission's first entry.
+
+    One statement a table, in the tables' order of dependency, so that foreign keys hold.
+    """
+    merged: dict[Table, list[Mapping[str, Any]]] = {}
+    for first_index, rows in placed:
+        merged.setdefault(rows.table, []).extend(rows.at(first_index))
+    for table in sorted(merged, key=_order().__getitem__):
+        if merged[table]:
+            await connection.execute(insert(table), merged[table])
+
+
+@cache
+def _order() -> dict[Table, int]:
+    """Return the tables' order of dependency, fixed once all of them are declared."""
+    return {table: place for place, table in enumerate(metadata.sorted_tables)}
 
 
 # --- Tiles -------------------------------------------------------------------
@@ -147,7 +210,7 @@ async def count_entries(connection: AsyncConnection) -> int:
 async def insert_tiles(
     connection: AsyncConnection, tiles: Sequence[tuple[Tile, bytes, bytes]]
 ) -> None:
-    """Adds full tiles: place, root, hashes."""
+    """Store full tiles: place, root, hashes."""
     await connection.execute(
         insert(log_tiles),
         [
@@ -160,7 +223,7 @@ async def insert_tiles(
 async def read_full_tiles(
     connection: AsyncConnection, tiles: Sequence[Tile]
 ) -> dict[Tile, list[bytes]]:
-    """The hashes of those full tiles that are there."""
+    """Return the hashes of those full tiles, as far as they exist."""
     if not tiles:
         return {}
     wanted: dict[int, list[int]] = {}
@@ -183,7 +246,7 @@ async def read_full_tiles(
 async def read_tile_roots(
     connection: AsyncConnection, level: int, start: int, stop: int
 ) -> list[bytes]:
-    """The roots of the full tiles [start, stop) of the level, in order."""
+    """Return the roots of the full tiles [start, stop) of the level, in order."""
     if start >= stop:
         return []
     statement = (
@@ -198,8 +261,15 @@ async def read_tile_roots(
     return [bytes(value) for value in (await connection.execute(statement)).scalars()]
 
 
+async def last_full_tiles(connection: AsyncConnection) -> list[Tile]:
+    """Return the last stored tile of each level, by level."""
+    level, index = log_tiles.c.level, log_tiles.c.tile_index
+    statement = select(level, func.max(index).label("last")).group_by(level).order_by(level)
+    return [Tile(row.level, row.last) for row in await connection.execute(statement)]
+
+
 async def read_partial_tile(connection: AsyncConnection, tile: Tile) -> list[bytes]:
-    """The first tile.width hashes of a tile, made from the level below."""
+    """Return the first tile.width hashes of a tile, made from the level below."""
     start = tile.index * TILE_WIDTH
     if tile.level == 0:
         return await read_leaf_hashes(connection, start, start + tile.width)
@@ -207,7 +277,7 @@ async def read_partial_tile(connection: AsyncConnection, tile: Tile) -> list[byt
 
 
 async def read_edge(connection: AsyncConnection, tree_size: int) -> Edge:
-    """The right edge of the tree of that size. Raises ValueError where parts of it are missing."""
+    """Return the right edge of the tree of that size. Raises ValueError if parts are missing."""
     partial: list[list[bytes]] = []
     for level in range(edge_levels(tree_size)):
         hashes = tree_size >> (TILE_HEIGHT * level)
@@ -219,32 +289,38 @@ async def read_edge(connection: AsyncConnection, tree_size: int) -> Edge:
 # --- Cosignatures ------------------------------------------------------------
 
 
-async def put_cosignature(
-    connection: AsyncConnection, tree_size: int, witness: str, line: str
-) -> None:
-    """Keeps a witness' cosignature; a newer one over the same tree takes its place."""
+async def put_cosignature(connection: AsyncConnection, cosignature: Cosignature) -> None:
+    """Store a witness' cosignature, in place of an older one of it over the same tree."""
+    columns = log_cosignatures.c
     changed = await connection.execute(
         update(log_cosignatures)
-        .where(log_cosignatures.c.tree_size == tree_size, log_cosignatures.c.witness == witness)
-        .values(line=line)
+        .where(columns.tree_size == cosignature.tree_size, columns.witness == cosignature.witness)
+        .values(line=cosignature.line)
     )
     if changed.rowcount == 0:
         await connection.execute(
-            insert(log_cosignatures).values(tree_size=tree_size, witness=witness, line=line)
+            insert(log_cosignatures).values(
+                tree_size=cosignature.tree_size,
+                witness=cosignature.witness,
+                line=cosignature.line,
+            )
         )
 
 
-async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list[tuple[str, str]]:
-    """The witnesses that cosigned the tree of that size, with their signature lines."""
+async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list[Cosignature]:
+    """Return the witnesses' cosignatures over the tree of that size."""
     statement = (
-        select(log_cosignatures.c.witness, log_cosignatures.c.line)
+        select(log_cosignatures)
         .where(log_cosignatures.c.tree_size == tree_size)
         .order_by(log_cosignatures.c.witness)
     )
-    return [(row.witness, row.line) for row in await connection.execute(statement)]
+    return [
+        Cosignature(row.tree_size, row.witness, row.line)
+        for row in await connection.execute(statement)
+    ]
 
 
 async def newest_cosigned_size(connection: AsyncConnection) -> int | None:
-    """The size of the largest tree that a witness cosigned, or None."""
+    """Return the size of the largest tree that a witness cosigned, or None."""
     size = (await connection.execute(select(func.max(log_cosignatures.c.tree_size)))).scalar()
     return None if size is None else int(size)

@@ -1,11 +1,10 @@
-"""The arithmetic of a growing Merkle tree: appending, tiles, and what proofs are made of.
+"""The arithmetic of a growing Merkle tree: appending, tiles, and the ranges that proofs consist of.
 
-Pure functions over bytes and numbers; hashing and the verification of proofs
-are in qagazsyz.merkle, which the client shares (and where it is said why this
-is own code). The tree is kept as C2SP tlog-tiles lays it out: at level 0 the
-leaf hashes, 256 to a tile; at each level above, the roots of the full tiles
-below. Whatever a proof needs is a hash over a range of leaves, and every such
-range is made of nodes that lie inside tiles.
+Pure functions over bytes and numbers. Hashing and the verification of proofs are in
+qagazsyz.merkle, which the client shares, and which says why this is own code. The tree is laid out
+as in C2SP tlog-tiles: at level 0 the leaf hashes, 256 to a tile; at each level above, the roots of
+the full tiles below. A proof is a list of hashes over ranges of leaves, and every such range
+consists of nodes that lie inside tiles.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ class Node:
     index: int
 
 
-# --- What proofs are made of -------------------------------------------------
+# --- Ranges of proofs --------------------------------------------------------
 
 
 def inclusion_ranges(index: int, tree_size: int) -> list[tuple[int, int]]:
-    """The ranges of leaves whose hashes are the leaf's path, in its order (RFC 9162, 2.1.3.1)."""
+    """Return the ranges of leaves whose hashes are a leaf's path, in order (RFC 9162, 2.1.3.1)."""
     if not 0 <= index < tree_size:
         raise ValueError("the leaf is outside the tree")
     ranges: list[tuple[int, int]] = []
@@ -64,7 +63,8 @@ def inclusion_ranges(index: int, tree_size: int) -> list[tuple[int, int]]:
 
 
 def consistency_ranges(first_size: int, second_size: int) -> list[tuple[int, int]]:
-    """The ranges whose hashes prove that the first tree begins the second (RFC 9162, 2.1.4.1)."""
+    """Return the ranges whose hashes prove that the second tree begins with the first (RFC 9162,
+    section 2.1.4.1)."""
     if not 0 <= first_size <= second_size:
         raise ValueError("the first tree is larger than the second")
     if first_size in (0, second_size):
@@ -86,7 +86,7 @@ def consistency_ranges(first_size: int, second_size: int) -> list[tuple[int, int
 
 
 def nodes_of(start: int, stop: int) -> list[Node]:
-    """The whole subtrees, left to right, that a range of leaves consists of.
+    """Return the whole subtrees, left to right, that a range of leaves consists of.
 
     The range must be one that the tree's own splits make: it starts at a multiple of the
     power of two that covers it.
@@ -100,7 +100,7 @@ def nodes_of(start: int, stop: int) -> list[Node]:
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """The hash over the subtrees of one range, given left to right."""
+    """Return the hash over the subtrees of one range, given left to right."""
     if not hashes:
         return EMPTY_ROOT
     *rest, root = hashes
@@ -110,7 +110,7 @@ def fold(hashes: Sequence[bytes]) -> bytes:
 
 
 def range_hash(start: int, stop: int, hash_of: Callable[[Node], bytes]) -> bytes:
-    """The hash over a range of leaves; over [0, size) it is the tree's root."""
+    """Return the hash over a range of leaves; over [0, size) it is the tree's root."""
     return fold([hash_of(node) for node in nodes_of(start, stop)])
 
 
@@ -118,25 +118,25 @@ def range_hash(start: int, stop: int, hash_of: Callable[[Node], bytes]) -> bytes
 
 
 def tile_of(node: Node, tree_size: int) -> Tile:
-    """The tile that the node is in, in a tree of that size, which must hold the node."""
+    """Return the tile that holds the node, in a tree of that size, which must hold the node."""
     level = node.height // TILE_HEIGHT
     index = (node.index << (node.height % TILE_HEIGHT)) // TILE_WIDTH
     return Tile(level, index, tile_width(level, index, tree_size))
 
 
 def tile_width(level: int, index: int, tree_size: int) -> int:
-    """How many hashes the tile has in a tree of that size: 0 where there is none."""
+    """Return how many hashes the tile has in a tree of that size; 0 if there is no such tile."""
     hashes = tree_size >> (TILE_HEIGHT * level)
     return max(0, min(TILE_WIDTH, hashes - index * TILE_WIDTH))
 
 
 def full_tiles(level: int, tree_size: int) -> int:
-    """How many full tiles a level has in a tree of that size."""
+    """Return how many full tiles a level has in a tree of that size."""
     return tree_size >> (TILE_HEIGHT * (level + 1))
 
 
 def tile_rows(hashes: Sequence[bytes]) -> list[list[bytes]]:
-    """All the whole subtrees inside a tile: at [height][i] the i-th one of that height."""
+    """Return all whole subtrees inside a tile: at [height][i] the i-th one of that height."""
     rows = [list(hashes)]
     while len(rows[-1]) > 1:
         row = rows[-1]
@@ -145,13 +145,13 @@ def tile_rows(hashes: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def node_in_tile(node: Node, rows: Sequence[Sequence[bytes]]) -> bytes:
-    """The node's hash, from the rows of its tile."""
+    """Return the node's hash from the rows of its tile."""
     height = node.height % TILE_HEIGHT
     return rows[height][node.index % (TILE_WIDTH >> height)]
 
 
 def split_hashes(data: bytes) -> list[bytes]:
-    """The hashes of a tile as it is stored and served."""
+    """Split a tile, as it is stored and served, into its hashes."""
     return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
 
 
@@ -159,10 +159,10 @@ def split_hashes(data: bytes) -> list[bytes]:
 
 
 class Edge:
-    """The right edge of a tree: its partial tiles, all that appending needs.
+    """The right edge of a tree: its partial tiles, which suffice to append.
 
-    Appending gives the tiles that became full. An edge is changed in place; copy() it where
-    the change may have to be taken back.
+    Appending returns the tiles that became full, and changes the edge in place; append to a copy()
+    where the change may have to be undone.
     """
 
     def __init__(self, tree_size: int = 0, partial: Iterable[Sequence[bytes]] = ()) -> None:
@@ -179,11 +179,11 @@ class Edge:
         return Edge(self.tree_size, self._partial)
 
     def partial(self, level: int) -> Sequence[bytes]:
-        """The hashes of the level's last tile, where it is partial."""
+        """Return the hashes of the level's last tile if it is partial."""
         return self._partial[level] if level < len(self._partial) else ()
 
     def append(self, leaves: Iterable[bytes]) -> list[tuple[Tile, bytes, bytes]]:
-        """Adds leaf hashes. Returns each tile that became full: place, root, hashes."""
+        """Append leaf hashes; return each tile that became full: place, root, hashes."""
         full: list[tuple[Tile, bytes, bytes]] = []
         for leaf in leaves:
             self._push(0, leaf, full)
@@ -203,7 +203,7 @@ class Edge:
             self._push(level + 1, root, full)
 
     def root(self) -> bytes:
-        """The root hash of the tree."""
+        """Return the root hash of the tree."""
         rows = [tile_rows(hashes) for hashes in self._partial]
         return range_hash(
             0, self.tree_size, lambda node: node_in_tile(node, rows[node.height // TILE_HEIGHT])
@@ -211,10 +211,10 @@ class Edge:
 
 
 def edge_levels(tree_size: int) -> int:
-    """How many levels of tiles a tree of that size has."""
+    """Return how many levels of tiles a tree of that size has."""
     return (tree_size.bit_length() + TILE_HEIGHT - 1) // TILE_HEIGHT
 
 
 def _split(count: int) -> int:
-    """The largest power of two below count, which is at least 2."""
+    """Return the largest power of two below count, which is at least 2."""
     return 1 << ((count - 1).bit_length() - 1)

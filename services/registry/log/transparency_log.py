@@ -1,34 +1,25 @@
-"""The transparency log as its readers see it: checkpoints, tiles, proofs, receipts.
+"""The transparency log as its readers see it: checkpoints, tiles and proofs (C2SP tlog-tiles).
 
-C2SP tlog-tiles, over the database: nothing here changes the tree, sequencer.py
-does. Every answer is made from what is stored, so that each replica tells the
-same at once; full tiles never change and are remembered.
-
-The interface, for the domain above it:
-
-    entry = encode_entry({"v": 1, "event": "registered", "time": ..., ...})
-    hexadecimal = qagazsyz.receipts.commitment(salt, value)    # salt = randomness(32)
-    log = Log(log_key, witnesses)
-    receipt = await log.receipt(connection, log_index, openings)
-    receipts = await log.receipts(connection, [(log_index, openings), ...])   # a page at once
+Nothing here appends; sequencer.py does. Every answer is made from the stored tree, so that each
+replica gives the same at once. Full tiles never change, so they are cached (LRU).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz import notes
 from qagazsyz.receipts import ENTRY_LIMIT_BYTES
-from qagazsyz.registry.v1 import receipts_pb2
 from services.registry.log import store
 from services.registry.log.canonical_json import canonical_json
+from services.registry.log.store import Cosignature
 from services.registry.log.tiles import (
     TILE_WIDTH,
     Node,
@@ -43,12 +34,12 @@ from services.registry.log.tiles import (
     tile_width,
 )
 
-# Full tiles remembered, with the hashes inside them: about 50 kB each.
-REMEMBERED_TILES = 512
+# Full tiles in the cache, with the hashes inside them: about 50 kB each.
+CACHED_TILES = 512
 
 
 class LogDamaged(Exception):
-    """What is stored is not what was signed. The log must be audited before it goes on."""
+    """The stored log is not the one that was signed. Audit it before it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +51,10 @@ class LogKey:
 
     @classmethod
     def load(cls, pem: bytes, origin: str) -> LogKey:
-        """The key of a PKCS#8 PEM. Raises ValueError if it is no Ed25519 key."""
+        """Return the key of a PKCS#8 PEM. Raises ValueError for any other than an Ed25519 key."""
         private_key = load_pem_private_key(pem, password=None)
         if not isinstance(private_key, Ed25519PrivateKey):
-            raise ValueError("the log's key is no Ed25519 key")
+            raise ValueError("the log's key is not an Ed25519 key")
         return cls(notes.verifier_key(origin, private_key), private_key)
 
     @property
@@ -71,47 +62,49 @@ class LogKey:
         return self.verifier.name
 
     def sign(self, tree_size: int, root_hash: bytes) -> bytes:
-        """The checkpoint of that tree: the same bytes whenever the tree is the same."""
+        """Return the checkpoint of that tree: always the same bytes for the same tree."""
         text = notes.Checkpoint(self.origin, tree_size, root_hash).text
         signature = notes.sign(text, self.verifier, self.private_key)
         return bytes(notes.Note(text, (signature,)))
 
 
 @dataclass(frozen=True, slots=True)
-class Cosignature:
-    """A witness' signature line over the tree of that size."""
+class InclusionProof:
+    """That the tree of a checkpoint holds an entry."""
 
-    tree_size: int
-    # Its verifier key.
-    witness: str
-    line: str
+    log_index: int
+    entry: bytes
+    # RFC 9162, section 2.1.3.1.
+    path: tuple[bytes, ...]
+    # With the cosignatures over it.
+    checkpoint: bytes
 
 
 def encode_entry(members: Mapping[str, Any]) -> bytes:
-    """The entry as RFC 8785 JSON. Raises ValueError over ENTRY_LIMIT_BYTES."""
+    """Return the entry as RFC 8785 JSON. Raises ValueError over ENTRY_LIMIT_BYTES."""
     entry = canonical_json(members)
     if len(entry) > ENTRY_LIMIT_BYTES:
         raise ValueError(f"a log entry has at most {ENTRY_LIMIT_BYTES} bytes")
     return entry
 
 
-class Log:
-    """Reads the log."""
+class TransparencyLog:
+    """Answers readers and witnesses of the log. Methods read from the connection they are given."""
 
     def __init__(self, key: LogKey, witnesses: Sequence[notes.VerifierKey] = ()) -> None:
         self.key = key
         self.witnesses = tuple(witnesses)
-        self._full: OrderedDict[Tile, list[list[bytes]]] = OrderedDict()
+        self._full: LRUCache[Tile, list[list[bytes]]] = LRUCache(CACHED_TILES)
 
     # --- Checkpoints ---------------------------------------------------------
 
     async def checkpoint(self, connection: AsyncConnection) -> bytes:
-        """The latest checkpoint, with the cosignatures over it. Raises LogDamaged without one."""
+        """Return the latest checkpoint, with the cosignatures over it. Raises LogDamaged."""
         head = await self._head(connection)
         return await self._with_cosignatures(connection, head.tree_size, head.checkpoint)
 
     async def cosigned_checkpoint(self, connection: AsyncConnection) -> bytes | None:
-        """The newest checkpoint that a witness has cosigned, or None."""
+        """Return the newest checkpoint that a witness has cosigned, or None."""
         size = await store.newest_cosigned_size(connection)
         if size is None:
             return None
@@ -121,10 +114,10 @@ class Log:
     async def verify_cosignatures(
         self, connection: AsyncConnection, note: notes.Note
     ) -> list[Cosignature]:
-        """The cosignatures by known witnesses in a note over one of this log's trees.
+        """Return the cosignatures by known witnesses in a note over one of this log's trees.
 
-        Raises NoteError for a tree that is not this log's, and for a signature by a known
-        witness that does not hold.
+        Raises NoteError for a tree of another log, and for a known witness' signature that does not
+        verify.
         """
         checkpoint = notes.Checkpoint.parse(note.text)
         size = checkpoint.tree_size
@@ -143,16 +136,18 @@ class Log:
             for witness in note.verify(self.witnesses)
         ]
 
-    async def keep(self, connection: AsyncConnection, cosignatures: Sequence[Cosignature]) -> None:
-        """Keeps cosignatures that were verified."""
-        for each in cosignatures:
-            await store.put_cosignature(connection, each.tree_size, each.witness, each.line)
+    async def add_cosignatures(
+        self, connection: AsyncConnection, verified: Sequence[Cosignature]
+    ) -> None:
+        """Store cosignatures that verify_cosignatures returned."""
+        for each in verified:
+            await store.put_cosignature(connection, each)
 
     async def _with_cosignatures(
         self, connection: AsyncConnection, tree_size: int, checkpoint: bytes
     ) -> bytes:
         cosignatures = await store.read_cosignatures(connection, tree_size)
-        return checkpoint + "".join(line for _, line in cosignatures).encode()
+        return checkpoint + "".join(each.line for each in cosignatures).encode()
 
     async def _head(self, connection: AsyncConnection) -> store.StoredHead:
         head = await store.read_head(connection)
@@ -163,64 +158,49 @@ class Log:
     # --- Proofs --------------------------------------------------------------
 
     async def tree_size(self, connection: AsyncConnection) -> int:
-        """How many entries the latest checkpoint covers."""
+        """Return how many entries the latest checkpoint covers."""
         return (await self._head(connection)).tree_size
 
     async def root(self, connection: AsyncConnection, tree_size: int) -> bytes:
-        """The root hash of the tree of that size, which must not be beyond the latest."""
+        """Return the root hash of the tree of that size, at most the latest."""
         return (await self._range_hashes(connection, [(0, tree_size)], tree_size))[0]
 
     async def consistency(
         self, connection: AsyncConnection, first_size: int, second_size: int
     ) -> list[bytes]:
-        """The proof that the second tree, not beyond the latest, begins with the first."""
+        """Return the proof that the second tree, at most the latest, begins with the first."""
         ranges = consistency_ranges(first_size, second_size)
         return await self._range_hashes(connection, ranges, second_size)
 
-    async def receipt(
-        self,
-        connection: AsyncConnection,
-        log_index: int,
-        openings: Sequence[receipts_pb2.Opening] = (),
-    ) -> receipts_pb2.Receipt:
-        """The receipt of an entry against the latest checkpoint, with these openings."""
-        return (await self.receipts(connection, [(log_index, openings)]))[0]
+    async def prove_inclusion(
+        self, connection: AsyncConnection, log_indexes: Sequence[int]
+    ) -> list[InclusionProof]:
+        """Return the proofs of entries, in order, all against the latest checkpoint.
 
-    async def receipts(
-        self,
-        connection: AsyncConnection,
-        wanted: Sequence[tuple[int, Sequence[receipts_pb2.Opening]]],
-    ) -> list[receipts_pb2.Receipt]:
-        """The receipts of several entries, all against the latest checkpoint.
-
-        Raises LogDamaged for an entry that is not there.
+        Raises LogDamaged if an entry is missing.
         """
         head = await self._head(connection)
         checkpoint = await self._with_cosignatures(connection, head.tree_size, head.checkpoint)
-        entries = await store.read_some_entries(connection, [index for index, _ in wanted])
-        if any(index not in entries or index >= head.tree_size for index, _ in wanted):
+        entries = await store.read_some_entries(connection, log_indexes)
+        if any(index not in entries or index >= head.tree_size for index in log_indexes):
             raise LogDamaged("an entry is missing")
-        paths = [inclusion_ranges(index, head.tree_size) for index, _ in wanted]
+        paths = [inclusion_ranges(index, head.tree_size) for index in log_indexes]
         hashes = iter(
             await self._range_hashes(
                 connection, [each for path in paths for each in path], head.tree_size
             )
         )
         return [
-            receipts_pb2.Receipt(
-                entry=entries[index].entry,
-                log_index=index,
-                inclusion_path=[next(hashes) for _ in path],
-                checkpoint=checkpoint,
-                openings=openings,
+            InclusionProof(
+                index, entries[index].entry, tuple(next(hashes) for _ in path), checkpoint
             )
-            for (index, openings), path in zip(wanted, paths, strict=True)
+            for index, path in zip(log_indexes, paths, strict=True)
         ]
 
     async def _range_hashes(
         self, connection: AsyncConnection, ranges: Sequence[tuple[int, int]], tree_size: int
     ) -> list[bytes]:
-        """The hashes over ranges of leaves, from as few tiles as hold them."""
+        """Return the hashes over ranges of leaves, from as few tiles as hold them."""
         nodes = [node for start, stop in ranges for node in nodes_of(start, stop)]
         tiles = await self._tiles(connection, {tile_of(node, tree_size) for node in nodes})
 
@@ -232,7 +212,7 @@ class Log:
     # --- Tiles ---------------------------------------------------------------
 
     async def tile(self, connection: AsyncConnection, tile: Tile) -> bytes | None:
-        """The tile's hashes as they are served, or None where the tree has not grown to it."""
+        """Return the tile's hashes as they are served, None if the tree has not grown to it."""
         size = await self.tree_size(connection)
         if tile.width > tile_width(tile.level, tile.index, size):
             return None
@@ -240,7 +220,8 @@ class Log:
         return b"".join(rows[0])
 
     async def entries(self, connection: AsyncConnection, tile: Tile) -> bytes | None:
-        """The entry bundle beside a tile of level 0: each entry behind its length in two bytes."""
+        """Return the entry bundle beside a tile of level 0, None if the tree has not grown to it:
+        each entry behind its length in two bytes."""
         size = await self.tree_size(connection)
         if tile.width > tile_width(0, tile.index, size):
             return None
@@ -253,7 +234,7 @@ class Log:
     async def _tiles(
         self, connection: AsyncConnection, tiles: Iterable[Tile]
     ) -> dict[Tile, list[list[bytes]]]:
-        """The rows of hashes of each tile."""
+        """Return the rows of hashes of each tile (tile_rows)."""
         found: dict[Tile, list[list[bytes]]] = {}
         missing: list[Tile] = []
         for tile in tiles:
@@ -263,7 +244,6 @@ class Log:
                     raise LogDamaged("hashes are missing")
                 found[tile] = tile_rows(hashes)
             elif tile in self._full:
-                self._full.move_to_end(tile)
                 found[tile] = self._full[tile]
             else:
                 missing.append(tile)
@@ -271,8 +251,6 @@ class Log:
             if len(hashes) != TILE_WIDTH:
                 raise LogDamaged("a tile is damaged")
             found[tile] = self._full[tile] = tile_rows(hashes)
-        while len(self._full) > REMEMBERED_TILES:
-            self._full.popitem(last=False)
         if any(tile not in found for tile in missing):
             raise LogDamaged("a tile is missing")
         return found

@@ -1,232 +1,196 @@
-"""Looking up and downloading: what leaves a record, and leaves it before anything is given away.
+"""Look-ups and downloads: each leaves a durable record before anything is given away.
 
-A look-up is decided twice: first to know what to write, then again inside the
-transaction that writes it. Where the two differ - a consent was withdrawn, a
-document revoked in between - nothing is written and it is decided anew.
+A look-up is decided twice: once to write its record, and again inside the transaction that stores
+the record. If the two decisions differ - a consent was withdrawn or a document revoked in between -
+nothing is stored, and it is decided anew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.registry.documents.store import RequestKey
-from services.registry.lookups.store import LookUpView, RecordStore, ViewChanged
-from services.registry.model import log_entries
-from services.registry.model.accesses import (
-    BASIS_ISSUER,
-    Access,
-    AccessEvent,
-    LookUp,
-    basis_of,
-)
-from services.registry.model.documents import Document, DocumentState, is_issuer
-from services.registry.model.log_entries import SALT_SIZE
-from services.registry.model.resource_names import new_name
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.registry.documents import store as document_store
+from services.registry.documents.lifecycle import NothingChanged
+from services.registry.documents.store import kept_requests
+from services.registry.log.sequencer import Sequencer
+from services.registry.log.transparency_log import encode_entry
+from services.registry.lookups import store
+from services.registry.lookups.access_records import download_record, look_up_record
+from services.registry.lookups.store import LookUpView
+from services.registry.model.accesses import Access, LookUp, basis_of
+from services.registry.model.documents import Document, DocumentState, erased_error
+from services.registry.model.log_entries import accessed_entry
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, Randomness
-from services.runtime.errors import AlreadyExists, PermissionDenied, Unavailable
+from services.runtime.errors import PermissionDenied, Unavailable
+from services.runtime.storage.database import Database
+from services.runtime.storage.idempotency import fingerprint_of_json
+from services.runtime.storage.kept_requests import RequestKey
 
-METHOD = "LookUpDocuments"
-ATTRIBUTE_METHOD = "LookUpAttribute"
-# Each time something has to have changed within a transaction's wait.
+# Each failed attempt means that something changed while its transaction waited.
 ATTEMPTS = 8
+
+
+class ViewChanged(Exception):
+    """The rows that a look-up was decided from have changed: decide anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look-up gives: its record, and the documents in force that the record names."""
+    """A look-up's result: its record, and those documents of the record that are in force."""
 
     access: Access
     documents: tuple[Document, ...]
 
 
-class LookUps:
-    """Answers look-ups and leaves their records."""
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a look-up is granted, and what it finds."""
 
-    def __init__(self, *, records: RecordStore, clock: Clock, randomness: Randomness) -> None:
-        self._records = records
+    # "" where neither consent nor law allows it.
+    basis: str
+    # The names of the documents that it finds.
+    documents: tuple[str, ...]
+    # The record that the same request left, while it is fresh: then no new one is made.
+    repeated: Access | None
+
+
+class LookUps:
+    """Answers look-ups, and records them and the downloads that follow."""
+
+    def __init__(
+        self, database: Database, sequencer: Sequencer, clock: Clock, randomness: Randomness
+    ) -> None:
+        self._database = database
+        self._sequencer = sequencer
         self._clock = clock
         self._randomness = randomness
 
-    async def look_up(self, look_up: LookUp, request_id: str) -> Found:
-        """What the caller may see of the subject's documents, once the record is durable.
+    async def look_up(self, look_up: LookUp, request: RequestKey | None) -> Found:
+        """Return what the look-up finds, once its record is durable.
 
-        Raises PermissionDenied, once its record is durable, where neither consent nor law
-        allows it; AlreadyExists where the request_id was used for another look-up.
+        Raises PermissionDenied, once its record is durable, if neither consent nor law allows it;
+        AlreadyExists if the request_id was used for another look-up.
         """
-        request = None
-        if request_id:
-            method = ATTRIBUTE_METHOD if look_up.attributes else METHOD
-            request = RequestKey(method, look_up.organization, request_id)
-        asked = fingerprint(look_up)
         for _ in range(ATTEMPTS):
-            view = await self._records.view_look_up(look_up, request)
-            basis = _basis(look_up, view)
-            if not basis:
-                await self._refuse(look_up, view.now)
-            kept = _kept_record(view, asked)
-            if kept is not None:
-                return _repeated(kept, view)
-            access = self._record(look_up, basis, view)
-
-            def still(later: LookUpView, access: Access = access, basis: str = basis) -> bool:
-                return (
-                    _basis(look_up, later) == basis
-                    and _names(_given(look_up, later)) == access.documents
-                    and _kept_record(later, asked) is None
-                )
-
             try:
-                index = await self._records.insert_look_up(
-                    access,
-                    log_entries.accessed(access),
-                    look_up=look_up,
-                    still=still,
-                    request=request,
-                    request_sha256=asked,
-                )
+                return await self._attempt(look_up, request)
             except ViewChanged:
                 continue
-            return Found(replace(access, log_index=index), _given(look_up, view))
-        raise Unavailable("what was looked up keeps changing")
+        raise Unavailable("the consents and documents of this look-up keep changing; retry")
+
+    async def _attempt(self, look_up: LookUp, request: RequestKey | None) -> Found:
+        """Decide the look-up, and store its record. Raises ViewChanged."""
+        async with self._database.reading() as connection:
+            view = await store.read_look_up_view(connection, look_up, request, self._clock)
+        asked = fingerprint(look_up)
+        decision = _decide(look_up, view, asked)
+        if not decision.basis:
+            await self._refuse(look_up, view.now)
+        if decision.repeated is not None:
+            return _repeated(decision.repeated, view)
+        documents = _documents(look_up, view)
+        access = look_up_record(
+            look_up,
+            basis=decision.basis,
+            documents=documents,
+            now=view.now,
+            randomness=self._randomness,
+        )
+
+        async def confirm(connection: AsyncConnection, _indexes: Sequence[int]) -> None:
+            later = await store.read_look_up_view(connection, look_up, request, self._clock)
+            if _decide(look_up, later, asked) != decision:
+                raise ViewChanged
+            if request is not None:
+                # An older request of this id has a record that is no longer fresh.
+                await kept_requests.replace(connection, request, asked, access.name)
+
+        committed = await self._sequencer.submit(
+            [encode_entry(accessed_entry(access))], confirm, rows=store.access_rows(access)
+        )
+        return Found(replace(access, log_index=committed.indexes[0]), documents)
 
     async def _refuse(self, look_up: LookUp, now: datetime) -> None:
-        refusal = self._new_access(
-            now,
-            event=AccessEvent.REFUSED,
-            subjects=(look_up.subject,),
-            organization=look_up.organization,
-            officer=look_up.officer,
-            document_type=look_up.document_type,
-            purpose=look_up.purpose,
-            reason=look_up.reason,
-            basis="",
-            documents=(),
-            attributes=look_up.attributes,
+        refusal = look_up_record(
+            look_up, basis="", documents=(), now=now, randomness=self._randomness
         )
-        await self._records.insert_access(refusal, log_entries.accessed(refusal))
+        entry = encode_entry(accessed_entry(refusal))
+        await self._sequencer.submit([entry], rows=store.access_rows(refusal))
         raise PermissionDenied
-
-    def _record(self, look_up: LookUp, basis: str, view: LookUpView) -> Access:
-        given = _given(look_up, view)
-        access = self._new_access(
-            view.now,
-            event=AccessEvent.LOOKED_UP,
-            subjects=(look_up.subject,),
-            organization=look_up.organization,
-            officer=look_up.officer,
-            document_type=look_up.document_type,
-            purpose=look_up.purpose,
-            reason=look_up.reason,
-            basis=basis,
-            documents=_names(given),
-            attributes=look_up.attributes,
-        )
-        shared = {name for document in given for name in document.subjects}
-        return replace(access, sharers=tuple(sorted(shared - {look_up.subject})))
 
     async def record_download(
         self, document: Document, caller: Caller, look_up: Access | None
     ) -> None:
-        """Returns once the record of a download by the caller's organization is durable.
+        """Record a download by the caller's organization; return once the record is durable.
 
-        look_up: what the download rests on, where the organization is not the issuer.
-        Raises NothingChanged where the document was erased meanwhile.
+        look_up: the record that allows it, None for the issuer. Raises FailedPrecondition if the
+        document was erased meanwhile.
         """
-        if is_issuer(caller, document) or look_up is None:
-            purpose, reason, basis = "", "", BASIS_ISSUER
-        else:
-            purpose, reason, basis = look_up.purpose, look_up.reason, look_up.basis
-        access = self._new_access(
-            self._clock(),
-            event=AccessEvent.DOWNLOADED,
-            subjects=document.subjects,
-            organization=caller.organization,
-            officer=caller.subject,
-            document_type=document.document_type,
-            purpose=purpose,
-            reason=reason,
-            basis=basis,
-            documents=(document.name,),
-            attributes=(),
+        access = download_record(
+            document, caller, look_up, now=self._clock(), randomness=self._randomness
         )
-        await self._records.insert_download(access, log_entries.accessed(access))
 
-    def _new_access(
-        self,
-        now: datetime,
-        *,
-        event: AccessEvent,
-        subjects: tuple[str, ...],
-        organization: str,
-        officer: str,
-        document_type: str,
-        purpose: str,
-        reason: str,
-        basis: str,
-        documents: tuple[str, ...],
-        attributes: tuple[str, ...],
-    ) -> Access:
-        return Access(
-            name=new_name("accesses", now, self._randomness),
-            event=event,
-            subjects=subjects,
-            subject_salts=tuple(self._randomness(SALT_SIZE) for _ in subjects),
-            organization=organization,
-            officer=officer,
-            officer_salt=self._randomness(SALT_SIZE),
-            document_type=document_type,
-            purpose=purpose,
-            reason=reason,
-            basis=basis,
-            documents=documents,
-            create_time=now,
-            attributes=attributes,
-        )
+        async def confirm(connection: AsyncConnection, _indexes: Sequence[int]) -> None:
+            if await document_store.find_erased(connection, [document.name]):
+                raise NothingChanged
+
+        entry = encode_entry(accessed_entry(access))
+        try:
+            await self._sequencer.submit([entry], confirm, rows=store.access_rows(access))
+        except NothingChanged:
+            raise erased_error() from None
 
 
 def fingerprint(look_up: LookUp) -> bytes:
-    """SHA-256 of what was asked for, and by whom: another officer's look-up is another one."""
-    parts = [
-        look_up.subject,
-        look_up.document_type,
-        look_up.officer,
-        look_up.purpose,
-        look_up.reason,
-        list(look_up.attributes),
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).digest()
+    """Return the SHA-256 of a look-up; another officer's is another look-up."""
+    return fingerprint_of_json(
+        [
+            look_up.subject,
+            look_up.document_type,
+            look_up.officer,
+            look_up.purpose,
+            look_up.reason,
+            list(look_up.attributes),
+        ]
+    )
 
 
-def _basis(look_up: LookUp, view: LookUpView) -> str:
-    return basis_of(look_up, consents=view.consents, document_type=view.document_type, now=view.now)
+def _decide(look_up: LookUp, view: LookUpView, asked: bytes) -> Decision:
+    """Decide a look-up from what a transaction sees. Raises AlreadyExists.
+
+    asked: the look-up's fingerprint.
+    """
+    basis = basis_of(
+        look_up, consents=view.consents, document_type=view.document_type, now=view.now
+    )
+    return Decision(
+        basis=basis,
+        documents=tuple(each.name for each in _documents(look_up, view)),
+        repeated=_repeated_record(view, asked) if basis else None,
+    )
 
 
-def _given(look_up: LookUp, view: LookUpView) -> tuple[Document, ...]:
-    """What the look-up finds: for single attributes the newest document alone."""
+def _documents(look_up: LookUp, view: LookUpView) -> tuple[Document, ...]:
+    """Return what the look-up finds: for single attributes the newest document alone."""
     return view.documents[:1] if look_up.attributes else view.documents
 
 
-def _kept_record(view: LookUpView, asked: bytes) -> Access | None:
-    """The record that the same request left within its 15 minutes. Raises AlreadyExists."""
+def _repeated_record(view: LookUpView, asked: bytes) -> Access | None:
+    """Return the record that the same request left, while it is fresh. Raises AlreadyExists."""
     if view.kept is None or view.kept_access is None or not view.kept_access.is_fresh(view.now):
         return None
-    if view.kept.request_sha256 != asked:
-        raise AlreadyExists("this request_id was used for another request", "request_id")
+    view.kept.check_is(asked)
     return view.kept_access
 
 
 def _repeated(access: Access, view: LookUpView) -> Found:
-    """The same answer again: of what the record names, what is in force still."""
+    """Return the answer to a repeated request: those of the record's documents still in force."""
     in_force = [
         each for each in view.kept_documents if each.state(view.now) is DocumentState.ACTIVE
     ]
     return Found(access, tuple(sorted(in_force, key=lambda each: each.name, reverse=True)))
-
-
-def _names(documents: Sequence[Document]) -> tuple[str, ...]:
-    return tuple(each.name for each in documents)

@@ -1,8 +1,7 @@
-"""Accesses: the record of who looked at whose documents, and what such a record opens.
+"""Accesses: the records of who looked up or downloaded whose documents, and what a record allows.
 
-A look-up rests on the subject's consent or on a law that the document's type
-names. Whether it does is decided here, from what the store read within the
-transaction that keeps the record.
+A look-up needs the subject's consent, or a law that the document's type names (its basis). The
+basis is determined here, from the rows that the store reads in the record's own transaction.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from services.registry.model.document_types import DocumentType
 
 # "good for 15 minutes" (documents.proto, GetDocumentRequest.access).
 ACCESS_LIFETIME = timedelta(minutes=15)
-# The newest of a look-up. Their names stand in one log entry, which has 64 KiB at most
-# (C2SP tlog-tiles, entry bundles).
+# A look-up finds the newest documents, at most so many: one log entry names them all, in 64 KiB at
+# most (C2SP tlog-tiles, entry bundles).
 LOOK_UP_LIMIT = 1_000
 
-# What a download by the document's issuer rests on (consents.proto, Access.basis).
+# The basis of a download by the document's issuer (consents.proto, Access.basis).
 BASIS_ISSUER = "issuer"
 
 
 class AccessEvent(IntEnum):
-    """qagazsyz.registry.v1.AccessEvent."""
+    """Numbered as qagazsyz.registry.v1.AccessEvent."""
 
     LOOKED_UP = 1
     REFUSED = 2
@@ -52,15 +51,15 @@ class Access:
     documents: tuple[str, ...]
     create_time: datetime
     log_index: int = -1
-    # Who shares a document that it found, and sees it for that.
+    # Other subjects of the documents that it found, who see the record too.
     sharers: tuple[str, ...] = ()
-    # The JSON pointers that were asked for; none where whole documents were.
+    # JSON pointers of the attributes looked up; empty for whole documents.
     attributes: tuple[str, ...] = ()
 
     def opens(self, document: str, organization: str, now: datetime) -> bool:
-        """Whether it lets the organization come to the document still.
+        """Return whether it allows the organization to read the document, now.
 
-        Only a look-up of whole documents that was granted does.
+        Only the record of a granted look-up of whole documents does, for ACCESS_LIFETIME.
         """
         return (
             self.event is AccessEvent.LOOKED_UP
@@ -71,10 +70,11 @@ class Access:
         )
 
     def is_fresh(self, now: datetime) -> bool:
+        """Return whether it is younger than ACCESS_LIFETIME."""
         return now < self.create_time + ACCESS_LIFETIME
 
     def seen_by(self, subject: str, own_documents: frozenset[str]) -> Access:
-        """What the subject may see of it: of the documents found, only their own."""
+        """Return what the subject may see of it: of the documents found, only their own."""
         if subject in self.subjects:
             return self
         return replace(
@@ -84,7 +84,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """What an officer asks for."""
+    """An officer's look-up of a subject's documents, or of single attributes."""
 
     subject: str
     document_type: str
@@ -102,9 +102,9 @@ def basis_of(
     document_type: DocumentType | None,
     now: datetime,
 ) -> str:
-    """What the look-up rests on: a consent's name, a law's citation, or "" for nothing.
+    """Return the look-up's basis: a consent's name, else a law's citation, else "".
 
-    consents: those of the subject; the subject's own word goes before the law.
+    consents: the subject's.
     """
     for consent in consents:
         if consent.covers(

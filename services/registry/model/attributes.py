@@ -1,9 +1,8 @@
-"""Attributes: what structured documents say, one thing at a time.
+"""Attributes: single values of structured documents.
 
-A type that declares attributes has JSON contents. Each attribute is a place in
-the content, a JSON pointer (RFC 6901), and the kind of value that stands
-there; contents that say otherwise are refused when they are registered, so
-that a look-up of one attribute needs no more than the document's own word.
+A type that declares attributes has JSON contents. Each attribute is a JSON pointer (RFC 6901) into
+the content, and the kind of the value there. Contents that contradict the declaration are refused
+at registration, so that a look-up of an attribute can return the document's value as it is.
 """
 
 from __future__ import annotations
@@ -19,22 +18,23 @@ from typing import Any, NoReturn
 
 from services.runtime.errors import InvalidArgument
 
-# documents.proto: DocumentType.attributes, LookUpAttributeRequest.attributes.
+# documents.proto, DocumentType.attributes and LookUpAttributeRequest.attributes.
 ATTRIBUTES_LIMIT = 100
-ASKED_LIMIT = 16
+LOOKED_UP_LIMIT = 16
 # Parsed on the event loop: a few milliseconds at most.
 CONTENT_LIMIT_BYTES = 256 * 1024
 POINTER_LENGTH = 200
 
-# RFC 6901, section 3, without the whole document, which is no single attribute.
+# RFC 6901, section 3, but for the empty pointer, which names the whole document.
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
-# RFC 8259's media type, and those made on it (RFC 6839).
+# RFC 8259's media type, and those with the suffix +json (RFC 6839).
 _JSON = re.compile(r"application/(?:[A-Za-z0-9.+-]+\+)?json(?:;.*)?")
 
 
-class Kind(IntEnum):
-    """qagazsyz.registry.v1.AttributeKind."""
+class AttributeKind(IntEnum):
+    """The kind of an attribute's value; numbered as qagazsyz.registry.v1.AttributeKind."""
 
+    UNSPECIFIED = 0
     TEXT = 1
     NUMBER = 2
     BOOLEAN = 3
@@ -46,90 +46,100 @@ class Attribute:
     """One attribute that a type declares."""
 
     pointer: str
-    kind: int
+    kind: AttributeKind
     is_required: bool
     display_names: Mapping[str, str]
 
 
 def check_attributes(attributes: Sequence[Attribute], field: str) -> None:
-    """Returns where a type may declare them. Raises InvalidArgument naming what it may not."""
+    """Check the attributes that a type declares. Raises InvalidArgument naming the field."""
     if len(attributes) > ATTRIBUTES_LIMIT:
         raise InvalidArgument(field, f"more than {ATTRIBUTES_LIMIT}")
     seen: set[str] = set()
     for index, attribute in enumerate(attributes):
         where = f"{field}[{index}]"
         if len(attribute.pointer) > POINTER_LENGTH or not _POINTER.fullmatch(attribute.pointer):
-            raise InvalidArgument(f"{where}.pointer", "no JSON pointer")
+            raise InvalidArgument(f"{where}.pointer", "not a JSON pointer (RFC 6901)")
         if attribute.pointer in seen:
             raise InvalidArgument(f"{where}.pointer", "declared twice")
-        if attribute.kind not in Kind.__members__.values():
+        if attribute.kind is AttributeKind.UNSPECIFIED:
             raise InvalidArgument(f"{where}.kind", "is required")
         seen.add(attribute.pointer)
 
 
 def check_content(media_type: str, content: bytes, attributes: Sequence[Attribute]) -> None:
-    """Returns where the content says what its type declares. Raises InvalidArgument."""
+    """Check a content against the attributes that its type declares. Raises InvalidArgument."""
     if not _JSON.fullmatch(media_type):
-        raise InvalidArgument("document.media_type", "documents of this type are JSON")
+        raise InvalidArgument("document.media_type", "documents of this type must be JSON")
     if len(content) > CONTENT_LIMIT_BYTES:
         raise InvalidArgument("content", f"more than {CONTENT_LIMIT_BYTES} bytes of JSON")
-    said = read_content(content)
-    if said is None:
-        raise InvalidArgument("content", "no JSON object")
+    members = parse_content(content)
+    if members is None:
+        raise InvalidArgument("content", "not a JSON object with distinct names")
     for attribute in attributes:
-        is_said, value = _find(said, attribute.pointer)
-        if not is_said and attribute.is_required:
-            raise InvalidArgument("content", f"nothing at {attribute.pointer}")
-        if is_said and not _is_of(attribute.kind, value):
-            raise InvalidArgument("content", f"what is at {attribute.pointer} is of another kind")
+        exists, value = _resolve(members, attribute.pointer)
+        if not exists and attribute.is_required:
+            raise InvalidArgument("content", f"no value at {attribute.pointer}")
+        if exists and not _is_of(attribute.kind, value):
+            raise InvalidArgument(
+                "content", f"the value at {attribute.pointer} is not of the declared kind"
+            )
 
 
-def read_content(content: bytes) -> dict[str, Any] | None:
-    """The object in the content, or None where there is none, or not just one."""
+def parse_content(content: bytes) -> dict[str, Any] | None:
+    """Parse a content that is one JSON object; return None for any other."""
     try:
-        said = json.loads(
-            content.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse
+        parsed = json.loads(
+            content.decode(), object_pairs_hook=_distinct, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
-def value_at(said: Mapping[str, Any] | None, attribute: Attribute) -> str | float | bool | None:
-    """What the document says there, None where nothing of that kind."""
-    is_said, value = _find(said, attribute.pointer) if said is not None else (False, None)
-    return value if is_said and _is_of(attribute.kind, value) else None
+def value_at(members: Mapping[str, Any] | None, attribute: Attribute) -> str | float | bool | None:
+    """Return the attribute's value; None if it is missing or of another kind.
+
+    members: the parsed content, None for a content that is not JSON.
+    """
+    exists, value = _resolve(members, attribute.pointer)
+    return value if exists and _is_of(attribute.kind, value) else None
 
 
-def _find(said: Any, pointer: str) -> tuple[bool, Any]:
+def _resolve(value: Any, pointer: str) -> tuple[bool, Any]:
+    """Return whether the pointer names a value, and which (RFC 6901, section 4)."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(said, dict) and name in said:
-            said = said[name]
-        elif isinstance(said, list) and name.isascii() and name.isdigit() and _is_in(name, said):
-            said = said[int(name)]
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and _is_index(name, value):
+            value = value[int(name)]
         else:
             return False, None
-    return True, said
+    return True, value
 
 
-def _is_in(index: str, items: Sequence[Any]) -> bool:
-    # RFC 6901: no zeros in front.
+def _is_index(text: str, items: Sequence[Any]) -> bool:
+    """Return whether the text is an index of the list, without leading zeros."""
     return (
-        len(index) <= len(str(len(items))) and str(int(index)) == index and int(index) < len(items)
+        text.isascii()
+        and text.isdigit()
+        and len(text) <= len(str(len(items)))
+        and str(int(text)) == text
+        and int(text) < len(items)
     )
 
 
-def _is_of(kind: int, value: Any) -> bool:
-    if kind == Kind.NUMBER:
+def _is_of(kind: AttributeKind, value: Any) -> bool:
+    if kind is AttributeKind.NUMBER:
         return isinstance(value, int | float) and not isinstance(value, bool) and _fits(value)
-    if kind == Kind.BOOLEAN:
+    if kind is AttributeKind.BOOLEAN:
         return isinstance(value, bool)
-    return isinstance(value, str) and (kind != Kind.DATE or _is_date(value))
+    return isinstance(value, str) and (kind is not AttributeKind.DATE or _is_date(value))
 
 
 def _fits(number: int | float) -> bool:
-    """Whether a double holds it as it is written (RFC 8259, section 6)."""
+    """Return whether a double holds the number exactly as written (RFC 8259, section 6)."""
     return math.isfinite(number) if isinstance(number, float) else abs(number) <= 2**53
 
 
@@ -140,13 +150,13 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Readers differ in which of two equal names they believe.
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object with a repeated name: parsers differ in which value they take."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is repeated")
     return members
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

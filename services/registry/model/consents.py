@@ -1,4 +1,4 @@
-"""Consents: what a subject lets one organization see, for one purpose, until when."""
+"""Consents: a subject allows one organization to look up documents, for a purpose and a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PURPOSE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A subject's consent."""
+    """A subject's consent. The salts are of its commitments in the log."""
 
     name: str
     subject: str
@@ -37,7 +37,7 @@ class Consent:
     def covers(
         self, *, subject: str, organization: str, document_type: str, purpose: str, now: datetime
     ) -> bool:
-        """Whether it allows exactly this look-up, now."""
+        """Return whether it allows exactly this look-up, now."""
         return (
             self.subject == subject
             and self.organization == organization
@@ -49,25 +49,25 @@ class Consent:
 
 
 def check_purpose(purpose: str, field: str) -> str:
-    """The purpose, if it is a code. Raises InvalidArgument naming the field."""
+    """Return the purpose, if it is a code. Raises InvalidArgument naming the field."""
     if not _PURPOSE.fullmatch(purpose):
-        raise InvalidArgument(field, "lower-case letters, digits and hyphens, at most 64")
+        raise InvalidArgument(field, "must be lower-case letters, digits and hyphens, at most 64")
     return purpose
 
 
 def check_expire_time(asked: datetime | None, now: datetime, field: str) -> datetime:
-    """When the consent ends, 90 days from now if nothing was asked. Raises InvalidArgument."""
+    """Return the consent's end, 90 days from now if none was asked for. Raises InvalidArgument."""
     if asked is None:
         return now + DEFAULT_LIFETIME
     if asked <= now:
-        raise InvalidArgument(field, "in the past")
+        raise InvalidArgument(field, "must be in the future")
     if asked > _a_year_after(now):
         raise InvalidArgument(field, "more than a year from now")
     return asked
 
 
 def _a_year_after(now: datetime) -> datetime:
-    """The same day of the next year; behind 29 February it is 1 March."""
+    """Return the same day of the next year; after 29 February, 1 March."""
     try:
         return now.replace(year=now.year + 1)
     except ValueError:
@@ -75,7 +75,7 @@ def _a_year_after(now: datetime) -> datetime:
 
 
 def may_read(caller: Caller, consent: Consent) -> bool:
-    """Whether the caller may see it: whoever gave it, to whom it was given, and auditors."""
+    """Return whether the caller may see it: its subject, its organization, and auditors."""
     return (
         caller.has(Role.ROLE_AUDITOR)
         or (caller.has(Role.ROLE_CITIZEN) and caller.subject == consent.subject)
@@ -84,5 +84,5 @@ def may_read(caller: Caller, consent: Consent) -> bool:
 
 
 def may_withdraw(caller: Caller, consent: Consent) -> bool:
-    """Whether the caller may take it back: only whoever gave it."""
+    """Return whether the caller may withdraw it: its subject alone."""
     return caller.has(Role.ROLE_CITIZEN) and caller.subject == consent.subject

@@ -1,4 +1,4 @@
-"""Document types: who may issue one, and which laws open it without consent."""
+"""Document types: their issuers, and the laws that allow look-ups without consent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from datetime import datetime
 
 from services.registry.model.attributes import Attribute, check_attributes
 from services.registry.model.consents import check_purpose
-from services.registry.model.statements import in_microseconds
+from services.registry.model.statements import format_microseconds
 from services.runtime.errors import InvalidArgument
 
-# Far more than there are; together they keep a type's row and answer small.
+# Far more than any type needs; they bound a type's row and answer.
 ISSUERS_LIMIT = 1_000
 LEGAL_BASES_LIMIT = 1_000
 DISPLAY_NAMES_LIMIT = 50
@@ -22,13 +22,13 @@ DISPLAY_NAME_LENGTH = 200
 CITATION_LENGTH = 500
 
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
-# BCP 47, as much of it as names of languages here need: "kk", "kk-Latn", "ru-KZ".
+# The part of BCP 47 that languages here need: "kk", "kk-Latn", "ru-KZ".
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
 
 
 @dataclass(frozen=True, slots=True)
 class LegalBasis:
-    """A law that lets an organization look documents of the type up without consent."""
+    """A law that allows an organization to look up documents of the type without consent."""
 
     organization: str
     purpose: str
@@ -36,6 +36,7 @@ class LegalBasis:
     expire_time: datetime | None
 
     def covers(self, organization: str, purpose: str, now: datetime) -> bool:
+        """Return whether it allows the organization's look-up for that purpose, now."""
         return (
             self.organization == organization
             and self.purpose == purpose
@@ -45,7 +46,7 @@ class LegalBasis:
 
 @dataclass(frozen=True, slots=True)
 class DocumentType:
-    """A type of documents."""
+    """A type of documents. Its etag changes with each update."""
 
     name: str
     display_names: Mapping[str, str]
@@ -55,28 +56,28 @@ class DocumentType:
     etag: str = ""
 
     def attribute(self, pointer: str) -> Attribute | None:
-        """The attribute that the type declares there."""
+        """Return the attribute that the type declares at a JSON pointer, or None."""
         return next((each for each in self.attributes if each.pointer == pointer), None)
 
     def citation_for(self, organization: str, purpose: str, now: datetime) -> str:
-        """The law that the organization's look-up for that purpose rests on, or ""."""
+        """Return the citation of a law that covers the organization's look-up, or ""."""
         for basis in self.legal_bases:
             if basis.covers(organization, purpose, now):
                 return basis.citation
         return ""
 
 
-def check_id(document_type_id: str) -> str:
-    """The type's name. Raises InvalidArgument for what can be no id."""
+def name_of(document_type_id: str) -> str:
+    """Return the name of the type with that id. Raises InvalidArgument for a malformed id."""
     if not _ID.fullmatch(document_type_id):
         raise InvalidArgument(
-            "document_type_id", "lower-case letters, digits and hyphens, a letter first"
+            "document_type_id", "must be lower-case letters, digits and hyphens, a letter first"
         )
     return f"documentTypes/{document_type_id}"
 
 
-def check(document_type: DocumentType, field: str = "document_type") -> None:
-    """Returns where everything in it may be kept. Raises InvalidArgument naming what may not."""
+def check_document_type(document_type: DocumentType, field: str = "document_type") -> None:
+    """Check everything in a type but whether its organizations exist. Raises InvalidArgument."""
     _check_display_names(document_type.display_names, f"{field}.display_names")
     if len(document_type.issuers) > ISSUERS_LIMIT:
         raise InvalidArgument(f"{field}.issuers", f"more than {ISSUERS_LIMIT}")
@@ -94,9 +95,9 @@ def check(document_type: DocumentType, field: str = "document_type") -> None:
             raise InvalidArgument(f"{where}.citation", "is required")
         if len(basis.citation) > CITATION_LENGTH:
             raise InvalidArgument(f"{where}.citation", f"longer than {CITATION_LENGTH}")
-        # It must not pass for what else an access may rest on.
+        # It must not be mistaken for another basis of an access.
         if basis.citation == "issuer" or basis.citation.startswith("consents/"):
-            raise InvalidArgument(f"{where}.citation", "no citation of a law")
+            raise InvalidArgument(f"{where}.citation", "not a citation of a law")
 
     check_attributes(document_type.attributes, f"{field}.attributes")
     for index, attribute in enumerate(document_type.attributes):
@@ -108,13 +109,13 @@ def _check_display_names(names: Mapping[str, str], field: str) -> None:
         raise InvalidArgument(field, f"more than {DISPLAY_NAMES_LIMIT}")
     for language, name in names.items():
         if not _LANGUAGE.fullmatch(language):
-            raise InvalidArgument(field, "a key that is no BCP 47 language tag")
+            raise InvalidArgument(field, "a key is not a BCP 47 language tag")
         if not name or len(name) > DISPLAY_NAME_LENGTH:
-            raise InvalidArgument(field, f"a name that is empty or over {DISPLAY_NAME_LENGTH}")
+            raise InvalidArgument(field, f"a name is empty or longer than {DISPLAY_NAME_LENGTH}")
 
 
 def etag_of(document_type: DocumentType) -> str:
-    """The etag: the same for the same content, another after any change."""
+    """Return the etag: a hash over the type's content."""
     content = [
         document_type.name,
         sorted(document_type.display_names.items()),
@@ -124,7 +125,7 @@ def etag_of(document_type: DocumentType) -> str:
                 basis.organization,
                 basis.purpose,
                 basis.citation,
-                in_microseconds(basis.expire_time) if basis.expire_time else "",
+                format_microseconds(basis.expire_time) if basis.expire_time else "",
             ]
             for basis in document_type.legal_bases
         ],

@@ -1,4 +1,4 @@
-"""Documents: what one is, what state it is in, and who may come to it."""
+"""Documents: their values, their states, and who may read and download them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from enum import IntEnum
 from services.registry.model.accesses import Access
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Randomness
+from services.runtime.errors import FailedPrecondition
 
-# Crockford's alphabet: no letter that is taken for a digit or another letter.
+# Crockford's Base32, without the letters I, L, O and U.
 _CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-# What people write for what they see.
+# Letters that people type for similar digits.
 _CODE_MISREADINGS = str.maketrans("OIL", "011")
-# 80 bits: a code can be neither guessed nor met twice by chance.
+# 80 bits: no guessing, no collisions.
 CODE_LENGTH = 16
 _CODE_GROUP = 4
 _CODE = re.compile(f"[{_CODE_ALPHABET}]{{{CODE_LENGTH}}}")
 
 
 class DocumentState(IntEnum):
-    """qagazsyz.registry.v1.DocumentState."""
+    """Numbered as qagazsyz.registry.v1.DocumentState."""
 
     ACTIVE = 1
     REVOKED = 2
@@ -32,11 +33,14 @@ class DocumentState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature over the document's statement, and whose it was found to be."""
+    """A signature over the document's statement."""
 
+    # X.509, DER.
     certificate: bytes
+    # The number of a qagazsyz.common.v1.SignatureAlgorithm, which signing alone interprets.
     algorithm: int
     signature: bytes
+    # The subject whose certificate it is; "" while unverified, or if it belongs to no subject.
     signer: str
 
 
@@ -67,7 +71,7 @@ class Document:
     erase_index: int | None = None
 
     def state(self, now: datetime) -> DocumentState:
-        """Its state: what was done to it last, or whether its time is over."""
+        """Return its state: erased before revoked before expired."""
         if self.erase_time is not None:
             return DocumentState.ERASED
         if self.revoke_time is not None:
@@ -78,25 +82,25 @@ class Document:
 
 
 def is_issuer(caller: Caller, document: Document) -> bool:
-    """Whether the caller acts for the organization that issued it."""
+    """Return whether the caller acts for the organization that issued it."""
     return caller.has(Role.ROLE_OFFICER) and caller.organization == document.issuer
 
 
 def is_subject(caller: Caller, document: Document) -> bool:
-    """Whether the document is about the caller, who acts for themselves."""
+    """Return whether the caller, acting for themselves, is one of its subjects."""
     return caller.has(Role.ROLE_CITIZEN) and caller.subject in document.subjects
 
 
 def may_read(caller: Caller, document: Document, access: Access | None, now: datetime) -> bool:
-    """Whether the caller may see what the document says of itself (GetDocument, GetReceipt).
+    """Return whether the caller may see the document without its content (GetDocument, GetReceipt).
 
-    access: the look-up that the caller named, if any.
+    access: the record of the look-up that the caller named, if any.
     """
     return caller.has(Role.ROLE_AUDITOR) or may_download(caller, document, access, now)
 
 
 def may_download(caller: Caller, document: Document, access: Access | None, now: datetime) -> bool:
-    """Whether the caller may see the content: those who may read, but auditors."""
+    """Return whether the caller may see the content: those who may read, but auditors."""
     if is_subject(caller, document) or is_issuer(caller, document):
         return True
     return (
@@ -106,20 +110,25 @@ def may_download(caller: Caller, document: Document, access: Access | None, now:
     )
 
 
+def erased_error() -> FailedPrecondition:
+    """Return the refusal of what an erased document no longer allows."""
+    return FailedPrecondition("DOCUMENT_ERASED", "the document has been erased")
+
+
 def make_verification_code(randomness: Randomness) -> str:
-    """A new code: 16 letters and digits."""
+    """Return a new code: 16 letters and digits."""
     number = int.from_bytes(randomness(CODE_LENGTH * 5 // 8), "big")
     return "".join(_CODE_ALPHABET[number >> 5 * i & 31] for i in range(CODE_LENGTH))
 
 
-def show_verification_code(code: str) -> str:
-    """The code as people read it: in fours, with hyphens."""
+def format_verification_code(code: str) -> str:
+    """Return the code in groups of four with hyphens, as people read it."""
     return "-".join(code[i : i + _CODE_GROUP] for i in range(0, CODE_LENGTH, _CODE_GROUP))
 
 
-def read_verification_code(text: str) -> str | None:
-    """The code that somebody typed, or None where it can be none."""
-    # Longer ones are not worth the work.
+def parse_verification_code(text: str) -> str | None:
+    """Return the code in a text that a person typed, None for any other text."""
+    # A longer text has more than separators too much.
     if len(text) > 2 * CODE_LENGTH:
         return None
     code = text.upper().replace("-", "").replace(" ", "").translate(_CODE_MISREADINGS)

@@ -1,10 +1,9 @@
-"""Entries of the log: what each event leaves there for everybody to read, for ever.
+"""Entries of the log: the public, permanent record of each event.
 
-Nothing in an entry names a person or gives a content away: subjects, officers
-and the content's hash stand in it as commitments, SHA-256(salt || value), and
-their openings go only to those who may know the value (receipts.proto). The
-members of each event are listed in docs/receipts.md. What is returned here is
-plain; log.encode_entry makes canonical JSON of it. The audit makes the same
+An entry names no person and reveals no content: subjects, officers and the content's hash are
+commitments, SHA-256(salt || value), and their openings go only to those who may know the value
+(receipts.proto). docs/receipts.md lists each event's members. The functions here return the
+members; transparency_log.encode_entry makes canonical JSON of them. The audit makes the same
 entries again from the database's rows.
 """
 
@@ -20,11 +19,11 @@ from qagazsyz.receipts import commitment
 from services.registry.model.accesses import Access, AccessEvent
 from services.registry.model.consents import Consent
 from services.registry.model.documents import Document
-from services.registry.model.statements import in_microseconds, in_seconds
+from services.registry.model.statements import format_microseconds, format_seconds
 
 ENTRY_VERSION = 1
-# As long as the hash: no two commitments look alike, whatever they hold.
-SALT_SIZE = 32
+# As long as the hash, so that equal values have unequal commitments.
+SALT_BYTES = 32
 
 Entry = dict[str, Any]
 
@@ -37,18 +36,16 @@ _ACCESS_EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What opens one commitment of an entry."""
+    """The salt and value of one commitment of an entry."""
 
     field: str
     salt: bytes
     value: bytes
 
 
-def registered(document: Document, *, erased: bool = False) -> Entry:
-    """The entry of a document's registration; of an erased one, what can be made of it still.
-
-    Raises ValueError where not each subject has its salt.
-    """
+def registered_entry(document: Document, *, erased: bool = False) -> Entry:
+    """Return the entry of a document's registration; for an erased document, the members that can
+    still be made. Raises ValueError unless each subject has its salt."""
     entry = _entry("registered", document.create_time)
     entry["document"] = document.name
     entry["document_type"] = document.document_type
@@ -60,32 +57,32 @@ def registered(document: Document, *, erased: bool = False) -> Entry:
             hashlib.sha256(each.signature).hexdigest() for each in document.signatures
         ]
     if document.expire_time is not None:
-        entry["expire_time"] = in_seconds(document.expire_time)
+        entry["expire_time"] = format_seconds(document.expire_time)
     return entry
 
 
-def revoked(document: str, issuer: str, time: datetime) -> Entry:
-    """The entry of a revocation."""
+def revoked_entry(document: str, issuer: str, time: datetime) -> Entry:
+    """Return the entry of a revocation."""
     return {**_entry("revoked", time), "document": document, "issuer": issuer}
 
 
-def erased(document: str, issuer: str, time: datetime) -> Entry:
-    """The entry of an erasure."""
+def erased_entry(document: str, issuer: str, time: datetime) -> Entry:
+    """Return the entry of an erasure."""
     return {**_entry("erased", time), "document": document, "issuer": issuer}
 
 
-def consented(consent: Consent) -> Entry:
-    """The entry of a consent that was given."""
-    return _consent("consented", consent, consent.create_time, consent.grant_salt)
+def consented_entry(consent: Consent) -> Entry:
+    """Return the entry of a granted consent."""
+    return _consent_entry("consented", consent, consent.create_time, consent.grant_salt)
 
 
-def withdrawn(consent: Consent, time: datetime, salt: bytes) -> Entry:
-    """The entry of a consent that was taken back."""
-    return _consent("withdrawn", consent, time, salt)
+def withdrawn_entry(consent: Consent, time: datetime, salt: bytes) -> Entry:
+    """Return the entry of a withdrawn consent."""
+    return _consent_entry("withdrawn", consent, time, salt)
 
 
-def accessed(access: Access) -> Entry:
-    """The entry of a look-up, granted or refused, or of a download."""
+def accessed_entry(access: Access) -> Entry:
+    """Return the entry of a look-up, granted or refused, or of a download."""
     entry = _entry(_ACCESS_EVENTS[access.event], access.create_time)
     entry["access"] = access.name
     entry["organization"] = access.organization
@@ -101,33 +98,33 @@ def accessed(access: Access) -> Entry:
 
 
 def document_openings(document: Document) -> list[Opening]:
-    """Everything that opens a registration's entry; nothing once the document is erased."""
+    """Return all openings of a registration's entry, none once the document is erased."""
     return [*content_opening(document), *_openings(document.subject_salts, document.subjects)]
 
 
 def content_opening(document: Document) -> list[Opening]:
-    """What opens the content's hash alone."""
+    """Return the opening of the content's hash alone."""
     if not document.content_salt:
         return []
     return [Opening("content_sha256", document.content_salt, document.content_sha256)]
 
 
 def consent_openings(subject: str, salt: bytes) -> list[Opening]:
-    """What opens the entry of a consent's grant or withdrawal."""
+    """Return the openings of the entry of a consent's grant or withdrawal."""
     return _openings([salt], [subject])
 
 
 def access_openings(access: Access) -> list[Opening]:
-    """Everything that opens an access's entry."""
+    """Return all openings of an access's entry."""
     officer = Opening("officer", access.officer_salt, access.officer.encode())
     return [officer, *_openings(access.subject_salts, access.subjects)]
 
 
 def _entry(event: str, time: datetime) -> Entry:
-    return {"v": ENTRY_VERSION, "event": event, "time": in_microseconds(time)}
+    return {"v": ENTRY_VERSION, "event": event, "time": format_microseconds(time)}
 
 
-def _consent(event: str, consent: Consent, time: datetime, salt: bytes) -> Entry:
+def _consent_entry(event: str, consent: Consent, time: datetime, salt: bytes) -> Entry:
     return {
         **_entry(event, time),
         "consent": consent.name,
@@ -135,12 +132,12 @@ def _consent(event: str, consent: Consent, time: datetime, salt: bytes) -> Entry
         "document_type": consent.document_type,
         "purpose": consent.purpose,
         "subjects": _commit_all([salt], [consent.subject]),
-        "expire_time": in_microseconds(consent.expire_time),
+        "expire_time": format_microseconds(consent.expire_time),
     }
 
 
 def _kind_of(basis: str) -> str:
-    """What an access rested on, without saying which: a consent's name would join its
+    """Return the kind of an access' basis, without its name: a consent's name would link its
     subject's other accesses to this one."""
     if basis in ("", "issuer"):
         return basis

@@ -1,8 +1,7 @@
-"""What an issuer signs: the statement of a document, and what makes two of them the same.
+"""The statement of a document, which its issuer signs.
 
-A signature covers not the content alone but the content's hash together with
-whom it is about and what type it is of, so that nobody can file signed content
-under another subject or another type (documents.proto, DocumentSignature).
+A signature covers the content's hash together with the document's subjects and type, so that signed
+content cannot be filed under another subject or type (documents.proto, DocumentSignature).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from services.registry.log.canonical_json import canonical_json
 STATEMENT_VERSION = 1
 
 
-def statement(
+def encode_statement(
     *,
     content_sha256: bytes,
     document_type: str,
@@ -25,9 +24,9 @@ def statement(
     subjects: Sequence[str],
     expire_time: datetime | None,
 ) -> bytes:
-    """The statement as canonical JSON (RFC 8785), which every signature of a document is over.
+    """Return the statement as canonical JSON (RFC 8785), the text that is signed.
 
-    expire_time must be in whole seconds, or None where the document never expires.
+    expire_time: in whole seconds; None if the document never expires.
     """
     members: dict[str, Any] = {
         "v": STATEMENT_VERSION,
@@ -37,21 +36,21 @@ def statement(
         "subjects": list(subjects),
     }
     if expire_time is not None:
-        members["expire_time"] = in_seconds(expire_time)
+        members["expire_time"] = format_seconds(expire_time)
     return canonical_json(members)
 
 
 def statement_key(issuer: str, statement: bytes) -> bytes:
-    """The 32 bytes that the same statement by the same issuer always has, and no other."""
+    """Return the 32 bytes that identify a statement of an issuer: SHA-256 over both."""
     return hashlib.sha256(issuer.encode() + b"\x00" + statement).digest()
 
 
-def in_seconds(moment: datetime) -> str:
-    """The time in RFC 3339, UTC, whole seconds: "2027-01-31T00:00:00Z"."""
+def format_seconds(moment: datetime) -> str:
+    """Return the time as RFC 3339, UTC, in whole seconds: "2027-01-31T00:00:00Z"."""
     # isoformat, unlike strftime, writes years before 1000 with four digits.
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def in_microseconds(moment: datetime) -> str:
-    """The same to the microsecond, for when something happened."""
+def format_microseconds(moment: datetime) -> str:
+    """Return the time as RFC 3339, UTC, in microseconds: "2027-01-31T00:00:00.000000Z"."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, TypeDecorator, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -139,6 +147,14 @@ class Database:
         async with self.engine.connect() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose statements, however many, all read the database of one moment."""
+        async with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What work returns, committed; run again where it lost against another transaction."""
         pause = FIRST_PAUSE_SECONDS
@@ -185,6 +201,24 @@ def is_retryable(error: DBAPIError) -> bool:
     """Whether the same transaction, run again, may well succeed."""
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     return state in RETRYABLE_STATES
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Return whether the database or the connection failed, so that the same may succeed later.
+
+    asyncpg raises an OSError of its own where it cannot connect.
+    """
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or is_retryable(error)):
+        return True
+    return isinstance(
+        error, OperationalError | InterfaceError | InternalError | PoolTimeout | OSError
+    )
+
+
+def is_conflict(error: Exception) -> bool:
+    """Return whether a row broke a constraint: another of its key is there, or a row that it
+    refers to is not."""
+    return isinstance(error, IntegrityError) and not is_unavailable(error)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -1,53 +1,42 @@
 """request_id (AIP-155): the same request twice has one effect and one answer.
 
-A service keeps, in the transaction that does the work, the request's hash and
-its answer under (method, whose, request_id). A repeat gets the kept answer; a
-repeat with another body is ALREADY_EXISTS. Whose it is - the caller's
-organization or person - is part of the key, so that nobody can read another's
-answer by guessing an id.
+A service keeps, in the transaction that does the work, the request's fingerprint and its result
+under (method, scope, request_id). A repeat gets the kept result; a repeat with another body is
+ALREADY_EXISTS. The scope - the caller's organization or person - is part of the key, so that
+guessing an id gives away no other caller's answer.
+
+IdempotencyStore does all of this for a service that keeps its answers for a day. The registry,
+which keeps its requests for ever and commits many at once, uses KeptRequests (kept_requests.py).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import TypeVar
 
 from google.protobuf.message import Message
-from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table, delete, insert, select
+from sqlalchemy import Column, Index, LargeBinary, MetaData, Table, delete, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
 from services.runtime.errors import AlreadyExists, InvalidArgument
 from services.runtime.storage.database import Database, UtcDateTime
+from services.runtime.storage.kept_requests import KeptRequests, RequestKey, key_columns
 
 M = TypeVar("M", bound=Message)
 
-# As AIP-155 suggests; the registry keeps its own for ever.
+# As AIP-155 suggests.
 KEPT_FOR = timedelta(days=1)
 
 
-def requests_table(metadata: MetaData) -> Table:
-    """The table of kept answers, in the service's own schema."""
-    table = Table(
-        "requests",
-        metadata,
-        Column("method", String(64), primary_key=True),
-        Column("scope", String(80), primary_key=True),
-        Column("request_id", String(36), primary_key=True),
-        Column("request_sha256", LargeBinary(32), nullable=False),
-        Column("response", LargeBinary, nullable=False),
-        Column("create_time", UtcDateTime, nullable=False),
-    )
-    Index("requests_by_time", table.c.create_time)
-    return table
-
-
 def check_request_id(value: str, field: str = "request_id") -> str:
-    """The id in canonical form, or "" if there is none. Raises InvalidArgument if it is no UUID."""
+    """Return the id in canonical form, or "" if it is empty. Raises InvalidArgument for any other
+    text than a UUID."""
     if not value:
         return ""
     try:
@@ -59,19 +48,53 @@ def check_request_id(value: str, field: str = "request_id") -> str:
     return str(parsed)
 
 
+def read_request_key(method: str, scope: str, request_id: str) -> RequestKey | None:
+    """Return the key of a request, None without a request_id. Raises InvalidArgument."""
+    checked = check_request_id(request_id)
+    return RequestKey(method, scope, checked) if checked else None
+
+
 def fingerprint(request: Message) -> bytes:
-    """SHA-256 of what was asked for, the request_id itself left out."""
+    """Return the SHA-256 of a request without its request_id."""
     copy = type(request)()
     copy.CopyFrom(request)
     copy.ClearField("request_id")
     return hashlib.sha256(copy.SerializeToString(deterministic=True)).digest()
 
 
+def fingerprint_of_parts(parts: Iterable[bytes]) -> bytes:
+    """Return the SHA-256 over byte strings, each behind its length in eight bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def fingerprint_of_json(value: object) -> bytes:
+    """Return the SHA-256 of a value in JSON, as the standard library writes it."""
+    return hashlib.sha256(json.dumps(value).encode()).digest()
+
+
+def requests_table(metadata: MetaData) -> Table:
+    """Declare the table of kept answers in the service's own schema."""
+    table = Table(
+        "requests",
+        metadata,
+        *key_columns(),
+        Column("request_sha256", LargeBinary(32), nullable=False),
+        Column("response", LargeBinary, nullable=False),
+        Column("create_time", UtcDateTime, nullable=False),
+    )
+    Index("requests_by_time", table.c.create_time)
+    return table
+
+
 class IdempotencyStore:
     """The kept answers of one service."""
 
     def __init__(self, table: Table, database: Database, clock: Clock) -> None:
-        self._table = table
+        self._kept: KeptRequests[bytes] = KeptRequests(table, "response")
         self._database = database
         self._clock = clock
 
@@ -83,29 +106,25 @@ class IdempotencyStore:
         scope: str,
         response_type: type[M],
     ) -> M:
-        """What work answered, now or at the first request with this request_id.
+        """Return the answer of work, now or at the first request with this request_id.
 
         work runs in one transaction with the keeping of its answer, and may be run again
         (Database.run). Raises AlreadyExists where the id was used for another body.
         """
-        request_id = check_request_id(getattr(request, "request_id", ""))
-        if not request_id:
+        method = request.DESCRIPTOR.name
+        key = read_request_key(method, scope, getattr(request, "request_id", ""))
+        if key is None:
             return await self._database.run(work)
-        method, asked = request.DESCRIPTOR.name, fingerprint(request)
-        key = {"method": method, "scope": scope, "request_id": request_id}
+        asked = fingerprint(request)
 
         async def find_or_work(connection: AsyncConnection) -> M:
-            kept = await self.find(connection, **key, request_sha256=asked)
+            kept = await self._find(connection, key, asked)
             if kept is not None:
                 return response_type.FromString(kept)
             response = await work(connection)
+            row = self._kept.row(key, asked, response.SerializeToString())
             await connection.execute(
-                insert(self._table).values(
-                    **key,
-                    request_sha256=asked,
-                    response=response.SerializeToString(),
-                    create_time=self._clock(),
-                )
+                insert(self._kept.table).values(**row, create_time=self._clock())
             )
             return response
 
@@ -114,40 +133,23 @@ class IdempotencyStore:
         except (IntegrityError, AlreadyExists):
             # The same request, sent twice at once: the other one was first.
             async with self._database.reading() as connection:
-                kept = await self.find(connection, **key, request_sha256=asked)
+                kept = await self._find(connection, key, asked)
             if kept is None:
                 raise
             return response_type.FromString(kept)
 
-    async def find(
-        self,
-        connection: AsyncConnection,
-        *,
-        method: str,
-        scope: str,
-        request_id: str,
-        request_sha256: bytes,
+    async def _find(
+        self, connection: AsyncConnection, key: RequestKey, request_sha256: bytes
     ) -> bytes | None:
-        """The answer to the first request with this id, or None. Raises AlreadyExists where
-        the first one asked for something else."""
-        table = self._table
-        row = (
-            await connection.execute(
-                select(table.c.request_sha256, table.c.response).where(
-                    table.c.method == method,
-                    table.c.scope == scope,
-                    table.c.request_id == request_id,
-                )
-            )
-        ).one_or_none()
-        if row is None:
+        """Return the answer to the first request with the key, or None. Raises AlreadyExists."""
+        kept = await self._kept.find(connection, key)
+        if kept is None:
             return None
-        if bytes(row.request_sha256) != request_sha256:
-            raise AlreadyExists("this request_id was used for another request", "request_id")
-        return bytes(row.response)
+        kept.check_is(request_sha256)
+        return kept.result
 
     async def purge_expired(self) -> None:
-        """Deletes the answers that were kept long enough."""
-        before = self._clock() - KEPT_FOR
+        """Delete the answers that were kept for KEPT_FOR."""
+        table, before = self._kept.table, self._clock() - KEPT_FOR
         async with self._database.transaction() as connection:
-            await connection.execute(delete(self._table).where(self._table.c.create_time < before))
+            await connection.execute(delete(table).where(table.c.create_time < before))

@@ -1,7 +1,9 @@
-"""Identity told of every key held here: at each start, beside each key at its making.
+"""Announce every managed key to identity, which then signs nobody in with it.
 
-Identity may not know of them all: where its database was set back to an older
-backup, or where they were made before it was told of any.
+A managed key signs digests, and a digest may be of a sign-in challenge: so identity must know all
+of them (CertificateService.HoldKeys). A new key is announced before it is stored. A start announces
+all of them again, because identity may have lost some: its database was restored from an older
+backup, or the keys are older than this rule.
 """
 
 from __future__ import annotations
@@ -9,25 +11,27 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from services.runtime.storage.database import Database
-from services.signing.clients import HOLD_KEYS_LIMIT
 from services.signing.keys import store
 
+# The contract's limit of HoldKeysRequest.public_keys.
+ANNOUNCE_CHUNK = 1_000
 
-async def hold_all(
+
+async def announce_all(
     database: Database,
-    hold_keys: Callable[[list[bytes]], Awaitable[None]],
+    announce_keys: Callable[[list[bytes]], Awaitable[None]],
     *,
-    at_once: int = HOLD_KEYS_LIMIT,
+    chunk: int = ANNOUNCE_CHUNK,
 ) -> None:
-    """Says of all versions, whatever their state, that they are held; at most at_once in a call.
+    """Announce the public keys of all versions, whatever their state, `chunk` in a call.
 
-    Raises what hold_keys does.
+    Raises what announce_keys raises.
     """
     after = ("", 0)
     while True:
         async with database.reading() as connection:
-            found = await store.list_public_keys(connection, after, at_once)
+            found = await store.list_public_keys(connection, after, chunk)
         if not found:
             return
-        await hold_keys([public_key for _, public_key in found])
+        await announce_keys([public_key for _, public_key in found])
         after = found[-1][0]

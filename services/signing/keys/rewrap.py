@@ -1,9 +1,8 @@
-"""Moves every private key from one key-encryption key to another, while the service runs.
+"""Move every private key from one key-encryption key to another, while the service runs.
 
-A service that is to sign meanwhile must know both: its settings name the new
-one and, as the previous one, the old. Each round is one transaction, so that
-whatever interrupts it, every key is under exactly one of the two, and a second
-run goes on where the first stopped.
+A service that signs meanwhile must know both: its settings name the new key-encryption key, and the
+old one as the previous. Each round is one transaction, so that every private key is under exactly
+one of the two at any interruption, and a second run continues where the first stopped.
 """
 
 from __future__ import annotations
@@ -15,20 +14,20 @@ from services.signing.keys import store
 from services.signing.keys.rules import version_name
 from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
 
-# Keys in one transaction: rows stay locked for milliseconds only.
-KEYS_AT_ONCE = 100
+# Private keys moved in one transaction: few enough for locks of milliseconds.
+REWRAP_CHUNK = 100
 
 
 async def rewrap(database: Database, old: KeyEncryptionKey, new: KeyEncryptionKey) -> int:
-    """How many private keys were moved from the old key-encryption key to the new one.
+    """Move all private keys under `old` to `new`; return how many were moved.
 
-    Raises CannotUnseal, and moves nothing more, at the first that the old one does not open, and
-    ValueError where both bear the same id.
+    Raises CannotUnseal at the first that `old` does not open, and stops there. Raises ValueError if
+    both have the same id.
     """
     vault = KeyVault(new, old)
 
     async def move_some(connection: AsyncConnection) -> int:
-        found = await store.sealed_under(connection, old.id, KEYS_AT_ONCE)
+        found = await store.sealed_under(connection, old.id, REWRAP_CHUNK)
         for key_id, number, sealed in found:
             name = version_name(key_id, number)
             moved = vault.seal(vault.unseal(sealed, version=name), version=name)

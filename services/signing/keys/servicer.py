@@ -1,61 +1,60 @@
-"""KeyService: an organization's keys, and who may do what with them.
+"""KeyService: an organization's managed keys, and who may do what with them.
 
-Anyone who is signed in reads a key: its public parts verify signatures for
-everyone. An operator and the organization's own officers make, rotate, disable
-and destroy it. Only the organization's officers sign with it. To an officer of
-another organization a key that exists and one that does not look the same.
+Every caller with a token reads a key, because its public part verifies signatures. An operator and
+the organization's own officers create, rotate, disable and destroy it. Only the organization's
+officers sign with it. To other officers a key that exists and one that does not look the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qagazsyz.common.v1 import access_pb2, signatures_pb2
+from qagazsyz.common.v1 import access_pb2
 from qagazsyz.signing.v1 import keys_pb2
 from services.runtime import telemetry
 from services.runtime.access import Caller
-from services.runtime.clock import Clock, to_timestamp, uuid7
+from services.runtime.clock import Clock, uuid7
 from services.runtime.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
-from services.runtime.paging import decode_token, encode_token, page_size
+from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.status import status_of
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.signing.keys import store
+from services.signing.keys.messages import key_message, key_messages, version_message
+from services.signing.keys.private_keys import KeyPair, SigningKey, generate
+from services.signing.keys.requests import check_batch_sign, parse_create_key, parse_payload
 from services.signing.keys.rules import (
     Key,
-    KeyPair,
     KeyVersion,
-    Signatory,
-    State,
-    check_algorithm,
-    check_key_id,
+    KeyVersionState,
+    check_may_sign,
     check_payload,
-    generate,
+    check_transition,
     parse_key_name,
     parse_version_name,
     version_name,
 )
 from services.signing.keys.sealing import KeyVault, Sealed
+from services.signing.tables import requests
 from signatures.algorithms import Algorithm
 
 Role = access_pb2.Role
 T = TypeVar("T")
 OrganizationExists = Callable[[str, Call], Awaitable[bool]]
-HoldKeys = Callable[[list[bytes], Call], Awaitable[None]]
+AnnounceKeys = Callable[[list[bytes], Call], Awaitable[None]]
 
-# The contract's limit.
-BATCH_SIGN_LIMIT = 1_000
-# A page ends early rather than be larger than a message may be: ML-DSA keys are long.
+# A page ends early before it exceeds the limit of a message: ML-DSA keys are long.
 PAGE_LIMIT_BYTES = 8 * 1024 * 1024
 
 
-class KeyService:
-    """The servicer of qagazsyz.signing.v1.KeyService."""
+class KeyServicer:
+    """Serves qagazsyz.signing.v1.KeyService."""
 
     def __init__(
         self,
@@ -63,96 +62,80 @@ class KeyService:
         database: Database,
         vault: KeyVault,
         organization_exists: OrganizationExists,
-        hold_keys: HoldKeys,
+        announce_keys: AnnounceKeys,
         clock: Clock,
     ) -> None:
+        """announce_keys: makes identity refuse sign-ins with these keys; see announcing.py."""
         self._database = database
         self._vault = vault
         self._organization_exists = organization_exists
-        self._hold_keys = hold_keys
+        self._announce_keys = announce_keys
         self._clock = clock
-        self._idempotency = IdempotencyStore(store.requests, database, clock)
+        self._idempotency = IdempotencyStore(requests, database, clock)
 
     async def CreateKey(self, request: keys_pb2.CreateKeyRequest, call: Call) -> keys_pb2.Key:
-        organization = request.key.organization
-        _may_manage(call.caller, organization)
-        algorithm = check_algorithm(request.key.algorithm, "key.algorithm")
-        if request.key_id:
-            check_key_id(request.key_id, "key_id")
-        # An officer's own organization is in a token of identity's.
-        if call.caller.organization != organization and not await self._organization_exists(
-            organization, call
+        _authorize_manager(call.caller, request.key.organization)
+        parsed = parse_create_key(request)
+        # Identity has checked the organization of the caller's own token.
+        if call.caller.organization != parsed.organization and not await self._organization_exists(
+            parsed.organization, call
         ):
             raise InvalidArgument("key.organization", "no such organization")
         now = self._clock()
-        pair = await self._generate(algorithm, call)
-        key_id = request.key_id or str(uuid7(now))
-        version = KeyVersion(key_id, 1, pair.public_key, State.ENABLED, now)
-        key = Key(key_id, organization, algorithm, version.number, (version,), now)
+        pair = await self._generate(parsed.algorithm, call)
+        key_id = parsed.key_id or str(uuid7(now))
+        version = KeyVersion(key_id, 1, pair.public_key, KeyVersionState.ENABLED, now)
+        key = Key(key_id, parsed.organization, parsed.algorithm, version.number, (version,), now)
         sealed = self._seal(pair, version)
 
         async def work(connection: AsyncConnection) -> keys_pb2.Key:
             await store.insert_key(connection, key, sealed)
-            return _key_message(key)
+            return key_message(key)
 
         return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=keys_pb2.Key
         )
 
-    async def GetKey(
-        self,
-        request: keys_pb2.GetKeyRequest,
-        call: Call,  # noqa: ARG002 - whoever is signed in may
-    ) -> keys_pb2.Key:
+    async def GetKey(self, request: keys_pb2.GetKeyRequest, _call: Call) -> keys_pb2.Key:
         key_id = parse_key_name(request.name, "name")
         async with self._database.reading() as connection:
             key = await store.find_key(connection, key_id)
         if key is None:
             raise NotFound("no such key")
-        return _key_message(key)
+        return key_message(key)
 
     async def ListKeys(
         self, request: keys_pb2.ListKeysRequest, call: Call
     ) -> keys_pb2.ListKeysResponse:
         organization = request.organization
         if not call.caller.has(Role.ROLE_OPERATOR, Role.ROLE_AUDITOR):
-            # An officer who names none asks for their own organization's.
+            # An officer lists their own organization's keys, named or not.
             organization = organization or call.caller.organization
             if organization != call.caller.organization:
                 raise PermissionDenied()
-        size = page_size(request.page_size)
-        this_list = f"ListKeys {organization}"
-        after = decode_token(request.page_token, of=this_list, parts=1)
+        page = PageRequest.read(
+            request.page_size, request.page_token, of=f"ListKeys {organization}"
+        )
         async with self._database.reading() as connection:
-            keys = await store.list_keys(
-                connection, organization, after[0] if after else "", size + 1
-            )
-        response = keys_pb2.ListKeysResponse()
-        length = 0
-        for key in keys[:size]:
-            message = _key_message(key)
-            length += message.ByteSize()
-            if response.keys and length > PAGE_LIMIT_BYTES:
-                break
-            response.keys.append(message)
-        if len(response.keys) < len(keys):
-            last = keys[len(response.keys) - 1].id
-            response.next_page_token = encode_token([last], of=this_list)
-        return response
+            keys = await store.list_keys(connection, organization, page.after, page.limit)
+        messages = key_messages(keys[: page.size], limit_bytes=PAGE_LIMIT_BYTES)
+        _, next_page_token = replace(page, size=len(messages)).cut(keys, key=lambda key: key.id)
+        return keys_pb2.ListKeysResponse(keys=messages, next_page_token=next_page_token)
 
     async def RotateKey(self, request: keys_pb2.RotateKeyRequest, call: Call) -> keys_pb2.Key:
         key_id = parse_key_name(request.name, "name")
         async with self._database.reading() as connection:
-            found = await self._managed_key(connection, key_id, call.caller)
+            found = await self._authorized_key(connection, key_id, call.caller)
         now = self._clock()
         pair = await self._generate(found.algorithm, call)
 
         async def work(connection: AsyncConnection) -> keys_pb2.Key:
-            key = await self._managed_key(connection, key_id, call.caller, for_update=True)
-            version = KeyVersion(key_id, key.next_number(), pair.public_key, State.ENABLED, now)
+            key = await self._authorized_key(connection, key_id, call.caller, for_update=True)
+            number = key.next_number()
+            version = KeyVersion(key_id, number, pair.public_key, KeyVersionState.ENABLED, now)
             await store.insert_primary_version(connection, version, self._seal(pair, version))
             rotated = await store.find_key(connection, key_id)
-            return _key_message(cast("Key", rotated))
+            return key_message(cast("Key", rotated))
 
         return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=keys_pb2.Key
@@ -161,68 +144,70 @@ class KeyService:
     async def DisableKeyVersion(
         self, request: keys_pb2.DisableKeyVersionRequest, call: Call
     ) -> keys_pb2.KeyVersion:
-        return await self._change_state(request.name, State.DISABLED, call.caller)
+        return await self._change_state(request.name, KeyVersionState.DISABLED, call.caller)
 
     async def EnableKeyVersion(
         self, request: keys_pb2.EnableKeyVersionRequest, call: Call
     ) -> keys_pb2.KeyVersion:
-        return await self._change_state(request.name, State.ENABLED, call.caller)
+        return await self._change_state(request.name, KeyVersionState.ENABLED, call.caller)
 
     async def DestroyKeyVersion(
         self, request: keys_pb2.DestroyKeyVersionRequest, call: Call
     ) -> keys_pb2.KeyVersion:
-        return await self._change_state(request.name, State.DESTROYED, call.caller)
+        return await self._change_state(request.name, KeyVersionState.DESTROYED, call.caller)
 
     async def CreateCertificateRequest(
         self, request: keys_pb2.CreateCertificateRequestRequest, call: Call
     ) -> keys_pb2.CreateCertificateRequestResponse:
         key_id, number = parse_version_name(request.name, "name")
         async with self._database.reading() as connection:
-            key = await self._managed_key(connection, key_id, call.caller)
+            key = await self._authorized_key(connection, key_id, call.caller)
             sealed = await self._sealed(connection, _version_of(key, number))
-        signatory = self._signatory(key, number, sealed)
+        signing_key = self._unseal(key, number, sealed)
         return keys_pb2.CreateCertificateRequestResponse(
-            certificate_request=await _in_thread(signatory.certificate_request)
+            certificate_request=await _in_thread(signing_key.certificate_request)
         )
 
     async def Sign(self, request: keys_pb2.SignRequest, call: Call) -> keys_pb2.SignResponse:
-        key, sealed = await self._signing_key(request.key, call.caller)
-        message, digest = _payload(request)
+        key, sealed = await self._own_key(request.key, call.caller)
+        message, digest = parse_payload(request)
         check_payload(key.algorithm, message, digest)
-        signatory = self._signatory(key, key.primary, sealed)
-        signature = await _in_thread(lambda: signatory.sign(message, digest))
+        signing_key = self._unseal(key, key.primary, sealed)
+        signature = await _in_thread(lambda: signing_key.sign(message, digest))
         return keys_pb2.SignResponse(signature=signature, key_version=key.primary_name)
 
     async def BatchSign(
         self, request: keys_pb2.BatchSignRequest, call: Call
     ) -> keys_pb2.BatchSignResponse:
-        if len(request.items) > BATCH_SIGN_LIMIT:
-            raise InvalidArgument("items", f"more than {BATCH_SIGN_LIMIT:,}")
-        key, sealed = await self._signing_key(request.key, call.caller)
-        signatory = self._signatory(key, key.primary, sealed)
+        check_batch_sign(request)
+        key, sealed = await self._own_key(request.key, call.caller)
+        signing_key = self._unseal(key, key.primary, sealed)
         telemetry.annotate(items=len(request.items))
-        results = await _in_thread(lambda: _sign_each(key, signatory, request.items))
+        results = await _in_thread(lambda: _sign_each(key, signing_key, request.items))
         return keys_pb2.BatchSignResponse(results=results, key_version=key.primary_name)
 
     async def _generate(self, algorithm: Algorithm, call: Call) -> KeyPair:
-        """A fresh pair that signs nobody in. Raises Unavailable or DeadlineExceeded."""
+        """Generate a key pair and announce it. Raises Unavailable or DeadlineExceeded."""
         pair = await _in_thread(lambda: generate(algorithm))
-        # Before anybody can come to it: with a key that signs digests one could sign in.
-        await self._hold_keys([pair.public_key], call)
+        # Before the key can be used: it could sign a digest of a sign-in challenge.
+        await self._announce_keys([pair.public_key], call)
         return pair
 
-    async def _managed_key(
+    async def _authorized_key(
         self, connection: AsyncConnection, key_id: str, caller: Caller, *, for_update: bool = False
     ) -> Key:
+        """Return a key that the caller manages. Raises PermissionDenied, and NotFound to operators
+        alone."""
         key = await store.find_key(connection, key_id, for_update=for_update)
         if key is None:
             if caller.has(Role.ROLE_OPERATOR):
                 raise NotFound("no such key")
             raise PermissionDenied()
-        _may_manage(caller, key.organization)
+        _authorize_manager(caller, key.organization)
         return key
 
-    async def _signing_key(self, name: str, caller: Caller) -> tuple[Key, Sealed]:
+    async def _own_key(self, name: str, caller: Caller) -> tuple[Key, Sealed]:
+        """Return the key of the caller's organization, and its primary version's private key."""
         key_id = parse_key_name(name, "key")
         async with self._database.reading() as connection:
             key = await store.find_key(connection, key_id)
@@ -230,47 +215,43 @@ class KeyService:
                 raise PermissionDenied()
             return key, await self._sealed(connection, _version_of(key, key.primary))
 
-    async def _change_state(self, name: str, state: State, caller: Caller) -> keys_pb2.KeyVersion:
+    async def _change_state(
+        self, name: str, state: KeyVersionState, caller: Caller
+    ) -> keys_pb2.KeyVersion:
         key_id, number = parse_version_name(name, "name")
 
         async def work(connection: AsyncConnection) -> keys_pb2.KeyVersion:
-            key = await self._managed_key(connection, key_id, caller, for_update=True)
+            key = await self._authorized_key(connection, key_id, caller, for_update=True)
             version = _version_of(key, number)
-            if version.state is State.DESTROYED and state is not State.DESTROYED:
-                raise FailedPrecondition("KEY_VERSION_DESTROYED", "the version is destroyed")
+            check_transition(version, state)
             if version.state is not state:
                 await store.set_state(connection, key_id, number, state)
-            message = _version_message(version)
-            message.state = cast("keys_pb2.KeyVersionState", int(state))
-            return message
+            return version_message(replace(version, state=state))
 
         return await self._database.run(work)
 
     async def _sealed(self, connection: AsyncConnection, version: KeyVersion) -> Sealed:
-        """The private part of a version that may sign. Raises FailedPrecondition."""
-        if version.state is not State.ENABLED:
-            raise FailedPrecondition(
-                f"KEY_VERSION_{version.state.name}", f"the version is {version.state.name.lower()}"
-            )
+        """Return the sealed private key of an enabled version. Raises FailedPrecondition."""
+        check_may_sign(version)
         sealed = await store.find_sealed(connection, version.key_id, version.number)
         if sealed is None:
-            # Destroyed since its state was read.
+            # Destroyed after its state was read.
             raise FailedPrecondition("KEY_VERSION_DESTROYED", "the version is destroyed")
         return sealed
 
     def _seal(self, pair: KeyPair, version: KeyVersion) -> Sealed:
         return self._vault.seal(pair.private_key, version=version.name)
 
-    def _signatory(self, key: Key, number: int, sealed: Sealed) -> Signatory:
+    def _unseal(self, key: Key, number: int, sealed: Sealed) -> SigningKey:
         private_key = self._vault.unseal(sealed, version=version_name(key.id, number))
-        return Signatory(key.algorithm, private_key)
+        return SigningKey(key.algorithm, private_key)
 
 
 def _is_officer_of(caller: Caller, organization: str) -> bool:
     return caller.has(Role.ROLE_OFFICER) and caller.organization == organization != ""
 
 
-def _may_manage(caller: Caller, organization: str) -> None:
+def _authorize_manager(caller: Caller, organization: str) -> None:
     if not caller.has(Role.ROLE_OPERATOR) and not _is_officer_of(caller, organization):
         raise PermissionDenied()
 
@@ -282,49 +263,21 @@ def _version_of(key: Key, number: int) -> KeyVersion:
     return version
 
 
-def _payload(item: keys_pb2.SignRequest | keys_pb2.SignItem) -> tuple[bytes | None, bytes | None]:
-    which = item.WhichOneof("payload")
-    return (
-        item.message if which == "message" else None,
-        item.digest if which == "digest" else None,
-    )
-
-
 def _sign_each(
-    key: Key, signatory: Signatory, items: Iterable[keys_pb2.SignItem]
+    key: Key, signing_key: SigningKey, items: Iterable[keys_pb2.SignItem]
 ) -> list[keys_pb2.SignResult]:
     results = []
     for item in items:
-        message, digest = _payload(item)
+        message, digest = parse_payload(item)
         try:
             check_payload(key.algorithm, message, digest)
         except InvalidArgument as error:
             results.append(keys_pb2.SignResult(error=status_of(error)))
         else:
-            results.append(keys_pb2.SignResult(signature=signatory.sign(message, digest)))
+            results.append(keys_pb2.SignResult(signature=signing_key.sign(message, digest)))
     return results
 
 
-def _version_message(version: KeyVersion) -> keys_pb2.KeyVersion:
-    return keys_pb2.KeyVersion(
-        name=version.name,
-        public_key=version.public_key,
-        state=cast("keys_pb2.KeyVersionState", int(version.state)),
-        create_time=to_timestamp(version.create_time),
-    )
-
-
-def _key_message(key: Key) -> keys_pb2.Key:
-    return keys_pb2.Key(
-        name=key.name,
-        organization=key.organization,
-        algorithm=cast("signatures_pb2.SignatureAlgorithm", int(key.algorithm)),
-        primary_version=key.primary_name,
-        versions=[_version_message(version) for version in key.versions],
-        create_time=to_timestamp(key.create_time),
-    )
-
-
 async def _in_thread(work: Callable[[], T]) -> T:
-    # The process's own pool, whose size main sets.
+    # The loop's default pool: process.run sets its size.
     return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,79 +1,31 @@
-"""All SQL of the signing service: keys, their versions, and the sealed private parts."""
+"""All SQL of the signing service: keys, their versions and the sealed private keys."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import (
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    RowMapping,
-    SmallInteger,
-    String,
-    Table,
-    and_,
-    func,
-    insert,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import RowMapping, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.errors import AlreadyExists
-from services.runtime.storage.database import UtcDateTime
-from services.runtime.storage.idempotency import requests_table
 from services.signing.keys.rules import (
     Key,
     KeyVersion,
-    State,
+    KeyVersionState,
     parse_version_name,
     version_name,
 )
 from services.signing.keys.sealing import Sealed
+from services.signing.tables import key_versions, keys
 from signatures.algorithms import Algorithm
 
-metadata = MetaData()
-
-keys = Table(
-    "keys",
-    metadata,
-    Column("id", String(63), primary_key=True),
-    Column("organization", String(80), nullable=False),
-    Column("algorithm", SmallInteger, nullable=False),
-    Column("primary_version", Integer, nullable=False),
-    Column("create_time", UtcDateTime, nullable=False),
-    Index("keys_by_organization", "organization", "id"),
-)
-
-key_versions = Table(
-    "key_versions",
-    metadata,
-    Column("key_id", ForeignKey("keys.id"), primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("public_key", LargeBinary, nullable=False),
-    Column("state", SmallInteger, nullable=False),
-    Column("create_time", UtcDateTime, nullable=False),
-    # Both NULL once the version is destroyed.
-    Column("wrapping_key_id", String(64)),
-    Column("sealed_private_key", LargeBinary),
-    Index("key_versions_by_wrapping_key", "wrapping_key_id"),
-)
-
-requests = requests_table(metadata)
-
-# Versions asked for in one statement: well under SQLite's limit of nested conditions.
-LOOK_UP_AT_ONCE = 200
+# Versions selected by one statement: well under SQLite's limit of 1,000 nested conditions.
+LOOK_UP_CHUNK = 200
 
 
 async def insert_key(connection: AsyncConnection, key: Key, sealed: Sealed) -> None:
-    """Adds a key with its first version. Raises AlreadyExists where the id is taken."""
+    """Add a key with its first version. Raises AlreadyExists if the id is taken."""
     try:
         await connection.execute(
             insert(keys).values(
@@ -85,14 +37,14 @@ async def insert_key(connection: AsyncConnection, key: Key, sealed: Sealed) -> N
             )
         )
     except IntegrityError:
-        raise AlreadyExists("there is a key of this name", "key_id") from None
+        raise AlreadyExists("a key of this id exists", "key_id") from None
     await _insert_version(connection, key.versions[0], sealed)
 
 
 async def insert_primary_version(
     connection: AsyncConnection, version: KeyVersion, sealed: Sealed
 ) -> None:
-    """Adds a version to its key and makes it the one that signs."""
+    """Add a version to its key and make it the primary one."""
     await _insert_version(connection, version, sealed)
     await connection.execute(
         update(keys).where(keys.c.id == version.key_id).values(primary_version=version.number)
@@ -116,10 +68,10 @@ async def _insert_version(connection: AsyncConnection, version: KeyVersion, seal
 async def find_key(
     connection: AsyncConnection, key_id: str, *, for_update: bool = False
 ) -> Key | None:
-    """The key with all its versions, or None. for_update: nobody changes it until we are done."""
+    """Return the key with all its versions, or None. for_update: lock it until the commit."""
     query = select(keys).where(keys.c.id == key_id)
     if for_update:
-        # SQLite's writers take turns anyhow, and its dialect leaves this out.
+        # SQLite has one writer at a time anyway, and its dialect omits FOR UPDATE.
         query = query.with_for_update()
     found = await _with_versions(connection, (await connection.execute(query)).mappings().all())
     return found[0] if found else None
@@ -128,7 +80,7 @@ async def find_key(
 async def list_keys(
     connection: AsyncConnection, organization: str, after: str, limit: int
 ) -> list[Key]:
-    """Keys in the order of their ids, behind the id given; of one organization, or of all ("")."""
+    """Return keys by id, behind the id `after`; of one organization, or of all ("")."""
     query = select(keys).where(keys.c.id > after).order_by(keys.c.id).limit(limit)
     if organization:
         query = query.where(keys.c.organization == organization)
@@ -152,7 +104,11 @@ async def _with_versions(connection: AsyncConnection, rows: Sequence[RowMapping]
         for row in await connection.execute(query):
             versions[row.key_id].append(
                 KeyVersion(
-                    row.key_id, row.number, bytes(row.public_key), State(row.state), row.create_time
+                    row.key_id,
+                    row.number,
+                    bytes(row.public_key),
+                    KeyVersionState(row.state),
+                    row.create_time,
                 )
             )
     return [
@@ -169,7 +125,7 @@ async def _with_versions(connection: AsyncConnection, rows: Sequence[RowMapping]
 
 
 async def find_sealed(connection: AsyncConnection, key_id: str, number: int) -> Sealed | None:
-    """The sealed private part of a version, or None where there is none (any more)."""
+    """Return a version's sealed private key, or None: no such version, or destroyed."""
     row = (
         await connection.execute(
             select(key_versions.c.wrapping_key_id, key_versions.c.sealed_private_key).where(
@@ -182,10 +138,12 @@ async def find_sealed(connection: AsyncConnection, key_id: str, number: int) -> 
     return Sealed(row.wrapping_key_id, bytes(row.sealed_private_key))
 
 
-async def set_state(connection: AsyncConnection, key_id: str, number: int, state: State) -> None:
-    """Changes a version's state; the private part of a destroyed one is gone with it."""
+async def set_state(
+    connection: AsyncConnection, key_id: str, number: int, state: KeyVersionState
+) -> None:
+    """Change a version's state; DESTROYED also wipes its private key."""
     values: dict[str, object] = {"state": int(state)}
-    if state is State.DESTROYED:
+    if state is KeyVersionState.DESTROYED:
         values |= {"wrapping_key_id": None, "sealed_private_key": None}
     await connection.execute(
         update(key_versions)
@@ -195,14 +153,14 @@ async def set_state(connection: AsyncConnection, key_id: str, number: int, state
 
 
 async def find_public_keys(connection: AsyncConnection, names: Sequence[str]) -> dict[str, bytes]:
-    """The public keys (SubjectPublicKeyInfo) of those of these versions that there are, by name.
+    """Return public keys (SubjectPublicKeyInfo) by version name; unknown versions are left out.
 
-    Names must be of the form that versions have.
+    Raises InvalidArgument for a name that does not have the form of a version's.
     """
     found: dict[str, bytes] = {}
-    for start in range(0, len(names), LOOK_UP_AT_ONCE):
+    for start in range(0, len(names), LOOK_UP_CHUNK):
         parts = [
-            parse_version_name(n, "key_version") for n in names[start : start + LOOK_UP_AT_ONCE]
+            parse_version_name(name, "key_version") for name in names[start : start + LOOK_UP_CHUNK]
         ]
         wanted = or_(
             *(
@@ -221,7 +179,7 @@ async def find_public_keys(connection: AsyncConnection, names: Sequence[str]) ->
 async def list_public_keys(
     connection: AsyncConnection, after: tuple[str, int], limit: int
 ) -> list[tuple[tuple[str, int], bytes]]:
-    """(key id, number) and public key of versions, in that order, behind the one given."""
+    """Return (key id, number) and public key of versions, sorted, behind the version `after`."""
     table = key_versions.c
     query = (
         select(table.key_id, table.number, table.public_key)
@@ -234,7 +192,7 @@ async def list_public_keys(
 
 
 async def wrapping_keys_in_use(connection: AsyncConnection) -> dict[str, int]:
-    """How many private keys each key-encryption key seals, by its id."""
+    """Count the private keys under each key-encryption key, by its id."""
     query = (
         select(key_versions.c.wrapping_key_id, func.count())
         .where(key_versions.c.wrapping_key_id.is_not(None))
@@ -246,9 +204,9 @@ async def wrapping_keys_in_use(connection: AsyncConnection) -> dict[str, int]:
 async def sealed_under(
     connection: AsyncConnection, wrapping_key_id: str, limit: int
 ) -> list[tuple[str, int, Sealed]]:
-    """Some of what a key-encryption key seals: key id, version's number, and the sealed part.
+    """Return key id, version number and sealed private key, at most `limit`, under a KEK.
 
-    Locked until the end of the transaction.
+    The rows are locked until the commit.
     """
     query = (
         select(
@@ -271,7 +229,7 @@ async def sealed_under(
 async def replace_sealed(
     connection: AsyncConnection, key_id: str, number: int, sealed: Sealed
 ) -> None:
-    """Puts a newly sealed private part in the place of the old one."""
+    """Replace a version's sealed private key."""
     await connection.execute(
         update(key_versions)
         .where(key_versions.c.key_id == key_id, key_versions.c.number == number)

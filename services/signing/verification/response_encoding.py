@@ -1,8 +1,8 @@
-"""The bytes of verification's answers, put together by hand.
+"""Encode verification's responses by hand, as protobuf would.
 
-A batch's verdicts leave the kernel as they stand in the answer: the packed
-field of an enum whose numbers are below 128 is one byte for each item. To make
-a protobuf list of them first would cost more than some of the verifications.
+The kernel returns a batch's verdicts as the response has them: a packed enum field whose numbers
+are below 128 is one byte an item. Making a protobuf list of them first would cost more than some of
+the verifications. Property tests compare the bytes with protobuf's.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from functools import lru_cache
 
 from google.rpc import status_pb2
 
-from services.signing.verification.signers import SignerResult
+from services.signing.verification.trust import SignerResult
 from signatures.algorithms import Verdict
 from signatures.fields import MalformedFields, length_delimited
 
-# Field number * 8 + wire type, of the messages in verification.proto.
+# Tags (field number * 8 + wire type) of the messages in verification.proto.
 _VERDICTS = b"\x0a"  # BatchVerifyResponse.verdicts = 1, packed
 _SIGNERS = b"\x12"  # BatchVerifyResponse.signers = 2, and VerifyResponse.signer = 2
 _VALID_COUNT = b"\x18"  # BatchVerifyResponse.valid_count = 3
@@ -26,46 +26,46 @@ _BATCH = b"\x12"  # StreamVerifyResponse.batch = 2
 _ERROR = b"\x1a"  # StreamVerifyResponse.error = 3
 
 _REQUEST_BATCH = 1  # StreamVerifyRequest.batch
-# Every client writes a batch in one part.
+# Clients write a batch in one part; protobuf lets a message come in several.
 _PARTS_LIMIT = 100
 
-# A signer that was not judged: a SignerResult without anything in it.
-_NOT_JUDGED = _SIGNERS + b"\x00"
-# Signers that come again and again have their few bytes made once; about 10 MB.
-_KEPT_SIGNERS = 50_000
+# An empty SignerResult: the signer's certificate was not checked.
+_NOT_CHECKED = _SIGNERS + b"\x00"
+# LRU cache of encoded signers; about 10 MB.
+_SIGNERS_CACHE_SIZE = 50_000
 
 
 def verify_response(verdict: int, signer: SignerResult) -> bytes:
-    """A VerifyResponse."""
+    """Encode a VerifyResponse."""
     return _VERDICT + bytes([verdict]) + _signer(signer)
 
 
 def batch_verify_response(
-    verdicts: bytes, signer_count: int, judged: Mapping[int, SignerResult]
+    verdicts: bytes, signer_count: int, results: Mapping[int, SignerResult]
 ) -> bytes:
-    """A BatchVerifyResponse: a byte for each item, and each signer's result, if it was judged."""
+    """Encode a BatchVerifyResponse: a byte an item, and the result of each checked signer."""
     parts = []
     if verdicts:
         parts += [_VERDICTS, _varint(len(verdicts)), verdicts]
-    if judged:
-        signers = [_NOT_JUDGED] * signer_count
-        for index, result in judged.items():
+    if results:
+        signers = [_NOT_CHECKED] * signer_count
+        for index, result in results.items():
             signers[index] = _signer(result)
         parts += signers
     else:
-        parts.append(_NOT_JUDGED * signer_count)
+        parts.append(_NOT_CHECKED * signer_count)
     if valid := count_valid(verdicts):
         parts += [_VALID_COUNT, _varint(valid)]
     return b"".join(parts)
 
 
 def count_valid(verdicts: bytes) -> int:
-    """How many items are VALID."""
+    """Count the VALID items."""
     return verdicts.count(Verdict.VALID)
 
 
 def stream_response(sequence: int, answer: bytes | status_pb2.Status) -> bytes:
-    """A StreamVerifyResponse around a BatchVerifyResponse's bytes, or an error."""
+    """Encode a StreamVerifyResponse around a BatchVerifyResponse's bytes, or an error."""
     place = _SEQUENCE + _varint(sequence) if sequence else b""
     if isinstance(answer, bytes):
         return b"".join((place, _BATCH, _varint(len(answer)), answer))
@@ -74,9 +74,9 @@ def stream_response(sequence: int, answer: bytes | status_pb2.Status) -> bytes:
 
 
 def batch_of_stream_request(request: bytes) -> bytes | None:
-    """The BatchVerifyRequest's bytes in a StreamVerifyRequest's, or None where it has none.
+    """Return the BatchVerifyRequest's bytes in a StreamVerifyRequest, or None without a batch.
 
-    Raises MalformedFields where the bytes are no such message.
+    Raises MalformedFields if the bytes cannot be parsed.
     """
     parts = []
     for number, start, stop in length_delimited(request):
@@ -84,11 +84,11 @@ def batch_of_stream_request(request: bytes) -> bytes | None:
             parts.append(request[start:stop])
             if len(parts) > _PARTS_LIMIT:
                 raise MalformedFields("a batch in too many parts")
-    # A message that comes in parts is merged, which putting its bytes together does.
+    # Concatenating the parts of a message merges them, by protobuf's rules.
     return b"".join(parts) if parts else None
 
 
-@lru_cache(maxsize=_KEPT_SIGNERS)
+@lru_cache(maxsize=_SIGNERS_CACHE_SIZE)
 def _signer(result: SignerResult) -> bytes:
     subject = result.subject.encode()
     body = _VERDICT + bytes([result.status]) if result.status else b""

@@ -1,30 +1,25 @@
-"""Verification on a fixed number of threads, where small calls never queue behind big ones.
+"""Schedule verification on a fixed number of threads, without head-of-line blocking of small calls.
 
-A request is cut into chunks, and requests take turns: each gets one chunk
-verified, then the next request one of its own, and so on around a ring, so
-that a batch of a hundred items waits for a few chunks and not for the whole of
-the ten thousand that came before it. A chunk is as many items as one thread
-verifies in about CHUNK_SECONDS, judged by the pace of the request's last chunk
-(of the last chunk of anyone, for its first one): short enough for turns to come
-round quickly, and for a call that was cancelled to stop soon; long enough that
-handing it to a thread costs nothing, and that Ed25519, whose batches grow
-cheaper with their size, keeps nearly all of its gain. A batch that fits one
-chunk is not cut, though two threads would answer it sooner: what counts under
-load is the work per item.
+Large requests are cut into chunks and take turns (round-robin): each gets one chunk verified, then
+the next request one of its own. So a batch of a hundred items waits for a few chunks, not for the
+ten thousand items that came before it. A chunk has as many items as one thread verifies in about
+CHUNK_SECONDS, by the pace of the request's last chunk (for its first one, of the last chunk of any
+request): short enough that turns come round quickly and that a cancelled call stops soon; long
+enough that the hand-over to a thread is negligible and that Ed25519 keeps nearly all the gain of
+its batch equation. A batch that fits one chunk is not cut, although two threads would answer it
+sooner: under load, the work per item counts.
 
-There is one thread more than there are cores, and chunks never occupy it.
-It is for small requests - a single Verify above all. Alone, one starts at once;
-those that arrive while others are being verified are collected, and share one
-call into the kernel when that ends, or after GROUP_WAIT_SECONDS on any thread
-that is free. The operating system shares the cores between that thread and the
-chunks, and puts it and the event loop first where it can (Linux), so that the
-price of a small call's short wait is a chunk that takes a little longer.
+Small requests, a single Verify above all, have one more thread than there are cores, which chunks
+never occupy. A small request starts at once if no other is being verified. Those that arrive
+meanwhile form a micro-batch, which shares one call into the kernel; it starts when the running one
+ends, or after MICRO_BATCH_WAIT_SECONDS on any free thread. The operating system shares the cores
+between that thread and the chunks, and prefers it and the event loop (on Linux, by nice values), so
+that the cost of a small call's short wait is a slightly longer chunk.
 
-What is in flight is bounded in bytes; over the bound a request is refused at
-once instead of being queued, so that memory is bounded and callers learn early.
+Bytes in flight are bounded. A request over the bound is refused at once instead of queued, so that
+memory is bounded and callers back off early.
 
-Everything but the verification itself runs on the event loop, so that nothing
-here needs a lock.
+Everything but the verification runs on the event loop: no locks.
 """
 
 from __future__ import annotations
@@ -47,54 +42,54 @@ from signatures.backend import Backend, Batch
 
 T = TypeVar("T")
 
-# A turn. Two or three of them are what a request may wait for its own.
+# One turn. A request waits about two or three of them for its own.
 CHUNK_SECONDS = 0.02
-# An Ed25519 batch of 1,000 costs per signature within 5 % of what one of 10,000 does.
+# An Ed25519 batch of 1,000 costs within 5 % of one of 10,000, per signature.
 LARGEST_CHUNK = 1_024
-# Handing over a chunk costs about 0.1 ms: little beside the slowest algorithm's dozen items.
+# Handing over a chunk costs about 0.1 ms: little beside a dozen items of the slowest algorithm.
 SMALLEST_CHUNK = 8
-# Until something was measured: ECDSA P-256 on one core of 2023.
+# Before the first measurement: ECDSA P-256 on one core of 2023.
 FIRST_PACE_SECONDS = 80e-6
-# A slow chunk is believed at once; faster ones persuade by half each. Who sends fast items before
-# slow ones still gets one long chunk: 1,024 of P-521 are about 0.4 seconds of a thread.
+# Weight of a faster measurement; a slower one counts fully. A request with fast items before slow
+# ones still gets one long chunk: 1,024 of P-521 are about 0.4 seconds of a thread.
 PACE_WEIGHT = 0.5
 
-# A third of the event loop's share where they compete, and no wait for it to wake.
+# Under contention, chunks get a third of the event loop's share, and the loop wakes at once.
 CHUNK_NICENESS = 5
 
-# Small requests: as many bytes as are hashed in well under a millisecond.
+# The most that a small request has: bytes that are hashed in well under a millisecond.
 SMALL_ITEMS = 4
 SMALL_BYTES = 64 * 1024
-# Requests that share one call. Beyond, an Ed25519 signature gets hardly cheaper.
-GROUP_LIMIT = 32
-# As long as the requests of a group may take together, judged by the pace of small ones before.
-GROUP_SECONDS = 0.002
-# The longest that a small request waits for company while a thread is free.
-GROUP_WAIT_SECONDS = 0.001
+# Requests in a micro-batch. Beyond, an Ed25519 signature becomes hardly cheaper.
+MICRO_BATCH_LIMIT = 32
+# The most work in a micro-batch, by the pace of earlier ones.
+MICRO_BATCH_SECONDS = 0.002
+# The longest that a small request waits for others while a thread is free.
+MICRO_BATCH_WAIT_SECONDS = 0.001
 
-# A refused caller comes back after about as long as what is in flight takes.
+# About the time in which what is in flight is done.
 RETRY_AFTER_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """A request on its way round the ring."""
+    """A large request in the round-robin ring."""
 
     batch: Batch
     size: int
     deadline: float
     done: asyncio.Future[None]
     verdicts: bytearray
-    # The first item that no thread has yet, and how many have their verdicts.
+    # The first item that was not given to a thread yet, and the number of verified items.
     next: int = 0
     verified: int = 0
-    # CPU seconds an item, as its last chunk had it.
+    # CPU seconds an item, measured with its last chunk.
     pace: float | None = None
 
 
 @dataclass(slots=True, eq=False)
-class _Small:
-    """A small request that waits for a thread, or for company."""
+class _SmallRequest:
+    """A small request that waits for a thread or for its micro-batch."""
 
     batch: Batch
     arrived: float
@@ -103,21 +98,37 @@ class _Small:
 
 
 class _Pace:
-    """CPU seconds an item, as far as is known."""
+    """CPU seconds an item: an estimate that follows the measurements."""
 
     __slots__ = ("seconds",)
 
     def __init__(self) -> None:
         self.seconds = FIRST_PACE_SECONDS
 
-    def measured(self, seconds: float) -> None:
+    def update(self, seconds: float) -> None:
+        """Take a measurement into account."""
         if seconds < self.seconds:
             seconds = self.seconds + PACE_WEIGHT * (seconds - self.seconds)
         self.seconds = seconds
 
 
+class Admission:
+    """The bytes of one request that count as in flight."""
+
+    __slots__ = ("_scheduler", "size")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """Count more bytes of this request. Raises ResourceExhausted, and counts none then."""
+        self._scheduler.reserve(size)
+        self.size += size
+
+
 class Scheduler:
-    """Verifies batches on so many threads, and small ones on one more."""
+    """Verifies large requests on `threads` threads, and small ones on one more."""
 
     def __init__(
         self,
@@ -128,38 +139,43 @@ class Scheduler:
         now: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
     ) -> None:
-        """executor: for all of the work; tests pass one that they step by hand."""
+        """bytes_in_flight: the bound. executor: does all the work; tests step one by hand."""
         self._backend = backend
         self._threads = threads
         self._bytes_limit = bytes_in_flight
         self._bytes = 0
         self._now = now
-        self._for_chunks = executor or ThreadPoolExecutor(threads, "chunks", _give_way)
+        self._for_chunks = executor or ThreadPoolExecutor(threads, "chunks", _lower_priority)
         self._for_small = executor or ThreadPoolExecutor(threads + 1, "small")
         self._ring: deque[_Job] = deque()
-        self._small: deque[_Small] = deque()
+        self._small: deque[_SmallRequest] = deque()
         self._chunks_running = 0
-        self._groups_running = 0
+        self._micro_batches_running = 0
         self._chunk_pace = _Pace()
         self._small_pace = _Pace()
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def admit(self, size: int) -> Iterator[None]:
-        """Counts so many bytes as in flight while the block runs. Raises ResourceExhausted."""
+    def admit(self, size: int) -> Iterator[Admission]:
+        """Count a request's bytes as in flight while the block runs. Raises ResourceExhausted."""
+        admission = Admission(self)
+        admission.grow(size)
+        try:
+            yield admission
+        finally:
+            self._bytes -= admission.size
+
+    def reserve(self, size: int) -> None:
+        """Count bytes as in flight, for Admission. Raises ResourceExhausted over the bound."""
         if self._bytes + size > self._bytes_limit:
             raise ResourceExhausted("too much is being verified at once", RETRY_AFTER_SECONDS)
         self._bytes += size
-        try:
-            yield
-        finally:
-            self._bytes -= size
 
     async def verify(self, batch: Batch, *, size: int, time_remaining: float | None) -> bytes:
-        """One verdict byte for each item.
+        """Return one verdict byte for each item.
 
-        size: of the request, in bytes. Raises DeadlineExceeded where the time remaining, in
-        seconds, ran out before the last chunk began. Cancelled, it stops at the next chunk.
+        size: of the request, in bytes. time_remaining: in seconds. Raises DeadlineExceeded if they
+        run out before the last chunk starts. When cancelled, it stops at the next chunk.
         """
         count = batch.item_count
         if not count:
@@ -168,7 +184,7 @@ class Scheduler:
         now = self._now()
         deadline = now + time_remaining if time_remaining is not None else float("inf")
         if count <= SMALL_ITEMS and size <= SMALL_BYTES:
-            small = _Small(batch, now, deadline, loop.create_future())
+            small = _SmallRequest(batch, now, deadline, loop.create_future())
             self._small.append(small)
             self._dispatch()
             return await small.done
@@ -179,26 +195,26 @@ class Scheduler:
         return bytes(job.verdicts)
 
     def close(self) -> None:
-        """Starts nothing more."""
+        """Start no more work, and cancel what no thread has yet."""
         if self._timer is not None:
             self._timer.cancel()
         for executor in (self._for_chunks, self._for_small):
             executor.shutdown(wait=False, cancel_futures=True)
 
     def _dispatch(self) -> None:
-        """Gives every thread that is free something to do, small requests first."""
-        while self._small and self._threads_free() and self._company_is_complete():
-            self._start_group()
+        """Give work to every free thread, small requests first."""
+        while self._small and self._threads_free() and self._is_micro_batch_due():
+            self._start_micro_batch()
         while self._ring and self._threads_free() and self._chunks_running < self._threads:
             self._start_chunk(self._ring.popleft())
 
     def _threads_free(self) -> int:
-        return self._threads + 1 - self._chunks_running - self._groups_running
+        return self._threads + 1 - self._chunks_running - self._micro_batches_running
 
     # --- Chunks ------------------------------------------------------------------------------
 
     def _start_chunk(self, job: _Job) -> None:
-        if not self._wanted(job):
+        if not self._is_wanted(job):
             return
         start = job.next
         stop = job.next = start + self._chunk_size(job)
@@ -212,7 +228,7 @@ class Scheduler:
         )
 
     def _chunk_size(self, job: _Job) -> int:
-        """How many items are about CHUNK_SECONDS of work; chunks of a job differ by little."""
+        """Return how many items are about CHUNK_SECONDS of work; a job's chunks are near equal."""
         pace = job.pace or self._chunk_pace.seconds
         most = max(SMALLEST_CHUNK, min(LARGEST_CHUNK, int(CHUNK_SECONDS / max(pace, 1e-9))))
         left = job.size - job.next
@@ -230,69 +246,70 @@ class Scheduler:
             job.verdicts[start : start + len(verdicts)] = verdicts
             job.verified += len(verdicts)
             job.pace = seconds / len(verdicts)
-            self._chunk_pace.measured(job.pace)
+            self._chunk_pace.update(job.pace)
             if job.verified == job.size and not job.done.done():
                 job.done.set_result(None)
         self._dispatch()
 
     # --- Small requests ----------------------------------------------------------------------
 
-    def _company_is_complete(self) -> bool:
-        """Whether those who wait should start: none is running, or the first waited enough."""
-        if not self._groups_running:
+    def _is_micro_batch_due(self) -> bool:
+        """Return whether to start one: none is running, or the oldest request waited enough."""
+        if not self._micro_batches_running:
             return True
-        left = self._small[0].arrived + GROUP_WAIT_SECONDS - self._now()
+        left = self._small[0].arrived + MICRO_BATCH_WAIT_SECONDS - self._now()
         if left <= 0:
             return True
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(left, self._waited)
+            self._timer = asyncio.get_running_loop().call_later(left, self._wait_is_over)
         return False
 
-    def _waited(self) -> None:
+    def _wait_is_over(self) -> None:
         self._timer = None
         self._dispatch()
 
-    def _start_group(self) -> None:
-        group: list[_Small] = []
-        most = max(1, min(GROUP_LIMIT, int(GROUP_SECONDS / max(self._small_pace.seconds, 1e-9))))
-        while self._small and len(group) < most:
-            small = self._small.popleft()
-            if self._wanted(small):
-                group.append(small)
-        if group:
-            self._groups_running += 1
-            batches: Sequence[Batch] = [small.batch for small in group]
+    def _start_micro_batch(self) -> None:
+        pace = max(self._small_pace.seconds, 1e-9)
+        most = max(1, min(MICRO_BATCH_LIMIT, int(MICRO_BATCH_SECONDS / pace)))
+        requests: list[_SmallRequest] = []
+        while self._small and len(requests) < most:
+            request = self._small.popleft()
+            if self._is_wanted(request):
+                requests.append(request)
+        if requests:
+            self._micro_batches_running += 1
+            batches: Sequence[Batch] = [request.batch for request in requests]
             self._submit(
                 self._for_small,
                 partial(self._backend.verify_many, batches),
-                partial(self._end_group, group),
+                partial(self._end_micro_batch, requests),
             )
 
-    def _end_group(
-        self, group: list[_Small], work: asyncio.Future[tuple[list[bytes], float]]
+    def _end_micro_batch(
+        self, requests: list[_SmallRequest], work: asyncio.Future[tuple[list[bytes], float]]
     ) -> None:
-        self._groups_running -= 1
+        self._micro_batches_running -= 1
         error = work.exception()
         if error is not None:
-            for small in group:
-                if not small.done.done():
-                    small.done.set_exception(error)
+            for request in requests:
+                if not request.done.done():
+                    request.done.set_exception(error)
         else:
             verdicts, seconds = work.result()
-            self._small_pace.measured(seconds / len(group))
-            for small, found in zip(group, verdicts, strict=True):
-                if not small.done.done():
-                    small.done.set_result(found)
+            self._small_pace.update(seconds / len(requests))
+            for request, found in zip(requests, verdicts, strict=True):
+                if not request.done.done():
+                    request.done.set_result(found)
         self._dispatch()
 
     # --- Both --------------------------------------------------------------------------------
 
-    def _wanted(self, asked: _Job | _Small) -> bool:
-        """Whether someone waits for it still: neither cancelled, nor failed, nor too late."""
-        if asked.done.done():
+    def _is_wanted(self, work: _Job | _SmallRequest) -> bool:
+        """Return whether its caller still waits: it is not cancelled, failed or too late."""
+        if work.done.done():
             return False
-        if self._now() >= asked.deadline:
-            asked.done.set_exception(DeadlineExceeded("the time ran out"))
+        if self._now() >= work.deadline:
+            work.done.set_exception(DeadlineExceeded("the deadline passed"))
             return False
         return True
 
@@ -306,9 +323,11 @@ class Scheduler:
         loop.run_in_executor(executor, _timed, work).add_done_callback(then)
 
 
-def _give_way() -> None:
-    """Lets the event loop and the small requests' threads run before this one (Linux, where each
-    thread has a nice value of its own)."""
+def _lower_priority() -> None:
+    """Let the event loop and the small requests' threads run before this thread.
+
+    On Linux each thread has its own nice value.
+    """
     if sys.platform == "linux":
         thread = threading.get_native_id()
         nice = os.getpriority(os.PRIO_PROCESS, thread) + CHUNK_NICENESS
@@ -316,7 +335,7 @@ def _give_way() -> None:
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What work returns, and the CPU seconds that this thread spent on it."""
+    """Return what work returns, and the CPU seconds of this thread."""
     before = time.thread_time()
     result = work()
     return result, time.thread_time() - before

@@ -1,22 +1,18 @@
-"""VerificationService: is this signature valid, for one, for a batch, for batches without end.
+"""VerificationService: verify one signature, a batch, or a stream of batches.
 
-All three are one path: the request's bytes go to the backend as they came, its
-signers are resolved, its items scheduled, and the answer's bytes are put
-together from the verdicts. Nothing here is done item by item.
+All three take one path: the request's bytes go to the backend as they came, its signers are
+resolved, its items scheduled, and the response's bytes are assembled from the verdicts. Nothing
+here loops over items.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import datetime
 
-from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateRole
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime import telemetry
 from services.runtime.clock import Clock
@@ -29,6 +25,14 @@ from services.runtime.errors import (
 )
 from services.runtime.server import Call, wire
 from services.runtime.status import status_of
+from services.signing.verification.ordered_answers import OrderedAnswers
+from services.signing.verification.requests import (
+    StampedSignature,
+    check_counts,
+    find_stamped_signature,
+    malformed,
+    parse_trust,
+)
 from services.signing.verification.response_encoding import (
     batch_of_stream_request,
     batch_verify_response,
@@ -37,44 +41,27 @@ from services.signing.verification.response_encoding import (
     verify_response,
 )
 from services.signing.verification.scheduler import Scheduler
-from services.signing.verification.signers import (
-    NOT_JUDGED,
-    RequiredRole,
-    SignerResult,
-    Signers,
-    TrustPolicy,
-    time_of,
-)
-from services.signing.verification.time_stamp import Stamp, StampStatus, VerifyTimeStamp
-from signatures.algorithms import Verdict
+from services.signing.verification.signers import Signers
+from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus, VerifyTimeStamp
+from services.signing.verification.trust import NOT_CHECKED, SignerResult
 from signatures.backend import Backend, Batch, MalformedRequest
 from signatures.fields import MalformedFields
 
-# The contract's limits.
-ITEMS_LIMIT = 10_000
-SIGNERS_LIMIT = 10_000
-# What an item or a signer takes in memory beside its bytes, about: two bytes on the wire are one.
+# About what an item or a signer takes in memory beside its bytes: an empty one is two on the wire.
 ENTRY_BYTES = 128
-# Neither a time-stamp with its authorities' certificates nor any signature comes near this.
+# No time-stamp, with its authorities' certificates, and no signature is near this size.
 STAMPED_LIMIT_BYTES = 64 * 1024
-# Smaller requests are decoded on the loop: a thread would take longer to start than that does.
-DECODED_ON_LOOP_BYTES = 512 * 1024
-# A stream's requests that are read and not yet answered: one is verified while another's answer
-# is taken. A client that reads nothing makes the service hold these and no more.
-STREAM_ANSWERS_HELD = 2
-# The contract: a stream ends this long after its caller's token has expired.
+# Smaller requests are parsed on the loop: handing one to a thread takes longer than that.
+PARSED_ON_LOOP_BYTES = 512 * 1024
+# Answers of a stream under way or not yet taken: one is verified while the client reads another.
+# A client that does not read makes the service hold these and no more.
+STREAM_ANSWERS_LIMIT = 2
+# The contract: a stream ends this long after its caller's token expired.
 STREAM_GRACE_SECONDS = 3_600.0
 
-_BIN = re.compile(r"[0-9]{12}")
-_ROLES = frozenset(CertificateRole.values()) - {CertificateRole.CERTIFICATE_ROLE_UNSPECIFIED}
-# The contract: who may sign for an organization, where the request names no role.
-_MAY_SIGN = frozenset(
-    {CertificateRole.CERTIFICATE_ROLE_FIRST_HEAD, CertificateRole.CERTIFICATE_ROLE_MAY_SIGN}
-)
 
-
-class VerificationService:
-    """The servicer of qagazsyz.signing.v1.VerificationService."""
+class VerificationServicer:
+    """Serves qagazsyz.signing.v1.VerificationService."""
 
     def __init__(
         self,
@@ -94,13 +81,12 @@ class VerificationService:
     @wire
     async def Verify(self, request: bytes, call: Call) -> bytes:
         with self._scheduler.admit(len(request) + ENTRY_BYTES):
-            stamped = _stamped(request)
-            batch = await _decoded(self._backend.parse_single, request)
-            judged = await self._judge_single(batch, stamped)
+            batch = await _parse(self._backend.parse_single, request)
+            results = await self._resolve_single(batch, find_stamped_signature(request))
             verdicts = await self._scheduler.verify(
                 batch, size=len(request), time_remaining=call.time_remaining()
             )
-        return verify_response(verdicts[0], judged.get(0, NOT_JUDGED))
+        return verify_response(verdicts[0], results.get(0, NOT_CHECKED))
 
     @wire
     async def BatchVerify(self, request: bytes, call: Call) -> bytes:
@@ -112,31 +98,33 @@ class VerificationService:
         self, requests: AsyncIterator[bytes], call: Call
     ) -> AsyncIterator[bytes]:
         ends = call.caller.expire_time + STREAM_GRACE_SECONDS
-        stream = _Stream(requests, lambda request: self._stream_answer(request, call))
+        answers = OrderedAnswers(
+            requests,
+            lambda request: self._stream_answer(request, call),
+            limit=STREAM_ANSWERS_LIMIT,
+        )
         sequence = 0
         try:
             while True:
                 try:
                     async with asyncio.timeout(ends - self._clock().timestamp()) as limit:
-                        answer = await stream.next()
+                        answer = await answers.next()
                 except TimeoutError:
-                    # One from inside the answer is a fault of ours, and says nothing of the token.
+                    # A TimeoutError of the answer itself is a defect, not an expired token.
                     if not limit.expired():
                         raise
                     raise Unauthenticated("the token expired an hour ago") from None
                 if answer is None:
                     break
                 yield stream_response(sequence, answer)
-                stream.taken()
+                answers.taken()
                 sequence += 1
         finally:
             telemetry.annotate(batches=sequence)
-            stream.close()
+            answers.close()
 
     async def GetVerificationBackend(
-        self,
-        request: verification_pb2.GetVerificationBackendRequest,  # noqa: ARG002
-        call: Call,  # noqa: ARG002
+        self, _request: verification_pb2.GetVerificationBackendRequest, _call: Call
     ) -> verification_pb2.VerificationBackend:
         return verification_pb2.VerificationBackend(name=self._backend.name)
 
@@ -145,7 +133,7 @@ class VerificationService:
             try:
                 batch = batch_of_stream_request(request)
             except MalformedFields:
-                raise _malformed() from None
+                raise malformed() from None
             if batch is None:
                 raise InvalidArgument("batch", "is required")
             # The batch is a copy, and either may be 20 MiB.
@@ -155,66 +143,52 @@ class VerificationService:
             return status_of(error)
 
     async def _batch(self, request: bytes, call: Call, *, prefix: str = "") -> _BatchAnswer:
-        with self._scheduler.admit(len(request)):
-            batch = await _decoded(self._backend.parse_batch, request)
-            if batch.item_count > ITEMS_LIMIT:
-                raise InvalidArgument(f"{prefix}items", f"more than {ITEMS_LIMIT:,}")
-            if batch.signer_count > SIGNERS_LIMIT:
-                raise InvalidArgument(f"{prefix}signers", f"more than {SIGNERS_LIMIT:,}")
-            policy, at, role = asked_of_signers(batch, prefix=prefix)
-            entries = batch.item_count + batch.signer_count
-            with self._scheduler.admit(entries * ENTRY_BYTES):
-                judged = await self._signers.resolve(batch, policy, at, role)
-                verdicts = await self._scheduler.verify(
-                    batch, size=len(request), time_remaining=call.time_remaining()
-                )
+        with self._scheduler.admit(len(request)) as admission:
+            batch = await _parse(self._backend.parse_batch, request)
+            check_counts(batch, prefix=prefix)
+            trust = parse_trust(batch, prefix=prefix)
+            admission.grow((batch.item_count + batch.signer_count) * ENTRY_BYTES)
+            results = await self._signers.resolve(batch, trust.policy, trust.at, trust.role)
+            verdicts = await self._scheduler.verify(
+                batch, size=len(request), time_remaining=call.time_remaining()
+            )
         return _BatchAnswer(
-            batch_verify_response(verdicts, batch.signer_count, judged),
+            batch_verify_response(verdicts, batch.signer_count, results),
             batch.item_count,
             batch.signer_count,
             count_valid(verdicts),
         )
 
-    async def _judge_single(
-        self, batch: Batch, stamped: _Stamped | None
+    async def _resolve_single(
+        self, batch: Batch, stamped: StampedSignature | None
     ) -> dict[int, SignerResult]:
-        policy, at, role = asked_of_signers(batch)
+        trust = parse_trust(batch)
         if stamped is None:
-            return await self._signers.resolve(batch, policy, at, role)
-        if at is not None:
-            raise InvalidArgument("time_stamp", "the time is either given or stamped")
-        stamp = await self._stamp(stamped.time_stamp, stamped.signature)
-        if stamp.status is StampStatus.VALID:
-            return await self._signers.resolve(batch, policy, stamp.time, role)
-        # At which time to judge the certificate is not known.
-        invalid = stamp.status is StampStatus.INVALID
-        verdict = Verdict.INVALID_TIME_STAMP if invalid else Verdict.INDETERMINATE
-        await self._signers.leave_unjudged(batch, verdict)
+            return await self._signers.resolve(batch, trust.policy, trust.at, trust.role)
+        if trust.at is not None:
+            raise InvalidArgument("time_stamp", "not together with at: both give the time")
+        stamp = await self._verify_stamp(stamped)
+        if stamp.status is TimeStampStatus.VALID:
+            return await self._signers.resolve(batch, trust.policy, stamp.time, trust.role)
+        # The time to check the certificate at is unknown, so it is not checked.
+        await self._signers.resolve_as(batch, stamp.verdict)
         return {}
 
-    async def _stamp(self, token: bytes, signature: bytes) -> Stamp:
-        if len(token) > STAMPED_LIMIT_BYTES:
-            return Stamp(StampStatus.INVALID)
-        if len(signature) > STAMPED_LIMIT_BYTES:
-            # It is a signature of no algorithm, which is the verdict then.
-            return Stamp(StampStatus.UNKNOWN)
+    async def _verify_stamp(self, stamped: StampedSignature) -> TimeStamp:
+        if len(stamped.token) > STAMPED_LIMIT_BYTES:
+            return TimeStamp(TimeStampStatus.MALFORMED)
+        if len(stamped.signature) > STAMPED_LIMIT_BYTES:
+            # No algorithm has such signatures: the verdict will be MALFORMED_SIGNATURE.
+            return TimeStamp(TimeStampStatus.UNKNOWN)
         try:
-            return await self._verify_time_stamp(token, signature)
+            return await self._verify_time_stamp(stamped.token, stamped.signature)
         except (Unavailable, DeadlineExceeded):
-            return Stamp(StampStatus.UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stamped:
-    """A signature with the time-stamp over it."""
-
-    time_stamp: bytes
-    signature: bytes
+            return TimeStamp(TimeStampStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class _BatchAnswer:
-    """A BatchVerifyResponse's bytes, and what the trace says of it."""
+    """A BatchVerifyResponse's bytes, and the attributes of its span."""
 
     response: bytes
     items: int
@@ -222,107 +196,10 @@ class _BatchAnswer:
     valid: int
 
 
-class _Stream:
-    """A stream's requests, answered in their order, a bounded number of them at once."""
-
-    def __init__(
-        self,
-        requests: AsyncIterator[bytes],
-        answer: Callable[[bytes], Coroutine[None, None, bytes | status_pb2.Status]],
-    ) -> None:
-        self._requests = requests
-        self._answer = answer
-        self._held = asyncio.Semaphore(STREAM_ANSWERS_HELD)
-        self._answers: asyncio.Queue[asyncio.Task[bytes | status_pb2.Status] | None] = (
-            asyncio.Queue()
-        )
-        self._tasks: set[asyncio.Task[bytes | status_pb2.Status]] = set()
-        self._reader = asyncio.create_task(self._read())
-
-    async def next(self) -> bytes | status_pb2.Status | None:
-        """The next answer, or None behind the last one."""
-        task = await self._answers.get()
-        if task is None:
-            await self._reader
-            return None
-        return await task
-
-    def taken(self) -> None:
-        """The client took an answer: another request may be read."""
-        self._held.release()
-
-    def close(self) -> None:
-        """Ends what is under way."""
-        self._reader.cancel()
-        for task in self._tasks:
-            task.cancel()
-
-    async def _read(self) -> None:
-        try:
-            while True:
-                # First the place, then the request: an unread one stays with the client.
-                await self._held.acquire()
-                try:
-                    request = await anext(self._requests)
-                except StopAsyncIteration:
-                    return
-                task = asyncio.create_task(self._answer(request))
-                del request
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                self._answers.put_nowait(task)
-        finally:
-            self._answers.put_nowait(None)
-
-
-def asked_of_signers(
-    batch: Batch, *, prefix: str = ""
-) -> tuple[TrustPolicy, datetime | None, RequiredRole | None]:
-    """How a request wants its signers judged. Raises InvalidArgument."""
+async def _parse(parse: Callable[[bytes], Batch], request: bytes) -> Batch:
     try:
-        policy = TrustPolicy(batch.trust_policy)
-    except ValueError:
-        raise InvalidArgument(f"{prefix}trust_policy", "no such policy") from None
-    try:
-        at = time_of(*batch.at) if batch.at is not None else None
-    except ValueError:
-        raise InvalidArgument(f"{prefix}at", "is no point in time") from None
-    asked = batch.required_role
-    if asked is None:
-        return policy, at, None
-    field = f"{prefix}required_role"
-    if policy is TrustPolicy.SIGNATURE_ONLY:
-        raise InvalidArgument(field, "no role is looked for where only the signature counts")
-    if asked.bin and not _BIN.fullmatch(asked.bin):
-        raise InvalidArgument(f"{field}.bin", "not twelve digits")
-    if len(asked.roles) > len(_ROLES) or any(role not in _ROLES for role in asked.roles):
-        raise InvalidArgument(f"{field}.roles", "no such role")
-    return policy, at, RequiredRole(frozenset(asked.roles) or _MAY_SIGN, asked.bin)
-
-
-def _stamped(request: bytes) -> _Stamped | None:
-    """What a VerifyRequest has beside its batch of one: all else of it, its message above all,
-    would be a second copy in memory. Raises InvalidArgument."""
-    try:
-        message = verification_pb2.VerifyRequest.FromString(request)
-    except DecodeError:
-        raise _malformed() from None
-    for field in ("signer", "item"):
-        if not message.HasField(field):
-            raise InvalidArgument(field, "is required")
-    if not message.time_stamp:
-        return None
-    return _Stamped(message.time_stamp, message.item.signature)
-
-
-async def _decoded(parse: Callable[[bytes], Batch], request: bytes) -> Batch:
-    try:
-        if len(request) <= DECODED_ON_LOOP_BYTES:
+        if len(request) <= PARSED_ON_LOOP_BYTES:
             return parse(request)
         return await asyncio.get_running_loop().run_in_executor(None, parse, request)
     except MalformedRequest:
-        raise _malformed() from None
-
-
-def _malformed() -> InvalidArgument:
-    return InvalidArgument("", "the bytes are no message of this method")
+        raise malformed() from None

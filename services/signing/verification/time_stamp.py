@@ -1,30 +1,41 @@
-"""A time-stamp over a signature: the time at which its signer's certificate is judged."""
+"""Time-stamps over a signature (RFC 3161): the proven time to check its certificate at."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
+from enum import IntEnum
+
+from signatures.algorithms import Verdict
 
 
-class StampStatus(Enum):
-    """What a time-stamp is worth."""
+class TimeStampStatus(IntEnum):
+    """Identity's finding about a time-stamp."""
 
-    VALID = auto()
-    # Malformed, over something else, or by no authority that is trusted.
-    INVALID = auto()
-    # Could not be found out now.
-    UNKNOWN = auto()
+    UNSPECIFIED = 0
+    VALID = 1
+    MALFORMED = 2
+    WRONG_IMPRINT = 3
+    INVALID_SIGNATURE = 4
+    UNTRUSTED = 5
+    UNKNOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """A verified time-stamp; the time is set where it is VALID."""
+class TimeStamp:
+    """A verified time-stamp; the time is set if the status is VALID."""
 
-    status: StampStatus
+    status: TimeStampStatus
     time: datetime | None = None
 
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of a signature that verifies, for a time-stamp that is not VALID."""
+        if self.status in (TimeStampStatus.UNKNOWN, TimeStampStatus.UNSPECIFIED):
+            return Verdict.INDETERMINATE
+        return Verdict.INVALID_TIME_STAMP
 
-# The token and what it should be over; raises Unavailable or DeadlineExceeded.
-VerifyTimeStamp = Callable[[bytes, bytes], Awaitable[Stamp]]
+
+# Takes the token and the data that it should stamp. Raises Unavailable or DeadlineExceeded.
+VerifyTimeStamp = Callable[[bytes, bytes], Awaitable[TimeStamp]]

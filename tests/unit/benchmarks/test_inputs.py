@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.inputs import Keyring, schemes
-from signatures.backend import load_backend
+from signatures.loading import load_backend
 
 NAMES = [scheme.name for scheme in schemes()]
 

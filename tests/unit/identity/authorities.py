@@ -1,11 +1,12 @@
-"""An outside authority that answers for its certificates: lists, OCSP, and the network between."""
+"""An external authority: its CRLs, its OCSP responder, and a network and a validator between."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from asn1crypto import core
@@ -16,21 +17,18 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
+from services.identity.validation.interface import ValidationResult
 from services.identity.validation.safe_http import Unreachable
-from tests.unit.identity.chains import NOW, Made, sign
+from services.identity.validation.trust_store import TrustFolder
+from services.identity.validation.validator import LOOKUP_SECONDS, Validator
+from services.runtime.clock import system_randomness
+from tests.clock import Clock
+from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Made, Profile, make, sign
 
-
-class Clock:
-    """A time that stands still until a test moves it."""
-
-    def __init__(self, now: datetime = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, **delta: float) -> None:
-        self.now += timedelta(**delta)
+CRL = "http://authority.example/list.crl"
+OCSP = "http://authority.example/ocsp"
+HOUR = timedelta(hours=1)
+BEFORE = NOW - HOUR
 
 
 def digest_for(key: Any) -> hashes.SHA256 | None:
@@ -128,17 +126,17 @@ def with_single_extensions(answer: bytes, issuer: Made, *extensions: dict[str, A
 
 @dataclass
 class Network:
-    """What answers at which address, and what was asked. An address without an answer is dead."""
+    """What answers at which URL, and which were requested. A URL without an answer is dead."""
 
-    lists: dict[str, bytes] = field(default_factory=dict)
+    crls: dict[str, bytes] = field(default_factory=dict)
     responders: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    # Somebody asked; answers wait for `held` where there is one.
-    met: asyncio.Event = field(default_factory=asyncio.Event)
-    held: asyncio.Event | None = None
+    # Set at the first request; answers wait for `gate`, if there is one.
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event | None = None
 
     async def get(self, url: str, *, limit: int, seconds: float) -> bytes:
-        return await self._answer(url, lambda: self.lists[url])
+        return await self._answer(url, lambda: self.crls[url])
 
     async def post(
         self, url: str, body: bytes, *, content_type: str, limit: int, seconds: float
@@ -148,10 +146,72 @@ class Network:
 
     async def _answer(self, url: str, answer: Callable[[], bytes]) -> bytes:
         self.asked.append(url)
-        self.met.set()
-        if self.held is not None:
-            await self.held.wait()
+        self.reached.set()
+        if self.gate is not None:
+            await self.gate.wait()
         try:
             return answer()
         except KeyError:
-            raise Unreachable("nobody there") from None
+            raise Unreachable("no answer") from None
+
+
+@dataclass
+class External:
+    """A root, an authority under it, a validator that trusts the root, and a network."""
+
+    folder: Path
+    network: Network = field(default_factory=Network)
+    clock: Clock = field(default_factory=lambda: Clock(NOW))
+    root: Made = field(default_factory=lambda: make(ROOT))
+    lookup_seconds: float = LOOKUP_SECONDS
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        (self.folder / "root.pem").write_bytes(self.root.pem)
+        self.authority = self.root
+        self.replace_authority(make(AUTHORITY, self.root))
+        self.ticks = 0.0
+        self.validator = Validator(
+            folder=TrustFolder(self.folder, now=self._tick),
+            fetch=self.network,
+            clock=self.clock,
+            randomness=system_randomness,
+            lookup_seconds=self.lookup_seconds,
+        )
+
+    def close(self) -> None:
+        self.validator.close()
+
+    def _tick(self) -> float:
+        # The folder is checked at each request.
+        self.ticks += 1.0
+        return self.ticks
+
+    def replace_authority(self, made: Made) -> None:
+        """Put another certificate in place of the authority's in the trust folder."""
+        self.authority = made
+        (self.folder / "authority.der").write_bytes(made.der)
+
+    def leaf(self, *, crls: Sequence[str] = (), ocsp: Sequence[str] = (), **more: Any) -> Made:
+        """A certificate by the authority that names these URLs."""
+        return make(replace(Profile(crls=crls, ocsp=ocsp), **more), self.authority)
+
+    def answers(self, leaf: Made, **more: Any) -> None:
+        """The responder answers about the leaf from now on."""
+        self.network.responders[OCSP] = lambda request: ocsp_answer(
+            request, leaf, self.authority, **more
+        )
+
+    def publishes(self, *revoked: tuple[Made, datetime], **more: Any) -> None:
+        """The authority publishes a list of these certificates."""
+        self.network.crls[CRL] = revocation_list(self.authority, revoked, **more)
+
+    async def validate(self, leaf: Made, at: datetime | None = None) -> ValidationResult:
+        """What the leaf is worth for documents."""
+        name = leaf.parsed.fingerprint(hashes.SHA256()).hex()
+        results = await self.validator.validate_many({name: leaf.der}, at=at or self.clock())
+        return results[name]
+
+    async def status(self, leaf: Made, at: datetime | None = None) -> str:
+        """The name of the leaf's status."""
+        return (await self.validate(leaf, at)).status.name

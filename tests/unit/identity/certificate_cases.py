@@ -1,4 +1,4 @@
-"""Chains that are good but for one thing, and what each is worth; the docs' table is made of them.
+"""Chains that are valid but for one thing, and their statuses; the docs' table is made of them.
 
 The form is x509-limbo's: anchors, intermediates, a leaf, a time, an outcome. Expected are the
 outcomes of RFC 5280, section 6, and of this platform's rules for documents.
@@ -29,6 +29,7 @@ from tests.unit.identity.chains import (
 )
 
 LEAF = Profile()
+SECOND = timedelta(seconds=1)
 PRIVATE_EXTENSION = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.398.99.1"), b"\x05\0")
 POLICY, OTHER_POLICY = "1.2.398.3.3.2.3", "1.2.398.3.3.2.9"
 
@@ -386,7 +387,9 @@ CASES = [
     Case(
         "a required policy is missing",
         UNTRUSTED,
-        lambda: usual(authority=replace(AUTHORITY, policies=[POLICY]), policies={POLICY}),
+        lambda: usual(
+            authority=replace(AUTHORITY, policies=[POLICY]), policies=frozenset({POLICY})
+        ),
     ),
     Case(
         "another policy than the required one",
@@ -463,7 +466,7 @@ CASES = [
     Case("no keyUsage", WRONG_USAGE, lambda: usual(replace(LEAF, usage=None))),
     Case("no extendedKeyUsage", GOOD, lambda: usual(replace(LEAF, purposes=None))),
     Case(
-        "a purpose that is none of signing",
+        "a purpose other than signing",
         WRONG_USAGE,
         lambda: usual(replace(LEAF, purposes=[ExtendedKeyUsageOID.SERVER_AUTH])),
     ),
@@ -487,9 +490,8 @@ CASES = [
     # Bytes
     Case("trailing bytes", MALFORMED, _trailing_bytes),
     Case("truncated", MALFORMED, _truncated),
-    Case("no certificate at all", MALFORMED, _garbage),
+    Case("bytes that are not a certificate", MALFORMED, _garbage),
 ]
-SECOND = timedelta(seconds=1)
 
 
 def _k1() -> ec.EllipticCurvePrivateKey:

@@ -1,4 +1,4 @@
-"""Certificates of authorities outside the platform, good ones and bad ones, for the tests."""
+"""Certificates of external authorities, good ones and bad ones, for the tests."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+from signatures import oids
 from signatures.gost.curves import CURVES_BY_OID
 from signatures.gost.streebog import streebog512
 from tests.unit.signatures.builders import gost_sign, gost_spki, multiple
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SIGNING = (ExtendedKeyUsageOID.EMAIL_PROTECTION, x509.ObjectIdentifier("1.2.398.3.3.4.1.1"))
+SIGNING = (ExtendedKeyUsageOID.EMAIL_PROTECTION, x509.ObjectIdentifier(oids.NCA_INDIVIDUAL))
 _serials = itertools.count(1000)
-
-GOST_KEY_OID = "1.2.398.3.10.1.1.2.2"
-GOST_SIGNATURE_OID = "1.2.398.3.10.1.1.2.3.2"
-GOST_CURVE_OID = "1.2.643.7.1.2.1.2.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +35,11 @@ class GostKey:
     nonce: int = 0x77105C9B20BCD3122823C8CF6FCC7B956DE33814E95B7FE64FED924594DCEAB3
 
     def spki(self) -> bytes:
-        curve = CURVES_BY_OID[GOST_CURVE_OID]
-        return gost_spki(GOST_KEY_OID, GOST_CURVE_OID, multiple(curve, self.secret))
+        curve = CURVES_BY_OID[oids.TC26_CURVE_512_A]
+        return gost_spki(oids.KZ_GOST_512, oids.TC26_CURVE_512_A, multiple(curve, self.secret))
 
     def sign(self, data: bytes) -> bytes:
-        curve = CURVES_BY_OID[GOST_CURVE_OID]
+        curve = CURVES_BY_OID[oids.TC26_CURVE_512_A]
         r, s = gost_sign(curve, self.secret, self.nonce, streebog512(data))
         return r.to_bytes(64, "little") + s.to_bytes(64, "little")
 
@@ -107,7 +104,7 @@ class Profile:
     purposes: Sequence[x509.ObjectIdentifier] | None = SIGNING
     not_before: datetime = NOW - timedelta(days=30)
     not_after: datetime = NOW + timedelta(days=300)
-    lists: Sequence[str] = ()
+    crls: Sequence[str] = ()
     ocsp: Sequence[str] = ()
     policies: Sequence[str] = ()
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = ()
@@ -149,12 +146,12 @@ def make(profile: Profile, issuer: Made | None = None, *, key: Any = None) -> Ma
         builder = builder.add_extension(profile.usage, critical=True)
     if profile.purposes is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage(profile.purposes), critical=False)
-    if profile.lists:
+    if profile.crls:
         builder = builder.add_extension(
             x509.CRLDistributionPoints(
                 [
                     x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
-                    for url in profile.lists
+                    for url in profile.crls
                 ]
             ),
             critical=False,
@@ -197,17 +194,19 @@ def _resigned(der: bytes, spki: bytes | None, signer: Any) -> bytes:
     tbs = certificate["tbs_certificate"]
     if spki is not None:
         tbs["subject_public_key_info"] = PublicKeyInfo.load(spki)
-    oid = GOST_SIGNATURE_OID if isinstance(signer, GostKey) else "1.2.840.10045.4.3.2"
+    oid = oids.KZ_GOST_512_STREEBOG512 if isinstance(signer, GostKey) else oids.ECDSA_SHA256
     algorithm = algos.SignedDigestAlgorithm({"algorithm": oid})
     tbs["signature"] = algorithm
     content = tbs.dump(force=True)
-    return asn1.Certificate(
+    signed = asn1.Certificate(
         {
             "tbs_certificate": tbs,
             "signature_algorithm": algorithm,
             "signature_value": core.OctetBitString(sign(signer, content)),
         }
-    ).dump(force=True)
+    )
+    encoded: bytes = signed.dump(force=True)
+    return encoded
 
 
 def sign(key: Any, content: bytes) -> bytes:

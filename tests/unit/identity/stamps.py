@@ -1,4 +1,4 @@
-"""Time-stamp tokens of an outside authority, good ones and bad ones, for the tests."""
+"""Time-stamp requests, and tokens of an external authority, good ones and bad ones, for tests."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from signatures import oids
 from signatures.gost.streebog import streebog256, streebog512
 from tests.unit.identity.chains import NOW, GostKey, Made, Profile, key_usage, sign
 
 DATA = b"a signature"
 THEN = NOW - timedelta(days=2)
-SHA1, SHA256, SHA512 = "1.3.14.3.2.26", "2.16.840.1.101.3.4.2.1", "2.16.840.1.101.3.4.2.3"
-STREEBOG256, STREEBOG512 = "1.2.398.3.10.1.3.2", "1.2.398.3.10.1.3.3"
-RSA, RSA_SHA256 = "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.11"
-GOST, GOST_512 = "1.2.398.3.10.1.1.2.2", "1.2.398.3.10.1.1.2.3.2"
+SHA1, SHA256, SHA512 = oids.SHA1, oids.SHA256, oids.SHA512
+STREEBOG256, STREEBOG512 = oids.KZ_STREEBOG256, oids.KZ_STREEBOG512
 
 DIGESTS: dict[str, Callable[[bytes], bytes]] = {
     SHA1: lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
@@ -110,12 +109,12 @@ def by_issuer_and_serial(made: Made, *, serial: int | None = None) -> list[dict[
 def algorithms(key: Any) -> tuple[str, str]:
     """The OIDs of the hash function and of the signature that go with a key."""
     if isinstance(key, GostKey):
-        return STREEBOG512, GOST_512
+        return STREEBOG512, oids.KZ_GOST_512_STREEBOG512
     if isinstance(key, ed25519.Ed25519PrivateKey):
-        return SHA512, "1.3.101.112"
+        return SHA512, oids.ED25519
     if isinstance(key, rsa.RSAPrivateKey):
-        return SHA256, RSA_SHA256
-    return SHA256, "1.2.840.10045.4.3.2"
+        return SHA256, oids.RSA_SHA256
+    return SHA256, oids.ECDSA_SHA256
 
 
 def info(token: Token) -> bytes:
@@ -137,6 +136,19 @@ def info(token: Token) -> bytes:
             for oid, critical in token.extensions
         ]
     encoded: bytes = tsp.TSTInfo(fields).dump()
+    return encoded
+
+
+def make_query(
+    data: bytes = DATA, *, algorithm: str = "sha256", digest: bytes | None = None, **fields: Any
+) -> bytes:
+    """A TimeStampReq, DER."""
+    imprint = {
+        "hash_algorithm": {"algorithm": algorithm},
+        "hashed_message": hashlib.sha256(data).digest() if digest is None else digest,
+    }
+    request = {"version": "v1", "message_imprint": imprint, "cert_req": True} | fields
+    encoded: bytes = tsp.TimeStampReq(request).dump()
     return encoded
 
 

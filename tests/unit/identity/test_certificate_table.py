@@ -7,11 +7,12 @@ from pathlib import Path
 from tests.unit.identity.certificate_cases import CASES
 
 PAGE = Path(__file__).parents[3] / "docs" / "certificates.md"
-HEAD = """# Certificates of outside authorities: what is accepted and what is refused
+HEAD = """# Certificates of external authorities: what is accepted and what is refused
 
 Made from `tests/unit/identity/certificate_cases.py`, which runs every line of it; write it anew by
-`python -m tests.unit.identity.test_certificate_table`. Revocation comes on top: what no current
-answer or list tells about is UNKNOWN, never GOOD (`tests/unit/identity/test_revocation.py`).
+`python -m tests.unit.identity.test_certificate_table`. Revocation comes on top: a certificate
+that no current OCSP answer or CRL covers is UNKNOWN, never GOOD
+(`tests/unit/identity/validation/test_revocation.py`).
 
 | chain | status for documents |
 |---|---|

@@ -1,8 +1,9 @@
-"""Bytes that are almost certificates and requests: refused in words, never an internal error."""
+"""Almost certificates and almost requests: refused in clear words, never an internal error."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import cast
 
 import grpc
 import pytest
@@ -11,19 +12,20 @@ from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from google.protobuf.message import Message
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from qagazsyz.identity.v1 import tokens_pb2
-from tests.unit.identity.conftest import Identity, certificate_request
+from tests.unit.identity.service import Identity, certificate_request
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 
 
 def altered(der: bytes, change: str) -> bytes:
-    """The certificate with one thing in it that no certificate has."""
+    """The certificate with one malformed part."""
     certificate = asn1_x509.Certificate.load(der)
     inner = certificate["tbs_certificate"]
     if change == "version":
@@ -46,7 +48,7 @@ def altered(der: bytes, change: str) -> bytes:
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @pytest.mark.parametrize("change", ["version", "extension twice", "serial", "validity", "key"])
-async def test_an_odd_certificate_is_judged_and_registers_and_signs_in_nowhere(
+async def test_a_malformed_certificate_is_checked_and_neither_registers_nor_signs_in(
     identity: Identity, change: str
 ) -> None:
     person = await identity.person()
@@ -57,9 +59,9 @@ async def test_an_odd_certificate_is_judged_and_registers_and_signs_in_nowhere(
         pb.BatchCheckCertificatesRequest(certificates=[made.der, odd, made.der]),
         identity.as_service,
     )
-    first, judged, last = answer.checks
+    first, altered_check, last = answer.checks
     assert first.status == last.status == Status.CERTIFICATE_STATUS_GOOD
-    assert judged.status in (
+    assert altered_check.status in (
         Status.CERTIFICATE_STATUS_MALFORMED,
         Status.CERTIFICATE_STATUS_UNTRUSTED,
     )
@@ -84,7 +86,7 @@ async def test_no_truncation_of_a_certificate_breaks_a_batch(identity: Identity)
     assert {check.status for check in answer.checks} == {Status.CERTIFICATE_STATUS_MALFORMED}
 
 
-def request_with_key(key: ec.EllipticCurvePrivateKey, spki: bytes, **changes: object) -> bytes:
+def request_with_key(key: ec.EllipticCurvePrivateKey, spki: bytes, *, twice: bool = False) -> bytes:
     """A PKCS#10 request over another key than the one that signs it."""
     info = csr.CertificationRequestInfo.load(
         csr.CertificationRequest.load(certificate_request(key, signs=True))[
@@ -92,7 +94,7 @@ def request_with_key(key: ec.EllipticCurvePrivateKey, spki: bytes, **changes: ob
         ].dump()
     )
     info["subject_pk_info"] = asn1_x509.PublicKeyInfo.load(spki)
-    if changes.get("twice"):
+    if twice:
         extensions = info["attributes"][0]["values"][0]
         extensions.append(extensions[0])
     signed = csr.CertificationRequest(
@@ -111,9 +113,7 @@ def spki(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 
 
 async def issuing_refused(identity: Identity, request: bytes) -> grpc.StatusCode:
-    asked = pb.IssueCertificateRequest(
-        subject=await identity.person(), certificate_request=request, usage=1
-    )
+    asked = pb.IssueCertificateRequest(subject=await identity.person(), certificate_request=request)
     return await identity.refused(
         "CertificateService/IssueCertificate", asked, identity.as_operator
     )
@@ -171,7 +171,9 @@ async def test_a_huge_request_is_refused_before_it_is_parsed(identity: Identity)
         b"a\n" * 100_000,
     ],
 )
-async def test_what_is_no_challenge_signs_nobody_in(identity: Identity, challenge: bytes) -> None:
+async def test_bytes_that_are_not_a_challenge_do_not_sign_in(
+    identity: Identity, challenge: bytes
+) -> None:
     made, key = await identity.issue(await identity.person())
     algorithm, signature = Credential(made.der, key).sign(challenge)
     request = tokens_pb2.ExchangeTokenRequest(
@@ -192,7 +194,7 @@ async def test_what_is_no_challenge_signs_nobody_in(identity: Identity, challeng
             "CertificateService/RevokeCertificate",
             pb.RevokeCertificateRequest(
                 name=f"subjects/{'0' * 36}/certificates/{hashlib.sha256().hexdigest()}",
-                reason=1,  # type: ignore[arg-type]
+                reason=cast("pb.RevocationReason", 1),
             ),
         ),
         (
@@ -204,6 +206,6 @@ async def test_what_is_no_challenge_signs_nobody_in(identity: Identity, challeng
     ],
 )
 async def test_a_malformed_request_is_invalid(
-    identity: Identity, method: str, request_: object
+    identity: Identity, method: str, request_: Message
 ) -> None:
-    assert await identity.refused(method, request_, identity.as_operator) == INVALID  # type: ignore[arg-type]
+    assert await identity.refused(method, request_, identity.as_operator) == INVALID

@@ -8,7 +8,8 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from services.registry.log.sequencer import Rows
+from services.registry.contents.store import content_row
+from services.registry.log.store import Rows
 from services.registry.log.transparency_log import encode_entry
 from services.registry.tables import contents, documents
 from tests.unit.registry.ledger import Ledger, document_row, members_of, opened
@@ -34,7 +35,7 @@ async def register_for_ever(
                     [encode_entry(members_of(row["name"], row["title"]))],
                     rows=[
                         Rows(documents, [row], index_column="log_index"),
-                        Rows(contents, [reference.row(row["name"])]),
+                        Rows(contents, [content_row(row["name"], reference)]),
                     ],
                 )
                 for row, reference in zip(rows, references, strict=True)

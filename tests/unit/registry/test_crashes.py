@@ -79,7 +79,9 @@ def writing(url: str, folder: Path, prefix: str) -> Iterator[Writer]:
         acknowledged.close()
 
 
-async def kill_under_load(url: str, folder: Path, prefix: str, seen: Acknowledged, chance) -> None:
+async def kill_under_load(
+    url: str, folder: Path, prefix: str, seen: Acknowledged, chance: random.Random
+) -> None:
     with writing(url, folder, prefix) as writer:
         async with asyncio.timeout(START_SECONDS):
             for _ in range(chance.randint(1, 12)):
@@ -104,9 +106,13 @@ async def check(url: str, folder: Path, seen: Acknowledged) -> None:
             )
         assert {name: stored.get(name) for name in seen.indexes} == seen.indexes
         differences = await audit(
-            ledger.database, ledger.contents, ledger.objects, ledger.key.verifier,
-            records=simple_records, seen=seen.checkpoints,
-        )  # fmt: skip
+            ledger.database,
+            ledger.contents,
+            ledger.objects,
+            ledger.key.verifier,
+            records=simple_records,
+            seen=seen.checkpoints,
+        )
         assert differences == []
         tomorrow = datetime.now(UTC) + timedelta(days=1)
         later = Contents(ledger.objects, CONTENT_KEY, clock=lambda: tomorrow)
@@ -131,17 +137,23 @@ async def make_tables(url: str) -> None:
     await database.close()
 
 
-async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(database_url, tmp_path):
+async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(
+    database_url: str, tmp_path: Path
+) -> None:
     await kill_often(database_url, tmp_path / "contents", KILLS)
 
 
 @pytest.mark.long
 @pytest.mark.skipif("LONG_RUN" not in os.environ, reason="minutes; LONG_RUN=1 runs it")
-async def test_nothing_acknowledged_is_lost_in_two_hundred_kills(database_url, tmp_path):
+async def test_nothing_acknowledged_is_lost_in_two_hundred_kills(
+    database_url: str, tmp_path: Path
+) -> None:
     await kill_often(database_url, tmp_path / "contents", MANY_KILLS)
 
 
-async def test_a_second_replica_goes_on_when_the_first_is_killed(postgres_url, tmp_path):
+async def test_a_second_replica_goes_on_when_the_first_is_killed(
+    postgres_url: str, tmp_path: Path
+) -> None:
     await make_tables(postgres_url)
     folder = tmp_path / "contents"
     seen = Acknowledged()

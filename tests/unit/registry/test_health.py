@@ -1,4 +1,4 @@
-"""The registry's health answers for those that it calls."""
+"""The registry's empty name answers for the services that it calls."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from services.registry.health import NOT_SERVING, SERVING, follow_neighbours
+from services.registry.health import NOT_SERVING, SERVING, follow_dependencies
 
 
 @asynccontextmanager
-async def neighbour(address: str) -> AsyncIterator[HealthServicer]:
+async def dependency(address: str) -> AsyncIterator[HealthServicer]:
     server = grpc.aio.server()
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -28,7 +28,7 @@ async def neighbour(address: str) -> AsyncIterator[HealthServicer]:
         await server.stop(0)
 
 
-class Heard(HealthServicer):
+class Heard(HealthServicer):  # type: ignore[misc]  # it comes without types
     """Tells when a name's health becomes another."""
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class Heard(HealthServicer):
             self.changes.put_nowait((service, status))
 
 
-async def test_the_empty_name_is_well_when_all_neighbours_are(tmp_path: Path) -> None:
-    address = f"unix:{tmp_path / 'neighbour.sock'}"
+async def test_the_empty_name_serves_while_all_dependencies_do(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path / 'dependency.sock'}"
     health = Heard()
-    async with neighbour(address) as other, grpc.aio.insecure_channel(address) as channel:
+    async with dependency(address) as other, grpc.aio.insecure_channel(address) as channel:
         following = asyncio.create_task(
-            follow_neighbours(health, [channel], ["registry.Log"], every=0.01)
+            follow_dependencies(health, [channel], ["registry.Log"], every=0.01)
         )
         try:
             async with asyncio.timeout(20):
@@ -63,10 +63,10 @@ async def test_the_empty_name_is_well_when_all_neighbours_are(tmp_path: Path) ->
             await asyncio.gather(following, return_exceptions=True)
 
 
-async def test_a_neighbour_that_is_not_there_is_not_well(tmp_path: Path) -> None:
+async def test_a_dependency_that_is_not_there_does_not_serve(tmp_path: Path) -> None:
     health = Heard()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'nobody.sock'}") as channel:
-        following = asyncio.create_task(follow_neighbours(health, [channel], [], every=0.01))
+        following = asyncio.create_task(follow_dependencies(health, [channel], [], every=0.01))
         try:
             async with asyncio.timeout(20):
                 assert await health.changes.get() == ("", SERVING)

@@ -6,7 +6,11 @@ import base64
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -15,11 +19,8 @@ from services.registry.settings import RegistrySettings
 from services.runtime.secret_files import SecretRefused
 
 
-def pem(key: Ed25519PrivateKey | object) -> bytes:
-    made: bytes = key.private_bytes(  # type: ignore[union-attr]
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
-    return made
+def pem(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -50,7 +51,7 @@ def test_a_key_that_others_can_read_is_refused(settings: RegistrySettings, name:
         load(settings)
 
 
-def test_what_is_no_key_is_refused_without_being_shown(settings: RegistrySettings) -> None:
+def test_another_file_than_a_key_is_refused_without_being_shown(settings: RegistrySettings) -> None:
     write(settings.folder / "content.key", b"content-1 c2VjcmV0")
     with pytest.raises(SecretRefused) as refusal:
         load_content_key(settings)

@@ -85,20 +85,20 @@ OPTIONAL = {
 
 
 def all_events() -> list[Mapping[str, Any]]:
-    accessed = [log_entries.accessed(replace(ACCESS, event=event)) for event in AccessEvent]
+    accessed = [log_entries.accessed_entry(replace(ACCESS, event=event)) for event in AccessEvent]
     return [
-        log_entries.registered(DOCUMENT),
-        log_entries.revoked(DOCUMENT.name, DOCUMENT.issuer, NOW),
-        log_entries.erased(DOCUMENT.name, DOCUMENT.issuer, NOW),
-        log_entries.consented(CONSENT),
-        log_entries.withdrawn(CONSENT, NOW, SALTS[3]),
+        log_entries.registered_entry(DOCUMENT),
+        log_entries.revoked_entry(DOCUMENT.name, DOCUMENT.issuer, NOW),
+        log_entries.erased_entry(DOCUMENT.name, DOCUMENT.issuer, NOW),
+        log_entries.consented_entry(CONSENT),
+        log_entries.withdrawn_entry(CONSENT, NOW, SALTS[3]),
         *accessed,
     ]
 
 
 def receipt() -> Receipt:
     """The document's entry as the second of three."""
-    entry = encode_entry(log_entries.registered(DOCUMENT))
+    entry = encode_entry(log_entries.registered_entry(DOCUMENT))
     left, right = merkle.leaf_hash(b"the entry before"), merkle.leaf_hash(b"the entry behind")
     root = merkle.node_hash(merkle.node_hash(left, merkle.leaf_hash(entry)), right)
     return Receipt(
@@ -172,16 +172,17 @@ def test_the_receipt_on_the_page_verifies_with_the_key_and_the_content_on_it() -
 
 
 def test_what_the_page_calls_optional_can_be_absent() -> None:
-    bare = log_entries.registered(replace(DOCUMENT, expire_time=None))
+    bare = log_entries.registered_entry(replace(DOCUMENT, expire_time=None))
     assert "expire_time" not in bare
-    assert "attributes" not in log_entries.accessed(replace(ACCESS, attributes=()))
+    assert "attributes" not in log_entries.accessed_entry(replace(ACCESS, attributes=()))
 
 
 def write() -> None:
     text = PAGE.read_text()
     for part, make in PARTS.items():
-        text, count = marked(part).subn(lambda found, make=make: found[1] + make() + found[2], text)
-        assert count == 1, part
+        found = marked(part).search(text)
+        assert found is not None, part
+        text = text[: found.start()] + found[1] + make() + found[2] + text[found.end() :]
     PAGE.write_text(text)
 
 

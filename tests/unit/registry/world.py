@@ -1,4 +1,8 @@
-"""A registry with fakes for its neighbours: a ministry, two banks, officers and citizens."""
+"""A registry as its callers meet it: a ministry, two banks, officers and citizens.
+
+Signing and identity are fakes; everything else is the service itself. Tests of the log, the
+contents and the audit need no callers and use the smaller ledger.py.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,37 @@ import itertools
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc import error_details_pb2, status_pb2
+
 from qagazsyz.common.v1 import signatures_pb2
-from qagazsyz.registry.v1 import consents_pb2, documents_pb2
-from services.registry.clients import (
-    Judgement,
+from qagazsyz.receipts import VerifiedReceipt, verify_receipt
+from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
+from services.registry.consent_servicer import ConsentServicer
+from services.registry.document_servicer import DocumentServicer
+from services.registry.documents.interface import (
     Officer,
     SignedStatement,
     SubjectKind,
-    Verdict,
+    VerificationResult,
+    VerificationStatus,
 )
-from services.registry.contents.object_store import Objects, open_objects
+from services.registry.documents.store import find_type
 from services.registry.main import Registry, build
-from services.registry.model.statements import statement
+from services.registry.model.statements import encode_statement
 from services.runtime.access import Caller, Role
-from services.runtime.errors import Unavailable
+from services.runtime.errors import PermissionDenied, Unavailable
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
-from tests.unit.registry.ledger import CONTENT_KEY, create_tables, log_key
+from services.runtime.storage.object_store import ObjectStore, open_object_store
+from tests.calls import FakeCall
+from tests.clock import Clock
+from tests.unit.registry.ledger import CONTENT_KEY, NOW, create_tables, log_key
 
 MINISTRY = "subjects/ministry"
 FIRST_BANK = "subjects/first-bank"
@@ -47,8 +61,9 @@ MARRIAGE = "documentTypes/marriage-certificate"
 PURPOSE = "mortgage-application"
 LAW = "Law of 24 November 2015 No. 418-V, article 40"
 
+ERASURE_LAW = "Law of 21 May 2013 No. 94-V, article 18"
+
 ALGORITHM = signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def _caller(subject: str, organization: str, *roles: int) -> Caller:
@@ -65,40 +80,9 @@ auditor = _caller(AUDITOR, "", Role.ROLE_CITIZEN, Role.ROLE_AUDITOR)
 operator = _caller(OPERATOR, "", Role.ROLE_CITIZEN, Role.ROLE_OPERATOR)
 
 
-class FakeCall:
-    """A call as servicers see it, by the caller it says."""
-
-    def __init__(self, caller: Caller | None) -> None:
-        self._caller = caller
-        self.headers: dict[str, str] = {}
-
-    @property
-    def caller(self) -> Caller:
-        assert self._caller is not None
-        return self._caller
-
-    def time_remaining(self) -> float | None:
-        return None
-
-    def set_header(self, name: str, value: str) -> None:
-        self.headers[name] = value
-
-
 def by(caller: Caller | None) -> Call:
+    """A call by that caller; None without a token."""
     return cast("Call", FakeCall(caller))
-
-
-@dataclass(slots=True)
-class Clock:
-    """A clock that stands until it is moved."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 @dataclass(slots=True)
@@ -146,73 +130,171 @@ class FakeVerifier:
 
     async def verify(
         self, items: Sequence[SignedStatement], during: Call | None
-    ) -> list[Judgement]:
+    ) -> list[VerificationResult]:
         if self.is_down:
             raise Unavailable("signing cannot be reached")
         self.batches.append(len(items))
         return [self._judge(item) for item in items]
 
-    def _judge(self, item: SignedStatement) -> Judgement:
+    def _judge(self, item: SignedStatement) -> VerificationResult:
         signer = item.certificate.decode().removeprefix("certificate of ")
         if hashlib.sha256(item.certificate + item.statement).digest() != item.signature:
-            return Judgement(Verdict.REFUSED, reason="invalid signature")
+            return VerificationResult(VerificationStatus.FAILED, reason="invalid signature")
         if signer in self.untrusted:
-            return Judgement(Verdict.REFUSED, reason="the certificate is revoked")
+            return VerificationResult(
+                VerificationStatus.FAILED, reason="the certificate is revoked"
+            )
         if signer in self.doubts:
-            return Judgement(Verdict.UNKNOWN)
-        return Judgement(Verdict.ACCEPTED, signer=signer)
+            return VerificationResult(VerificationStatus.INDETERMINATE)
+        return VerificationResult(VerificationStatus.PASSED, signer=signer)
 
 
 @dataclass(slots=True)
 class World:
-    """A registry's process and everything around it."""
+    """A registry's process and its surroundings; each method is one call, by its usual caller."""
 
     registry: Registry
     database: Database
-    objects: Objects
+    objects: ObjectStore
     clock: Clock
     directory: FakeDirectory
     verifier: FakeVerifier
 
     @property
-    def documents(self) -> Any:
+    def documents(self) -> DocumentServicer:
         return self.registry.documents
 
     @property
-    def consents(self) -> Any:
+    def consents(self) -> ConsentServicer:
         return self.registry.consents
 
+    # --- Documents -----------------------------------------------------------
+
     async def register(self, **changes: Any) -> documents_pb2.Document:
-        """A document registered by the ministry's clerk."""
-        document = await self.documents.RegisterDocument(
-            registration(**changes), by(ministry_officer)
+        """Register a document as the ministry's clerk."""
+        return await self.documents.RegisterDocument(registration(**changes), by(ministry_officer))
+
+    async def register_batch(
+        self, *requests: documents_pb2.RegisterDocumentRequest
+    ) -> list[documents_pb2.RegisterDocumentResult]:
+        """Register documents as the ministry's clerk; return the results."""
+        request = documents_pb2.BatchRegisterDocumentsRequest(requests=requests)
+        response = await self.documents.BatchRegisterDocuments(request, by(ministry_officer))
+        return list(response.results)
+
+    async def get(self, name: str, caller: Caller, access: str = "") -> documents_pb2.Document:
+        request = documents_pb2.GetDocumentRequest(name=name, access=access)
+        return await self.documents.GetDocument(request, by(caller))
+
+    async def receipt(self, name: str, caller: Caller, access: str = "") -> receipts_pb2.Receipt:
+        request = documents_pb2.GetReceiptRequest(document=name, access=access)
+        return await self.documents.GetReceipt(request, by(caller))
+
+    async def download(self, name: str, caller: Caller, access: str = "") -> bytes:
+        request = documents_pb2.DownloadDocumentRequest(name=name, access=access)
+        return bytes((await self.documents.DownloadDocument(request, by(caller))).data)
+
+    async def list_documents(self, caller: Caller, **filters: Any) -> list[str]:
+        """The names of the documents that the caller lists."""
+        request = documents_pb2.ListDocumentsRequest(**filters)
+        response = await self.documents.ListDocuments(request, by(caller))
+        return [document.name for document in response.documents]
+
+    async def check(self, **by_what: Any) -> list[documents_pb2.DocumentCheck]:
+        """Check a document without a token, by its code or its content's hash."""
+        request = documents_pb2.CheckDocumentRequest(**by_what)
+        return list((await self.documents.CheckDocument(request, by(None))).checks)
+
+    async def revoke(
+        self, name: str, caller: Caller | None = None, reason: str = "mistaken"
+    ) -> documents_pb2.Document:
+        """Revoke a document, as the ministry's clerk if not said otherwise."""
+        request = documents_pb2.RevokeDocumentRequest(name=name, reason=reason)
+        return await self.documents.RevokeDocument(request, by(caller or ministry_officer))
+
+    async def erase(self, name: str) -> documents_pb2.Document:
+        """Erase a document as the operator."""
+        request = documents_pb2.EraseDocumentRequest(name=name, citation=ERASURE_LAW)
+        return await self.documents.EraseDocument(request, by(operator))
+
+    # --- Types ---------------------------------------------------------------
+
+    async def create_type(self, id_: str, **members: Any) -> documents_pb2.DocumentType:
+        """Create a document type as the operator."""
+        request = documents_pb2.CreateDocumentTypeRequest(
+            document_type=documents_pb2.DocumentType(**members), document_type_id=id_
         )
-        assert isinstance(document, documents_pb2.Document)
-        return document
+        return await self.documents.CreateDocumentType(request, by(operator))
+
+    async def update_type(
+        self, name: str, *paths: str, **members: Any
+    ) -> documents_pb2.DocumentType:
+        """Change a document type as the operator; without paths, in the members that are set."""
+        request = documents_pb2.UpdateDocumentTypeRequest(
+            document_type=documents_pb2.DocumentType(name=name, **members),
+            update_mask=FieldMask(paths=paths),
+        )
+        return await self.documents.UpdateDocumentType(request, by(operator))
+
+    async def get_type(self, name: str) -> documents_pb2.DocumentType:
+        request = documents_pb2.GetDocumentTypeRequest(name=name)
+        return await self.documents.GetDocumentType(request, by(None))
+
+    # --- Consents and look-ups -----------------------------------------------
 
     async def grant(self, **changes: Any) -> consents_pb2.Consent:
-        """The citizen's consent for the first bank."""
-        consent = await self.consents.GrantConsent(
-            consents_pb2.GrantConsentRequest(consent=consent_message(**changes)), by(citizen)
-        )
-        assert isinstance(consent, consents_pb2.Consent)
-        return consent
+        """Grant the first bank a consent as the citizen."""
+        request = consents_pb2.GrantConsentRequest(consent=consent_message(**changes))
+        return await self.consents.GrantConsent(request, by(citizen))
+
+    async def withdraw(self, name: str, caller: Caller | None = None) -> consents_pb2.Consent:
+        """Withdraw a consent, as the citizen if not said otherwise."""
+        request = consents_pb2.WithdrawConsentRequest(name=name)
+        return await self.consents.WithdrawConsent(request, by(caller or citizen))
+
+    async def get_consent(self, name: str, caller: Caller) -> consents_pb2.Consent:
+        request = consents_pb2.GetConsentRequest(name=name)
+        return await self.consents.GetConsent(request, by(caller))
+
+    async def list_consents(self, caller: Caller, subject: str = "") -> list[str]:
+        """The names of the consents that the caller lists."""
+        request = consents_pb2.ListConsentsRequest(subject=subject)
+        response = await self.consents.ListConsents(request, by(caller))
+        return [consent.name for consent in response.consents]
 
     async def look_up(
-        self, caller: Caller = bank_officer, **changes: Any
+        self, caller: Caller | None = None, **changes: Any
     ) -> documents_pb2.LookUpDocumentsResponse:
-        """A look-up of the citizen's address certificates by the first bank's teller."""
-        response = await self.documents.LookUpDocuments(look_up_request(**changes), by(caller))
-        assert isinstance(response, documents_pb2.LookUpDocumentsResponse)
-        return response
+        """Look up the citizen's address certificates, as the first bank's teller."""
+        request = look_up_request(**changes)
+        return await self.documents.LookUpDocuments(request, by(caller or bank_officer))
+
+    async def look_up_refused(self, caller: Caller | None = None, **changes: Any) -> str:
+        """The message of a look-up's refusal. Fails the test if it is granted."""
+        with pytest.raises(PermissionDenied) as refusal:
+            await self.look_up(caller, **changes)
+        return refusal.value.message
 
     async def accesses(
-        self, caller: Caller = citizen, subject: str = ""
+        self, caller: Caller | None = None, subject: str = ""
     ) -> list[consents_pb2.Access]:
-        response = await self.consents.ListAccesses(
-            consents_pb2.ListAccessesRequest(subject=subject), by(caller)
-        )
-        return list(response.accesses)
+        """The access records that the caller lists, the citizen if not said otherwise."""
+        request = consents_pb2.ListAccessesRequest(subject=subject)
+        return list((await self.consents.ListAccesses(request, by(caller or citizen))).accesses)
+
+
+def verified(receipt: receipts_pb2.Receipt, content: bytes | None = None) -> VerifiedReceipt:
+    """What a receipt proves. Fails the test unless it verifies."""
+    return verify_receipt(receipt, log_key().verifier, content)
+
+
+def field_of(status: status_pb2.Status) -> str:
+    """The field that an item's error names."""
+    for detail in status.details:
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            return str(bad.field_violations[0].field)
+    return ""
 
 
 _numbers = itertools.count()
@@ -237,7 +319,7 @@ def registration(
     )
     if expire_time is not None:
         document.expire_time.FromDatetime(expire_time)
-    signed = statement(
+    signed = encode_statement(
         content_sha256=hashlib.sha256(content).digest(),
         document_type=document_type,
         media_type=media_type,
@@ -305,10 +387,10 @@ async def opened_world(url: str, folder: Path) -> AsyncIterator[World]:
             Officer(SECOND_BANK, RIVAL),
         },
     )
-    verifier, clock = FakeVerifier(), Clock()
+    verifier, clock = FakeVerifier(), Clock(NOW)
     try:
         await create_tables(database)
-        objects = open_objects(str(folder / "contents"))
+        objects = open_object_store(str(folder / "contents"))
         registry = build(
             database=database,
             objects=objects,
@@ -322,15 +404,10 @@ async def opened_world(url: str, folder: Path) -> AsyncIterator[World]:
         try:
             world = World(registry, database, objects, clock, directory, verifier)
             for name in (ADDRESS, MARRIAGE):
-                if await world.registry.store.find_type(name) is not None:
-                    continue  # Another replica's.
-                await world.documents.CreateDocumentType(
-                    documents_pb2.CreateDocumentTypeRequest(
-                        document_type=documents_pb2.DocumentType(issuers=[MINISTRY]),
-                        document_type_id=name.removeprefix("documentTypes/"),
-                    ),
-                    by(operator),
-                )
+                async with database.reading() as connection:
+                    if await find_type(connection, name) is not None:
+                        continue  # Another replica made it.
+                await world.create_type(name.removeprefix("documentTypes/"), issuers=[MINISTRY])
             yield world
         finally:
             await registry.sequencer.close()

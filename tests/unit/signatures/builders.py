@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cryptography_vectors
 import pytest
 
+from qagazsyz.common.v1 import signatures_pb2
 from signatures.der import (
     BIT_STRING,
     NULL,
@@ -49,6 +50,11 @@ def shared_certificate(name: str) -> bytes:
     if data.startswith(b"-----"):
         return x509.load_pem_x509_certificate(data).public_bytes(Encoding.DER)
     return data
+
+
+def contract_algorithm(number: int) -> signatures_pb2.SignatureAlgorithm:
+    """The number as a message's field takes it, be it an algorithm's or not."""
+    return cast("signatures_pb2.SignatureAlgorithm", int(number))
 
 
 def spki(oid: str, parameters: bytes, bits: bytes) -> bytes:
@@ -103,7 +109,8 @@ def _lines(name: str) -> list[str]:
 
 def nist_records(name: str, last: str) -> Iterator[tuple[str, dict[str, str]]]:
     """The section's heading and the fields so far, each time that the field `last` is met."""
-    section, fields = "", {}
+    section = ""
+    fields: dict[str, str] = {}
     for line in _lines(name):
         if line.startswith("["):
             section, fields = line.strip("[]"), {}

@@ -1,3 +1,7 @@
+"""Algorithms and verdicts bear the contract's names and numbers."""
+
+from __future__ import annotations
+
 from qagazsyz.common.v1 import signatures_pb2
 from signatures.algorithms import SCHEMES, Algorithm, Verdict
 

@@ -20,7 +20,14 @@ LIBRARY = "qagazsyz_kernel.qagazsyz_kernel\n"
 def differences(stubs: Path, allowed: Path) -> str:
     """Return what mypy's stubtest finds between the stub in a folder and the built module."""
     allowed.write_text(LIBRARY)
-    command = [sys.executable, "-m", "mypy.stubtest", "qagazsyz_kernel", "--allowlist", allowed]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy.stubtest",
+        "qagazsyz_kernel",
+        "--allowlist",
+        str(allowed),
+    ]
     environment = {**os.environ, "MYPYPATH": str(stubs)}
     # Its cache of modules is the working folder's.
     answer = subprocess.run(

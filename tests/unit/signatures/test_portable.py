@@ -1,6 +1,9 @@
+"""The portable backend: the order of its verdicts, signers that are named, malformed requests."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -9,12 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from signatures.algorithms import Algorithm, Verdict
-from signatures.backend import MalformedRequest, load_backend
+from signatures.backend import MalformedRequest
 from signatures.portable import PortableBackend
-from tests.unit.signatures.builders import ed25519_spki, spki
+from tests.unit.signatures.builders import contract_algorithm, ed25519_spki, spki
 
 ED25519 = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 P256 = ec.derive_private_key(7, ec.SECP256R1())
@@ -27,7 +29,7 @@ def public(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def signer(**source: bytes | str) -> verification_pb2.Signer:
+def signer(**source: Any) -> verification_pb2.Signer:
     return verification_pb2.Signer(**source)
 
 
@@ -37,13 +39,13 @@ def item(
     signature: bytes | None = None,
     **payload: bytes,
 ) -> verification_pb2.SignedItem:
-    made = verification_pb2.SignedItem(
+    made: dict[str, Any] = payload or {"message": MESSAGE}
+    return verification_pb2.SignedItem(
         signer=index,
+        algorithm=contract_algorithm(algorithm),
         signature=ED25519.sign(MESSAGE) if signature is None else signature,
-        **(payload or {"message": MESSAGE}),
+        **made,
     )
-    made.algorithm = signatures_pb2.SignatureAlgorithm.ValueType(algorithm)
-    return made
 
 
 def verdicts(
@@ -206,10 +208,3 @@ def test_threads_that_share_a_batch_find_the_same() -> None:
         chunks = list(pool.map(lambda start: shared.verify(start, start + 10), range(0, 200, 10)))
 
     assert b"".join(chunks) == alone
-
-
-def test_the_portable_backend_is_there_by_name_and_no_other_name_is() -> None:
-    assert load_backend("portable").name == "portable"
-    assert load_backend().name in ("portable", "kernel")
-    with pytest.raises(ValueError, match="there is no backend"):
-        load_backend("fast")

@@ -1,17 +1,23 @@
+"""Signatures of certificates, by the OID that they name."""
+
+from __future__ import annotations
+
 import datetime
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signatures import x509 as library
-from signatures.backend import load_backend
-from signatures.der import NULL, encode
+from signatures.backend import Backend
+from signatures.der import NULL, Reader, encode
 from signatures.gost.curves import CURVES_BY_OID
 from signatures.gost.streebog import streebog512
 from signatures.keys import UnsupportedKey, certificate_spki
+from signatures.loading import load_backend
 from signatures.x509 import verify_x509_signature
 from tests.unit.signatures.builders import gost_sign, gost_spki, multiple, shared_certificate
 
@@ -20,7 +26,11 @@ NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
-def self_signed(key, name, rsa_padding=None) -> x509.Certificate:
+def self_signed(
+    key: CertificateIssuerPrivateKeyTypes,
+    name: hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None,
+    rsa_padding: padding.PSS | None = None,
+) -> x509.Certificate:
     return (
         x509.CertificateBuilder()
         .subject_name(NAME)
@@ -35,8 +45,6 @@ def self_signed(key, name, rsa_padding=None) -> x509.Certificate:
 
 def parts(certificate: x509.Certificate) -> tuple[bytes, str, bytes | None, bytes, bytes]:
     """The arguments of verify_x509_signature, taken from a certificate that signed itself."""
-    from signatures.der import Reader
-
     der = certificate.public_bytes(Encoding.DER)
     outer = Reader(der).sequence()
     outer.sequence()
@@ -144,7 +152,7 @@ def test_gost_signatures_are_the_backend_s_to_verify(
         pytest.importorskip("qagazsyz_kernel")
     asked = []
 
-    def backend():
+    def backend() -> Backend:
         asked.append(name)
         return load_backend(name)
 

@@ -10,15 +10,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
+from google.protobuf.descriptor import EnumDescriptor
 
-from qagazsyz.common.v1 import access_pb2
-from qagazsyz.signing.v1 import verification_pb2
-from services.runtime.access import Caller
+from qagazsyz.common.v1 import access_pb2, signatures_pb2
+from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.errors import Unavailable
+from services.runtime.server import Call
+from services.runtime.storage.database import Database
 from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
-from services.signing.verification.signers import CertificateCheck, Holder, Status
-from services.signing.verification.time_stamp import Stamp, StampStatus
-from signatures.algorithms import Algorithm
+from services.signing.keys.servicer import KeyServicer
+from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus
+from services.signing.verification.trust import CertificateStatus, CheckedCertificate, HolderRoles
+from tests.calls import call
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINISTRY, BANK = "subjects/ministry", "subjects/bank"
@@ -32,70 +35,59 @@ def vault() -> KeyVault:
     return KeyVault(FIRST_KEY)
 
 
-@dataclass(slots=True)
-class FakeCall:
-    """The part of services.runtime.server.Call that servicers use."""
-
-    caller: Caller
-    remaining: float | None = None
-
-    def time_remaining(self) -> float | None:
-        return self.remaining
+def officer(organization: str = MINISTRY) -> Call:
+    return call("subjects/officer", organization, Role.ROLE_OFFICER)
 
 
-def officer(organization: str = MINISTRY) -> FakeCall:
-    return FakeCall(Caller("subjects/officer", organization, frozenset({Role.ROLE_OFFICER})))
+def operator() -> Call:
+    return call("subjects/operator", "", Role.ROLE_CITIZEN, Role.ROLE_OPERATOR)
 
 
-def operator() -> FakeCall:
-    roles = frozenset({Role.ROLE_CITIZEN, Role.ROLE_OPERATOR})
-    return FakeCall(Caller("subjects/operator", "", roles))
+def auditor() -> Call:
+    return call("subjects/auditor", "", Role.ROLE_CITIZEN, Role.ROLE_AUDITOR)
 
 
-def auditor() -> FakeCall:
-    return FakeCall(
-        Caller("subjects/auditor", "", frozenset({Role.ROLE_CITIZEN, Role.ROLE_AUDITOR}))
-    )
+def citizen(expire_time: float = 0.0) -> Call:
+    return call("subjects/citizen", "", Role.ROLE_CITIZEN, expire_time=expire_time)
 
 
-def citizen(expire_time: float = 0.0) -> FakeCall:
-    return FakeCall(
-        Caller("subjects/citizen", "", frozenset({Role.ROLE_CITIZEN}), expire_time=expire_time)
-    )
+def contract_numbers(enum: EnumDescriptor, prefix: str) -> dict[str, int]:
+    """The contract's numbers by name, without the prefix that protobuf's names have."""
+    return {value.name.removeprefix(prefix): value.number for value in enum.values}
 
 
 @dataclass(slots=True)
 class FakeIdentity:
-    """Identity as the signing service asks it: answers that a test sets, questions it counts."""
+    """Stands for IdentityClient: returns the answers that a test sets, and records the requests."""
 
-    checks: dict[bytes, CertificateCheck] = field(default_factory=dict)
+    checks: dict[bytes, CheckedCertificate] = field(default_factory=dict)
     # Answers for another time than now.
-    checks_at: dict[tuple[bytes, datetime], CertificateCheck] = field(default_factory=dict)
-    holders: dict[bytes, Holder] = field(default_factory=dict)
-    stamp: Stamp = field(default_factory=lambda: Stamp(StampStatus.UNKNOWN))
+    checks_at: dict[tuple[bytes, datetime], CheckedCertificate] = field(default_factory=dict)
+    holders: dict[bytes, HolderRoles] = field(default_factory=dict)
+    stamp: TimeStamp = field(default_factory=lambda: TimeStamp(TimeStampStatus.UNKNOWN))
     organizations: frozenset[str] = frozenset({MINISTRY, BANK})
     reachable: bool = True
     asked: list[list[bytes]] = field(default_factory=list)
-    held: list[bytes] = field(default_factory=list)
+    announced: list[bytes] = field(default_factory=list)
 
     async def check_certificates(
         self, certificates: Sequence[bytes], at: datetime | None
-    ) -> list[CertificateCheck]:
+    ) -> list[CheckedCertificate]:
         self.asked.append(list(certificates))
         if not self.reachable:
             raise Unavailable("not there")
-        unknown = CertificateCheck(Status.UNTRUSTED, fresh_until=NOW + timedelta(seconds=5))
+        unknown = checked(CertificateStatus.UNTRUSTED, "")
         if at is not None:
             return [self.checks_at.get((der, at), unknown) for der in certificates]
         return [self.checks.get(der, unknown) for der in certificates]
 
-    async def inspect_certificates(self, certificates: Sequence[bytes]) -> list[Holder]:
+    async def inspect_certificates(self, certificates: Sequence[bytes]) -> list[HolderRoles]:
         self.asked.append(list(certificates))
         if not self.reachable:
             raise Unavailable("not there")
-        return [self.holders.get(der, Holder()) for der in certificates]
+        return [self.holders.get(der, HolderRoles()) for der in certificates]
 
-    async def verify_time_stamp(self, token: bytes, data: bytes) -> Stamp:
+    async def verify_time_stamp(self, token: bytes, data: bytes) -> TimeStamp:
         self.asked.append([token, data])
         if not self.reachable:
             raise Unavailable("not there")
@@ -104,10 +96,10 @@ class FakeIdentity:
     async def organization_exists(self, name: str, _call: object) -> bool:
         return name in self.organizations
 
-    async def hold_keys(self, public_keys: Sequence[bytes], _call: object = None) -> None:
+    async def announce_keys(self, public_keys: Sequence[bytes], _call: object = None) -> None:
         if not self.reachable:
             raise Unavailable("not there")
-        self.held += public_keys
+        self.announced += public_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +121,7 @@ class TestKey:
         signature = self.private.sign(message if good else message + b"!")
         return verification_pb2.SignedItem(
             signer=signer,
-            algorithm=int(Algorithm.ED25519),  # type: ignore[arg-type]
+            algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ED25519,
             message=message,
             signature=signature,
         )
@@ -139,7 +131,7 @@ class TestKey:
         not_before: datetime = NOW - timedelta(days=30),
         not_after: datetime = NOW + timedelta(days=30),
     ) -> bytes:
-        """Of an authority that is made for it; identity is a fake that judges it by its bytes."""
+        """A certificate of an authority of its own: FakeIdentity knows it by its bytes."""
         issuer = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
         certificate = (
@@ -155,15 +147,67 @@ class TestKey:
         return certificate.public_bytes(serialization.Encoding.DER)
 
 
-def good(subject: str = "subjects/signer", **fields: datetime | None) -> CertificateCheck:
-    return checked(Status.GOOD, subject, **fields)
+def good(subject: str = "subjects/signer", **fields: datetime | None) -> CheckedCertificate:
+    return checked(CertificateStatus.GOOD, subject, **fields)
 
 
 def checked(
-    status: Status,
+    status: CertificateStatus,
     subject: str = "subjects/signer",
     revoke_time: datetime | None = None,
     fresh_until: datetime | None = NOW + timedelta(seconds=5),
     **fields: datetime | None,
-) -> CertificateCheck:
-    return CertificateCheck(status, subject, revoke_time, fresh_until, **fields)
+) -> CheckedCertificate:
+    return CheckedCertificate(status, subject, revoke_time, fresh_until, **fields)
+
+
+def key_servicer(
+    database: Database, keys: KeyVault, identity: FakeIdentity | None = None
+) -> KeyServicer:
+    identity = identity or FakeIdentity()
+    return KeyServicer(
+        database=database,
+        vault=keys,
+        organization_exists=identity.organization_exists,
+        announce_keys=identity.announce_keys,
+        clock=lambda: NOW,
+    )
+
+
+async def create(
+    service: KeyServicer,
+    call: Call | None = None,
+    *,
+    organization: str = MINISTRY,
+    algorithm: signatures_pb2.SignatureAlgorithm = signatures_pb2.SIGNATURE_ALGORITHM_ED25519,
+    key_id: str = "",
+    request_id: str = "",
+) -> keys_pb2.Key:
+    request = keys_pb2.CreateKeyRequest(
+        key=keys_pb2.Key(organization=organization, algorithm=algorithm),
+        key_id=key_id,
+        request_id=request_id,
+    )
+    return await service.CreateKey(request, call or officer())
+
+
+async def sign(
+    service: KeyServicer, key: str, call: Call | None = None, *, message: bytes = b"m"
+) -> keys_pb2.SignResponse:
+    return await service.Sign(keys_pb2.SignRequest(key=key, message=message), call or officer())
+
+
+async def rotate(service: KeyServicer, name: str, call: Call | None = None) -> keys_pb2.Key:
+    return await service.RotateKey(keys_pb2.RotateKeyRequest(name=name), call or officer())
+
+
+async def disable(service: KeyServicer, name: str) -> keys_pb2.KeyVersion:
+    return await service.DisableKeyVersion(keys_pb2.DisableKeyVersionRequest(name=name), officer())
+
+
+async def enable(service: KeyServicer, name: str) -> keys_pb2.KeyVersion:
+    return await service.EnableKeyVersion(keys_pb2.EnableKeyVersionRequest(name=name), officer())
+
+
+async def destroy(service: KeyServicer, name: str) -> keys_pb2.KeyVersion:
+    return await service.DestroyKeyVersion(keys_pb2.DestroyKeyVersionRequest(name=name), officer())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qagazsyz.common.v1.certificates_pb2 import CertificateStatus as Status
-from services.identity.validation.safe_http import Fetcher, Guard
+from services.identity.validation.interface import CertificateStatus
+from services.identity.validation.safe_http import AddressPolicy, Fetcher
 from services.identity.validation.trust_store import TrustFolder
 from services.identity.validation.validator import Validator
 from services.runtime.clock import system_clock, system_randomness
@@ -19,7 +19,7 @@ async def test_certificates_of_an_external_authority_are_good(
     tmp_path: Path, by_ocsp: bool
 ) -> None:
     folder = tmp_path / "trust"
-    fetcher = Fetcher(Guard.of([], ["127.0.0.0/8"]))
+    fetcher = Fetcher(AddressPolicy.of([], ["127.0.0.0/8"]))
     validator = Validator(
         folder=TrustFolder(folder),
         fetch=fetcher,
@@ -30,7 +30,7 @@ async def test_certificates_of_an_external_authority_are_good(
         authority = publications.new_authority()
         authority.trust(folder)
         certificates = dict(zip("abc", authority.certificates(3, by_ocsp=by_ocsp), strict=True))
-        judged = await validator.judge_many(certificates, at=system_clock())
+        judged = await validator.validate_many(certificates, at=system_clock())
     await fetcher.close()
     validator.close()
-    assert {one.status for one in judged.values()} == {Status.CERTIFICATE_STATUS_GOOD}
+    assert {one.status for one in judged.values()} == {CertificateStatus.GOOD}

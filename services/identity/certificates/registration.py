@@ -1,0 +1,68 @@
+"""Registering certificates of external authorities for subjects."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from services.identity.certificates.rules import StoredCertificate, check_may_register
+from services.identity.subjects.store import get_subject
+from services.identity.validation.interface import CertificateStatus, ExternalValidator
+from services.identity.x509.inspection import CertificateFacts, NotACertificate, inspect, load
+from services.runtime.access import Caller
+from services.runtime.clock import Clock
+from services.runtime.errors import FailedPrecondition, InvalidArgument
+from services.runtime.storage.database import Database
+
+# An authentication certificate may be registered too: it signs in.
+_REGISTRABLE = frozenset({CertificateStatus.GOOD, CertificateStatus.WRONG_USAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A certificate that is to be registered, and the issuers that came with it, all DER."""
+
+    subject: str
+    der: bytes
+    intermediates: tuple[bytes, ...]
+
+
+class Registration:
+    """Validates certificates before they are registered."""
+
+    def __init__(self, *, database: Database, external: ExternalValidator, clock: Clock) -> None:
+        self._database = database
+        self._external = external
+        self._clock = clock
+
+    async def validate(self, candidate: Candidate, caller: Caller) -> StoredCertificate:
+        """Return the certificate, not yet stored. Raises PermissionDenied, NotFound,
+        InvalidArgument or FailedPrecondition."""
+        now = self._clock()
+        async with self._database.reading() as connection:
+            found = await get_subject(connection, candidate.subject)
+        subject = check_may_register(caller, found)
+        certificate, facts = await asyncio.to_thread(_read, candidate.der)
+        if (facts.iin or facts.bin) != subject.number:
+            raise InvalidArgument("der", "does not carry the subject's number")
+        await self._check_valid(candidate, now)
+        return StoredCertificate.of(
+            certificate, subject=subject.name, usage=facts.usage, own=False, now=now
+        )
+
+    async def _check_valid(self, candidate: Candidate, now: datetime) -> None:
+        """Raise FailedPrecondition, whose reason is the status, if it is not valid now."""
+        result = await self._external.validate(candidate.der, candidate.intermediates, at=now)
+        if result.status not in _REGISTRABLE:
+            raise FailedPrecondition(result.status.name, "the certificate is not valid here")
+
+
+def _read(der: bytes) -> tuple[x509.Certificate, CertificateFacts]:
+    """Raises InvalidArgument."""
+    try:
+        return load(der), inspect(der)
+    except NotACertificate:
+        raise InvalidArgument("der", "not an X.509 certificate in DER") from None

@@ -1,0 +1,189 @@
+"""Certificates and managed keys in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.identity.certificates.rules import Binding, StoredCertificate
+from services.identity.store import Singleton, Taken, get_singleton, insert_row, set_singleton
+from services.identity.tables import certificates, managed_keys
+from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.usages import CertificateUsage
+
+# Making objects of this many rows keeps the event loop for about two milliseconds.
+ROWS_CHUNK = 100
+
+
+async def add_certificate(connection: AsyncConnection, certificate: StoredCertificate) -> None:
+    """Insert a certificate. Raises Taken if it is registered."""
+    numbers = {
+        "usage": int(certificate.usage),
+        "revocation_reason": int(certificate.revocation_reason),
+    }
+    await insert_row(connection, certificates, asdict(certificate) | numbers)
+
+
+async def get_certificate(
+    connection: AsyncConnection, subject: str, fingerprint: str
+) -> StoredCertificate | None:
+    """Return the subject's certificate with that fingerprint, or None."""
+    found = (await get_certificates(connection, [fingerprint])).get(fingerprint)
+    return found if found is not None and found.subject == subject else None
+
+
+async def get_certificates(
+    connection: AsyncConnection, fingerprints: Iterable[str]
+) -> dict[str, StoredCertificate]:
+    """Return the certificates that exist, by fingerprint."""
+    wanted = sorted(set(fingerprints))
+    found = {}
+    for start in range(0, len(wanted), ROWS_CHUNK):
+        chunk = wanted[start : start + ROWS_CHUNK]
+        query = select(certificates).where(certificates.c.fingerprint.in_(chunk))
+        for row in await connection.execute(query):
+            found[row.fingerprint] = _certificate(row)
+    return found
+
+
+async def get_bindings(connection: AsyncConnection, fingerprints: Sequence[str]) -> list[Binding]:
+    """Return the bindings of the certificates that exist."""
+    columns = certificates.c
+    rows = await connection.execute(
+        select(
+            columns.fingerprint,
+            columns.subject,
+            columns.not_before,
+            columns.not_after,
+            columns.usage,
+            columns.own,
+            columns.revoke_time,
+        ).where(columns.fingerprint.in_(fingerprints))
+    )
+    return [
+        Binding(fingerprint, subject, not_before, not_after, CertificateUsage(usage), own, revoked)
+        for fingerprint, subject, not_before, not_after, usage, own, revoked in rows
+    ]
+
+
+async def get_certificates_by_serial(
+    connection: AsyncConnection, serial_numbers: Iterable[str]
+) -> dict[str, StoredCertificate]:
+    """Return the own authority's certificates that exist, by serial number in hex."""
+    rows = await connection.execute(
+        select(certificates).where(
+            certificates.c.serial_number.in_(set(serial_numbers)), certificates.c.own
+        )
+    )
+    return {row.serial_number: _certificate(row) for row in rows}
+
+
+async def list_certificates(
+    connection: AsyncConnection, subject: str, *, after: str, limit: int
+) -> list[StoredCertificate]:
+    """Return a subject's certificates sorted by fingerprint, behind the fingerprint `after`."""
+    query = (
+        select(certificates)
+        .where(certificates.c.subject == subject, certificates.c.fingerprint > after)
+        .order_by(certificates.c.fingerprint)
+        .limit(limit)
+    )
+    return [_certificate(row) for row in await connection.execute(query)]
+
+
+async def has_valid_certificate(
+    connection: AsyncConnection,
+    subject: str,
+    *,
+    usage: CertificateUsage,
+    organization: str,
+    now: datetime,
+) -> bool:
+    """Return whether the subject has a valid certificate of this kind by the own authority."""
+    columns = certificates.c
+    query = select(columns.fingerprint).where(
+        columns.subject == subject,
+        columns.own,
+        columns.usage == int(usage),
+        columns.organization == organization,
+        columns.revoke_time.is_(None),
+        columns.not_before <= now,
+        columns.not_after >= now,
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
+
+
+# Revocation
+
+
+async def revoke_certificate(
+    connection: AsyncConnection, fingerprint: str, *, reason: RevocationReason, now: datetime
+) -> None:
+    """Revoke the certificate, unless it is revoked, and number the next revocation list."""
+    result = await connection.execute(
+        update(certificates)
+        .where(certificates.c.fingerprint == fingerprint, certificates.c.revoke_time.is_(None))
+        .values(revoke_time=now, revocation_reason=int(reason))
+    )
+    if result.rowcount:
+        number = await get_revocation_number(connection)
+        await set_singleton(connection, Singleton.REVOCATION_NUMBER, str(number + 1))
+
+
+async def get_revocation_number(connection: AsyncConnection) -> int:
+    """Return how many revocations there have been: it changes when the revocation list does."""
+    return int(await get_singleton(connection, Singleton.REVOCATION_NUMBER) or "0")
+
+
+async def list_revoked(
+    connection: AsyncConnection, *, now: datetime
+) -> Sequence[StoredCertificate]:
+    """Return the own authority's revoked certificates that have not expired, for its CRL."""
+    rows = await connection.execute(
+        select(certificates)
+        .where(
+            certificates.c.own,
+            certificates.c.revoke_time.is_not(None),
+            certificates.c.not_after > now,
+        )
+        .order_by(certificates.c.revoke_time, certificates.c.fingerprint)
+    )
+    return [_certificate(row) for row in rows]
+
+
+# Managed keys
+
+
+async def add_managed_keys(
+    connection: AsyncConnection, fingerprints: Iterable[str], *, now: datetime
+) -> None:
+    """Insert the fingerprints of keys that are not there yet."""
+    wanted = set(fingerprints)
+    rows = await connection.execute(
+        select(managed_keys.c.fingerprint).where(managed_keys.c.fingerprint.in_(wanted))
+    )
+    for fingerprint in sorted(wanted - {row.fingerprint for row in rows}):
+        # A concurrent request may have inserted it.
+        with suppress(Taken):
+            row = {"fingerprint": fingerprint, "create_time": now}
+            await insert_row(connection, managed_keys, row)
+
+
+async def is_managed(connection: AsyncConnection, fingerprint: str) -> bool:
+    """Return whether the signing service manages the key."""
+    query = select(managed_keys.c.fingerprint).where(managed_keys.c.fingerprint == fingerprint)
+    return (await connection.execute(query)).first() is not None
+
+
+def _certificate(row: Row[Any]) -> StoredCertificate:
+    enums = {
+        "usage": CertificateUsage(row.usage),
+        "revocation_reason": RevocationReason(row.revocation_reason),
+    }
+    return StoredCertificate(**{**row._mapping, **enums})

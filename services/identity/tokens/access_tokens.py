@@ -1,0 +1,30 @@
+"""Access tokens: JSON Web Tokens signed with EdDSA."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+
+from services.identity.tokens.keys import TokenKey
+from services.identity.tokens.rules import Grant
+from services.runtime.access import ISSUER, Role
+
+TOKEN_LIFETIME = timedelta(minutes=10)
+
+
+def sign_token(granted: Grant, *, key: TokenKey, token_id: str, now: datetime) -> str:
+    """Return the signed token."""
+    issued = int(now.timestamp())
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": granted.audience,
+        "sub": granted.subject,
+        "org": granted.organization,
+        "roles": [Role.Name(role).removeprefix("ROLE_") for role in granted.roles],
+        "iat": issued,
+        "exp": issued + int(TOKEN_LIFETIME.total_seconds()),
+        "jti": token_id,
+    }
+    return jwt.encode(claims, key.key, algorithm="EdDSA", headers={"kid": key.kid})

@@ -1,0 +1,125 @@
+"""Signing in: a signed challenge and a certificate in, a grant out."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.identity.certificates.managed_keys import key_fingerprint
+from services.identity.certificates.rules import StoredCertificate
+from services.identity.certificates.store import get_certificates, is_managed
+from services.identity.store import Taken
+from services.identity.subjects.store import get_memberships, get_platform, get_subject
+from services.identity.tokens.challenges import Challenge, Challenges
+from services.identity.tokens.rules import Grant, grant
+from services.identity.tokens.store import use_challenge
+from services.identity.validation.interface import CertificateStatus, ExternalValidator
+from services.identity.x509.inspection import fingerprint_of
+from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES
+from services.identity.x509.signed_data import is_signed_by_certificate
+from services.runtime.clock import Clock
+from services.runtime.errors import Unauthenticated
+from services.runtime.storage.database import Database
+from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki
+
+# An authentication certificate is WRONG_USAGE for documents, and signs in.
+_SIGNS_IN = frozenset({CertificateStatus.GOOD, CertificateStatus.WRONG_USAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class SignedChallenge:
+    """A challenge that a caller answers; algorithm is the contract's number."""
+
+    challenge: bytes
+    certificate: bytes
+    algorithm: int
+    signature: bytes
+
+
+class SignIn:
+    """Decides who signs in."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        challenges: Challenges,
+        external: ExternalValidator,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._challenges = challenges
+        self._external = external
+        self._clock = clock
+
+    async def exchange(self, signed: SignedChallenge) -> Grant:
+        """Return the signer's grant, and mark the challenge as used. Raises Unauthenticated or
+        PermissionDenied; the challenge stays unused then."""
+        now = self._clock()
+        challenge = self._challenges.check(signed.challenge, now)
+        is_signed = len(signed.certificate) <= CERTIFICATE_LIMIT_BYTES and await asyncio.to_thread(
+            is_signed_by_certificate,
+            signed.certificate,
+            signed.algorithm,
+            signed.challenge,
+            signed.signature,
+        )
+        if not is_signed:
+            raise Unauthenticated("the signature is not valid")
+        certificate = await self._find_valid(signed.certificate, now)
+
+        async def work(connection: AsyncConnection) -> Grant:
+            return await _use(connection, challenge, certificate, now)
+
+        return await self._database.run(work)
+
+    async def _find_valid(self, der: bytes, now: datetime) -> StoredCertificate:
+        """Return the certificate if it is registered, valid now, and not over a managed key.
+        Raises Unauthenticated, always in the same words."""
+        refusal = Unauthenticated("the certificate is not valid")
+        try:
+            key = key_fingerprint(certificate_spki(der))
+        except (MalformedKey, UnsupportedKey):
+            raise refusal from None
+        fingerprint = fingerprint_of(der)
+        async with self._database.reading() as connection:
+            found = (await get_certificates(connection, [fingerprint])).get(fingerprint)
+            managed = await is_managed(connection, key)
+        # A caller who may have a managed key sign digests could have it sign this challenge's.
+        if found is None or managed or found.is_revoked_at(now):
+            raise refusal
+        if not found.not_before <= now <= found.not_after:
+            raise refusal
+        if not found.own:
+            result = await self._external.validate(der, [], at=now)
+            if result.status not in _SIGNS_IN:
+                raise refusal
+        return found
+
+
+async def _use(
+    connection: AsyncConnection, challenge: Challenge, certificate: StoredCertificate, now: datetime
+) -> Grant:
+    """Raises Unauthenticated or PermissionDenied, which undo the transaction."""
+    try:
+        await use_challenge(
+            connection, challenge.digest, expire_time=challenge.expire_time, now=now
+        )
+    except Taken:
+        raise Unauthenticated("the challenge was used") from None
+    platform = await get_platform(connection)
+    holder = await get_subject(connection, certificate.subject)
+    organizations = {platform, challenge.organization} - {""}
+    found = await get_memberships(
+        connection, [(organization, certificate.subject) for organization in organizations]
+    )
+    return grant(
+        certificate=certificate,
+        holder=holder,
+        organization=challenge.organization,
+        memberships={membership.organization: membership for membership in found.values()},
+        platform=platform,
+    )

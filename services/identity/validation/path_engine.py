@@ -1,0 +1,124 @@
+"""pyhanko-certvalidator's objects, made from ours: anchors, issuers, and its check of signatures.
+
+The engine takes asn1crypto's certificates, which are decoded when they are read: by one thread at a
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from asn1crypto import x509 as asn1
+from cryptography.exceptions import InvalidSignature
+from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers
+from pyhanko_certvalidator.name_trees import process_general_subtrees
+from pyhanko_certvalidator.policy_decl import PKIXValidationParams
+from pyhanko_certvalidator.sig_validate import SignatureValidator
+
+from services.identity.validation.interface import Issuer
+from services.identity.x509.asn1_names import decode
+from signatures.keys import MalformedKey, UnsupportedKey
+from signatures.x509 import verify_x509_signature
+
+ANY_POLICY = frozenset({"any_policy"})
+_T = TypeVar("_T")
+
+
+class SignatureCache(SignatureValidator):
+    """Verifies signatures for the engine with our library; caches those of the trust store's own
+    intermediates, which bounds it."""
+
+    def __init__(self) -> None:
+        self._authorities: dict[bytes, Any] = {}
+        self._own: set[bytes] = set()
+        self._valid: set[tuple[bytes, bytes, bytes]] = set()
+
+    def authority(self, der: bytes) -> Any:
+        """Decode an intermediate of the trust store once; its valid signature will be cached."""
+        if der not in self._authorities:
+            certificate = decode(der)
+            self._authorities[der] = certificate
+            self._own.add(certificate["tbs_certificate"].dump())
+        return self._authorities[der]
+
+    def validate_signature(
+        self,
+        signature: bytes,
+        signed_data: bytes,
+        public_key_info: Any,
+        signature_algorithm: Any,
+        _context: object = None,
+    ) -> None:
+        """Raise InvalidSignature unless the key made the signature and is supported."""
+        spki = public_key_info.dump()
+        key = (spki, signature, signed_data)
+        if key in self._valid:
+            return
+        parameters = signature_algorithm["parameters"].dump() or None
+        try:
+            is_valid = verify_x509_signature(
+                spki, signature_algorithm["algorithm"].dotted, parameters, signed_data, signature
+            )
+        except (MalformedKey, UnsupportedKey) as error:
+            raise InvalidSignature(str(error)) from None
+        if not is_valid:
+            raise InvalidSignature
+        if signed_data in self._own:
+            self._valid.add(key)
+
+
+def read_anchor(der: bytes, policies: frozenset[str]) -> CertTrustAnchor | None:
+    """Return the anchor with the limits of its certificate: dates, path length, names (RFC 5937);
+    None if the certificate is marked as not an authority's.
+
+    Its policies do not restrict: NCA's root names one that no certificate below it does.
+    """
+    certificate = decode(der)
+    if not certificate.ca and certificate["tbs_certificate"]["version"].native != "v1":
+        return None
+    permitted = excluded = None
+    constraints = certificate.name_constraints_value
+    if constraints is not None:
+        if isinstance(constraints["permitted_subtrees"], asn1.GeneralSubtrees):
+            permitted = process_general_subtrees(constraints["permitted_subtrees"])
+        if isinstance(constraints["excluded_subtrees"], asn1.GeneralSubtrees):
+            excluded = process_general_subtrees(constraints["excluded_subtrees"])
+    parameters = PKIXValidationParams(
+        user_initial_policy_set=policies or ANY_POLICY,
+        initial_explicit_policy=bool(policies),
+        initial_permitted_subtrees=permitted,
+        initial_excluded_subtrees=excluded,
+    )
+    return CertTrustAnchor(
+        certificate,
+        TrustQualifiers(
+            standard_parameters=parameters,
+            max_path_length=certificate.max_path_length,
+            # Attribute certificates are not validated; the engine counts down both or neither.
+            max_aa_path_length=certificate.max_path_length,
+            valid_from=certificate.not_valid_before,
+            valid_until=certificate.not_valid_after,
+        ),
+    )
+
+
+def issuer_of(certificate: Any) -> Issuer:
+    """Return the authority as the certificates that it issued see it."""
+    usage = certificate.key_usage_value
+    return Issuer(
+        name=certificate.subject.dump(),
+        spki=certificate.public_key.dump(),
+        signs_crls=usage is None or "crl_sign" in usage.native,
+    )
+
+
+def run_at_once(work: Coroutine[Any, Any, _T]) -> _T:
+    """Return the result of the engine's coroutine, which never waits: it fetches nothing."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: _T = done.value
+        return result
+    work.close()
+    raise RuntimeError("the engine waits for something")

@@ -1,0 +1,90 @@
+"""`qagazsyz init`: what it writes, and what it refuses before it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.errors import Failure
+from cli.main import tool
+from qagazsyz.credentials import Credential
+from services.identity.subjects.iin_bin import check_bin, check_iin
+
+FILES = {
+    ".gitignore",
+    "identity/authority.key",
+    "identity/authority.pem",
+    "identity/challenge.key",
+    "identity/root.key",
+    "identity/root.pem",
+    "identity/seed.json",
+    "identity/time-stamping.key",
+    "identity/time-stamping.pem",
+    "signing/credential.pem",
+    "signing/key-encryption.key",
+    "registry/content.key",
+    "registry/credential.pem",
+    "registry/log.key",
+    "credentials/operator.pem",
+}
+
+
+def init(data: Path, *options: str) -> str:
+    """What init says. Raises what it refuses."""
+    result = CliRunner().invoke(tool, ["init", "--data", str(data), *options])
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def files(data: Path) -> set[str]:
+    return {str(path.relative_to(data)) for path in data.rglob("*") if path.is_file()}
+
+
+def test_each_service_gets_its_own_secrets_and_the_operator_a_credential(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    said = init(data)
+    token_keys = {f"identity/token-keys/{path.name}" for path in data.glob("*/token-keys/*")}
+    assert files(data) == FILES | token_keys and len(token_keys) == 1
+    for path in [data, *data.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    assert (data / "identity" / "trust").is_dir()
+    assert (data / ".gitignore").read_text() == "*\n"
+    assert (
+        said == f"made {data}; the first operator's credential is {data}/credentials/operator.pem\n"
+    )
+    for path in data.glob("*/*.pem"):
+        if path.name in ("credential.pem", "operator.pem"):
+            Credential.load(path)
+
+
+def test_numbers_that_are_not_given_are_made_up(tmp_path: Path) -> None:
+    init(tmp_path, "--operator-name", "Құрманова Әлия Серікқызы")
+    seed = json.loads((tmp_path / "identity" / "seed.json").read_bytes())
+    check_iin(seed["operator"]["iin"])
+    check_bin(seed["platform"]["bin"])
+    names = [seed["operator"][name] for name in ("family_name", "given_name", "patronymic")]
+    assert names == ["Құрманова", "Әлия", "Серікқызы"]
+
+
+def test_the_operators_own_number_is_taken(tmp_path: Path) -> None:
+    init(tmp_path, "--operator-iin", "791028302728")
+    seed = json.loads((tmp_path / "identity" / "seed.json").read_bytes())
+    assert seed["operator"]["iin"] == "791028302728"
+
+
+def test_a_malformed_number_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="--operator-iin: the check digit is wrong"):
+        init(tmp_path, "--operator-iin", "791028302729")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_a_file_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "registry.db").touch()
+    with pytest.raises(Failure, match="in use"):
+        init(tmp_path)
+    assert files(tmp_path) == {"registry/registry.db"}

@@ -1,0 +1,180 @@
+"""Validating external certificates: many at a time, without holding the event loop or the caller.
+
+How long the loop is held is measured by `qagazsyz bench --only certificates`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from services.identity.validation.interface import CertificateStatus, ValidationResult
+from services.identity.validation.validator import LOOKUP_CHUNK, VALIDATION_CHUNK
+from tests.unit.identity.authorities import (
+    BEFORE,
+    CRL,
+    HOUR,
+    OCSP,
+    External,
+    revocation_list,
+)
+from tests.unit.identity.chains import AUTHORITY, NOW, Made, key_usage, make
+
+
+class Turns:
+    """How many turns the event loop had."""
+
+    count = 0
+
+
+@contextmanager
+def counting_turns() -> Iterator[Turns]:
+    """Count the event loop's turns beside the block."""
+    turns = Turns()
+
+    async def count() -> None:
+        while True:
+            turns.count += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(count())
+    try:
+        yield turns
+    finally:
+        task.cancel()
+
+
+def by_name(leaves: Sequence[Made]) -> dict[str, bytes]:
+    return {str(index): leaf.der for index, leaf in enumerate(leaves)}
+
+
+def statuses(results: dict[str, ValidationResult]) -> set[CertificateStatus]:
+    return {result.status for result in results.values()}
+
+
+async def test_the_event_loop_goes_on_while_paths_are_searched(external: External) -> None:
+    external.publishes()
+    many = by_name([external.leaf(crls=[CRL]) for _ in range(4 * VALIDATION_CHUNK)])
+    await external.validator.validate_many({}, at=NOW)
+    with counting_turns() as turns:
+        results = await external.validator.validate_many(many, at=NOW)
+    assert statuses(results) == {CertificateStatus.GOOD}
+    # On the loop itself, each of four chunks would take one turn of it.
+    assert turns.count > 100
+
+
+async def test_the_event_loop_goes_on_while_a_large_list_is_read(external: External) -> None:
+    others = [(external.leaf(), BEFORE)] * 20_000
+    external.publishes(*others)
+    leaf = external.leaf(crls=[CRL])
+    # Its path is cached, so what is left is the list.
+    await external.validator.find_chain(leaf.der, [], at=NOW)
+    with counting_turns() as turns:
+        assert await external.status(leaf) == "GOOD"
+    assert turns.count > 100
+
+
+async def test_a_small_request_does_not_wait_for_a_large_one(external: External) -> None:
+    external.publishes()
+    many = by_name([external.leaf(crls=[CRL]) for _ in range(10 * VALIDATION_CHUNK)])
+    other = {"other": external.leaf(crls=[CRL]).der}
+    await external.validator.validate_many(other, at=NOW - HOUR)
+    large = asyncio.create_task(external.validator.validate_many(many, at=NOW))
+    await asyncio.sleep(0)
+    small = asyncio.create_task(external.validator.validate_many(other, at=NOW))
+    await asyncio.wait([large, small], return_when=asyncio.FIRST_COMPLETED)
+    assert small.done() and not large.done()
+    await large
+
+
+async def test_cached_certificates_are_looked_up_in_chunks(external: External) -> None:
+    external.publishes()
+    leaf = external.leaf(crls=[CRL]).der
+    many = {str(index): leaf for index in range(4 * LOOKUP_CHUNK)}
+    await external.validator.validate_many(many, at=NOW)
+    with counting_turns() as turns:
+        results = await external.validator.validate_many(many, at=NOW)
+    assert statuses(results) == {CertificateStatus.GOOD}
+    # Paths, revocation and results, each in four chunks.
+    assert turns.count >= 12
+
+
+async def test_a_caller_waits_a_moment_for_the_network_and_the_look_up_goes_on(
+    tmp_path: Path,
+) -> None:
+    external = External(tmp_path / "trust", lookup_seconds=0.05)
+    leaf = external.leaf(ocsp=[OCSP])
+    external.answers(leaf)
+    external.network.gate = asyncio.Event()
+    assert await external.status(leaf) == "UNKNOWN"
+    external.network.gate.set()
+    async with asyncio.timeout(30):
+        while await external.status(leaf) == "UNKNOWN":
+            pass
+    assert await external.status(leaf) == "GOOD"
+    assert external.network.asked == [OCSP], "the first request was not given up"
+    external.close()
+
+
+async def test_an_authority_that_names_a_list_is_looked_up_too(external: External) -> None:
+    top = "http://root.example/list.crl"
+    external.replace_authority(make(replace(AUTHORITY, crls=[top]), external.root))
+    leaf = external.leaf(crls=[CRL])
+    external.publishes()
+    assert await external.status(leaf) == "UNKNOWN"
+    external.clock.move(seconds=11)
+    external.network.crls[top] = revocation_list(external.root)
+    assert await external.status(leaf) == "GOOD"
+    external.clock.move(minutes=6)
+    external.network.crls[top] = revocation_list(
+        external.root, [(external.authority, BEFORE)], this_update=NOW
+    )
+    external.clock.move(hours=1)
+    await external.validator.renew()
+    assert await external.status(leaf) == "UNTRUSTED"
+
+
+async def test_a_revoked_certificate_of_an_unknown_issuer_has_no_other_times(
+    external: External,
+) -> None:
+    dead = ["http://dead.example/"]
+    external.replace_authority(make(replace(AUTHORITY, crls=dead), external.root))
+    leaf = external.leaf(crls=[CRL])
+    external.publishes((leaf, BEFORE))
+    result = await external.validate(leaf)
+    assert result.status == CertificateStatus.REVOKED
+    assert result.valid_from is None and result.valid_until is None
+    assert await external.status(leaf, BEFORE - HOUR) == "UNKNOWN"
+
+
+async def test_an_intermediate_that_came_along_needs_a_revocation_check(external: External) -> None:
+    (external.folder / "authority.der").unlink()
+    external.publishes()
+    leaf = external.leaf(crls=[CRL])
+    result = await external.validator.validate(leaf.der, [external.authority.der], at=NOW)
+    assert result.status == CertificateStatus.UNKNOWN
+    # In the trust folder it needs none: the operator withdraws it there.
+    (external.folder / "authority.der").write_bytes(external.authority.der)
+    result = await external.validator.validate(leaf.der, [], at=NOW)
+    assert result.status == CertificateStatus.GOOD
+
+
+async def test_an_authentication_certificate_is_wrong_usage_without_a_look_up(
+    external: External,
+) -> None:
+    leaf = external.leaf(
+        ocsp=[OCSP],
+        usage=key_usage("digital_signature", "key_encipherment"),
+        purposes=[ExtendedKeyUsageOID.CLIENT_AUTH],
+    )
+    external.answers(leaf, revoked_since=BEFORE)
+    assert await external.status(leaf) == "WRONG_USAGE"
+    assert external.network.asked == []
+    # For signing in it has to be valid otherwise.
+    result = await external.validator.validate(leaf.der, [], at=NOW)
+    assert result.status == CertificateStatus.REVOKED

@@ -1,0 +1,78 @@
+"""The audit makes every record anew as the service stored it, and sees every change of a row."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from services.registry.audit.audit import audit
+from services.registry.audit.source import all_records
+from services.runtime.errors import (
+    PermissionDenied,
+)
+from tests.unit.registry.ledger import NOW, log_key
+from tests.unit.registry.world import (
+    CITIZEN,
+    SPOUSE,
+    World,
+    ministry_officer,
+)
+
+
+async def test_the_audit_finds_every_event_as_it_is_stored(world: World) -> None:
+    document = await world.register(subjects=[CITIZEN, SPOUSE], expire_time=NOW + timedelta(days=1))
+    await world.register()
+    await world.download(document.name, ministry_officer)
+    consent = await world.grant()
+    await world.look_up()
+    await world.withdraw(consent.name)
+    with pytest.raises(PermissionDenied):
+        await world.look_up()
+    await world.revoke(document.name)
+    await world.erase(document.name)
+    assert await audited(world) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE documents SET issuer = 'subjects/thief'",
+        "UPDATE documents SET media_type = 'text/plain'",
+        "UPDATE documents SET expire_time = '2030-01-01 00:00:00'",
+        "UPDATE documents SET revoke_time = NULL, revoke_index = NULL",
+        "UPDATE document_subjects SET subject = 'subjects/thief'",
+        "UPDATE document_subjects SET salt = NULL",
+        "DELETE FROM document_subjects",
+        "DELETE FROM document_signatures",
+        "DELETE FROM documents",
+        "UPDATE consents SET purpose = 'anything'",
+        "UPDATE consents SET withdraw_time = NULL, withdraw_index = NULL",
+        "DELETE FROM consents",
+        "UPDATE accesses SET officer = 'subjects/thief'",
+        "DELETE FROM accesses",
+        "DELETE FROM access_subjects",
+    ],
+)
+async def test_the_audit_finds_a_changed_record(world: World, change: str) -> None:
+    document = await world.register()
+    consent = await world.grant()
+    await world.look_up()
+    await world.withdraw(consent.name)
+    await world.revoke(document.name)
+    assert await audited(world) == []
+    async with world.database.transaction() as connection:
+        await connection.exec_driver_sql(change)
+    assert await audited(world) != []
+
+
+async def audited(world: World) -> list[object]:
+    return list(
+        await audit(
+            world.database,
+            world.registry.contents,
+            world.objects,
+            log_key().verifier,
+            records=all_records,
+        )
+    )

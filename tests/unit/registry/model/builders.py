@@ -1,0 +1,90 @@
+"""Values of the model, as the tests of its rules need them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.registry.model.accesses import Access, AccessEvent, LookUp
+from services.registry.model.consents import Consent
+from services.registry.model.documents import Document, Signature
+from tests.unit.registry.ledger import NOW
+from tests.unit.registry.world import (
+    ADDRESS,
+    CITIZEN,
+    CLERK,
+    FIRST_BANK,
+    MINISTRY,
+    PURPOSE,
+    TELLER,
+)
+
+
+def document(**changes: Any) -> Document:
+    """The citizen's address certificate."""
+    members: dict[str, Any] = {
+        "name": "documents/one",
+        "document_type": ADDRESS,
+        "issuer": MINISTRY,
+        "subjects": (CITIZEN,),
+        "subject_salts": (bytes([1]) * 32,),
+        "title": "",
+        "media_type": "application/pdf",
+        "size_bytes": 4,
+        "content_sha256": bytes([2]) * 32,
+        "content_salt": bytes([3]) * 32,
+        "signatures": (Signature(b"certificate", 1, b"signature", CLERK),),
+        "verification_code": "0" * 16,
+        "log_index": 0,
+        "create_time": NOW,
+        "expire_time": None,
+    }
+    return Document(**{**members, **changes})
+
+
+def access(**changes: Any) -> Access:
+    """The record of the first bank's look-up of that document."""
+    members: dict[str, Any] = {
+        "name": "accesses/one",
+        "event": AccessEvent.LOOKED_UP,
+        "subjects": (CITIZEN,),
+        "subject_salts": (bytes([4]) * 32,),
+        "organization": FIRST_BANK,
+        "officer": TELLER,
+        "officer_salt": bytes([5]) * 32,
+        "document_type": ADDRESS,
+        "purpose": PURPOSE,
+        "reason": "",
+        "basis": "consents/one",
+        "documents": ("documents/one",),
+        "create_time": NOW,
+    }
+    return Access(**{**members, **changes})
+
+
+def consent(**changes: Any) -> Consent:
+    """The citizen's consent to such look-ups."""
+    members: dict[str, Any] = {
+        "name": "consents/one",
+        "subject": CITIZEN,
+        "organization": FIRST_BANK,
+        "document_type": ADDRESS,
+        "purpose": PURPOSE,
+        "purpose_text": "",
+        "create_time": NOW,
+        "expire_time": NOW.replace(year=NOW.year + 1),
+        "grant_salt": bytes([6]) * 32,
+    }
+    return Consent(**{**members, **changes})
+
+
+def look_up(**changes: Any) -> LookUp:
+    """The first bank's look-up of the citizen's address certificates."""
+    members: dict[str, Any] = {
+        "subject": CITIZEN,
+        "document_type": ADDRESS,
+        "organization": FIRST_BANK,
+        "officer": TELLER,
+        "purpose": PURPOSE,
+        "reason": "",
+    }
+    return LookUp(**{**members, **changes})

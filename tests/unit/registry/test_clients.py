@@ -1,0 +1,214 @@
+"""What the registry asks of signing and identity, and how it asks for many callers at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from google.protobuf.message import Message
+
+from qagazsyz.common.v1 import access_pb2, certificates_pb2, signatures_pb2
+from qagazsyz.identity.v1 import subjects_pb2
+from qagazsyz.signing.v1 import verification_pb2
+from services.registry.clients import (
+    SUBJECT_LIFETIME_SECONDS,
+    IdentityClient,
+    SigningClient,
+)
+from services.registry.documents.interface import (
+    Officer,
+    SignedStatement,
+    SubjectKind,
+    VerificationStatus,
+)
+from services.runtime.clients import ServiceClient
+from services.runtime.server import Call
+
+GOOD = certificates_pb2.CERTIFICATE_STATUS_GOOD
+REVOKED = certificates_pb2.CERTIFICATE_STATUS_REVOKED
+UNKNOWN = certificates_pb2.CERTIFICATE_STATUS_UNKNOWN
+
+
+class FakePeer:
+    """Answers by a function, and keeps what it was asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self.requests: list[Any] = []
+
+    async def call(
+        self, method: str, request: Message, response_type: type[Message], during: Call | None
+    ) -> Message:
+        self.requests.append(request)
+        await asyncio.sleep(0)
+        answer = self._answer(method, request)
+        assert isinstance(answer, response_type)
+        return answer
+
+
+def peer(fake: FakePeer) -> ServiceClient:
+    return cast("ServiceClient", fake)
+
+
+# --- Signing -----------------------------------------------------------------
+
+
+def item(certificate: bytes = b"certificate", statement: bytes = b"{}") -> SignedStatement:
+    return SignedStatement(certificate, 2, b"signature", statement)
+
+
+async def judged(verdict: int, status: int = GOOD, subject: str = "") -> Any:
+    def answer(_method: str, _request: Message) -> verification_pb2.BatchVerifyResponse:
+        return verification_pb2.BatchVerifyResponse(
+            verdicts=[cast("Any", verdict)],
+            signers=[
+                verification_pb2.SignerResult(
+                    certificate_status=cast("Any", status), subject=subject
+                )
+            ],
+        )
+
+    (found,) = await SigningClient(peer(FakePeer(answer))).verify([item()], None)
+    return found
+
+
+async def test_a_valid_signature_is_its_signers() -> None:
+    found = await judged(signatures_pb2.VERDICT_VALID, subject="subjects/a")
+    assert (found.status, found.signer) == (VerificationStatus.PASSED, "subjects/a")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [
+        (signatures_pb2.VERDICT_INDETERMINATE, UNKNOWN),
+        (signatures_pb2.VERDICT_UNTRUSTED_SIGNER, UNKNOWN),
+    ],
+)
+async def test_an_undetermined_verdict_is_indeterminate(verdict: int, status: int) -> None:
+    assert (await judged(verdict, status)).status is VerificationStatus.INDETERMINATE
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "reason"),
+    [
+        (signatures_pb2.VERDICT_INVALID_SIGNATURE, GOOD, "invalid signature"),
+        (signatures_pb2.VERDICT_UNSPECIFIED, GOOD, "unspecified"),
+        (signatures_pb2.VERDICT_UNTRUSTED_SIGNER, REVOKED, "the certificate is revoked"),
+    ],
+)
+async def test_everything_else_fails_and_says_why(verdict: int, status: int, reason: str) -> None:
+    found = await judged(verdict, status, "subjects/a")
+    assert found.status is VerificationStatus.FAILED
+    assert found.reason == reason
+    assert found.signer == ""
+
+
+async def test_a_certificate_of_many_signatures_is_sent_once() -> None:
+    def answer(
+        _method: str, request: verification_pb2.BatchVerifyRequest
+    ) -> verification_pb2.BatchVerifyResponse:
+        assert request.trust_policy == verification_pb2.TRUST_POLICY_CERTIFICATE
+        return verification_pb2.BatchVerifyResponse(
+            verdicts=[signatures_pb2.VERDICT_VALID for _ in request.items],
+            signers=[
+                verification_pb2.SignerResult(subject=signer.certificate.decode())
+                for signer in request.signers
+            ],
+        )
+
+    fake = FakePeer(answer)
+    found = await SigningClient(peer(fake)).verify(
+        [item(b"a"), item(b"b"), item(b"a"), item(b"a")], None
+    )
+    assert [each.signer for each in found] == ["a", "b", "a", "a"]
+    (request,) = fake.requests
+    assert len(request.signers) == 2
+    assert len(request.items) == 4
+
+
+# --- Identity ----------------------------------------------------------------
+
+
+def directory(fake: FakePeer, now: list[float]) -> IdentityClient:
+    return IdentityClient(peer(fake), now=lambda: now[0])
+
+
+def subjects(known: dict[str, str]) -> FakePeer:
+    def answer(
+        _method: str, request: subjects_pb2.BatchGetSubjectsRequest
+    ) -> subjects_pb2.BatchGetSubjectsResponse:
+        response = subjects_pb2.BatchGetSubjectsResponse()
+        for name in request.names:
+            subject = response.subjects.add(name=name if name in known else "")
+            if known.get(name) == "person":
+                subject.person.given_name = "Айгерім"
+            elif name in known:
+                subject.organization.display_name = "Банк"
+        return response
+
+    return FakePeer(answer)
+
+
+async def test_subjects_are_found_with_their_kind() -> None:
+    fake = subjects({"subjects/a": "person", "subjects/b": "organization"})
+    found = await directory(fake, [0.0]).find_subjects(
+        ["subjects/a", "subjects/b", "subjects/c", "subjects/a"], None
+    )
+    assert found == {
+        "subjects/a": SubjectKind.PERSON,
+        "subjects/b": SubjectKind.ORGANIZATION,
+    }
+    assert len(fake.requests) == 1
+
+
+async def test_a_subject_is_cached_for_five_seconds() -> None:
+    now = [0.0]
+    fake = subjects({"subjects/a": "person"})
+    asked = directory(fake, now)
+    for moment, calls in ((0.0, 1), (4.9, 1), (SUBJECT_LIFETIME_SECONDS, 2)):
+        now[0] = moment
+        await asked.find_subjects(["subjects/a"], None)
+        assert len(fake.requests) == calls
+
+
+async def test_the_subject_used_least_recently_leaves_a_full_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.registry.clients.CACHED_SUBJECTS", 2)
+    fake = subjects(dict.fromkeys(["subjects/a", "subjects/b", "subjects/c"], "person"))
+    asked = directory(fake, [0.0])
+    for name in ("subjects/a", "subjects/b", "subjects/a", "subjects/c", "subjects/a"):
+        await asked.find_subjects([name], None)
+    assert len(fake.requests) == 3
+    await asked.find_subjects(["subjects/b"], None)
+    assert len(fake.requests) == 4
+
+
+async def test_a_missing_subject_is_asked_for_again() -> None:
+    known: dict[str, str] = {}
+    asked = directory(subjects(known), [0.0])
+    assert await asked.find_subjects(["subjects/a"], None) == {}
+    known["subjects/a"] = "person"
+    assert await asked.find_subjects(["subjects/a"], None) == {"subjects/a": SubjectKind.PERSON}
+
+
+async def test_officers_are_members_of_that_role() -> None:
+    def answer(
+        _method: str, request: subjects_pb2.BatchGetMembershipsRequest
+    ) -> subjects_pb2.BatchGetMembershipsResponse:
+        roles = {
+            "subjects/o/memberships/a": access_pb2.ROLE_OFFICER,
+            "subjects/o/memberships/b": access_pb2.ROLE_AUDITOR,
+        }
+        response = subjects_pb2.BatchGetMembershipsResponse()
+        for name in request.names:
+            response.memberships.add(name=name if name in roles else "", role=roles.get(name))
+        return response
+
+    fake = FakePeer(answer)
+    asked = [Officer("subjects/o", f"subjects/{person}") for person in "abc"]
+    found = await directory(fake, [0.0]).find_officers([*asked, *asked], None)
+    assert found == {Officer("subjects/o", "subjects/a")}
+    assert len(fake.requests[0].names) == 3
+    assert await directory(fake, [0.0]).find_officers([], None) == frozenset()
