@@ -16,7 +16,7 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
 from qagazsyz.common.v1 import access_pb2
-from services.runtime.message_bounds import request_limit_of
+from services.runtime.intake.message_bounds import request_limit_of
 
 # Our services are in packages qagazsyz.{domain}.v1, each served by the process of its domain.
 PACKAGE_PREFIX = "qagazsyz."

@@ -32,13 +32,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime import telemetry
 from services.runtime.access import Caller, TokenVerifier, access_rule, authorize
-from services.runtime.concurrency.admission import Slot
 from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
-from services.runtime.field_checks import check_fields
-from services.runtime.intake import Intake, caller_key, text_metadata
-from services.runtime.message_bounds import check_bounds, check_size, request_limit
-from services.runtime.open_streams import Health, OpenStreams
+from services.runtime.intake.admission import Slot
+from services.runtime.intake.field_checks import check_fields
+from services.runtime.intake.intake import Intake, caller_key, text_metadata
+from services.runtime.intake.message_bounds import check_bounds, check_size, request_limit
+from services.runtime.intake.open_streams import Health, OpenStreams
 from services.runtime.settings import CannotStart
 from services.runtime.status import abort, status_of_failure
 

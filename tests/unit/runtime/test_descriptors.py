@@ -17,7 +17,7 @@ from services.runtime.descriptors import (
     add_reflection,
     service_descriptors,
 )
-from services.runtime.open_streams import OpenStreams
+from services.runtime.intake.open_streams import OpenStreams
 
 Request = reflection_pb2.ServerReflectionRequest
 SERVICE = "qagazsyz.registry.v1.ConsentService"

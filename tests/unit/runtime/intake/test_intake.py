@@ -12,12 +12,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from qagazsyz.identity.v1 import certificates_pb2, tokens_pb2
-from services.runtime import intake
 from services.runtime.access import Caller, TokenVerifier
-from services.runtime.concurrency.admission import Pool
 from services.runtime.errors import ResourceExhausted
-from services.runtime.intake import ADDRESS_HEADER, Intake, caller_key
-from services.runtime.open_streams import SLOTS
+from services.runtime.intake import intake
+from services.runtime.intake.admission import Pool
+from services.runtime.intake.intake import ADDRESS_HEADER, Intake, caller_key
+from services.runtime.intake.open_streams import SLOTS
 from services.runtime.server import Call, Server
 from tests.raw_http2 import RawConnection, connected, frame
 from tests.unit.runtime.tokens import NOW, fetch_keys

@@ -15,9 +15,9 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
-from services.runtime.concurrency.admission import Pool
 from services.runtime.errors import DomainError
-from services.runtime.intake import caller_key, text_metadata
+from services.runtime.intake.admission import Pool
+from services.runtime.intake.intake import caller_key, text_metadata
 from services.runtime.status import abort, status_of
 
 # Whoever explores the contracts, or watches a process, needs one or two.

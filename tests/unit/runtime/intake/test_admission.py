@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.concurrency.admission import Pool, Slot
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted
+from services.runtime.intake.admission import Pool, Slot
 
 
 async def never(slot: Slot) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import grpc
 
 from services.runtime.access import Caller
-from services.runtime.concurrency.admission import Pool, Slot
 from services.runtime.errors import ResourceExhausted
+from services.runtime.intake.admission import Pool, Slot
 
 # What arrives within it is bounded by the network's speed alone.
 GRACE_SECONDS = 0.05

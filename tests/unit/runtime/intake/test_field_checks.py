@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
 from services.runtime.errors import InvalidArgument
-from services.runtime.field_checks import check_fields
+from services.runtime.intake.field_checks import check_fields
 
 Consent = consents_pb2.Consent
 # The last moment that a Timestamp can name.
