@@ -46,3 +46,9 @@ def self_signed_credential(key: PrivateKey | None = None) -> Credential:
         .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     )
     return Credential(certificate.public_bytes(serialization.Encoding.DER), key)
+
+
+def with_last_bit_flipped(data: bytes) -> bytes:
+    """Spoil random bytes for certain: writing a fixed byte over one changes nothing in one case of
+    256."""
+    return data[:-1] + bytes([data[-1] ^ 1])

@@ -19,7 +19,7 @@ from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import documents_pb2, receipts_pb2
 from services.runtime.descriptors import service_descriptors
 from testing.enrolment import Actor
-from tests.builders import new_person
+from tests.builders import new_person, with_last_bit_flipped
 from tests.integration.world import World, registration
 
 
@@ -191,7 +191,7 @@ async def test_in_a_batch_a_bad_item_costs_its_own_answer_only(world: World) -> 
     issuer, citizen = await world.officer(), await world.citizen()
     document_type = await world.document_type(issuer.organization)
     good, bad, also_good = (registration(issuer, document_type, citizen.subject) for _ in range(3))
-    bad.signatures[0].signature = bad.signatures[0].signature[:-1] + b"\x00"
+    bad.signatures[0].signature = with_last_bit_flipped(bad.signatures[0].signature)
     answer = await world.documents(issuer).BatchRegisterDocuments(
         documents_pb2.BatchRegisterDocumentsRequest(requests=[good, bad, also_good])
     )

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
+from tests.builders import with_last_bit_flipped
 from tests.unit.identity.service import (
     AUTHENTICATE,
     CONCURRENT,
@@ -32,7 +33,7 @@ ISSUE = "CertificateService/IssueCertificate"
         b"",
         b"x",
         b"0\x80",
-        certificate_request(ec.generate_private_key(ec.SECP256R1()))[:-1] + b"\x00",
+        with_last_bit_flipped(certificate_request(ec.generate_private_key(ec.SECP256R1()))),
         certificate_request(ec.generate_private_key(ec.SECP256K1())),
     ],
 )
