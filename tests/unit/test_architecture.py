@@ -6,11 +6,16 @@ One test a row of the dialect's table in docs/architecture.md.
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import Descriptor, EnumDescriptor
+
+from services.runtime.descriptors import service_descriptors
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,6 +85,10 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
 def is_within(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(prefix + ".")
 
@@ -139,9 +148,7 @@ def test_rooms_of_a_service_import_downwards_only(service: str) -> None:
 
 @pytest.mark.parametrize("package", ["signatures", *(f"services/{each}" for each in SERVICES)])
 def test_modules_import_in_no_circle(package: str) -> None:
-    modules = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources(package)
-    }
+    modules = {module_of(path): path for path in sources(package)}
     graph = {
         module: {
             target
@@ -288,6 +295,7 @@ ONE_PLACE = {
     "request ids": r"def check_request_id|uuid\.UUID\(",
     "paging": r"encode_token|decode_token",
     "housekeeping": r"while True:\n\s+await asyncio\.sleep\([^0]",
+    "batching and single-flight": r"\w+_under_way\b|_in_flight: set",
     "secret files": r"0o077|S_IMODE|st_mode",
     "unused arguments": r"noqa: ARG",
     "bounded caches": r"\[next\(iter\(|OrderedDict|popitem",
@@ -303,3 +311,49 @@ def test_each_mechanism_has_one_place(service: str, mechanism: str) -> None:
         if re.search(ONE_PLACE[mechanism], path.read_text())
     ]
     assert copies == []
+
+
+def contract_enums() -> dict[str, dict[str, int]]:
+    """Numbers by name, without the prefix that protobuf asks for, of every enum of the contracts;
+    by the enum's name, a nested one's with its message's before it."""
+    found: dict[str, dict[str, int]] = {}
+
+    def take(enum: EnumDescriptor, name: str) -> None:
+        prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.name).upper() + "_"
+        found[name] = {value.name.removeprefix(prefix): value.number for value in enum.values}
+
+    def read(message: Descriptor) -> None:
+        for enum in message.enum_types:
+            take(enum, f"{message.name}{enum.name}")
+        for nested in message.nested_types:
+            read(nested)
+
+    files = {service.file.name: service.file for service in service_descriptors().values()}
+    for file in [*files.values(), *(each for one in files.values() for each in one.dependencies)]:
+        for enum in file.enum_types_by_name.values():
+            take(enum, enum.name)
+        for message in file.message_types_by_name.values():
+            read(message)
+    return found
+
+
+def int_enums(service: str) -> list[type[IntEnum]]:
+    return [
+        getattr(importlib.import_module(module_of(path)), node.name)
+        for path in sources(f"services/{service}")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(base, ast.Name) and base.id == "IntEnum" for base in node.bases)
+    ]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_enums_of_the_domain_are_the_contracts(service: str) -> None:
+    contracts = contract_enums()
+    enums = int_enums(service)
+    assert enums
+    for enum in enums:
+        members = {name: int(member) for name, member in enum.__members__.items()}
+        # A value that is not set may be refused at the edge, and so have no name in the domain;
+        # the domain may know values of outside that no contract names (RFC 5280's reasons).
+        assert contracts[enum.__name__].items() <= ({"UNSPECIFIED": 0} | members).items(), enum

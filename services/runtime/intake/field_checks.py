@@ -58,7 +58,7 @@ def _check_message(item: Message, where: str, masked: set[str]) -> None:
     if name == "google.protobuf.Timestamp":
         seconds, nanos = getattr(item, "seconds", 0), getattr(item, "nanos", 0)
         if seconds not in _TIMESTAMP_SECONDS or nanos not in _NANOS:
-            raise InvalidArgument(where, "is no point in time")
+            raise InvalidArgument(where, "is not a time between the years 1 and 9999")
     elif masked and not name.startswith("google."):
         for field in _required_fields(item.DESCRIPTOR):
             if field.name in masked and not _is_set(item, field):
