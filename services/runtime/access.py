@@ -18,7 +18,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from qagazsyz.common.v1 import access_pb2
-from services.runtime.errors import PermissionDenied, Unauthenticated
+from services.runtime.concurrency.single_flight import SingleFlight
+from services.runtime.errors import PermissionDenied, Unauthenticated, Unavailable
 
 ISSUER = "qagazsyz"
 # The gateway accepts only the first; services call each other with the second.
@@ -26,6 +27,13 @@ CALLER_AUDIENCE = "qagazsyz"
 INTERNAL_AUDIENCE = "qagazsyz.internal"
 # The clocks of two machines differ by less; tokens live ten minutes.
 CLOCK_LEEWAY_SECONDS = 5
+# identity's access_tokens.TOKEN_LIFETIME: a longer one was not made by identity.
+TOKEN_LIFETIME_SECONDS = 600
+# The key set is fetched anew this often: a key that was taken away is gone within it, and with it
+# every token that it signed.
+KEYS_FRESH_SECONDS = 60.0
+# Where identity cannot be reached, its last key set serves on for as long as a token lives.
+KEYS_STALE_SECONDS = 600.0
 # How often a token that names an unknown key may make us fetch identity's keys again.
 KEY_REFRESH_SECONDS = 5.0
 # Tokens that are remembered as valid, so that a signature is checked once and not at every call.
@@ -78,21 +86,28 @@ class TokenVerifier:
         self._fetch_keys = fetch_keys
         self._now = now
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._checked: TLRUCache[str, Caller] = TLRUCache(
-            cache_size, ttu=lambda _token, caller, _now: caller.expire_time, timer=now
+        # By token: its key's id, and its holder.
+        self._checked: TLRUCache[str, tuple[str, Caller]] = TLRUCache(
+            cache_size, ttu=lambda _token, checked, _now: checked[1].expire_time, timer=now
         )
+        self._fetches: SingleFlight[None, None] = SingleFlight()
         self._fetched_at = float("-inf")
+        self._renew_at = float("-inf")
 
     async def verify(self, token: str) -> Caller:
-        """Return the token's holder. Raises Unauthenticated, always in the same words."""
+        """Return the token's holder. Raises Unauthenticated, always in the same words, and
+        Unavailable if the keys cannot be had."""
+        if self._now() >= self._renew_at:
+            await self._renew_keys()
         known = self._checked.get(token)
-        if known is not None:
-            return known
+        if known is not None and known[0] in self._keys:
+            return known[1]
         refusal = Unauthenticated("the token is not valid")
         if len(token) > TOKEN_LIMIT_BYTES:
             raise refusal
         try:
-            key = await self._key(str(jwt.get_unverified_header(token)["kid"]))
+            kid = str(jwt.get_unverified_header(token)["kid"])
+            key = await self._key(kid)
             if key is None:
                 raise refusal
             # _caller checks the times, because PyJWT only knows the system's clock.
@@ -111,20 +126,34 @@ class TokenVerifier:
             caller = self._caller(claims)
         except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError):
             raise refusal from None
-        self._checked[token] = caller
+        self._checked[token] = (kid, caller)
         return caller
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
         if kid not in self._keys and self._now() - self._fetched_at >= KEY_REFRESH_SECONDS:
-            key_set = jwt.PyJWKSet.from_dict(dict(await self._fetch_keys()))
-            self._keys = {str(key.key_id): key for key in key_set.keys}
-            self._fetched_at = self._now()
+            await self._fetches.do(None, self._fetch)
         return self._keys.get(kid)
+
+    async def _renew_keys(self) -> None:
+        try:
+            await self._fetches.do(None, self._fetch)
+        except Unavailable:
+            if self._now() - self._fetched_at >= KEYS_STALE_SECONDS:
+                raise
+            self._renew_at = self._now() + KEY_REFRESH_SECONDS
+
+    async def _fetch(self) -> None:
+        key_set = jwt.PyJWKSet.from_dict(dict(await self._fetch_keys()))
+        self._keys = {str(key.key_id): key for key in key_set.keys}
+        self._fetched_at = self._now()
+        self._renew_at = self._fetched_at + KEYS_FRESH_SECONDS
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         now = self._now()
         if not claims["iat"] - CLOCK_LEEWAY_SECONDS <= now < claims["exp"] + CLOCK_LEEWAY_SECONDS:
             raise ValueError("time")
+        if claims["exp"] - claims["iat"] > TOKEN_LIFETIME_SECONDS:
+            raise ValueError("lifetime")
         roles = frozenset(int(Role.Value(f"ROLE_{name}")) for name in claims["roles"])
         # Services, and only they, have tokens of the internal audience.
         if (Role.ROLE_SERVICE in roles) != (claims["aud"] == INTERNAL_AUDIENCE):

@@ -80,7 +80,8 @@ def decode_token(token: str, *, of: str, parts: int) -> list[str] | None:
         tag, *last = json.loads(body)
         if tag != _tag(of) or len(last) != parts or not all(isinstance(x, str) for x in last):
             raise ValueError
-        if any("\x00" in x for x in last):
+        # PostgreSQL holds no NUL, and a lone surrogate is no character (RFC 7493, section 2.1).
+        if any("\x00" in x or not x.encode() for x in last):
             raise ValueError
     except (ValueError, TypeError):
         raise InvalidArgument("page_token", "not a token of this list") from None

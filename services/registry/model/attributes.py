@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any, NoReturn
 
@@ -29,6 +30,8 @@ POINTER_LENGTH = 200
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 # RFC 8259's media type, and those with the suffix +json (RFC 6839).
 _JSON = re.compile(r"application/(?:[A-Za-z0-9.+-]+\+)?json(?:;.*)?")
+# Half of a character outside the basic plane, or of none.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class AttributeKind(IntEnum):
@@ -82,17 +85,28 @@ def check_content(media_type: str, content: bytes, attributes: Sequence[Attribut
             raise InvalidArgument("content", f"no value at {attribute.pointer}")
         if exists and not _is_of(attribute.kind, value):
             raise InvalidArgument(
-                "content", f"the value at {attribute.pointer} is not of the declared kind"
+                "content",
+                f"the value at {attribute.pointer} is not of the declared kind, or a number that "
+                "no double holds",
             )
 
 
 def parse_content(content: bytes) -> dict[str, Any] | None:
-    """Parse a content that is one JSON object; return None for any other."""
+    """Parse a content that is one JSON object (I-JSON, RFC 7493); return None for any other.
+
+    Numbers with a fraction or an exponent are Decimals: as they are written.
+    """
     try:
         parsed = json.loads(
-            content.decode(), object_pairs_hook=_distinct, parse_constant=_refuse_constant
+            content.decode(),
+            object_pairs_hook=_distinct,
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
         )
-    except (ValueError, RecursionError):
+        if _SURROGATE.search(content):
+            # An unpaired one is no character, and no answer can hold it (RFC 7493, section 2.1).
+            json.dumps(parsed, ensure_ascii=False, default=str).encode()
+    except (ValueError, ArithmeticError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 
@@ -103,7 +117,10 @@ def value_at(members: Mapping[str, Any] | None, attribute: Attribute) -> str | f
     members: the parsed content, None for a content that is not JSON.
     """
     exists, value = _resolve(members, attribute.pointer)
-    return value if exists and _is_of(attribute.kind, value) else None
+    if not exists or not _is_of(attribute.kind, value):
+        return None
+    found: str | float | bool = float(value) if isinstance(value, Decimal) else value
+    return found
 
 
 def _resolve(value: Any, pointer: str) -> tuple[bool, Any]:
@@ -132,15 +149,18 @@ def _is_index(text: str, items: Sequence[Any]) -> bool:
 
 def _is_of(kind: AttributeKind, value: Any) -> bool:
     if kind is AttributeKind.NUMBER:
-        return isinstance(value, int | float) and not isinstance(value, bool) and _fits(value)
+        return isinstance(value, int | Decimal) and not isinstance(value, bool) and _fits(value)
     if kind is AttributeKind.BOOLEAN:
         return isinstance(value, bool)
     return isinstance(value, str) and (kind is not AttributeKind.DATE or _is_date(value))
 
 
-def _fits(number: int | float) -> bool:
-    """Return whether a double holds the number exactly as written (RFC 8259, section 6)."""
-    return math.isfinite(number) if isinstance(number, float) else abs(number) <= 2**53
+def _fits(number: int | Decimal) -> bool:
+    """Return whether a double, which answers hold, is written as the number is (RFC 7493, 2.2)."""
+    if isinstance(number, int):
+        return abs(number) <= 2**53
+    double = float(number)
+    return math.isfinite(double) and Decimal(repr(double)) == number
 
 
 def _is_date(text: str) -> bool:

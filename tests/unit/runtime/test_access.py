@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,8 @@ from services.runtime.access import (
     CLOCK_LEEWAY_SECONDS,
     INTERNAL_AUDIENCE,
     KEY_REFRESH_SECONDS,
+    KEYS_FRESH_SECONDS,
+    KEYS_STALE_SECONDS,
     TOKEN_LIMIT_BYTES,
     Caller,
     Role,
@@ -23,7 +26,7 @@ from services.runtime.access import (
     authorize,
 )
 from services.runtime.descriptors import service_descriptors
-from services.runtime.errors import PermissionDenied, Unauthenticated
+from services.runtime.errors import PermissionDenied, Unauthenticated, Unavailable
 from tests.clock import Clock
 from tests.unit.runtime.tokens import KEY, KID, LIFETIME_SECONDS, NOW, fetch_keys, key_set, token
 
@@ -36,9 +39,13 @@ class Identity:
     def __init__(self, *kids: str) -> None:
         self.kids = kids
         self.fetched = 0
+        self.is_away = False
 
     async def fetch(self) -> Mapping[str, Any]:
+        if self.is_away:
+            raise Unavailable("identity is away")
         self.fetched += 1
+        await asyncio.sleep(0)
         return key_set(*self.kids)
 
 
@@ -77,6 +84,8 @@ async def test_a_valid_token_says_who_calls() -> None:
         token(roles=None),
         token(sub=None),
         token(exp="soon"),
+        token(exp=int(NOW) + LIFETIME_SECONDS + 1),
+        token(exp=int(NOW) + 10 * 365 * 86_400),
         token(padding="x" * TOKEN_LIMIT_BYTES),
         jwt.encode({"sub": "subjects/a"}, "", algorithm="none", headers={"kid": "k"}),
         jwt.encode({"sub": "subjects/a"}, KEY, algorithm="EdDSA"),
@@ -120,20 +129,59 @@ async def test_keys_are_fetched_again_for_an_unknown_key_but_not_at_each_token()
     assert identity.fetched == 2
 
 
-async def test_a_full_cache_drops_the_least_recently_used_token_only() -> None:
-    """A token shows that it is cached by outliving its key's removal from the key set."""
-    clock, identity = Clock(START), Identity("old")
-    verifier = verifier_of(identity, clock, cache_size=3)
-    first, second, third = (token(kid="old", jti=jti) for jti in "123")
-    for each in (first, second, third, first):
+async def test_a_full_cache_drops_the_least_recently_used_token_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded: list[str] = []
+    decode = jwt.decode
+
+    def counted(bearer: str, *arguments: Any, **options: Any) -> Any:
+        decoded.append(bearer)
+        return decode(bearer, *arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    verifier = verifier_of(Identity(KID), Clock(START), cache_size=3)
+    first, second, third, fourth = (token(jti=jti) for jti in "1234")
+    for each in (first, second, third, first, fourth):
         await verifier.verify(each)
-    identity.kids = ("new",)
-    clock.move(seconds=KEY_REFRESH_SECONDS)
-    await verifier.verify(token(kid="new"))
-    with pytest.raises(Unauthenticated):
-        await verifier.verify(second)
-    assert (await verifier.verify(first)).token_id == "1"
-    assert (await verifier.verify(third)).token_id == "3"
+    decoded.clear()
+    for each in (first, third, fourth):
+        await verifier.verify(each)
+    assert decoded == []
+    await verifier.verify(second)
+    assert decoded == [second]
+
+
+async def test_a_key_that_was_taken_away_is_gone_within_a_minute_with_its_tokens() -> None:
+    clock, identity = Clock(START), Identity("stolen", KID)
+    verifier = verifier_of(identity, clock)
+    seen, new = token(kid="stolen", jti="seen"), token(kid="stolen", jti="new")
+    await verifier.verify(seen)
+    identity.kids = (KID,)
+    clock.move(seconds=KEYS_FRESH_SECONDS)
+    for bearer in (seen, new):
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(bearer)
+    await verifier.verify(token())
+
+
+async def test_the_last_key_set_serves_while_identity_is_away_but_not_for_ever() -> None:
+    clock, identity = Clock(START), Identity(KID)
+    verifier = verifier_of(identity, clock)
+    await verifier.verify(token())
+    identity.is_away = True
+    clock.move(seconds=KEYS_FRESH_SECONDS)
+    await verifier.verify(token())
+    clock.move(seconds=KEYS_STALE_SECONDS - KEYS_FRESH_SECONDS)
+    with pytest.raises(Unavailable):
+        await verifier.verify(token(iat=int(NOW) + 600, exp=int(NOW) + 1_200))
+
+
+async def test_calls_that_find_the_keys_old_fetch_them_once() -> None:
+    identity = Identity(KID)
+    verifier = verifier_of(identity, Clock(START))
+    await asyncio.gather(*(verifier.verify(token(jti=str(number))) for number in range(20)))
+    assert identity.fetched == 1
 
 
 CITIZEN = Caller("subjects/a", "", frozenset({Role.ROLE_CITIZEN}))

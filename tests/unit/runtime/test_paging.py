@@ -92,6 +92,7 @@ def tag() -> str:
         encoded([tag(), 7]),
         encoded([tag(), "a", "b"]),
         encoded([tag(), "a\x00"]),
+        encoded([tag(), "\ud800"]),
     ],
 )
 def test_a_token_that_this_list_did_not_give_is_refused(token: str) -> None:

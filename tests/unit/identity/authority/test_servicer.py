@@ -50,7 +50,7 @@ async def test_openssl_accepts_the_ocsp_responders_answers(
     assert "leaf.pem: revoked" in text and "superseded" in text
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"0" * 100_000, b"\x30\x03\x02\x01\x00"])
+@pytest.mark.parametrize("data", [b"", b"x", b"0" * 60_000, b"\x30\x03\x02\x01\x00"])
 async def test_a_malformed_ocsp_request_is_answered_as_such(
     identity: Identity, data: bytes
 ) -> None:

@@ -14,6 +14,8 @@ from services.registry.model.attributes import (
     AttributeKind,
     check_attributes,
     check_content,
+    parse_content,
+    value_at,
 )
 from services.runtime.errors import InvalidArgument
 
@@ -72,11 +74,54 @@ def test_a_content_with_the_declared_values_is_accepted() -> None:
         b'{"registered": true, "since": "2019-05-01", "address": {"rooms": 1e999}}',
         b'{"registered": true, "since": "2019-05-01", "a": ' + b"[" * 5000 + b"]" * 5000 + b"}",
         b'{"registered": true, "since": "2019-05-01", "a": "\xff"}',
+        b'{"registered": true, "since": "2019-05-01", "a": "\\ud83d"}',
+        b'{"registered": true, "since": "2019-05-01", "a": ["\\uDE00"]}',
+        b'{"registered": true, "since": "2019-05-01", "\\ud83d": 1}',
     ],
 )
 def test_a_content_that_contradicts_its_declaration_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidArgument, match="content"):
         check_content(JSON, body, DECLARED)
+
+
+def test_a_pair_of_surrogates_is_a_character() -> None:
+    text = b'{"registered": true, "since": "2019-05-01", "a": "\\ud83d\\ude00"}'
+    check_content(JSON, text, DECLARED)
+
+
+@pytest.mark.parametrize(
+    ("written", "is_taken"),
+    [
+        ("2", True),
+        ("-0.1", True),
+        ("1e3", True),
+        ("1.50", True),
+        ("1.7976931348623157e308", True),
+        ("5e-324", True),
+        ("9007199254740992", True),
+        ("9007199254740993", False),
+        ("9007199254740993.0", False),
+        ("100000000000000.01", False),
+        ("12345678901234567890e0", False),
+        ("1e-400", False),
+        ("1e400", False),
+        ("1e" + "9" * 30, False),
+        ("0." + "1" * 40, False),
+    ],
+)
+def test_a_number_is_taken_if_an_answer_can_hold_it_as_it_is_written(
+    written: str, is_taken: bool
+) -> None:
+    text = '{"registered": true, "since": "2019-05-01", "address": {"rooms": ' + written + "}}"
+    members = parse_content(text.encode())
+    rooms = next(each for each in DECLARED if each.pointer == "/address/rooms")
+    if is_taken:
+        check_content(JSON, text.encode(), DECLARED)
+        assert value_at(members, rooms) == float(written)
+    else:
+        with pytest.raises(InvalidArgument, match="content"):
+            check_content(JSON, text.encode(), DECLARED)
+        assert value_at(members, rooms) is None
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/jsonp", "text/json"])
