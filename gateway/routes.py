@@ -13,6 +13,7 @@ from typing import Any
 from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.descriptors import Method
 from gateway.settings import GatewaySettings
+from services.runtime.intake.intake import ADDRESS_HEADER
 from services.runtime.server import MESSAGE_LIMIT_BYTES
 from services.runtime.status import internal_status
 
@@ -100,8 +101,16 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
             _unknown(settings),
         ],
         "request_headers_to_remove": [LENGTH_HEADER],
-        # Without this header a service resets the call, which looks as if it were unavailable.
-        "request_headers_to_add": [_header("te", "trailers", "OVERWRITE_IF_EXISTS_OR_ADD")],
+        "request_headers_to_add": [
+            # Without this header a service resets the call, which looks as if it were unavailable.
+            _header("te", "trailers", "OVERWRITE_IF_EXISTS_OR_ADD"),
+            # Callers without a token share a service's slots by address.
+            _header(
+                ADDRESS_HEADER,
+                "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+                "OVERWRITE_IF_EXISTS_OR_ADD",
+            ),
+        ],
         "response_headers_to_add": [_header("grpc-status", CALLERS_FAULT, "OVERWRITE_IF_EXISTS")],
     }
     if settings.allowed_origins:

@@ -37,7 +37,7 @@ from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.intake.admission import Slot
 from services.runtime.intake.field_checks import check_fields
 from services.runtime.intake.intake import Intake, caller_key, text_metadata
-from services.runtime.intake.message_bounds import check_bounds, check_size, request_limit
+from services.runtime.intake.message_bounds import check_bounds, check_size
 from services.runtime.intake.open_streams import Health, OpenStreams
 from services.runtime.settings import CannotStart
 from services.runtime.status import abort, status_of_failure
@@ -125,7 +125,6 @@ class Endpoint:
         intake: Intake,
     ) -> None:
         self._intake = intake
-        self._limit = request_limit(method)
         self._method = method
         self._name = f"{method.containing_service.full_name}/{method.name}"
         self._handler = handler
@@ -180,7 +179,7 @@ class Endpoint:
                 key = caller_key(caller, metadata)
                 is_service = caller is not None and caller.is_service
                 with self._intake.admit(key, is_service=is_service) as slot:
-                    data = await self._intake.body(slot, lambda: _only(context), self._limit)
+                    data = await self._intake.body(slot, lambda: _only(context))
                     check_size(data, self._method)
                     call = Call(context, self._method, caller, metadata)
                     with self._intake.memory(key, len(data)):
@@ -255,7 +254,10 @@ class Server:
     ) -> None:
         """servicers: by the full name of their service, "qagazsyz.identity.v1.TokenService"."""
         intake = Intake(
-            calls=concurrent_calls, streams=CONCURRENT_STREAMS, bytes_in_flight=bytes_in_flight
+            calls=concurrent_calls,
+            streams=CONCURRENT_STREAMS,
+            bytes_in_flight=bytes_in_flight,
+            body_limit=MESSAGE_LIMIT_BYTES,
         )
         self._server = grpc.aio.server(
             options=[

@@ -1,7 +1,7 @@
 """Take in the calls of a process: a slot for each, its body, and memory for that, all bounded.
 
 A body that arrives at once - and nearly all do - is read without asking for memory beforehand. One
-that is still on its way after GRACE_SECONDS asks for as much as its method's request may have,
+that is still on its way after GRACE_SECONDS asks for as much as gRPC takes in for any method,
 because how long it is becomes known only when it is whole: so unfinished bodies never hold more
 than the budget, and others' quick calls do not wait behind them.
 """
@@ -32,8 +32,10 @@ IPV6_PREFIX = 64
 class Intake:
     """The pools of a process. The platform's own services have slots of their own."""
 
-    def __init__(self, *, calls: int, streams: int, bytes_in_flight: int) -> None:
-        """calls, streams: at once, of all callers; the services' own calls as many again."""
+    def __init__(self, *, calls: int, streams: int, bytes_in_flight: int, body_limit: int) -> None:
+        """calls, streams: at once, of all callers; the services' own calls as many again.
+        body_limit: the longest message that gRPC takes in."""
+        self._body_limit = body_limit
         self._calls = Pool(calls)
         self._own_calls = Pool(calls, reserve=0)
         self._streams = Pool(streams)
@@ -51,8 +53,8 @@ class Intake:
         """Return so many bytes of the budget, to hold. Raises ResourceExhausted."""
         return self._bytes.enter(key, size)
 
-    async def body(self, slot: Slot, read: Callable[[], Awaitable[bytes]], limit: int) -> bytes:
-        """Read the call's body, of at most limit bytes.
+    async def body(self, slot: Slot, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Read the call's body.
 
         Raises ResourceExhausted if its place is taken by another caller or there is no memory for
         it, DeadlineExceeded if it takes longer than BODY_SECONDS, and what read raises.
@@ -62,7 +64,7 @@ class Intake:
         def is_slow() -> None:
             nonlocal memory
             try:
-                memory = self._bytes.enter(slot.caller, limit)
+                memory = self._bytes.enter(slot.caller, self._body_limit)
             except ResourceExhausted as error:
                 wait.interrupt(error)
             else:

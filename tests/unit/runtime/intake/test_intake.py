@@ -150,11 +150,11 @@ async def test_unfinished_bodies_hold_no_more_than_the_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(intake, "GRACE_SECONDS", 0)
-    pools = Intake(calls=100, streams=1, bytes_in_flight=100)
+    pools = Intake(calls=100, streams=1, bytes_in_flight=100, body_limit=20)
 
     async def upload(caller: str) -> bytes:
         with pools.admit(caller, is_service=False) as slot:
-            return await pools.body(slot, never, 20)
+            return await pools.body(slot, never)
 
     uploads = [asyncio.create_task(upload("a")) for _ in range(10)]
     done, waiting = await asyncio.wait(uploads, timeout=0.1)
@@ -174,19 +174,19 @@ async def test_unfinished_bodies_hold_no_more_than_the_budget(
 
 
 async def test_a_body_that_arrives_at_once_asks_for_its_own_size_only() -> None:
-    pools = Intake(calls=1, streams=1, bytes_in_flight=100)
+    pools = Intake(calls=1, streams=1, bytes_in_flight=100, body_limit=20)
 
     async def read() -> bytes:
         return b"body"
 
     with pools.admit("a", is_service=False) as slot:
-        data = await pools.body(slot, read, 1_000)
+        data = await pools.body(slot, read)
         with pools.memory("a", len(data)), pools.memory("b", 90):
             pass
 
 
 async def test_the_services_own_calls_stand_apart() -> None:
-    pools = Intake(calls=1, streams=1, bytes_in_flight=100)
+    pools = Intake(calls=1, streams=1, bytes_in_flight=100, body_limit=20)
     pools.admit("a", is_service=False)
     pools.admit("registry", is_service=True)
 
