@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -57,13 +57,13 @@ class _Path:
     """A certificate's path, or why there is none."""
 
     found: Chain | Refused
-    # A refusal serves for the requested time and the FRESH_FOR behind it.
-    until: datetime
+    # The requested time; a refusal serves for it and the FRESH_FOR behind it.
+    since: datetime
 
     def covers(self, at: datetime) -> bool:
         if isinstance(self.found, Chain):
             return self.found.covers(at)
-        return self.until - FRESH_FOR <= at < self.until
+        return timedelta(0) <= at - self.since < FRESH_FOR
 
 
 class Validator:
@@ -178,10 +178,9 @@ class Validator:
 
     def _find_path(self, der: bytes, at: datetime, intermediates: Sequence[bytes]) -> _Path:
         """Runs in the thread."""
-        until = at + FRESH_FOR
         if len(der) > CERTIFICATE_LIMIT_BYTES:
-            return _Path(Refused(CertificateStatus.MALFORMED, "too large"), until)
-        return _Path(self._paths.find(der, at, intermediates), until)
+            return _Path(Refused(CertificateStatus.MALFORMED, "too large"), at)
+        return _Path(self._paths.find(der, at, intermediates), at)
 
     async def _find_responder(self, der: bytes, at: datetime) -> Chain | None:
         """Return the path of a certificate that may sign OCSP answers, or None."""

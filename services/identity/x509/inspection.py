@@ -130,8 +130,12 @@ def fingerprint_of(der: bytes) -> str:
 
 def has_expired(not_after: datetime, at: datetime) -> bool:
     """Return whether the time is later than notAfter, which is the last second of validity
-    (RFC 5280, section 4.1.2.5)."""
-    return at >= not_after + timedelta(seconds=1)
+    (RFC 5280, section 4.1.2.5).
+
+    The times are subtracted: 99991231235959Z, which says "no well-defined expiration date", has no
+    second behind it.
+    """
+    return at - not_after >= timedelta(seconds=1)
 
 
 def usage_of(certificate: x509.Certificate) -> CertificateUsage:

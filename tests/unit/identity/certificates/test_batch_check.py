@@ -37,6 +37,22 @@ async def test_the_status_follows_the_time(identity: Identity) -> None:
     assert await status(identity, made.der, at=after) == [Status.CERTIFICATE_STATUS_EXPIRED]
 
 
+async def test_a_status_may_be_asked_for_at_the_first_and_the_last_second_there_is(
+    identity: Identity,
+) -> None:
+    made, _ = await identity.issue(await identity.person())
+    first, last = Timestamp(seconds=-62_135_596_800), Timestamp(seconds=253_402_300_799)
+    for _ in range(2):
+        assert await status(identity, made.der, b"x", at=first) == [
+            Status.CERTIFICATE_STATUS_NOT_YET_VALID,
+            Status.CERTIFICATE_STATUS_MALFORMED,
+        ]
+        assert await status(identity, made.der, b"x", at=last) == [
+            Status.CERTIFICATE_STATUS_EXPIRED,
+            Status.CERTIFICATE_STATUS_MALFORMED,
+        ]
+
+
 async def test_a_revoked_certificate_is_revoked_from_then_on(identity: Identity) -> None:
     made, _ = await identity.issue(await identity.person())
     earlier = Timestamp()

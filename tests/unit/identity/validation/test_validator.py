@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -23,7 +24,7 @@ from tests.unit.identity.authorities import (
     External,
     revocation_list,
 )
-from tests.unit.identity.chains import AUTHORITY, NOW, Made, key_usage, make
+from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Made, Profile, key_usage, make
 
 
 class Turns:
@@ -178,3 +179,33 @@ async def test_an_authentication_certificate_is_wrong_usage_without_a_look_up(
     # For signing in it has to be valid otherwise.
     result = await external.validator.validate(leaf.der, [], at=NOW)
     assert result.status == CertificateStatus.REVOKED
+
+
+# "No well-defined expiration date" (RFC 5280, section 4.1.2.5): 99991231235959Z.
+FOREVER = datetime.max.replace(microsecond=0, tzinfo=UTC)
+
+
+async def test_a_certificate_without_end_is_good_at_each_look(tmp_path: Path) -> None:
+    root = make(replace(ROOT, not_after=FOREVER))
+    external = External(tmp_path / "trust", root=root)
+    try:
+        external.replace_authority(make(replace(AUTHORITY, not_after=FOREVER), root))
+        external.publishes()
+        leaf = external.leaf(crls=[CRL], not_after=FOREVER)
+        assert [await external.status(leaf) for _ in range(3)] == ["GOOD"] * 3
+    finally:
+        external.close()
+
+
+async def test_any_time_may_be_asked_about(external: External) -> None:
+    external.publishes()
+    leaf = external.leaf(crls=[CRL])
+    stranger = make(Profile(), make(ROOT))
+    for at, status in (
+        # Its authority is not valid then either.
+        (FOREVER, "UNTRUSTED"),
+        (datetime.min.replace(tzinfo=UTC), "UNTRUSTED"),
+        (NOW, "GOOD"),
+    ):
+        assert [await external.status(leaf, at) for _ in range(2)] == [status] * 2
+        assert [await external.status(stranger, at) for _ in range(2)] == ["UNTRUSTED"] * 2
