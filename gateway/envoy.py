@@ -45,14 +45,16 @@ CONNECTION_IDLE = "600s"
 # downloads on a slow network. The cost: a refused caller that keeps sending notices the refusal 3 s
 # later.
 DELAYED_CLOSE = "3s"
-# A gRPC server parses these headers itself, and after one that it cannot parse it refuses all calls
-# with a header of that name on the same connection, which all callers share. The same holds for
-# binary headers, whose names end in "-bin". Services need no such header.
+# A gRPC server parses these headers by a type, and after one that it cannot parse it refuses all
+# calls with a header of that name on the same connection, which all callers share. The same holds
+# for binary headers, whose names end in "-bin". Services need no such header, so they are removed.
+# "te" is overwritten, and routes.py refuses unreadable values of those that services need.
 POISONOUS_HEADERS = (
     "grpc-internal-encoding-request",
     "grpc-previous-rpc-attempts",
     "grpc-retry-pushback-ms",
     "grpc-status",
+    "grpclb_client_stats",
 )
 # The only internal address: with an empty list Envoy would trust the x-envoy-… headers of all
 # private addresses.

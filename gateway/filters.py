@@ -29,6 +29,8 @@ NEEDED, OPTIONAL = "token", "token-if-any"
 KEYS_KEPT = "60s"
 KEYS_ASKED_AGAIN = "0.1s"
 
+NONE = [{"remove_on_match": {"key_matcher": {"safe_regex": {"regex": ".*"}}}}]
+
 # Callers that have a rate limit's bucket; beyond that the least recently used one is dropped.
 CALLERS_REMEMBERED = 20_000
 BURST_SECONDS = 2
@@ -47,6 +49,10 @@ def http_filters(methods: tuple[Method, ...], settings: GatewaySettings) -> list
         transcoder(sorted({method.service for method in methods})),
         _jwt(methods),
         _rate_limit(settings),
+        # A gRPC server parses trailers as it does headers; no protocol of ours has any in requests.
+        _filter(
+            "header_mutation", "HeaderMutation", mutations={"request_trailers_mutations": NONE}
+        ),
         router(),
     ]
 

@@ -46,7 +46,7 @@ WORDS = {
     405: "no such method",
     408: "the time for the call is up",
     413: "the request is too large",
-    415: "the compression is not known",
+    415: "the encoding or the content type is not known",
     426: "another protocol is needed",
     431: "the headers are too large",
     500: "internal error",

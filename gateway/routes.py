@@ -64,9 +64,12 @@ CLAIMS = "claims"
 # The metadata key that marks routes which need no token, whose rate is limited by address.
 OPEN_MARK = "qagazsyz"
 
-# Encodings that services support. After another one a gRPC server no longer decodes "gzip" either
-# on that connection, which all callers share.
-ENCODINGS = "identity|gzip|deflate"
+# Services take no compressed message, which may be small on the wire and large in memory.
+ENCODING = "identity"
+# What a service gets as content-type; a gRPC server cannot parse "application/grpcx".
+GRPC_TYPES = r"application/grpc(\+proto|-web(-text)?(\+proto)?)?"
+# TimeoutValue and TimeoutUnit of gRPC over HTTP/2.
+TIMEOUT = "[0-9]{1,8}[HMSmun]"
 
 # Our services use one fixed text for INTERNAL. INTERNAL with any other text comes from the gRPC
 # library, for a malformed frame (for example one wrongly flagged as compressed): the caller's
@@ -89,7 +92,7 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
         "name": "suite",
         "domains": ["*"],
         "routes": [
-            _unsupported_encoding(),
+            *_unreadable_headers(),
             *_too_large(methods),
             *(_large_json(method, settings) for method in methods if method.takes_json),
             *(_call(method, settings) for method in methods),
@@ -118,16 +121,33 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
     return host
 
 
-def _unsupported_encoding() -> Json:
-    """Refuse messages in an encoding that services do not support."""
-    name = "grpc-encoding"
-    known = {"string_match": {"safe_regex": {"regex": ENCODINGS}}, "invert_match": True}
-    return {
-        "name": "unsupported-encoding",
-        "match": {"prefix": "/", "headers": [{"name": name, **known}]},
-        "direct_response": {"status": 415, "body": {"inline_string": f"{name}: {ENCODINGS}"}},
-        "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
-    }
+def _unreadable_headers() -> list[Json]:
+    """Refuse headers that a gRPC server parses by a type and cannot parse.
+
+    After one such value it refuses all calls with a header of that name on the connection, which
+    all callers share. The other headers of a type are removed or overwritten: see
+    envoy.POISONOUS_HEADERS.
+    """
+
+    def refused(name: str, regex: str, status: int, body: str, *more: Json) -> Json:
+        unlike = {"string_match": {"safe_regex": {"regex": regex}}, "invert_match": True}
+        return {
+            "name": f"unreadable-{name}",
+            "match": {"prefix": "/", "headers": [*more, {"name": name, **unlike}]},
+            "direct_response": {"status": status, "body": {"inline_string": body}},
+            "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
+        }
+
+    compressed = refused("grpc-encoding", ENCODING, 415, "compressed messages are not taken")
+    compressed["response_headers_to_add"] = [
+        _header("grpc-accept-encoding", ENCODING, "OVERWRITE_IF_EXISTS_OR_ADD")
+    ]
+    is_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    return [
+        compressed,
+        refused("grpc-timeout", TIMEOUT, 400, "grpc-timeout: not a number and a unit"),
+        refused("content-type", GRPC_TYPES, 415, "content-type: not known", is_grpc),
+    ]
 
 
 def _too_large(methods: Iterable[Method]) -> list[Json]:

@@ -73,6 +73,11 @@ class RawConnection:
             self._connection.end_stream(stream)
             await self._flush()
 
+    async def send_trailers(self, stream: int, headers: Mapping[str, str]) -> None:
+        """End the request with these trailers."""
+        self._connection.send_headers(stream, list(headers.items()), end_stream=True)
+        await self._flush()
+
     async def status(self, stream: int) -> str:
         """Return the call's grpc-status, once it has ended; "" for a stream that was reset."""
         async with asyncio.timeout(PATIENCE_SECONDS):
