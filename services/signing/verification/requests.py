@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from google.protobuf.message import DecodeError
+
+from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.errors import InvalidArgument
 from services.signing.verification.trust import CertificateRole, RoleRequirement, TrustPolicy
@@ -15,6 +18,10 @@ from signatures.fields import MalformedFields, length_delimited
 # The contract's limits.
 ITEMS_LIMIT = 10_000
 SIGNERS_LIMIT = 10_000
+
+# Up to about this size, protobuf decodes a request faster than Python walks its fields; a typical
+# one in a third of the time.
+DECODED_BYTES = 64 * 1024
 
 _SIGNER = verification_pb2.VerifyRequest.SIGNER_FIELD_NUMBER
 _ITEM = verification_pb2.VerifyRequest.ITEM_FIELD_NUMBER
@@ -72,13 +79,12 @@ def parse_trust(batch: Batch, *, prefix: str = "") -> ParsedTrust:
         at = parse_time(*batch.at) if batch.at is not None else None
     except ValueError:
         raise InvalidArgument(f"{prefix}at", "not a valid time") from None
-    return ParsedTrust(policy, at, _parse_role(batch, policy, f"{prefix}required_role"))
-
-
-def _parse_role(batch: Batch, policy: TrustPolicy, field: str) -> RoleRequirement | None:
     asked = batch.required_role
-    if asked is None:
-        return None
+    role = _parse_role(asked, policy, f"{prefix}required_role") if asked is not None else None
+    return ParsedTrust(policy, at, role)
+
+
+def _parse_role(asked: RequiredRole, policy: TrustPolicy, field: str) -> RoleRequirement:
     if policy is TrustPolicy.SIGNATURE_ONLY:
         raise InvalidArgument(field, "not with TRUST_POLICY_SIGNATURE_ONLY, which checks no role")
     if asked.bin and not _BIN.fullmatch(asked.bin):
@@ -98,14 +104,31 @@ def parse_time(seconds: int, nanos: int) -> datetime:
         raise ValueError("seconds") from None
 
 
-def find_stamped_signature(request: bytes) -> StampedSignature | None:
+def find_stamped_signature(
+    request: bytes, *, decoded_bytes: int = DECODED_BYTES
+) -> StampedSignature | None:
     """Return a VerifyRequest's time-stamp and the signature under it, or None without one.
 
-    The backend has parsed the request; this walks its fields by their lengths only, because to
-    decode the message again would copy it, and it may be 20 MiB. As in protobuf, the last of
-    several values counts, and parts of one item are merged. Raises InvalidArgument if signer or
-    item is missing.
+    The backend has parsed the request, but gives neither. Up to decoded_bytes, protobuf decodes it
+    again. Of a larger one, whose copy may take 20 MiB and milliseconds of the event loop, only the
+    fields' lengths are walked. Raises InvalidArgument if signer or item is missing.
     """
+    if len(request) > decoded_bytes:
+        return _walk(request)
+    try:
+        message = verification_pb2.VerifyRequest.FromString(request)
+    except DecodeError:
+        raise malformed() from None
+    for field in ("signer", "item"):
+        if not message.HasField(field):
+            raise InvalidArgument(field, "is required")
+    if not message.time_stamp:
+        return None
+    return StampedSignature(message.time_stamp, message.item.signature)
+
+
+def _walk(request: bytes) -> StampedSignature | None:
+    # As in protobuf, the last of several values counts, and the parts of one item are merged.
     token, signature = b"", b""
     has_signer = False
     items: list[tuple[int, int]] = []

@@ -187,6 +187,8 @@ class Signers:
         return found
 
     async def _set_keys(self, batch: Batch, versions: Sequence[tuple[int, bytes]]) -> None:
+        if not versions:
+            return
         missing: dict[str, list[int]] = {}
         for index, value in versions:
             name = value.decode()

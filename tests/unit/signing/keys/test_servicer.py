@@ -1,4 +1,4 @@
-"""KeyServicer: keys live, rotate and die as their organization wants, and as nobody else does."""
+"""KeyServicer: how keys live, rotate and end, and who may do what with them."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ async def test_a_citizen_without_an_organization_signs_with_no_key(service: KeyS
         await sign(service, "keys/seal", citizen())
 
 
-async def test_whoever_is_signed_in_reads_a_keys_public_parts(service: KeyServicer) -> None:
+async def test_every_signed_in_caller_reads_a_keys_public_parts(service: KeyServicer) -> None:
     key = await create(service, key_id="seal")
     request = keys_pb2.GetKeyRequest(name="keys/seal")
     for call in (citizen(), BANK_OFFICER, auditor()):

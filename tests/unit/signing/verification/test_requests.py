@@ -16,6 +16,7 @@ from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.errors import InvalidArgument
 from services.signing.verification.requests import (
+    DECODED_BYTES,
     ITEMS_LIMIT,
     SIGNERS_LIMIT,
     ParsedTrust,
@@ -122,6 +123,13 @@ def test_a_time_stamp_is_found_with_the_signature_under_it() -> None:
     assert found == StampedSignature(b"token", b"signature")
 
 
+def test_a_time_stamp_is_found_in_a_large_request() -> None:
+    item = verification_pb2.SignedItem(message=bytes(DECODED_BYTES), signature=b"signature")
+    request = verification_pb2.VerifyRequest(signer=SIGNER, item=item, time_stamp=b"token")
+    found = find_stamped_signature(request.SerializeToString())
+    assert found == StampedSignature(b"token", b"signature")
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
@@ -149,8 +157,15 @@ def by_protobuf(request: bytes) -> StampedSignature | str | None:
 
 
 def found_in(request: bytes) -> StampedSignature | str | None:
+    """What is found in it, alike whether it is decoded or walked; or the field at fault."""
+    found = [_found_in(request, decoded_bytes) for decoded_bytes in (DECODED_BYTES, -1)]
+    assert found[0] == found[1]
+    return found[0]
+
+
+def _found_in(request: bytes, decoded_bytes: int) -> StampedSignature | str | None:
     try:
-        return find_stamped_signature(request)
+        return find_stamped_signature(request, decoded_bytes=decoded_bytes)
     except InvalidArgument as error:
         return error.field
 

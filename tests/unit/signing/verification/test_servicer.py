@@ -250,7 +250,7 @@ async def test_a_key_version_verifies_whatever_its_state(
         (CertificateStatus.UNKNOWN, INDETERMINATE),
     ],
 )
-async def test_a_certificate_is_judged_and_its_signers_entry_says_why(
+async def test_a_certificate_is_checked_and_its_signers_entry_says_why(
     stub: Stub, identity: FakeIdentity, status: CertificateStatus, verdict: int
 ) -> None:
     der = ALICE.certificate()
@@ -301,7 +301,9 @@ async def test_without_identity_nothing_by_a_certificate_is_valid(
     assert answer.signers[0].certificate_status == certificates_pb2.CERTIFICATE_STATUS_UNKNOWN
 
 
-async def test_a_certificate_that_is_none_has_no_key(stub: Stub, identity: FakeIdentity) -> None:
+async def test_bytes_that_are_no_certificate_have_no_key(
+    stub: Stub, identity: FakeIdentity
+) -> None:
     identity.checks[b"junk"] = checked(CertificateStatus.MALFORMED, "")
     answer = await verify(stub, batch(certified(b"junk"), items=[ALICE.item()]))
     assert list(answer.verdicts) == [signatures_pb2.VERDICT_MALFORMED_KEY]
@@ -346,7 +348,7 @@ async def test_a_signer_without_the_role_that_is_asked_for_is_told_apart(
     assert list(answer.verdicts) == [missing, VALID, INVALID, missing]
 
 
-async def test_a_stamped_time_is_the_one_that_the_certificate_is_judged_at(
+async def test_a_certificate_is_checked_at_the_stamped_time(
     stub: Stub, identity: FakeIdentity
 ) -> None:
     der = ALICE.certificate()

@@ -20,6 +20,7 @@ from services.signing.verification.trust import (
     TrustPolicy,
 )
 from signatures.algorithms import Verdict
+from tests.clock import Clock
 from tests.unit.signing.builders import NOW, FakeIdentity, checked, good
 
 DAY = timedelta(days=1)
@@ -57,7 +58,7 @@ class Bench:
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     keys: dict[str, bytes] = field(default_factory=dict)
     looked_up: list[list[str]] = field(default_factory=list)
-    time: datetime = NOW
+    clock: Clock = field(default_factory=lambda: Clock(NOW))
     signers: Signers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class Bench:
             check_certificates=self.identity.check_certificates,
             inspect_certificates=self.identity.inspect_certificates,
             find_public_keys=self.find,
-            clock=lambda: self.time,
+            clock=self.clock,
         )
 
     async def find(self, names: Sequence[str]) -> Mapping[str, bytes]:
@@ -115,7 +116,7 @@ async def test_a_good_certificate_is_trusted_and_names_its_subject() -> None:
     ],
 )
 @pytest.mark.parametrize("policy", [TrustPolicy.UNSPECIFIED, TrustPolicy.CERTIFICATE])
-async def test_any_other_certificate_is_not(
+async def test_a_signature_by_any_other_certificate_is_untrusted_or_indeterminate(
     status: Status, verdict: Verdict, policy: TrustPolicy
 ) -> None:
     bench = Bench()
@@ -126,7 +127,7 @@ async def test_any_other_certificate_is_not(
     assert batch.trust == {0: verdict}
 
 
-async def test_what_identity_cannot_be_asked_is_indeterminate_and_asked_again() -> None:
+async def test_without_identity_a_certificate_is_indeterminate_and_asked_about_again() -> None:
     bench = Bench()
     bench.identity.checks[b"der"] = good()
     bench.identity.reachable = False
@@ -139,7 +140,7 @@ async def test_what_identity_cannot_be_asked_is_indeterminate_and_asked_again() 
     assert batch.trust == {}
 
 
-async def test_an_identity_that_is_too_late_is_one_that_is_not_there() -> None:
+async def test_without_an_answer_in_time_a_certificate_is_indeterminate() -> None:
     async def too_late(_: Sequence[bytes], _at: object) -> Sequence[CheckedCertificate]:
         raise DeadlineExceeded("late")
 
@@ -149,14 +150,14 @@ async def test_an_identity_that_is_too_late_is_one_that_is_not_there() -> None:
     assert batch.trust == {0: Verdict.INDETERMINATE}
 
 
-async def test_signature_only_judges_nobody() -> None:
+async def test_signature_only_checks_no_certificate() -> None:
     bench = Bench()
     batch = certificates(b"der")
     assert await bench.resolve(batch, TrustPolicy.SIGNATURE_ONLY) == {}
     assert batch.trust == {} and bench.identity.asked == []
 
 
-async def test_without_a_policy_only_certificates_are_judged() -> None:
+async def test_without_a_policy_only_certificates_are_checked() -> None:
     bench = Bench(keys={"keys/a/versions/1": b"spki"})
     bench.identity.checks[b"der"] = good()
     batch = Named([(1, 3, b"keys/a/versions/1"), (2, 2, b"der"), (3, 0, b"")], signer_count=4)
@@ -164,7 +165,7 @@ async def test_without_a_policy_only_certificates_are_judged() -> None:
     assert batch.trust == {}
 
 
-async def test_under_the_certificate_policy_whoever_has_none_is_untrusted() -> None:
+async def test_under_the_certificate_policy_signers_without_one_are_untrusted() -> None:
     bench = Bench(keys={"keys/a/versions/1": b"spki"})
     bench.identity.checks[b"der"] = good()
     batch = Named([(1, 3, b"keys/a/versions/1"), (2, 2, b"der"), (3, 0, b"")], signer_count=4)
@@ -179,7 +180,7 @@ async def test_under_the_certificate_policy_whoever_has_none_is_untrusted() -> N
     assert set(batch.trust) == {0, 1, 3}
 
 
-async def test_a_certificate_that_is_none_by_its_size_is_not_sent_to_identity() -> None:
+async def test_a_certificate_too_large_to_be_one_is_malformed_without_a_request() -> None:
     bench = Bench()
     batch = certificates(b"x" * (CERTIFICATE_LIMIT_BYTES + 1))
     assert (await bench.resolve(batch))[0].status is Status.MALFORMED
@@ -193,11 +194,11 @@ async def test_an_answer_is_reused_while_it_is_fresh_and_no_longer() -> None:
     bench = Bench()
     bench.identity.checks[b"der"] = good(fresh_until=NOW + 5 * SECOND)
     await bench.resolve(certificates(b"der"))
-    bench.time = NOW + timedelta(seconds=4.999)
+    bench.clock.move(seconds=4.999)
     await bench.resolve(certificates(b"der"))
     assert len(bench.identity.asked) == 1
     bench.identity.checks[b"der"] = checked(Status.REVOKED)
-    bench.time = NOW + 5 * SECOND
+    bench.clock.move(seconds=0.001)
     batch = certificates(b"der")
     await bench.resolve(batch)
     assert len(bench.identity.asked) == 2
@@ -251,7 +252,7 @@ async def test_a_signer_must_be_shown_to_hold_the_role(
     assert batch.trust.get(0) is verdict
 
 
-async def test_who_has_no_certificate_holds_no_role() -> None:
+async def test_a_signer_without_a_certificate_has_no_role() -> None:
     bench = Bench(keys={"keys/a/versions/1": b"spki"})
     batch = Named([(1, 3, b"keys/a/versions/1")], signer_count=2)
     await bench.resolve(batch, role=HEAD)
