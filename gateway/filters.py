@@ -7,6 +7,7 @@ refused by their headers, before the body is read.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,13 +19,16 @@ from services.runtime.access import (
     CALLER_AUDIENCE,
     CLOCK_LEEWAY_SECONDS,
     ISSUER,
-    TOKEN_LIMIT_BYTES,
 )
 
 Json = dict[str, Any]
 
 PROVIDER = "caller"
 NEEDED, OPTIONAL = "token", "token-if-any"
+# The name of the scheme in any case (RFC 9110, section 11.1): Envoy compares prefixes exactly.
+BEARER = tuple(map("".join, itertools.product(*((one.upper(), one) for one in "bearer"))))
+# Identity's tokens live so long; one that claims more was not made by it.
+TOKEN_SECONDS = 600
 # Half the time between the publication of a key and the first token that is signed with it.
 KEYS_KEPT = "60s"
 KEYS_ASKED_AGAIN = "0.1s"
@@ -100,12 +104,15 @@ def _jwt(methods: Iterable[Method]) -> Json:
         "audiences": [CALLER_AUDIENCE],
         "require_expiration": True,
         "clock_skew_seconds": CLOCK_LEEWAY_SECONDS,
+        "max_lifetime": f"{TOKEN_SECONDS + CLOCK_LEEWAY_SECONDS}s",
         # The services verify it again, and read the caller from it.
         "forward": True,
         # This header only, so that a token in a URL, which logs keep, is not accepted.
-        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+        "from_headers": [
+            {"name": "Authorization", "value_prefix": f"{scheme} "} for scheme in BEARER
+        ],
         "payload_in_metadata": routes.CLAIMS,
-        "jwt_cache_config": {"jwt_cache_size": 1_000, "jwt_max_token_size": TOKEN_LIMIT_BYTES},
+        # No jwt_cache_config: a token that is cached is accepted although its key was taken away.
         "remote_jwks": {
             "http_uri": {
                 "uri": "http://keys/.well-known/jwks.json",

@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -102,6 +103,8 @@ def symmetric(backend: Backend) -> str:
 
 BAD_TOKENS: dict[str, Callable[[Backend], str]] = {
     "expired": lambda backend: backend.token(exp=1_000_000_000),
+    "of more than ten minutes": lambda backend: backend.token(exp=int(time.time()) + 660),
+    "of ten years": lambda backend: backend.token(exp=int(time.time()) + 315_360_000),
     "without an end": lambda backend: backend.token(exp=None),
     "for the inside": lambda backend: backend.token(aud="qagazsyz.internal"),
     "for nobody": lambda backend: backend.token(aud=None),
@@ -129,6 +132,17 @@ def test_a_bad_token_never_reaches_a_service(
         grpc.StatusCode.UNAUTHENTICATED
     )
     assert backend.methods() == []
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+def test_the_schemes_name_is_read_in_any_case(
+    backend: Backend, web: httpx.Client, channel: grpc.Channel, scheme: str
+) -> None:
+    token = f"{scheme} {backend.token()}"
+    answer = web.get("/v1/subjects/a", headers={"authorization": token})
+    assert answer.status_code == 200
+    blocking_unary(channel, f"{SUBJECTS}/GetSubject")(b"", metadata=(("authorization", token),))
+    assert backend.methods() == [f"{SUBJECTS}/GetSubject"] * 2
 
 
 @pytest.mark.parametrize("method", GUARDED, ids=lambda method: method.path)

@@ -6,6 +6,8 @@ import pytest
 
 from gateway import routes
 from gateway.descriptors import Method
+from services.identity.tokens.challenges import TOKEN_LIFETIME
+from services.runtime.access import CLOCK_LEEWAY_SECONDS
 from tests.unit.gateway.configuration import METHODS, Json, http_filter
 
 
@@ -44,4 +46,17 @@ def test_a_token_is_verified_for_issuer_audience_and_expiry(config: Json) -> Non
     assert provider["issuer"] == "qagazsyz"
     assert provider["audiences"] == ["qagazsyz"]
     assert provider["require_expiration"] is True
-    assert provider["from_headers"] == [{"name": "Authorization", "value_prefix": "Bearer "}]
+    assert {one["name"] for one in provider["from_headers"]} == {"Authorization"}
+    assert {one["value_prefix"].lower() for one in provider["from_headers"]} == {"bearer "}
+
+
+def test_a_token_is_verified_each_time_by_keys_of_the_last_minute(config: Json) -> None:
+    provider = http_filter(config, "jwt_authn")["providers"]["caller"]
+    assert "jwt_cache_config" not in provider
+    assert provider["remote_jwks"]["cache_duration"] == "60s"
+
+
+def test_a_token_lives_no_longer_than_identity_makes_it(config: Json) -> None:
+    provider = http_filter(config, "jwt_authn")["providers"]["caller"]
+    seconds = TOKEN_LIFETIME.total_seconds() + CLOCK_LEEWAY_SECONDS
+    assert provider["max_lifetime"] == f"{seconds:.0f}s"
