@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 from cli.commands.certificate import certificate
+from cli.commands.confirm import confirm
 from cli.commands.document import document
 from cli.commands.log import log
 from cli.commands.receipt import receipt
@@ -51,6 +52,7 @@ tool.command()(up)
 tool.command()(serve)
 tool.command()(migrate)
 tool.command()(token)
+tool.command()(confirm)
 tool.command()(verify)
 tool.add_typer(subject, name="subject")
 tool.add_typer(certificate, name="certificate")

@@ -366,7 +366,7 @@ def _cors(origins: tuple[str, ...]) -> Json:
         "allow_origin_string_match": [{"exact": origin} for origin in origins],
         "allow_methods": "GET,POST,PATCH,DELETE",
         "allow_headers": "authorization,content-type,x-grpc-web,x-user-agent,grpc-timeout,"
-        "traceparent",
+        "traceparent,qagazsyz-confirmation",
         "expose_headers": "grpc-status,grpc-message,grpc-status-details-bin",
         "max_age": "3600",
     }

@@ -131,6 +131,21 @@ def verify_x509_signature(
     return verify_scheme(key, scheme, message=tbs, signature=signature) is Verdict.VALID
 
 
+def is_signed_by_certificate(
+    certificate: bytes, algorithm: int, message: bytes, signature: bytes
+) -> bool:
+    """Return whether the certificate's key signed the message under the contract's algorithm;
+    False if the key cannot be used. Trust is not checked."""
+    item = SignedItem(
+        algorithm=algorithm,  # type: ignore[arg-type]
+        message=message,
+        signature=signature,
+    )
+    request = VerifyRequest(signer=Signer(certificate=certificate), item=item)
+    verdicts = _backend().parse_single(request.SerializeToString()).verify(0, 1)
+    return verdicts[0] == Verdict.VALID
+
+
 @cache
 def _backend() -> Backend:
     return load_backend()

@@ -1,11 +1,15 @@
-"""A channel that signs in, renews its token, and retries idempotent calls.
+"""A channel that signs in, renews its token, confirms acts, and retries idempotent calls.
 
 To sign in, the holder of a certificate signs a fresh challenge and gets a token of some minutes
 (tokens.proto). The token is renewed before it expires, so that calls do not wait for it while the
 old one is still valid.
 
-A call that ends UNAVAILABLE is retried only if it is idempotent: methods that only read, and
-requests with a request_id. A call whose token is refused is retried once with a new token.
+A call of a method whose access rule has `confirm` carries the credential's own signature over it
+(confirmations.py).
+
+A call that ends UNAVAILABLE is retried only if it is idempotent: methods that only read, requests
+with a request_id, and confirmed acts. A call whose token is refused is retried once with a new
+token.
 """
 
 from __future__ import annotations
@@ -15,13 +19,15 @@ import random
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
+from qagazsyz.confirmations import HEADER, confirm, needs_confirmation
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import tokens_pb2, tokens_pb2_grpc
 
@@ -82,6 +88,28 @@ def answer_challenge(
     )
 
 
+def confirm_call(
+    credential: Credential,
+    token: tokens_pb2.Token,
+    challenge: tokens_pb2.Challenge,
+    method: str,
+    request: Message,
+) -> str:
+    """Return the header that confirms a call by the token's holder; "" for a request that has no
+    JSON form, which the service refuses by its field."""
+    try:
+        return confirm(
+            credential,
+            method=method,
+            subject=token.subject,
+            organization=token.organization,
+            challenge=challenge.challenge,
+            request=request,
+        )
+    except ValueError:
+        return ""
+
+
 class TokenSource:
     """Signs in and caches the token of one credential, for the coroutines of one event loop."""
 
@@ -119,13 +147,21 @@ class TokenSource:
         if self._cached is not None and self._cached.token.access_token == access_token:
             self._cached = None
 
+    async def confirm(self, method: str, request: Message) -> str:
+        """Return the header that confirms a call. Raises grpc.RpcError."""
+        token, challenge = await self.token(), await self._challenge()
+        return confirm_call(self._credential, token, challenge, method, request)
+
     async def _sign_in(self) -> tokens_pb2.Token:
-        challenge = await self._tokens.CreateChallenge(
-            tokens_pb2.CreateChallengeRequest(organization=self._organization),
+        return await self._tokens.ExchangeToken(
+            answer_challenge(self._credential, await self._challenge()),
             timeout=SIGN_IN_TIMEOUT_SECONDS,
         )
-        return await self._tokens.ExchangeToken(
-            answer_challenge(self._credential, challenge), timeout=SIGN_IN_TIMEOUT_SECONDS
+
+    async def _challenge(self) -> tokens_pb2.Challenge:
+        return await self._tokens.CreateChallenge(
+            tokens_pb2.CreateChallengeRequest(organization=self._organization),
+            timeout=SIGN_IN_TIMEOUT_SECONDS,
         )
 
 
@@ -146,7 +182,7 @@ class Client:
         trace_headers: TraceHeaders = no_trace,
     ) -> None:
         target, secure = target_of(address)
-        attach = _Attach(self._authorization, self._forget, trace_headers)
+        attach = _Attach(self, trace_headers)
         interceptors = [
             _UnaryUnary(attach),
             _UnaryStream(attach),
@@ -174,12 +210,10 @@ class Client:
             raise ValueError("this client has no credential to sign in with")
         return await self._source.token()
 
-    async def _authorization(self) -> str:
-        return (await self._source.token()).access_token if self._source is not None else ""
-
-    def _forget(self, access_token: str) -> None:
-        if self._source is not None:
-            self._source.forget(access_token)
+    @property
+    def source(self) -> TokenSource | None:
+        """The tokens that calls are made with; None without a credential."""
+        return self._source
 
     async def close(self) -> None:
         await self.channel.close()
@@ -222,6 +256,7 @@ def may_repeat(method: str, request: object) -> bool:
         verb.startswith(READING_VERBS)
         or verb == "CreateChallenge"
         or bool(getattr(request, "request_id", ""))
+        or needs_confirmation(method, request)
     )
 
 
@@ -236,6 +271,8 @@ class _Attempts:
         self._ends_at = None if timeout is None else time.monotonic() + timeout
         self._made = 0
         self._has_new_token = False
+        # The header that confirms the call, the same at each attempt: it is one act.
+        self.confirmation = ""
 
     def time_left(self) -> float | None:
         """Return the seconds that the next attempt may take; None for no end."""
@@ -252,6 +289,7 @@ class _Attempts:
             return None
         if code is grpc.StatusCode.UNAUTHENTICATED and token and not self._has_new_token:
             self._has_new_token = True
+            self.confirmation = ""
             return 0.0
         if code is grpc.StatusCode.UNAVAILABLE and self._is_idempotent:
             jitter = 0.5 + random.random()  # noqa: S311
@@ -273,30 +311,40 @@ def _text(method: str | bytes) -> str:
 
 
 class _Attach:
-    """Adds the token and the trace's headers to a call's details."""
+    """Adds the token, the confirmation and the trace's headers to a call's details."""
 
-    def __init__(
-        self,
-        authorization: Callable[[], Awaitable[str]],
-        forget: Callable[[str], None],
-        trace_headers: TraceHeaders,
-    ) -> None:
-        self._authorization = authorization
-        self.forget = forget
+    def __init__(self, client: Client, trace_headers: TraceHeaders) -> None:
+        self._client = client
         self._trace_headers = trace_headers
 
-    async def __call__(self, details: Any, attempts: _Attempts | None = None) -> tuple[Any, str]:
+    async def __call__(self, details: Any) -> tuple[Any, str]:
         """Return the details to call with, and the token in them."""
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
         for name, value in self._trace_headers().items():
             metadata.add(name, value)
         token = ""
-        if not _text(details.method).startswith(TOKENLESS):
-            token = await self._authorization()
-            if token:
-                metadata.add("authorization", f"Bearer {token}")
-        timeout = details.timeout if attempts is None else attempts.time_left()
-        return details._replace(metadata=metadata, timeout=timeout), token
+        source = self._client.source
+        if source is not None and not _text(details.method).startswith(TOKENLESS):
+            token = (await source.token()).access_token
+            metadata.add("authorization", f"Bearer {token}")
+        return details._replace(metadata=metadata), token
+
+    async def attempt(self, details: Any, attempts: _Attempts, request: Any) -> tuple[Any, str]:
+        """Return the details of the next attempt at a unary call, and the token in them."""
+        attached, token = await self(details)
+        method = _text(details.method)
+        source = self._client.source
+        if source is not None and token and needs_confirmation(method, request):
+            if not attempts.confirmation:
+                attempts.confirmation = await source.confirm(method, request)
+            if attempts.confirmation:
+                attached.metadata.add(HEADER, attempts.confirmation)
+        return attached._replace(timeout=attempts.time_left()), token
+
+    def forget(self, access_token: str) -> None:
+        """Drop a token that was refused."""
+        if self._client.source is not None:
+            self._client.source.forget(access_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +357,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         given = client_call_details
         attempts = _Attempts(_text(given.method), request, given.timeout)
         while True:
-            details, token = await self.attach(given, attempts)
+            details, token = await self.attach.attempt(given, attempts, request)
             call = await continuation(details, request)
             code = await call.code()
             pause = attempts.pause_after(code, token)
@@ -380,7 +428,7 @@ class _Blocking(
         given = client_call_details
         attempts = _Attempts(_text(given.method), request, given.timeout)
         while True:
-            details, token = self._attach(given, attempts)
+            details, token = self._attach(given, attempts, request)
             call = continuation(details, request)
             code = call.code()
             pause = attempts.pause_after(code, token)
@@ -400,26 +448,40 @@ class _Blocking(
     ) -> Any:
         return continuation(self._attach(client_call_details)[0], request_iterator)
 
-    def _attach(self, details: Any, attempts: _Attempts | None = None) -> tuple[Any, str]:
+    def _attach(
+        self, details: Any, attempts: _Attempts | None = None, request: Any = None
+    ) -> tuple[Any, str]:
         metadata = [*(details.metadata or ()), *self._trace_headers().items()]
         token = ""
-        if self._credential is not None and not _text(details.method).startswith(TOKENLESS):
-            token = self._token(self._credential)
+        method = _text(details.method)
+        if self._credential is not None and not method.startswith(TOKENLESS):
+            granted = self._token(self._credential)
+            token = granted.access_token
             metadata.append(("authorization", f"Bearer {token}"))
+            if attempts is not None and needs_confirmation(method, request):
+                if not attempts.confirmation:
+                    attempts.confirmation = confirm_call(
+                        self._credential, granted, self._challenge(), method, request
+                    )
+                if attempts.confirmation:
+                    metadata.append((HEADER, attempts.confirmation))
         timeout = details.timeout if attempts is None else attempts.time_left()
         wait = getattr(details, "wait_for_ready", None)
         return _Details(details.method, timeout, metadata, details.credentials, wait), token
 
-    def _token(self, credential: Credential) -> str:
+    def _token(self, credential: Credential) -> tokens_pb2.Token:
         with self._lock:
             if self._cached is None or not self._cached.lasts(RENEW_AHEAD_SECONDS):
-                challenge = self._tokens.CreateChallenge(
-                    tokens_pb2.CreateChallengeRequest(organization=self._organization),
-                    timeout=SIGN_IN_TIMEOUT_SECONDS,
-                )
                 self._cached = CachedToken.of(
                     self._tokens.ExchangeToken(
-                        answer_challenge(credential, challenge), timeout=SIGN_IN_TIMEOUT_SECONDS
+                        answer_challenge(credential, self._challenge()),
+                        timeout=SIGN_IN_TIMEOUT_SECONDS,
                     )
                 )
-            return self._cached.token.access_token
+            return self._cached.token
+
+    def _challenge(self) -> tokens_pb2.Challenge:
+        return self._tokens.CreateChallenge(
+            tokens_pb2.CreateChallengeRequest(organization=self._organization),
+            timeout=SIGN_IN_TIMEOUT_SECONDS,
+        )

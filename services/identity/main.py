@@ -26,6 +26,7 @@ from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
 from services.identity.subjects.servicer import SubjectServicer
 from services.identity.tables import requests
+from services.identity.tokens.act_challenges import ActChallenges
 from services.identity.tokens.challenges import CHALLENGE_KEY, Challenges
 from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, TokenKeys
 from services.identity.tokens.servicer import TokenServicer
@@ -38,11 +39,13 @@ from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.concurrency.housekeeping import every, in_background
+from services.runtime.confirmations import Confirmations
 from services.runtime.secret_files import read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
+from signatures.x509 import is_signed_by_certificate
 
 log = logging.getLogger(__name__)
 
@@ -61,15 +64,20 @@ def build(
     token_keys: TokenKeys,
     challenges: Challenges,
     external: ExternalValidator,
+    confirmations: Confirmations | None = None,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
     concurrent_calls: int = 1_000,
 ) -> Server:
-    """Return the server with its four servicers."""
+    """Return the server with its four servicers.
+
+    confirmations: how acts are confirmed; by the callers' own certificates if unset.
+    """
 
     async def own_keys() -> Mapping[str, Any]:
         return token_keys.key_set()
 
+    acts = ActChallenges(database=database, challenges=challenges, clock=clock)
     return Server(
         {
             f"{PACKAGE}.SubjectService": SubjectServicer(
@@ -94,6 +102,7 @@ def build(
             f"{PACKAGE}.TokenService": TokenServicer(
                 database=database,
                 challenges=challenges,
+                acts=acts,
                 keys=token_keys,
                 external=external,
                 clock=clock,
@@ -101,6 +110,8 @@ def build(
             ),
         },
         TokenVerifier(own_keys, now=lambda: clock().timestamp()),
+        confirmations=confirmations
+        or Confirmations(acts.find_certificate, is_signed_by_certificate, acts.use),
         concurrent_calls=concurrent_calls,
     )
 

@@ -76,9 +76,12 @@ used_challenges = Table(
     metadata,
     # SHA-256 of the challenge, in hex.
     Column("challenge", String(64), primary_key=True),
+    # Until when it is remembered: at least until it expires.
     Column("expire_time", UtcDateTime, nullable=False),
+    # SHA-256 of what the act's confirmation signed; null for one that signed somebody in.
+    Column("act", LargeBinary(32)),
 )
-# Each sign-in deletes the expired ones.
+# Each use deletes the expired ones.
 Index("used_challenges_by_time", used_challenges.c.expire_time)
 
 # Keys that the signing service manages: they cannot be used to sign in.

@@ -59,7 +59,7 @@ from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.status import status_of
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import read_request_key
+from services.runtime.storage.idempotency import fingerprint, read_request_key
 
 # A content may be registered as several documents; a check shows the newest.
 CHECKS_LIMIT = 100
@@ -96,17 +96,30 @@ class DocumentServicer:
     ) -> documents_pb2.DocumentType:
         name = name_of(request.document_type_id)
         document_type = parse_document_type(request.document_type, name)
-        return document_type_message(await self._types.create(document_type, call))
+        key = read_request_key("CreateDocumentType", call.caller.scope, request.request_id)
+        asked = fingerprint(request)
+        created = await self._types.find_kept(key, asked) or await self._types.create(
+            document_type, request=key, request_sha256=asked, during=call
+        )
+        return document_type_message(created)
 
     async def UpdateDocumentType(
         self, request: documents_pb2.UpdateDocumentTypeRequest, call: Call
     ) -> documents_pb2.DocumentType:
         name = check_name(request.document_type.name, "documentTypes", "document_type.name")
+        key = read_request_key("UpdateDocumentType", call.caller.scope, request.request_id)
+        asked = fingerprint(request)
+        kept = await self._types.find_kept(key, asked)
+        if kept is not None:
+            return document_type_message(kept)
         present = await self._find_type(name)
         if request.document_type.etag not in ("", present.etag):
             raise Aborted("the type was changed since it was read")
         changed = replace(present, **parse_type_changes(request))
-        return document_type_message(await self._types.update(changed, present.etag, call))
+        updated = await self._types.update(
+            changed, present.etag, request=key, request_sha256=asked, during=call
+        )
+        return document_type_message(updated)
 
     async def GetDocumentType(
         self, request: documents_pb2.GetDocumentTypeRequest, _call: Call

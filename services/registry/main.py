@@ -30,7 +30,13 @@ from services.registry.lookups.lookups import LookUps
 from services.registry.settings import RegistrySettings
 from services.runtime import process
 from services.runtime.access import TokenVerifier
-from services.runtime.clients import InternalTokens, ServiceClient, fetch_key_set, open_channel
+from services.runtime.clients import (
+    InternalTokens,
+    ServiceClient,
+    confirmations_by,
+    fetch_key_set,
+    open_channel,
+)
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.secret_files import SecretRefused, read_secret
@@ -38,6 +44,7 @@ from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
 from services.runtime.storage.object_store import ObjectStore, open_object_store
+from signatures.x509 import is_signed_by_certificate
 
 log = logging.getLogger(__name__)
 
@@ -126,13 +133,14 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     identity = open_channel(settings.identity_address)
     signing = open_channel(settings.signing_address)
     internal = InternalTokens.load(identity, settings.credential_file())
+    peer = ServiceClient(identity, internal)
     registry = build(
         database=database,
         objects=open_object_store(settings.contents_location()),
         log_key=log_key,
         content_key=content_key,
         verifier=SigningClient(ServiceClient(signing, internal)),
-        directory=IdentityClient(ServiceClient(identity, internal)),
+        directory=IdentityClient(peer),
         witnesses=witnesses,
     )
 
@@ -147,6 +155,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         server = Server(
             registry.servicers(),
             TokenVerifier(lambda: fetch_key_set(identity)),
+            confirmations=confirmations_by(peer, is_signed_by_certificate, system_clock),
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)

@@ -7,6 +7,7 @@ access option of each method in the contracts is the only source of who may call
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class Caller:
     roles: frozenset[int]
     token_id: str = ""
     expire_time: float = 0.0
+    # Lower-case hex SHA-256 of the certificate that the token was got with.
+    certificate: str = ""
 
     def has(self, *roles: int) -> bool:
         """Return whether the caller has one of the roles."""
@@ -61,6 +64,11 @@ class Caller:
     @property
     def is_service(self) -> bool:
         return Role.ROLE_SERVICE in self.roles
+
+    @property
+    def service(self) -> str:
+        """Which of the platform's own services it is, "registry"; "" for any other caller."""
+        return self.subject.removeprefix("services/") if self.is_service else ""
 
     @property
     def scope(self) -> str:
@@ -164,7 +172,20 @@ class TokenVerifier:
             roles=roles,
             token_id=claims["jti"],
             expire_time=float(claims["exp"]),
+            certificate=_fingerprint(claims),
         )
+
+
+def _fingerprint(claims: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the holder's certificate (RFC 7800, RFC 8705), "" if the token
+    names none. Raises ValueError."""
+    confirmed = claims.get("cnf")
+    if confirmed is None:
+        return ""
+    digest = base64.urlsafe_b64decode(confirmed["x5t#S256"] + "=")
+    if len(digest) != 32:
+        raise ValueError("fingerprint")
+    return digest.hex()
 
 
 def access_rule(method: MethodDescriptor) -> access_pb2.AccessRule | None:
@@ -186,6 +207,8 @@ def authorize(rule: access_pb2.AccessRule | None, caller: Caller | None) -> None
         return
     if caller is None:
         raise Unauthenticated("a token is needed")
-    if Role.ROLE_ANY in rule.roles or caller.has(*rule.roles):
+    if Role.ROLE_ANY in rule.roles:
+        return
+    if caller.has(*rule.roles) and (not caller.is_service or caller.service in rule.services):
         return
     raise PermissionDenied()

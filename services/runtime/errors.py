@@ -101,10 +101,14 @@ class PermissionDenied(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """The token is missing or invalid, or a sign-in failed."""
+    """The token is missing or invalid, a sign-in failed, or an act is not confirmed."""
 
     code = Code.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str, reason: str = "UNAUTHENTICATED") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ResourceExhausted(DomainError):

@@ -2,8 +2,8 @@
 
 Every call goes through an Endpoint, which does in this order: open a span, authenticate the caller,
 authorize by the method's access option, give it a slot, read its body, measure that against the
-contract's bounds, decode, check the fields by the contract's field behaviour, call the servicer,
-and map what it raised to a status.
+contract's bounds, decode, check the fields by the contract's field behaviour, check the caller's
+confirmation where the option asks for one, call the servicer, and map what it raised to a status.
 
 Handlers take bytes and decode here, because grpc.aio answers bytes that it cannot parse with
 UNKNOWN before any handler runs. They read the one message of a unary call from a stream, because
@@ -32,6 +32,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime import telemetry
 from services.runtime.access import Caller, TokenVerifier, access_rule, authorize
+from services.runtime.confirmations import Confirmations
 from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.intake.admission import Slot
@@ -73,7 +74,7 @@ def wire(method: F) -> F:
 class Call:
     """The call that a servicer answers: its caller, its deadline, the headers of its answer."""
 
-    __slots__ = ("_context", "_headers", "_metadata", "caller_or_none", "method")
+    __slots__ = ("_context", "_headers", "caller_or_none", "metadata", "method")
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Call:
         metadata: Mapping[str, str],
     ) -> None:
         self._context = context
-        self._metadata = metadata
+        self.metadata = metadata
         self._headers: list[tuple[str, str]] = []
         self.method = method
         self.caller_or_none = caller
@@ -123,12 +124,18 @@ class Endpoint:
         handler: Callable[..., Any],
         tokens: TokenVerifier,
         intake: Intake,
+        confirmations: Confirmations | None = None,
     ) -> None:
+        """Raises ValueError for a method that has to be confirmed, without confirmations."""
         self._intake = intake
+        self._confirmations = confirmations
         self._method = method
         self._name = f"{method.containing_service.full_name}/{method.name}"
         self._handler = handler
         self._rule = access_rule(method)
+        self._is_confirmed = self._rule is not None and self._rule.confirm
+        if self._is_confirmed and confirmations is None:
+            raise ValueError(f"{self._name} cannot be confirmed")
         self._tokens = tokens
         self._request_class = message_factory.GetMessageClass(method.input_type)
         # A batch's servicer checks its items: a bad one is refused alone.
@@ -162,6 +169,8 @@ class Endpoint:
                 request = self._decode(data)
             else:
                 request = await asyncio.to_thread(self._decode, data)
+            if self._is_confirmed:
+                await self._confirm(request, call)
             response: Message = await self._handler(request, call)
             return response.SerializeToString()
 
@@ -221,6 +230,16 @@ class Endpoint:
         authorize(self._rule, caller)
         return caller
 
+    async def _confirm(self, request: Message, call: Call) -> None:
+        """Check the caller's confirmation. The act's id serves as request_id where the request has
+        none: a repeat with the same confirmation gets the answer of the first."""
+        assert self._confirmations is not None  # noqa: S101 - checked by __init__
+        act = await self._confirmations.check(
+            call.metadata, method=f"/{self._name}", caller=call.caller, request=request
+        )
+        if "request_id" in request.DESCRIPTOR.fields_by_name:
+            setattr(request, "request_id", getattr(request, "request_id") or act)  # noqa: B009, B010
+
     def _decode(self, data: bytes) -> Message:
         check_bounds(data, self._method.input_type)
         try:
@@ -249,10 +268,14 @@ class Server:
         servicers: Mapping[str, object],
         tokens: TokenVerifier,
         *,
+        confirmations: Confirmations | None = None,
         concurrent_calls: int = CONCURRENT_CALLS,
         bytes_in_flight: int = BYTES_IN_FLIGHT,
     ) -> None:
-        """servicers: by the full name of their service, "qagazsyz.identity.v1.TokenService"."""
+        """servicers: by the full name of their service, "qagazsyz.identity.v1.TokenService".
+
+        confirmations: needed where one of their methods has to be confirmed; else ValueError.
+        """
         intake = Intake(
             calls=concurrent_calls,
             streams=CONCURRENT_STREAMS,
@@ -277,7 +300,7 @@ class Server:
             descriptor = service_descriptors()[name]
             handlers = {
                 method.name: Endpoint(
-                    method, getattr(servicer, method.name), tokens, intake
+                    method, getattr(servicer, method.name), tokens, intake, confirmations
                 ).grpc_handler()
                 for method in descriptor.methods
                 # A method that the servicer lacks is UNIMPLEMENTED.

@@ -10,9 +10,16 @@ from pathlib import Path
 
 from services.runtime import process
 from services.runtime.access import TokenVerifier
-from services.runtime.clients import InternalTokens, ServiceClient, fetch_key_set, open_channel
+from services.runtime.clients import (
+    InternalTokens,
+    ServiceClient,
+    confirmations_by,
+    fetch_key_set,
+    open_channel,
+)
 from services.runtime.clock import Clock, system_clock
 from services.runtime.concurrency.housekeeping import every, in_background, until_done
+from services.runtime.confirmations import Confirmations
 from services.runtime.secret_files import SecretRefused
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
@@ -30,6 +37,7 @@ from services.signing.verification.servicer import VerificationServicer
 from services.signing.verification.signers import Signers
 from signatures.backend import Backend
 from signatures.loading import load_backend
+from signatures.x509 import is_signed_by_certificate
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +58,7 @@ def build(
     backend: Backend,
     identity: IdentityClient,
     tokens: TokenVerifier,
+    confirmations: Confirmations,
     clock: Clock = system_clock,
 ) -> Server:
     """Return the server with its two servicers."""
@@ -84,6 +93,7 @@ def build(
     return Server(
         {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},
         tokens,
+        confirmations=confirmations,
         concurrent_calls=settings.concurrent_calls,
     )
 
@@ -122,7 +132,8 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
     database = Database(settings.database())
     try:
         tokens = InternalTokens.load(channel, settings.credential_file())
-        identity = IdentityClient(ServiceClient(channel, tokens))
+        peer = ServiceClient(channel, tokens)
+        identity = IdentityClient(peer)
         idempotency = IdempotencyStore(requests, database, system_clock)
         await migrate(database, MIGRATIONS)
         await check_vault(database, vault)
@@ -133,6 +144,7 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             backend=backend,
             identity=identity,
             tokens=TokenVerifier(lambda: fetch_key_set(channel)),
+            confirmations=confirmations_by(peer, is_signed_by_certificate, system_clock),
         )
         server.listen(settings.listen)
 

@@ -121,7 +121,7 @@ class SubjectServicer:
             ]
         )
 
-    async def AddMembership(self, request: pb.AddMembershipRequest, _call: Call) -> pb.Membership:
+    async def AddMembership(self, request: pb.AddMembershipRequest, call: Call) -> pb.Membership:
         organization = check_subject_name(request.organization, "organization")
         person = check_subject_name(request.membership.person, "membership.person")
         membership = Membership(organization, person, int(request.membership.role), self._clock())
@@ -140,19 +140,26 @@ class SubjectServicer:
                 raise AlreadyExists("the person is a member already") from None
             return to_membership(membership)
 
-        return await self._database.run(work)
+        return await self._idempotency.run_once(
+            work, request=request, scope=call.caller.scope, response_type=pb.Membership
+        )
 
     async def RemoveMembership(
-        self, request: pb.RemoveMembershipRequest, _call: Call
+        self, request: pb.RemoveMembershipRequest, call: Call
     ) -> pb.RemoveMembershipResponse:
         organization, person = membership_key(request.name)
 
-        async def work(connection: AsyncConnection) -> bool:
-            return await store.remove_membership(connection, organization, person)
+        async def work(connection: AsyncConnection) -> pb.RemoveMembershipResponse:
+            if not await store.remove_membership(connection, organization, person):
+                raise NotFound("the membership does not exist")
+            return pb.RemoveMembershipResponse()
 
-        if not await self._database.run(work):
-            raise NotFound("the membership does not exist")
-        return pb.RemoveMembershipResponse()
+        return await self._idempotency.run_once(
+            work,
+            request=request,
+            scope=call.caller.scope,
+            response_type=pb.RemoveMembershipResponse,
+        )
 
     async def GetMembership(self, request: pb.GetMembershipRequest, _call: Call) -> pb.Membership:
         key = membership_key(request.name)

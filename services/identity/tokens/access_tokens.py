@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,4 +28,8 @@ def sign_token(granted: Grant, *, key: TokenKey, token_id: str, now: datetime) -
         "exp": issued + int(TOKEN_LIFETIME.total_seconds()),
         "jti": token_id,
     }
+    if granted.certificate:
+        # RFC 7800 and RFC 8705, section 3.1: acts are confirmed by this certificate's key.
+        digest = base64.urlsafe_b64encode(bytes.fromhex(granted.certificate)).rstrip(b"=")
+        claims["cnf"] = {"x5t#S256": digest.decode()}
     return jwt.encode(claims, key.key, algorithm="EdDSA", headers={"kid": key.kid})

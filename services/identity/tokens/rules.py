@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.subjects.rules import Membership, Subject
@@ -20,6 +20,8 @@ class Grant:
     organization: str
     roles: tuple[int, ...]
     audience: str = CALLER_AUDIENCE
+    # Lower-case hex SHA-256 of the certificate that the holder signed in with.
+    certificate: str = ""
 
 
 def grant(
@@ -30,12 +32,23 @@ def grant(
     memberships: Mapping[str, Membership],
     platform: str,
 ) -> Grant:
-    """Return what the holder of a valid certificate becomes.
+    """Return what the holder of a valid certificate becomes, with that certificate.
 
     organization: the one that the challenge names, or "". memberships: the holder's, by
     organization. Raises Unauthenticated for a certificate that may not be used to sign in,
     PermissionDenied for an organization that the holder is not a member of.
     """
+    granted = _grant(certificate, holder, organization, memberships, platform)
+    return replace(granted, certificate=certificate.fingerprint)
+
+
+def _grant(
+    certificate: StoredCertificate,
+    holder: Subject | None,
+    organization: str,
+    memberships: Mapping[str, Membership],
+    platform: str,
+) -> Grant:
     if certificate.service:
         if organization:
             raise PermissionDenied()

@@ -11,11 +11,13 @@ from qagazsyz.common.v1 import access_pb2
 from qagazsyz.identity.v1 import tokens_pb2 as pb
 from services.identity.subjects.rules import check_subject_name
 from services.identity.tokens.access_tokens import TOKEN_LIFETIME, sign_token
+from services.identity.tokens.act_challenges import ActChallenges
 from services.identity.tokens.challenges import Challenges
 from services.identity.tokens.keys import TokenKeys
 from services.identity.tokens.sign_in import SignedChallenge, SignIn
 from services.identity.validation.interface import ExternalValidator
 from services.runtime.clock import Clock, Randomness, to_timestamp, uuid7
+from services.runtime.errors import FailedPrecondition
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 
@@ -28,12 +30,14 @@ class TokenServicer:
         *,
         database: Database,
         challenges: Challenges,
+        acts: ActChallenges,
         keys: TokenKeys,
         external: ExternalValidator,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._challenges = challenges
+        self._acts = acts
         self._keys = keys
         self._clock = clock
         self._randomness = randomness
@@ -72,6 +76,15 @@ class TokenServicer:
             organization=granted.organization,
             roles=[access_pb2.Role.Name(role) for role in granted.roles],
         )
+
+    async def UseConfirmation(
+        self, request: pb.UseConfirmationRequest, _call: Call
+    ) -> pb.UseConfirmationResponse:
+        if not await self._acts.use(request.challenge, request.act):
+            raise FailedPrecondition(
+                "CONFIRMATION_INVALID", "the challenge does not confirm this act"
+            )
+        return pb.UseConfirmationResponse()
 
     async def GetKeySet(self, _request: pb.GetKeySetRequest, call: Call) -> httpbody_pb2.HttpBody:
         call.set_header("cache-control", "public, max-age=60")

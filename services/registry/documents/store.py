@@ -141,6 +141,15 @@ def new_document_rows(new: NewDocument) -> list[Rows]:
     return rows
 
 
+async def keep_request(
+    connection: AsyncConnection, key: RequestKey | None, request_sha256: bytes, resource: str
+) -> None:
+    """Keep a request, and the resource that it made or changed; nothing without a key."""
+    if key is not None:
+        row = kept_requests.row(key, request_sha256, resource)
+        await connection.execute(insert(tables.requests).values(**row))
+
+
 def request_row(key: RequestKey, request_sha256: bytes, resource: str) -> Rows:
     """Return the row that keeps a request, and the resource that it made."""
     return Rows(tables.requests, [kept_requests.row(key, request_sha256, resource)])

@@ -13,23 +13,58 @@ from services.registry.model.resource_names import check_name
 from services.runtime.errors import Aborted
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
+from services.runtime.storage.kept_requests import RequestKey
 
 
 class TypeAdministration:
-    """Stores types, once everything in them is checked."""
+    """Stores types, once everything in them is checked, and each request once."""
 
     def __init__(self, database: Database, directory: Directory) -> None:
         self._database = database
         self._directory = directory
 
-    async def create(self, document_type: DocumentType, during: Call | None) -> DocumentType:
+    async def find_kept(
+        self, request: RequestKey | None, request_sha256: bytes
+    ) -> DocumentType | None:
+        """Return the type as it is that the same request created or changed, or None.
+
+        Raises AlreadyExists if the request_id was used for another request.
+        """
+        if request is None:
+            return None
+        async with self._database.reading() as connection:
+            kept = await store.kept_requests.find(connection, request)
+            if kept is None:
+                return None
+            kept.check_is(request_sha256)
+            return await store.find_type(connection, kept.result)
+
+    async def create(
+        self,
+        document_type: DocumentType,
+        *,
+        request: RequestKey | None,
+        request_sha256: bytes,
+        during: Call | None,
+    ) -> DocumentType:
         """Store a new type; return it with its etag. Raises InvalidArgument and AlreadyExists."""
         checked = await self._checked(document_type, during)
-        await self._database.run(lambda connection: store.insert_type(connection, checked))
+
+        async def work(connection: AsyncConnection) -> None:
+            await store.insert_type(connection, checked)
+            await store.keep_request(connection, request, request_sha256, checked.name)
+
+        await self._database.run(work)
         return checked
 
     async def update(
-        self, document_type: DocumentType, etag: str, during: Call | None
+        self,
+        document_type: DocumentType,
+        etag: str,
+        *,
+        request: RequestKey | None,
+        request_sha256: bytes,
+        during: Call | None,
     ) -> DocumentType:
         """Store a changed type in place of the one with that etag; return it with its new one.
 
@@ -38,7 +73,10 @@ class TypeAdministration:
         checked = await self._checked(document_type, during)
 
         async def work(connection: AsyncConnection) -> bool:
-            return await store.update_type(connection, checked, etag)
+            if not await store.update_type(connection, checked, etag):
+                return False
+            await store.keep_request(connection, request, request_sha256, checked.name)
+            return True
 
         if not await self._database.run(work):
             raise Aborted("the type was changed since it was read")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from qagazsyz.signed_texts import SIGN_IN
+from qagazsyz.signed_texts import PREFIX
 from services.runtime.errors import FailedPrecondition, InvalidArgument
 from signatures.algorithms import SCHEMES, Algorithm, KeyKind
 
-# The first bytes of every sign-in challenge: a managed key must never sign one.
-CHALLENGE_PREFIX = SIGN_IN.encode()
+# The first bytes of all texts that the platform has people sign, sign-ins and confirmations among
+# them: a managed key must never sign one.
+PLATFORM_PREFIX = PREFIX.encode()
 # A key with a new version each day for a quarter; the message Key lists them all.
 VERSIONS_LIMIT = 100
 
@@ -125,7 +126,7 @@ def check_algorithm(number: int, field: str) -> Algorithm:
 def check_payload(algorithm: Algorithm, message: bytes | None, digest: bytes | None) -> None:
     """Raise InvalidArgument unless a key of the algorithm may sign this message or digest."""
     if message is not None:
-        if message.startswith(CHALLENGE_PREFIX):
+        if message.startswith(PLATFORM_PREFIX):
             raise InvalidArgument(
                 "message", "begins like a sign-in challenge, which managed keys never sign"
             )

@@ -57,6 +57,11 @@ class Tokens(tokens_pb2_grpc.TokenServiceServicer):
         token.expires_in.FromSeconds(self._platform.lifetime)
         return token
 
+    async def UseConfirmation(
+        self, request: tokens_pb2.UseConfirmationRequest, context: Context
+    ) -> tokens_pb2.UseConfirmationResponse:
+        raise NotImplementedError
+
     async def GetKeySet(
         self, request: tokens_pb2.GetKeySetRequest, context: Context
     ) -> httpbody_pb2.HttpBody:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,9 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import message_factory
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from qagazsyz.common.v1 import access_pb2
+from qagazsyz.confirmations import needs_confirmation
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
 from services.identity.authority.key_files import (
@@ -40,6 +42,7 @@ from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.subjects.iin_bin import check_digit
 from services.identity.tables import requests
 from services.identity.tokens.access_tokens import sign_token
+from services.identity.tokens.act_challenges import ActChallenges
 from services.identity.tokens.challenges import Challenges
 from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, TokenKeys
 from services.identity.tokens.rules import Grant
@@ -52,6 +55,7 @@ from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
 from tests.clock import Clock
+from tests.confirming import CERTIFICATE, confirmation, confirmations
 from tests.unit.identity.authorities import Network
 from tests.unit.identity.chains import key_usage
 
@@ -72,6 +76,7 @@ class Identity:
     channel: grpc.aio.Channel
     clock: Clock
     keys: TokenKeys
+    challenges: Challenges
     # Identity's own folder.
     folder: Path
     # The credentials that were issued at the beginning, PEM: operator.pem, signing.pem.
@@ -79,6 +84,9 @@ class Identity:
     database: Database
     platform: str
     operator: str
+    # Of the last call.
+    last_request: Message = field(default_factory=Empty)
+    last_headers: Sequence[tuple[str, str]] = ()
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def token(
@@ -91,11 +99,20 @@ class Identity:
         """A token with these roles, signed with the service's own key."""
         key = self.keys.signing(self.clock())
         audience = INTERNAL_AUDIENCE if internal else CALLER_AUDIENCE
-        granted = Grant(subject, organization, tuple(roles), audience)
+        granted = Grant(subject, organization, tuple(roles), audience, CERTIFICATE)
         return sign_token(granted, key=key, token_id="t", now=self.clock())
 
-    async def call(self, method: str, request: Message, token: str = "") -> Any:
-        """The answer to "Service/Method" in identity's package."""
+    async def call(
+        self,
+        method: str,
+        request: Message,
+        token: str = "",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Any:
+        """The answer to "Service/Method" in identity's package, confirmed where it has to be.
+
+        headers: instead of the token and a confirmation.
+        """
         service, name = method.split("/")
         descriptor = service_descriptors()[f"qagazsyz.identity.v1.{service}"]
         output = message_factory.GetMessageClass(descriptor.methods_by_name[name].output_type)
@@ -104,13 +121,26 @@ class Identity:
             request_serializer=type(request).SerializeToString,
             response_deserializer=output.FromString,
         )
-        metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        return await invoke(request, metadata=metadata)
+        metadata = list(headers)
+        if token:
+            metadata.append(("authorization", f"Bearer {token}"))
+        path = f"/qagazsyz.identity.v1.{method}"
+        if token and needs_confirmation(path, request):
+            challenge, _ = self.challenges.create("", self.clock())
+            metadata.append(confirmation(path, request, token, challenge))
+        self.last_request, self.last_headers = request, tuple(metadata)
+        return await invoke(request, metadata=self.last_headers)
 
-    async def refused(self, method: str, request: Message, token: str = "") -> grpc.StatusCode:
+    async def refused(
+        self,
+        method: str,
+        request: Message,
+        token: str = "",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> grpc.StatusCode:
         """The code that a call is refused with."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.call(method, request, token)
+            await self.call(method, request, token, headers)
         assert caught.value.code() not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
         return caught.value.code()
 
@@ -128,7 +158,11 @@ class Identity:
 
     @property
     def as_service(self) -> str:
-        return self.token(Role.ROLE_SERVICE, subject="services/test", internal=True)
+        return self.token(Role.ROLE_SERVICE, subject="services/registry", internal=True)
+
+    @property
+    def as_signing(self) -> str:
+        return self.token(Role.ROLE_SERVICE, subject="services/signing", internal=True)
 
     def as_citizen(self, subject: str) -> str:
         return self.token(Role.ROLE_CITIZEN, subject=subject)
@@ -338,6 +372,8 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
     authority = load_authority(folder, ISSUING)
     stamper = load_time_stamper(folder, authority, now=clock(), randomness=system_randomness)
     await register_time_stamper(database, stamper.certificate, clock())
+    challenges = Challenges(b"k" * 32, PLATFORM, system_randomness)
+    acts = ActChallenges(database=database, challenges=challenges, clock=clock)
     server = build(
         database=database,
         idempotency=IdempotencyStore(requests, database, clock),
@@ -345,8 +381,9 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         root=load_certificate(folder, ROOT),
         time_stamps=TimeStampAuthority.of(stamper, authority, STAMP_POLICY),
         token_keys=keys,
-        challenges=Challenges(b"k" * 32, PLATFORM, system_randomness),
+        challenges=challenges,
         external=validator,
+        confirmations=confirmations(acts.use),
         clock=clock,
     )
     port = server.listen("127.0.0.1:0")
@@ -356,6 +393,7 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
             channel,
             clock,
             keys,
+            challenges,
             folder,
             credentials,
             database,

@@ -28,6 +28,7 @@ from services.runtime.access import (
 from services.runtime.descriptors import service_descriptors
 from services.runtime.errors import PermissionDenied, Unauthenticated, Unavailable
 from tests.clock import Clock
+from tests.confirming import CERTIFICATE
 from tests.unit.runtime.tokens import KEY, KID, LIFETIME_SECONDS, NOW, fetch_keys, key_set, token
 
 START = datetime.fromtimestamp(NOW, UTC)
@@ -62,6 +63,7 @@ async def test_a_valid_token_says_who_calls() -> None:
         organization="subjects/o",
         roles=frozenset({Role.ROLE_OFFICER}),
         token_id="j",
+        certificate=CERTIFICATE,
         expire_time=NOW + LIFETIME_SECONDS,
     )
 

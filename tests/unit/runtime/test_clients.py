@@ -71,6 +71,11 @@ class Tokens(tokens_pb2_grpc.TokenServiceServicer):
         token.expires_in.FromTimedelta(timedelta(seconds=self._identity.lifetime_seconds))
         return token
 
+    async def UseConfirmation(
+        self, request: tokens_pb2.UseConfirmationRequest, context: Context
+    ) -> tokens_pb2.UseConfirmationResponse:
+        raise NotImplementedError
+
     async def GetKeySet(
         self, request: tokens_pb2.GetKeySetRequest, context: Context
     ) -> httpbody_pb2.HttpBody:

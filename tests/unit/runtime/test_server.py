@@ -7,15 +7,18 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from qagazsyz.confirmations import HEADER
 from qagazsyz.registry.v1 import consents_pb2
 from services.runtime.access import TokenVerifier
 from services.runtime.errors import InvalidArgument, ResourceExhausted
 from services.runtime.server import Call, Server
+from tests.confirming import confirmation, confirmations
 from tests.unit.runtime.tokens import NOW, fetch_keys, token
 
 SERVICE = "qagazsyz.registry.v1.ConsentService"
@@ -45,7 +48,11 @@ class Consents:
 
 @pytest.fixture
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
-    server = Server({SERVICE: Consents()}, TokenVerifier(fetch_keys, now=lambda: NOW))
+    server = Server(
+        {SERVICE: Consents()},
+        TokenVerifier(fetch_keys, now=lambda: NOW),
+        confirmations=confirmations(),
+    )
     port = server.listen("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -64,8 +71,19 @@ def method(channel: grpc.aio.Channel, name: str) -> grpc.aio.UnaryUnaryMultiCall
 async def call(
     channel: grpc.aio.Channel, name: str, data: bytes, bearer: str | None = None
 ) -> bytes:
-    metadata = (("authorization", f"Bearer {bearer}"),) if bearer else ()
-    return await method(channel, name)(data, metadata=metadata)
+    metadata = [("authorization", f"Bearer {bearer}")] if bearer else []
+    if bearer and name == "GrantConsent":
+        metadata.append(confirm_grant(data, bearer))
+    return await method(channel, name)(data, metadata=tuple(metadata))
+
+
+def confirm_grant(data: bytes, bearer: str) -> tuple[str, str]:
+    """The header that confirms a call of GrantConsent; of an empty one for bytes that are none."""
+    try:
+        request = consents_pb2.GrantConsentRequest.FromString(data)
+        return confirmation(f"/{SERVICE}/GrantConsent", request, bearer)
+    except (DecodeError, ValueError):  # which is refused before its confirmation is looked at
+        return HEADER, "none"
 
 
 async def refusal(*args: Any) -> tuple[grpc.StatusCode, status_pb2.Status]:
@@ -99,7 +117,7 @@ async def test_a_good_call_is_answered_in_the_callers_name(channel: grpc.aio.Cha
 async def test_a_call_without_a_valid_token_is_unauthenticated(
     channel: grpc.aio.Channel, bearer: str | None
 ) -> None:
-    code, _ = await refusal(channel, "GrantConsent", grant(), bearer)
+    code, _ = await refusal(channel, "WithdrawConsent", b"", bearer)
     assert code == grpc.StatusCode.UNAUTHENTICATED
 
 

@@ -11,6 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from services.runtime.access import CALLER_AUDIENCE, ISSUER
+from tests.confirming import CONFIRMED_BY
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 KEY = ed25519.Ed25519PrivateKey.generate()
@@ -29,6 +30,7 @@ def token(key: ed25519.Ed25519PrivateKey = KEY, *, kid: str = KID, **changes: An
         "iat": int(NOW),
         "exp": int(NOW) + LIFETIME_SECONDS,
         "jti": "t",
+        "cnf": {"x5t#S256": CONFIRMED_BY},
     } | changes
     return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": kid})
 

@@ -41,7 +41,7 @@ def with_compressed_point(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 async def manage(identity: Identity, *public_keys: bytes) -> None:
-    await identity.call(MANAGE, pb.HoldKeysRequest(public_keys=public_keys), identity.as_service)
+    await identity.call(MANAGE, pb.HoldKeysRequest(public_keys=public_keys), identity.as_signing)
 
 
 async def count(identity: Identity) -> int:
@@ -155,9 +155,9 @@ async def test_one_malformed_key_refuses_all(identity: Identity) -> None:
     weak = spki(rsa.generate_private_key(65537, 1024))  # noqa: S505 - that it is refused
     for bad in (b"", b"key", good[:-1], good + b"\0", weak):
         request = pb.HoldKeysRequest(public_keys=[good, bad])
-        assert await identity.refused(MANAGE, request, identity.as_service) == INVALID
+        assert await identity.refused(MANAGE, request, identity.as_signing) == INVALID
     many = pb.HoldKeysRequest(public_keys=[good] * 1_001)
-    assert await identity.refused(MANAGE, many, identity.as_service) == INVALID
+    assert await identity.refused(MANAGE, many, identity.as_signing) == INVALID
     assert await count(identity) == 0
 
 

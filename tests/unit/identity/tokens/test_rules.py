@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 import grpc
 import jwt
 import pytest
@@ -27,7 +30,9 @@ async def test_a_person_is_a_citizen(identity: Identity, usage: CertificateUsage
     )
     claims = jwt.decode(token.access_token, options={"verify_signature": False})
     assert claims["aud"] == "qagazsyz" and claims["exp"] - claims["iat"] == 600
-    assert set(claims) == {"iss", "aud", "sub", "org", "roles", "iat", "exp", "jti"}
+    assert set(claims) == {"iss", "aud", "sub", "org", "roles", "iat", "exp", "jti", "cnf"}
+    digest = base64.urlsafe_b64encode(hashlib.sha256(certificate.der).digest())
+    assert claims["cnf"] == {"x5t#S256": digest.rstrip(b"=").decode()}
 
 
 async def test_an_officer_is_an_officer_and_no_citizen(identity: Identity) -> None:

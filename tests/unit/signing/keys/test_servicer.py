@@ -23,7 +23,7 @@ from services.runtime.errors import (
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.signing.keys import store
-from services.signing.keys.rules import CHALLENGE_PREFIX
+from services.signing.keys.rules import PLATFORM_PREFIX
 from services.signing.keys.sealing import CannotUnseal, Sealed
 from services.signing.keys.servicer import KeyServicer
 from services.signing.tables import key_versions
@@ -378,7 +378,7 @@ async def test_a_certificate_request_is_over_the_versions_key(service: KeyServic
 async def test_a_sign_in_challenge_is_never_signed(service: KeyServicer) -> None:
     await create(service, key_id="seal")
     with pytest.raises(InvalidArgument) as caught:
-        await sign(service, "keys/seal", message=CHALLENGE_PREFIX + b"\nplatform\n")
+        await sign(service, "keys/seal", message=PLATFORM_PREFIX + b"\nplatform\n")
     assert caught.value.field == "message"
 
 
@@ -386,7 +386,7 @@ async def test_in_a_batch_a_bad_item_costs_its_own_answer_only(service: KeyServi
     key = await create(service, key_id="seal", algorithm=P256)
     items = [
         keys_pb2.SignItem(message=b"m"),
-        keys_pb2.SignItem(message=CHALLENGE_PREFIX),
+        keys_pb2.SignItem(message=PLATFORM_PREFIX),
         keys_pb2.SignItem(),
         keys_pb2.SignItem(digest=bytes(31)),
         keys_pb2.SignItem(message=b"n"),

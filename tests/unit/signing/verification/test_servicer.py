@@ -15,6 +15,7 @@ import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
@@ -30,6 +31,7 @@ from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus
 from services.signing.verification.trust import CertificateStatus, HolderRoles
 from signatures.backend import Backend
 from signatures.loading import load_backend
+from tests.confirming import CONFIRMED_BY, confirmation, confirmations
 from tests.unit.signing.builders import MINISTRY, NOW, FakeIdentity, TestKey, checked, good, vault
 
 ISSUING_KEY = ed25519.Ed25519PrivateKey.generate()
@@ -54,6 +56,7 @@ def token(*roles: str, organization: str = "") -> str:
         "iat": int(NOW.timestamp()),
         "exp": int(NOW.timestamp()) + 600,
         "jti": "t",
+        "cnf": {"x5t#S256": CONFIRMED_BY},
     }
     return jwt.encode(claims, ISSUING_KEY, algorithm="EdDSA", headers={"kid": "k"})
 
@@ -65,6 +68,12 @@ async def key_set() -> Mapping[str, Any]:
 
 CITIZEN = (("authorization", f"Bearer {token('CITIZEN')}"),)
 OFFICER = (("authorization", f"Bearer {token('OFFICER', organization=MINISTRY)}"),)
+
+
+def confirmed(method: str, request: Message) -> tuple[tuple[str, str], ...]:
+    """The officer's metadata, with a confirmation of this call of KeyService."""
+    bearer = OFFICER[0][1].removeprefix("Bearer ")
+    return *OFFICER, confirmation(f"/qagazsyz.signing.v1.KeyService/{method}", request, bearer)
 
 
 @pytest.fixture(params=["portable", "kernel"])
@@ -92,6 +101,7 @@ async def channel(
         backend=backend,
         identity=identity,  # type: ignore[arg-type]
         tokens=TokenVerifier(key_set, now=NOW.timestamp),
+        confirmations=confirmations(),
         clock=lambda: NOW,
     )
     port = server.listen("127.0.0.1:0")
@@ -207,19 +217,16 @@ async def test_a_key_version_verifies_whatever_its_state(
     stub: Stub, channel: grpc.aio.Channel
 ) -> None:
     keys: Any = keys_pb2_grpc.KeyServiceStub(channel)
-    key = await keys.CreateKey(
-        keys_pb2.CreateKeyRequest(
-            key=keys_pb2.Key(
-                organization=MINISTRY,
-                algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256,
-            )
-        ),
-        metadata=OFFICER,
+    create = keys_pb2.CreateKeyRequest(
+        key=keys_pb2.Key(
+            organization=MINISTRY,
+            algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256,
+        )
     )
+    key = await keys.CreateKey(create, metadata=confirmed("CreateKey", create))
     signed = await keys.Sign(keys_pb2.SignRequest(key=key.name, message=b"m"), metadata=OFFICER)
-    await keys.DestroyKeyVersion(
-        keys_pb2.DestroyKeyVersionRequest(name=key.primary_version), metadata=OFFICER
-    )
+    destroy = keys_pb2.DestroyKeyVersionRequest(name=key.primary_version)
+    await keys.DestroyKeyVersion(destroy, metadata=confirmed("DestroyKeyVersion", destroy))
     item = verification_pb2.SignedItem(
         algorithm=key.algorithm, message=b"m", signature=signed.signature
     )

@@ -1,0 +1,53 @@
+"""Confirmed calls in unit tests: one credential confirms everybody's acts.
+
+The signature over each act is real and is verified; only the search for the caller's certificate
+finds the tests' own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import jwt
+from google.protobuf.message import Message
+
+from qagazsyz.confirmations import HEADER, confirm
+from services.runtime.confirmations import Confirmations, UseChallenge
+from signatures.x509 import is_signed_by_certificate
+from tests.builders import self_signed_credential
+
+CREDENTIAL = self_signed_credential()
+# What a token that is got with it names.
+CERTIFICATE = hashlib.sha256(CREDENTIAL.certificate).hexdigest()
+# The same as the token's claim cnf writes it.
+CONFIRMED_BY = base64.urlsafe_b64encode(bytes.fromhex(CERTIFICATE)).rstrip(b"=").decode()
+CHALLENGE = b"qagazsyz sign-in v1\nqagazsyz.example\n\n"
+
+
+def confirmations(use_challenge: UseChallenge | None = None) -> Confirmations:
+    """Return a check of confirmations by CREDENTIAL, of any challenge if use_challenge is unset."""
+
+    async def find_certificate(_subject: str, fingerprint: str) -> bytes | None:
+        return CREDENTIAL.certificate if fingerprint == CERTIFICATE else None
+
+    async def any_challenge(_challenge: bytes, _act: bytes) -> bool:
+        return True
+
+    return Confirmations(find_certificate, is_signed_by_certificate, use_challenge or any_challenge)
+
+
+def confirmation(
+    method: str, request: Message, token: str, challenge: bytes = CHALLENGE
+) -> tuple[str, str]:
+    """Return the header that confirms a call of "/package.Service/Method" by the token's holder."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    value = confirm(
+        CREDENTIAL,
+        method=method,
+        subject=claims["sub"],
+        organization=claims["org"],
+        challenge=challenge,
+        request=request,
+    )
+    return HEADER, value
