@@ -40,7 +40,11 @@ RENEW_AHEAD_SECONDS = 60.0
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.1
 # Calls to these carry no token: those of the sign-in itself, health and reflection.
-TOKENLESS = ("/qagazsyz.identity.v1.TokenService/", "/grpc.")
+TOKENLESS = (
+    "/qagazsyz.identity.v1.TokenService/CreateChallenge",
+    "/qagazsyz.identity.v1.TokenService/ExchangeToken",
+    "/grpc.",
+)
 # Methods that change nothing, by the first word of their name (AIP-130).
 READING_VERBS = ("Get", "List", "Resolve", "Check", "Inspect", "Verify")
 

@@ -170,14 +170,24 @@ async def test_a_key_for_an_organization_that_does_not_exist_is_refused(world: W
 async def test_keys_and_verdicts_over_json(world: World) -> None:
     officer = await world.officer()
     headers = await world.headers(officer)
+    key_id = f"seal-{uuid.uuid4()}"
+    create = keys_pb2.CreateKeyRequest(
+        key=keys_pb2.Key(
+            organization=officer.organization,
+            algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ED25519,
+        ),
+        key_id=key_id,
+    )
     async with world.http() as http:
         created = await http.post(
-            "/v1/keys?keyId=" + (key_id := f"seal-{uuid.uuid4()}"),
+            f"/v1/keys?keyId={key_id}",
             json={
                 "organization": officer.organization,
                 "algorithm": "SIGNATURE_ALGORITHM_ED25519",
             },
-            headers=headers,
+            headers=await world.confirmed(
+                officer, "qagazsyz.signing.v1.KeyService/CreateKey", create
+            ),
         )
         assert created.status_code == 200, created.text
         assert created.json()["name"] == f"keys/{key_id}"

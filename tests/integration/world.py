@@ -11,9 +11,11 @@ import uuid
 from dataclasses import dataclass, field
 
 import httpx
+from google.protobuf.message import Message
 
 from cli.commands.certificate import KeyType
 from qagazsyz.client import Client
+from qagazsyz.confirmations import HEADER
 from qagazsyz.credentials import Credential
 from qagazsyz.documents import sign_document
 from qagazsyz.registry.v1 import (
@@ -59,6 +61,13 @@ class World:
     async def headers(self, actor: Actor) -> dict[str, str]:
         """Return the headers of an HTTP request by the actor."""
         return {"authorization": f"Bearer {await self.token(actor)}"}
+
+    async def confirmed(self, actor: Actor, method: str, request: Message) -> dict[str, str]:
+        """Return the headers of an HTTP request by the actor that calls "package.Service/Method"
+        with this request, and confirms it."""
+        source = self.client(actor).source
+        assert source is not None
+        return await self.headers(actor) | {HEADER: await source.confirm(f"/{method}", request)}
 
     def http(self) -> httpx.AsyncClient:
         """Open an HTTP client of the gateway, for use in `async with`."""
