@@ -20,6 +20,7 @@ from gateway.clusters import (
     large_json_cluster_of,
     socket,
 )
+from gateway.json_requests import lua_source
 from gateway.local_replies import local_replies
 from gateway.settings import Address, GatewaySettings
 
@@ -107,7 +108,10 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
         "node": {"id": "gateway", "cluster": "qagazsyz"},
         "admin": {"address": _private_pipe(ADMIN_SOCKET)},
         "static_resources": {
-            "listeners": [_outer(methods, settings), _inner()],
+            "listeners": [
+                _outer(methods, settings, lua_source(contracts, methods)),
+                _inner(),
+            ],
             "clusters": clusters(names, settings),
         },
         "application_log_config": {"log_format": {"json_format": LOG_FIELDS}},
@@ -116,7 +120,9 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
     }
 
 
-def _outer(methods: tuple[descriptors.Method, ...], settings: GatewaySettings) -> Json:
+def _outer(
+    methods: tuple[descriptors.Method, ...], settings: GatewaySettings, json_check: str
+) -> Json:
     manager: Json = {
         "stat_prefix": "outer",
         "codec_type": "AUTO",
@@ -127,7 +133,7 @@ def _outer(methods: tuple[descriptors.Method, ...], settings: GatewaySettings) -
             "virtual_hosts": [routes.virtual_host(methods, settings)],
             "validate_clusters": not settings.allowed_origins,
         },
-        "http_filters": filters.http_filters(methods, settings),
+        "http_filters": filters.http_filters(methods, settings, json_check),
         "local_reply_config": local_replies(),
         "access_log": [_access_log(settings)],
         # `openssl ocsp` speaks HTTP/1.0.

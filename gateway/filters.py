@@ -41,8 +41,13 @@ BURST_SECONDS = 2
 NO_LIMIT = 2**32 - 1
 
 
-def http_filters(methods: tuple[Method, ...], settings: GatewaySettings) -> list[Json]:
-    """Return all filters of the outer listener."""
+def http_filters(
+    methods: tuple[Method, ...], settings: GatewaySettings, json_check: str
+) -> list[Json]:
+    """Return all filters of the outer listener.
+
+    json_check: the program that checks JSON requests (json_requests.py).
+    """
     return [
         *([_filter("cors", "Cors")] if settings.allowed_origins else []),
         _readiness(),
@@ -50,6 +55,7 @@ def http_filters(methods: tuple[Method, ...], settings: GatewaySettings) -> list
         # Disabled, but for the one route that enables it.
         _filter("buffer", "Buffer", max_request_bytes=routes.UNAUTHENTICATED_LIMIT)
         | {"disabled": True},
+        _filter("lua", "Lua", default_source_code={"inline_string": json_check}),
         transcoder(sorted({method.service for method in methods})),
         _jwt(methods),
         _rate_limit(settings),

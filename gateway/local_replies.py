@@ -11,9 +11,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from google.protobuf import json_format
-from google.rpc import code_pb2
+from google.protobuf import duration_pb2, json_format
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from gateway.json_requests import METADATA
 from gateway.routes import KIND_HEADER, ORIGINAL_PATH
 from services.runtime.errors import ResourceExhausted
 from services.runtime.status import ERROR_DOMAIN, status_of
@@ -112,6 +114,16 @@ IS_WEB: Json = {
 NOTHING: Json = {"text_format_source": {"inline_string": ""}}
 
 
+_REFUSAL: Json = {
+    "matcher": {
+        "filter": METADATA,
+        "path": [{"key": "refusal"}],
+        "value": {"present_match": True},
+    },
+    "match_if_key_not_found": {"value": False},
+}
+
+
 def local_replies() -> Json:
     """Return the mappers of local replies, of which the first that matches applies."""
     # An unknown path is an unknown method for gRPC, and an unknown resource for JSON.
@@ -119,16 +131,26 @@ def local_replies() -> Json:
     to_json = {**STATUSES, 404: (404, code_pb2.NOT_FOUND)}
     return {
         "mappers": [
+            # What the check of JSON requests has to say (json_requests.lua).
+            {
+                "filter": {"metadata_filter": _REFUSAL},
+                "body_format_override": {
+                    "text_format_source": {
+                        "inline_string": f"%DYNAMIC_METADATA({METADATA}:refusal)%"
+                    },
+                    "content_type": "application/json",
+                },
+            },
             # Envoy answers 429 for the rate limit only.
             *_retry_later(_status_is(429), "too many calls: slow down"),
             *_retry_later(TOO_MANY, "too many calls at once"),
-            *_for_grpc(NO_KEYS, 503, {"grpc-status": str(code_pb2.UNAVAILABLE)}, WORDS[503]),
+            *_for_grpc(NO_KEYS, 503, _status_headers(code_pb2.UNAVAILABLE, WORDS[503]), WORDS[503]),
             _for_json(NO_KEYS, 503, _plain(code_pb2.UNAVAILABLE)),
             *(
                 mapper
                 for found, (status, code) in to_grpc.items()
                 for mapper in _for_grpc(
-                    _status_is(found), status, {"grpc-status": str(code)}, WORDS[found]
+                    _status_is(found), status, _status_headers(code, WORDS[found]), WORDS[found]
                 )
             ),
             *(
@@ -152,13 +174,29 @@ def _retry_later(which: Json, message: str) -> list[Json]:
     return [mapper | {"body": {"inline_string": message}} for mapper in mappers]
 
 
+def _status(code: int, message: str) -> status_pb2.Status:
+    """Return the status of a refusal, with its details: what cannot be reached is there again
+    soon."""
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=code_pb2.Code.Name(code), domain=ERROR_DOMAIN)
+    ]
+    if code == code_pb2.UNAVAILABLE:
+        delay = duration_pb2.Duration(seconds=RETRY_AFTER_SECONDS)
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    status = status_pb2.Status(code=code, message=message)
+    for detail in details:
+        status.details.add().Pack(detail)
+    return status
+
+
+def _status_headers(code: int, message: str) -> dict[str, str]:
+    details = base64.b64encode(_status(code, message).SerializeToString()).decode()
+    return {"grpc-status": str(code), "grpc-status-details-bin": details}
+
+
 def _plain(code: int) -> Json:
-    info = {
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": code_pb2.Code.Name(code),
-        "domain": ERROR_DOMAIN,
-    }
-    return {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": [info]}
+    answer: Json = json_format.MessageToDict(_status(code, "%LOCAL_REPLY_BODY%"))
+    return answer
 
 
 def _for_grpc(which: Json, status: int, headers: dict[str, str], words: str) -> list[Json]:

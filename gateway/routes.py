@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.descriptors import Method
+from gateway.json_requests import METADATA
 from gateway.settings import GatewaySettings
 from services.runtime.intake.intake import ADDRESS_HEADER
 from services.runtime.server import MESSAGE_LIMIT_BYTES
@@ -93,6 +94,7 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
         "domains": ["*"],
         "routes": [
             *_unreadable_headers(),
+            _unchecked(),
             *_too_large(methods),
             *(_large_json(method, settings) for method in methods if method.takes_json),
             *(_call(method, settings) for method in methods),
@@ -148,6 +150,27 @@ def _unreadable_headers() -> list[Json]:
         refused("grpc-timeout", TIMEOUT, 400, "grpc-timeout: not a number and a unit"),
         refused("content-type", GRPC_TYPES, 415, "content-type: not known", is_grpc),
     ]
+
+
+def _unchecked() -> Json:
+    """Refuse a JSON call whose fields nothing checked, should the check's patterns and the
+    transcoder's templates ever differ."""
+    checked = {
+        "filter": METADATA,
+        "path": [{"key": "checked"}],
+        "value": {"present_match": True},
+        "invert": True,
+    }
+    return {
+        "name": "unchecked",
+        "match": {
+            "prefix": "/",
+            "headers": [{"name": ORIGINAL_PATH, "present_match": True}],
+            "dynamic_metadata": [checked],
+        },
+        "direct_response": {"status": 404, "body": {"inline_string": "no such path"}},
+        "typed_per_filter_config": {JWT: DISABLED},
+    }
 
 
 def _too_large(methods: Iterable[Method]) -> list[Json]:

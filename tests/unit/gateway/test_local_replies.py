@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
-from google.rpc import code_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from gateway.local_replies import STATUSES, WORDS, local_replies
 from tests.unit.gateway.configuration import Json
@@ -41,6 +42,22 @@ def test_every_refusal_has_a_form_for_each_protocol(status: int) -> None:
     assert headers(web)["grpc-status"] == headers(grpc)["grpc-status"]
     details = json["body_format_override"]["json_format"]
     assert details["details"][0]["reason"] == code_pb2.Code.Name(details["code"])
+    found = status_pb2.Status.FromString(base64.b64decode(headers(grpc)["grpc-status-details-bin"]))
+    assert (str(found.code), found.message) == (headers(grpc)["grpc-status"], WORDS[status])
+    info = error_details_pb2.ErrorInfo()
+    assert found.details[0].Unpack(info)
+    assert (info.reason, info.domain) == (code_pb2.Code.Name(found.code), "qagazsyz")
+    assert headers(web)["grpc-status-details-bin"] == headers(grpc)["grpc-status-details-bin"]
+
+
+def test_what_cannot_be_reached_is_told_apart_from_what_is_full_and_both_say_when() -> None:
+    for status, code in ((503, code_pb2.UNAVAILABLE), (429, code_pb2.RESOURCE_EXHAUSTED)):
+        _, grpc, json = mappers(status)
+        details = base64.b64decode(headers(grpc)["grpc-status-details-bin"])
+        found = status_pb2.Status.FromString(details)
+        assert found.code == code
+        assert found.details[1].Unpack(error_details_pb2.RetryInfo())
+        assert json["body_format_override"]["json_format"]["details"][1]["retryDelay"] == "1s"
 
 
 def test_an_unknown_path_is_an_unknown_method_for_grpc_and_not_found_for_json() -> None:
