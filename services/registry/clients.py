@@ -46,7 +46,10 @@ class SigningClient:
     def __init__(self, signing: ServiceClient) -> None:
         self._signing = signing
         self._batcher: RequestBatcher[SignedStatement, VerificationResult] = RequestBatcher(
-            self._batch_verify, limit=ITEMS_LIMIT, max_concurrent=MAX_CONCURRENT
+            self._batch_verify,
+            limit=ITEMS_LIMIT,
+            max_concurrent=MAX_CONCURRENT,
+            failed=lambda _error: VerificationResult(VerificationStatus.INDETERMINATE),
         )
 
     async def verify(

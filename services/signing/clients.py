@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2
 from services.runtime.clients import ServiceClient
 from services.runtime.clock import from_timestamp, to_timestamp
+from services.runtime.concurrency.halves import ask_in_halves
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
 from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus
@@ -33,28 +34,40 @@ class IdentityClient:
     async def check_certificates(
         self, certificates: Sequence[bytes], at: datetime | None
     ) -> list[CheckedCertificate]:
-        """Check certificates (DER, at most 1,000) for a time, or for now; answer in order."""
-        response = await self._ask(
-            "BatchCheckCertificates",
-            certificates_pb2.BatchCheckCertificatesRequest(
-                certificates=certificates, at=to_timestamp(at)
-            ),
-            certificates_pb2.BatchCheckCertificatesResponse,
-        )
-        if len(response.checks) != len(certificates):
-            raise Unavailable("identity did not answer for each certificate")
-        return [_checked(check) for check in response.checks]
+        """Check certificates (DER, at most 1,000) for a time, or for now; answer in order. One that
+        identity fails over is UNKNOWN."""
+
+        async def check(part: Sequence[bytes]) -> list[CheckedCertificate]:
+            response = await self._call(
+                "BatchCheckCertificates",
+                certificates_pb2.BatchCheckCertificatesRequest(
+                    certificates=part, at=to_timestamp(at)
+                ),
+                certificates_pb2.BatchCheckCertificatesResponse,
+            )
+            if len(response.checks) != len(part):
+                raise Unavailable("identity did not answer for each certificate")
+            return [_checked(each) for each in response.checks]
+
+        unknown = CheckedCertificate(CertificateStatus.UNKNOWN)
+        return await ask_in_halves(check, certificates, failed=lambda _error: unknown)
 
     async def inspect_certificates(self, certificates: Sequence[bytes]) -> list[HolderRoles]:
-        """Read the organization and roles of certificates (DER, at most 1,000), in order."""
-        response = await self._ask(
-            "InspectCertificates",
-            certificates_pb2.InspectCertificatesRequest(certificates=certificates),
-            certificates_pb2.InspectCertificatesResponse,
-        )
-        if len(response.certificates) != len(certificates):
-            raise Unavailable("identity did not answer for each certificate")
-        return [HolderRoles(info.bin, frozenset(info.roles)) for info in response.certificates]
+        """Read the organization and roles of certificates (DER, at most 1,000), in order; they are
+        not known of one that identity fails over."""
+
+        async def inspect(part: Sequence[bytes]) -> list[HolderRoles]:
+            response = await self._call(
+                "InspectCertificates",
+                certificates_pb2.InspectCertificatesRequest(certificates=part),
+                certificates_pb2.InspectCertificatesResponse,
+            )
+            if len(response.certificates) != len(part):
+                raise Unavailable("identity did not answer for each certificate")
+            return [HolderRoles(each.bin, frozenset(each.roles)) for each in response.certificates]
+
+        unknown = HolderRoles(known=False)
+        return await ask_in_halves(inspect, certificates, failed=lambda _error: unknown)
 
     async def verify_time_stamp(self, token: bytes, data: bytes) -> TimeStamp:
         """Verify a time-stamp token over the data."""
@@ -90,16 +103,23 @@ class IdentityClient:
             during=call,
         )
 
+    async def _call(
+        self, method: str, request: Message, response_type: type[R], during: Call | None = None
+    ) -> R:
+        """Raises grpc.aio.AioRpcError for a refusal."""
+        return await self._peer.call(
+            f"qagazsyz.identity.v1.CertificateService/{method}",
+            request,
+            response_type,
+            during=during,
+        )
+
     async def _ask(
         self, method: str, request: Message, response_type: type[R], during: Call | None = None
     ) -> R:
+        """Raises Unavailable for a refusal."""
         try:
-            return await self._peer.call(
-                f"qagazsyz.identity.v1.CertificateService/{method}",
-                request,
-                response_type,
-                during=during,
-            )
+            return await self._call(method, request, response_type, during)
         except grpc.aio.AioRpcError as error:
             # A refusal is a defect between our own services. Whatever it was, these certificates
             # were not checked and no key was announced.

@@ -17,10 +17,10 @@ from cryptography import x509
 
 from services.identity.validation.evidence import UnusableEvidence, read_generalized_time
 from services.identity.validation.interface import Issuer, Link, Revocation
-from services.identity.x509.inspection import PARSER_ERRORS
 from services.identity.x509.limits import CLOCK_SKEW
 from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.signed_data import read_signed
+from services.identity.x509.unforeseen import log_unforeseen
 from signatures import oids
 from signatures.der import INTEGER, SEQUENCE, MalformedDer, Reader, encode_oid
 
@@ -91,8 +91,11 @@ def read_crl(der: bytes, issuer: Issuer) -> RevocationList:
         if not parts.is_signed_by(issuer.spki):
             raise UnusableEvidence("its signature is not the issuer's")
         places = {entry.serial_number: place for place, entry in enumerate(found)}
-    except (*PARSER_ERRORS, KeyError) as error:
-        raise UnusableEvidence(f"cannot be read: {error}") from None
+    except UnusableEvidence:
+        raise
+    except Exception as error:  # whatever a parser makes of foreign bytes
+        log_unforeseen("a revocation list", der, error)
+        raise UnusableEvidence(f"cannot be read: {type(error).__name__}") from None
     return RevocationList(
         this_update=found.last_update_utc,
         next_update=next_update,
@@ -117,7 +120,9 @@ def _revocation(entry: Any) -> Revocation:
                 since = min(since, value.invalidity_date_utc)
             elif extension.critical:
                 raise UnusableEvidence("an entry has an unknown critical extension")
-    except (*PARSER_ERRORS, KeyError):
+    except UnusableEvidence:
+        raise
+    except Exception:
         # The certificate is revoked, even if the details cannot be read.
         return Revocation(since)
     return Revocation(since, reason)

@@ -18,10 +18,10 @@ from cryptography.x509 import ocsp
 
 from services.identity.validation.evidence import UnusableEvidence, read_generalized_time
 from services.identity.validation.interface import Issuer, Link, Revocation
-from services.identity.x509.inspection import PARSER_ERRORS
 from services.identity.x509.limits import CLOCK_SKEW
 from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.signed_data import SignedContent, read_signed
+from services.identity.x509.unforeseen import log_unforeseen
 from signatures import oids
 from signatures.der import OCTET_STRING, MalformedDer, Reader
 from signatures.keys import MalformedKey, certificate_spki
@@ -83,9 +83,11 @@ def read_answer(data: bytes, link: Link, nonce: bytes, now: datetime) -> OcspAns
         responder = _find_signer(response, read_signed(_basic_response(data)), link.issuer)
         extensions = _single_extensions(response)
         return _current_answer(single, responder, extensions, now, returns_nonce=returns_nonce)
-    except (*PARSER_ERRORS, OverflowError) as error:
-        # MalformedDer is a ValueError.
-        raise UnusableEvidence(f"cannot be read: {error}") from None
+    except UnusableEvidence:
+        raise
+    except Exception as error:  # whatever a parser makes of foreign bytes
+        log_unforeseen("an OCSP answer", data, error)
+        raise UnusableEvidence(f"cannot be read: {type(error).__name__}") from None
 
 
 def _current_answer(

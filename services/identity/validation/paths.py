@@ -16,21 +16,21 @@ own (validator.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from asn1crypto import x509 as asn1
 from cachetools import LRUCache
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from pyhanko_certvalidator.authority import CertTrustAnchor
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko_certvalidator.authority import CertTrustAnchor, TrustAnchor
 from pyhanko_certvalidator.context import ValidationContext
 from pyhanko_certvalidator.errors import (
     ExpiredError,
     NotYetValidError,
-    PathError,
     ValidationError,
 )
 from pyhanko_certvalidator.path import ValidationPath
@@ -39,7 +39,7 @@ from pyhanko_certvalidator.policy_decl import (
     AcceptAllAlgorithms,
     CertRevTrustPolicy,
 )
-from pyhanko_certvalidator.registry import CertificateRegistry, PathBuilder, SimpleTrustManager
+from pyhanko_certvalidator.registry import CertificateRegistry, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
 from services.identity.validation.interface import (
@@ -65,6 +65,7 @@ from services.identity.x509.inspection import (
     load,
     usage_of,
 )
+from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateUsage
 
 # Cross-signed authorities have several paths; more than these would be an attack on our CPU.
@@ -75,8 +76,17 @@ ISSUERS_KEPT = 10_000
 NAME_LIMIT_BYTES = 4 * 1024
 # Longer than any hierarchy in use, not counting the anchor.
 PATH_LENGTH_LIMIT = 8
+# Certificates that one search visits: authorities that certify each other have factorially many
+# paths.
+STEPS_LIMIT = 256
+# Name constraints of a path, and how often one is compared with a name: two microseconds each.
+CONSTRAINTS_LIMIT = 1_000
+COMPARISONS_LIMIT = 50_000
 
-_FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+
+_T = TypeVar("_T")
+# An authority's name and its key, as they stand in its certificate.
+_Entity = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,8 @@ class _IssuerPath:
     issuer: Issuer
     valid_from: datetime
     valid_until: datetime
+    # Name constraints of its authorities, the anchor included.
+    constraints: int
 
 
 class PathFinder:
@@ -99,9 +111,9 @@ class PathFinder:
         """policies: dotted OIDs of which a path must have one; if empty, any path is accepted."""
         self._store = store
         self._signatures = SignatureCache()
-        anchors = (read_anchor(der, policies) for der in store.anchors)
+        anchors = _each(lambda der: read_anchor(der, policies), store.anchors)
         self._anchors = [anchor for anchor in anchors if anchor is not None]
-        self._intermediates = [self._signatures.authority(der) for der in store.intermediates]
+        self._intermediates = _each(self._signatures.authority, store.intermediates)
         self._trust = SimpleTrustManager.build(trust_roots=self._anchors)
         self._registry = CertificateRegistry.build(self._intermediates)
         # Only certificates by these may be looked up in the two: they keep the name of every issuer
@@ -131,8 +143,8 @@ class PathFinder:
             paths = self._find_issuer_paths(leaf, intermediates)
         except NotACertificate as error:
             return Refused.because(CertificateStatus.MALFORMED, error)
-        except _FAULTS as error:
-            return Refused.because(CertificateStatus.MALFORMED, f"cannot be decoded: {error}")
+        except Exception as error:
+            return _unforeseen(der, error)
         if der in self._store.anchors:
             return Refused(CertificateStatus.UNTRUSTED, "a trust anchor itself")
         refused = Refused(CertificateStatus.UNTRUSTED, "no trusted issuer")
@@ -181,32 +193,43 @@ class PathFinder:
     def _search(
         self, leaf: Any, trust: SimpleTrustManager, registry: CertificateRegistry
     ) -> tuple[_IssuerPath, ...]:
-        """Return the paths to the leaf's issuer that the engine finds."""
-        builder = PathBuilder(trust_manager=trust, registry=registry)
+        """Return the paths to the leaf's issuer, PATHS_LIMIT at most (RFC 4158).
 
-        async def search() -> list[_IssuerPath]:
-            paths: list[_IssuerPath] = []
-            async for path in builder.async_build_paths_lazy(leaf):
-                authorities = tuple(path.iter_certs(include_root=False))
-                anchor = path.trust_anchor
-                if (
-                    isinstance(anchor, CertTrustAnchor)
-                    and authorities
-                    and len(authorities) <= PATH_LENGTH_LIMIT
-                ):
-                    paths.append(self._issuer_path(anchor, authorities[:-1]))
-                if len(paths) == PATHS_LIMIT:
-                    break
-            return paths
+        No name with the same key stands twice in a path. The engine's own search compares serial
+        numbers instead, and never ends among authorities that certify each other.
+        """
+        paths: list[_IssuerPath] = []
+        steps = 0
 
-        try:
-            return tuple(run_at_once(search()))
-        except PathError:
-            return ()
+        def walk(certificate: Any, authorities: tuple[Any, ...], seen: frozenset[_Entity]) -> None:
+            nonlocal steps
+            for issuer in registry.find_potential_issuers(certificate, trust):
+                steps += 1
+                if steps > STEPS_LIMIT or len(paths) == PATHS_LIMIT:
+                    return
+                if isinstance(issuer, CertTrustAnchor):
+                    paths.append(self._issuer_path(issuer, authorities))
+                elif not isinstance(issuer, TrustAnchor):
+                    entity = (issuer.subject.dump(), issuer.public_key.dump())
+                    # The leaf counts too.
+                    if entity not in seen and len(authorities) + 1 < PATH_LENGTH_LIMIT:
+                        walk(issuer, (issuer, *authorities), seen | {entity})
+
+        walk(leaf, (), frozenset())
+        return tuple(paths)
 
     def _validate(
         self, path: _IssuerPath, leaf: Any, certificate: x509.Certificate, at: datetime
     ) -> Chain | Refused:
+        try:
+            names = 1 + len(leaf.subject_alt_name_value or ())
+        except Exception as error:
+            return _unforeseen(certificate.public_bytes(Encoding.DER), error)
+        if (
+            path.constraints > CONSTRAINTS_LIMIT
+            or path.constraints * (names + len(path.authorities)) > COMPARISONS_LIMIT
+        ):
+            return Refused(CertificateStatus.UNTRUSTED, "too many name constraints")
         context = ValidationContext(
             trust_manager=self._trust,
             certificate_registry=self._registry,
@@ -230,9 +253,9 @@ class PathFinder:
             # A constraint on a form of names that the engine does not compare (RFC 5280, section
             # 4.2.1.10: process it or reject the certificate).
             return Refused.because(CertificateStatus.UNTRUSTED, error)
-        except _FAULTS as error:
+        except Exception as error:
             # The lenient decoder finds some faults only when it reads the field.
-            return Refused.because(CertificateStatus.MALFORMED, f"cannot be decoded: {error}")
+            return _unforeseen(certificate.public_bytes(Encoding.DER), error)
 
     def _issuer_path(self, anchor: CertTrustAnchor, authorities: tuple[Any, ...]) -> _IssuerPath:
         issuer = anchor.certificate
@@ -255,7 +278,37 @@ class PathFinder:
             issuer_of(issuer),
             first.astimezone(UTC),
             last.astimezone(UTC),
+            sum(_constraints(each) for each in (anchor.certificate, *authorities)),
         )
+
+
+def _each(read: Callable[[bytes], _T], ders: Iterable[bytes]) -> list[_T]:
+    """Read the trust folder's certificates; one that cannot be used is left out, and logged."""
+    found = []
+    for der in ders:
+        try:
+            found.append(read(der))
+        except Exception as error:
+            log_unforeseen("a certificate of the trust folder", der, error)
+    return found
+
+
+def _constraints(authority: Any) -> int:
+    """Return how many subtrees the authority's name constraints have."""
+    value = authority.name_constraints_value
+    if value is None:
+        return 0
+    subtrees = (value["permitted_subtrees"], value["excluded_subtrees"])
+    return sum(len(each) for each in subtrees if isinstance(each, asn1.GeneralSubtrees))
+
+
+def _unforeseen(der: bytes, error: Exception) -> Refused:
+    """Return the refusal of a certificate that a library failed over, whatever it raised: the
+    failure is this certificate's alone."""
+    log_unforeseen("a certificate", der, error)
+    return Refused.because(
+        CertificateStatus.MALFORMED, f"cannot be decoded: {type(error).__name__}"
+    )
 
 
 def _has_long_name(name: Any) -> bool:

@@ -28,6 +28,7 @@ from services.identity.validation.ocsp_client import (
 )
 from services.identity.validation.safe_http import Fetch, Unreachable
 from services.identity.validation.silent_sources import SilentSources
+from services.identity.x509.unforeseen import log_unforeseen
 from services.runtime.clock import Clock, Randomness
 from services.runtime.concurrency.single_flight import SingleFlight
 
@@ -110,6 +111,16 @@ class RevocationChecker:
         await self._crls.renew()
 
     async def _find(self, link: Link, stored_crls: Sequence[bytes]) -> Finding:
+        try:
+            return await self._ask(link, stored_crls)
+        except Exception as error:
+            # Of all that wait for findings, this certificate's alone is unknown.
+            log_unforeseen("a certificate's revocation", link.fingerprint, error)
+            return self._keep(
+                link, Finding(False, self._clock() + UNKNOWN_FOR, why=type(error).__name__)
+            )
+
+    async def _ask(self, link: Link, stored_crls: Sequence[bytes]) -> Finding:
         whys = []
         for url in link.ocsp_urls[:URLS_LIMIT]:
             try:

@@ -19,7 +19,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.identity.x509.inspection import PARSER_ERRORS
 from services.identity.x509.signed_data import is_issued_by
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ def _read(folder: Path) -> TrustStore:
             for der in _certificates(content):
                 anchor = path.parent.name == ANCHORS or _self_signed(der)
                 (anchors if anchor else others)[der] = None
-        except (OSError, *PARSER_ERRORS) as error:
+        except Exception as error:  # whatever a parser makes of it
             log.warning("%s is ignored: it cannot be read (%s)", path.name, error)
     log.info(
         "trust anchors, intermediates, CRLs: %d, %d, %d",

@@ -16,21 +16,11 @@ from typing import Any
 
 from asn1crypto import x509 as asn1
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateRole, CertificateUsage, roles_of
 from signatures import oids
-
-# What cryptography raises over bytes that are not a certificate, a request or a list.
-PARSER_ERRORS = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 _IIN = re.compile(r"IIN(\d{12})", re.ASCII)
 _BIN = re.compile(r"BIN(\d{12})", re.ASCII)
@@ -82,7 +72,7 @@ def load(der: bytes) -> x509.Certificate:
         # cryptography decodes these at first access, and keeps them.
         certificate.extensions  # noqa: B018
         certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018
-    except (*PARSER_ERRORS, OverflowError) as error:
+    except Exception as error:  # whatever a parser makes of foreign bytes (unforeseen.py)
         raise NotACertificate("not an X.509 certificate in DER") from error
     return certificate
 
@@ -91,13 +81,18 @@ def inspect(der: bytes) -> CertificateFacts:
     """Return what the certificate says. Raises NotACertificate."""
     certificate = load(der)
     try:
-        parsed = asn1.Certificate.load(der)
-        names = _names(parsed)
-        issuer = rfc4514_name(parsed.issuer)
-        key_algorithm = certificate.public_key_algorithm_oid.dotted_string
-        signature_algorithm = certificate.signature_algorithm_oid.dotted_string
-    except (ValueError, TypeError, KeyError) as error:
-        raise NotACertificate("names that cannot be decoded") from error
+        return _facts(der, certificate)
+    except Exception as error:  # whatever a parser makes of foreign bytes
+        log_unforeseen("a certificate", der, error)
+        raise NotACertificate("fields that cannot be decoded") from error
+
+
+def _facts(der: bytes, certificate: x509.Certificate) -> CertificateFacts:
+    parsed = asn1.Certificate.load(der)
+    names = _names(parsed)
+    issuer = rfc4514_name(parsed.issuer)
+    key_algorithm = certificate.public_key_algorithm_oid.dotted_string
+    signature_algorithm = certificate.signature_algorithm_oid.dotted_string
     serial_number, unit = names.get(oids.SERIAL_NUMBER, ""), names.get(oids.ORGANIZATIONAL_UNIT, "")
     purposes = purposes_of(certificate)
     return CertificateFacts(

@@ -27,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from services.identity.x509.hash_oids import HASHES, STREEBOG, digest
 from services.identity.x509.inspection import NotACertificate, fingerprint_of, load
 from services.identity.x509.signed_data import SignedContent, read_algorithm
+from services.identity.x509.unforeseen import log_unforeseen
 from signatures import oids
 from signatures.algorithms import Hash
 from signatures.der import OCTET_STRING, SEQUENCE, Reader, encode
@@ -64,18 +65,6 @@ _WITH_DIGEST: Mapping[tuple[str, Hash | None], str] = {
     (oids.KZ_GOST_256, Hash.STREEBOG256): oids.KZ_GOST_256_STREEBOG256,
     (oids.KZ_GOST_512, Hash.STREEBOG512): oids.KZ_GOST_512_STREEBOG512,
 }
-
-# What asn1crypto raises over malformed bytes: it decodes lazily, so at any access.
-_FAULTS = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    NotImplementedError,
-)
 
 
 class MalformedTimeStamp(ValueError):
@@ -158,7 +147,8 @@ class TimeStamp:
             return signer == self._signer and all(
                 reference.names(der, certificate) for reference in self._references
             )
-        except _FAULTS:
+        except Exception as error:  # asn1crypto decodes lazily, so it fails at any access
+            log_unforeseen("a time-stamp's signer", der, error)
             return False
 
     def is_signed_by(self, der: bytes) -> bool:
@@ -202,8 +192,9 @@ def read_token(data: bytes) -> TimeStamp:
         return _read(_signed_data(data))
     except MalformedTimeStamp:
         raise
-    except _FAULTS as error:
-        raise MalformedTimeStamp(f"cannot be decoded: {error}") from None
+    except Exception as error:  # asn1crypto decodes lazily, so it fails at any access
+        log_unforeseen("a time-stamp", data, error)
+        raise MalformedTimeStamp(f"cannot be decoded: {type(error).__name__}") from None
 
 
 def _signed_data(data: bytes) -> Any:

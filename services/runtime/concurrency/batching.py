@@ -15,8 +15,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
+from services.runtime.concurrency.halves import ask_in_halves
 from services.runtime.server import Call
 
 Q = TypeVar("Q")
@@ -39,6 +40,13 @@ class Pending(Generic[Q, A]):
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """In place of an answer: what a request failed with."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class Batch(Generic[Q, A]):
     """Callers whose requests go out together."""
 
@@ -49,14 +57,20 @@ class Batch(Generic[Q, A]):
         """All requests, in the callers' order."""
         return [request for caller in self.callers for request in caller.requests]
 
-    def answer(self, answers: Sequence[A]) -> None:
-        """Give each caller its own answers: one a request, in order."""
+    def answer(self, answers: Sequence[A | Failed]) -> None:
+        """Give each caller its own answers, one a request, in order; raise for a caller what one of
+        them failed with."""
         start = 0
         for caller in self.callers:
-            stop = start + len(caller.requests)
-            if not caller.answers.done():
-                caller.answers.set_result(list(answers[start:stop]))
-            start = stop
+            own = answers[start : start + len(caller.requests)]
+            start += len(caller.requests)
+            if caller.answers.done():
+                continue
+            failures = [each.error for each in own if isinstance(each, Failed)]
+            if failures:
+                caller.answers.set_exception(failures[0])
+            else:
+                caller.answers.set_result(cast("list[A]", list(own)))
 
     def fail(self, error: Exception) -> None:
         """Raise the error for each caller."""
@@ -121,7 +135,11 @@ class PendingQueue(Generic[Q, A]):
 
 
 class RequestBatcher(Generic[Q, A]):
-    """Sends the requests of all callers; `send` returns one answer a request, in order."""
+    """Sends the requests of all callers; `send` returns one answer a request, in order.
+
+    A call that fails as a whole is made again in halves, so that a request that cannot be answered
+    fails for its own caller only.
+    """
 
     def __init__(
         self,
@@ -130,9 +148,13 @@ class RequestBatcher(Generic[Q, A]):
         limit: int,
         max_concurrent: int,
         min_batch: int = 1,
+        failed: Callable[[Exception], A | Failed] = Failed,
     ) -> None:
         """limit: requests that one call may carry. max_concurrent: calls in flight at once; with
-        one, the callee idles while its answer travels. min_batch: see the module."""
+        one, the callee idles while its answer travels. min_batch: see the module. failed: the
+        answer to a request that a call of its own fails over; by default its caller's ask raises.
+        """
+        self._failed = failed
         self._send_all = send
         self._limit = limit
         self._max_concurrent = max_concurrent
@@ -146,7 +168,7 @@ class RequestBatcher(Generic[Q, A]):
         self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, requests: Sequence[Q], during: Call | None) -> list[A]:
-        """Return an answer to each request, in order. Raises what the shared call raised."""
+        """Return an answer to each request, in order. Raises what a call with them raised."""
         if len(requests) > self._limit:
             parts = [
                 self.ask(requests[i : i + self._limit], during)
@@ -193,8 +215,13 @@ class RequestBatcher(Generic[Q, A]):
             return
         requests = batch.requests
         self._last_sent = len(requests)
+        deadline = batch.latest_deadline()
+
+        async def send(part: Sequence[Q]) -> Sequence[A | Failed]:
+            return await self._send_all(part, deadline)
+
         try:
-            answers = await self._send_all(requests, batch.latest_deadline())
+            answers = await ask_in_halves(send, requests, failed=self._failed)
         except Exception as error:
             batch.fail(error)
         else:

@@ -137,5 +137,32 @@ async def test_a_refusal_of_identity_is_no_answer_and_no_announcement() -> None:
     identity = client(refusal())
     with pytest.raises(Unavailable):
         await identity.announce_keys([b"key"])
-    with pytest.raises(Unavailable):
-        await identity.check_certificates([b"der"], None)
+    (check,) = await identity.check_certificates([b"der"], None)
+    assert check.status is CertificateStatus.UNKNOWN
+    (holder,) = await identity.inspect_certificates([b"der"])
+    assert not holder.known
+
+
+class Brittle:
+    """Identity that fails, as a whole, over any request with the bad certificate in it."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def call(self, _method: str, request: Any, *_: object, **__: object) -> Message:
+        self.calls += 1
+        if b"bad" in request.certificates:
+            raise refusal()
+        good = certificates_pb2.CertificateCheck(status=statuses.CERTIFICATE_STATUS_GOOD)
+        return checks(*[good] * len(request.certificates))
+
+
+async def test_a_certificate_that_identity_fails_over_is_unknown_alone() -> None:
+    identity = Brittle()
+    certificates = [b"good"] * 500 + [b"bad"] + [b"good"] * 499
+    found = await IdentityClient(cast("ServiceClient", identity)).check_certificates(
+        certificates, None
+    )
+    unknown = [i for i, each in enumerate(found) if each.status is CertificateStatus.UNKNOWN]
+    assert (len(found), unknown) == (1_000, [500])
+    assert identity.calls <= 21

@@ -18,7 +18,7 @@ from services.identity.validation.interface import (
     Chain,
     Refused,
 )
-from services.identity.validation.paths import NAME_LIMIT_BYTES, PathFinder
+from services.identity.validation.paths import CONSTRAINTS_LIMIT, NAME_LIMIT_BYTES, PathFinder
 from services.identity.validation.trust_store import TrustStore
 from services.identity.x509.inspection import load, usage_of
 from services.identity.x509.usages import CertificateUsage
@@ -228,3 +228,65 @@ def test_a_leaf_of_the_older_gost_is_untrusted() -> None:
     found = PathFinder(TrustStore((authority,))).find(leaf, LEAF_TIME)
     assert isinstance(found, Refused)
     assert found.status == CertificateStatus.UNTRUSTED
+
+
+@pytest.mark.parametrize("count", [5, 8])
+def test_authorities_that_certify_each_other_make_no_endless_search(count: int) -> None:
+    roots = [make(replace(ROOT, common_name=f"Authority {n}")) for n in range(count)]
+    crossed = [
+        make(replace(AUTHORITY, name=subject.name), issuer, key=subject.key).der
+        for subject in roots
+        for issuer in roots
+        if subject is not issuer
+    ]
+    leaf = make(Profile(), roots[0])
+    anchored = PathFinder(TrustStore((roots[-1].der,), tuple(crossed)))
+    assert isinstance(anchored.find(leaf.der, NOW), Chain)
+    stranger = make(ROOT)
+    lost = PathFinder(TrustStore((stranger.der,), tuple(crossed)))
+    assert isinstance(lost.find(leaf.der, NOW), Refused)
+
+
+def test_no_name_with_the_same_key_stands_twice_in_a_path() -> None:
+    root, first, second = make(ROOT), make(ROOT), make(replace(ROOT, common_name="Second"))
+    by_root = make(AUTHORITY, root)
+    again = make(AUTHORITY, second, key=by_root.key)
+    crossed = make(replace(AUTHORITY, name=second.name), by_root, key=second.key)
+    paths = PathFinder(TrustStore((root.der,), (by_root.der, again.der, crossed.der)))
+    found = paths.find(make(Profile(), by_root).der, NOW)
+    assert isinstance(found, Chain)
+    assert len(found.links) == 2
+    assert isinstance(paths.find(make(Profile(), first).der, NOW), Refused)
+
+
+def test_thousands_of_name_constraints_refuse_a_path_at_once() -> None:
+    root = make(ROOT)
+    subtrees = [x509.DNSName(f"host-{n}.example") for n in range(CONSTRAINTS_LIMIT + 1)]
+    constraints = x509.NameConstraints(subtrees, None)
+    authority = make(replace(AUTHORITY, extensions=[(constraints, True)]), root)
+    found = PathFinder(TrustStore((root.der,), (authority.der,))).find(
+        make(Profile(), authority).der, NOW
+    )
+    assert isinstance(found, Refused)
+    assert found.status is CertificateStatus.UNTRUSTED
+
+
+def test_an_authority_of_the_trust_folder_that_cannot_be_used_hides_no_other() -> None:
+    root = make(ROOT)
+    authority = make(AUTHORITY, root)
+    nested = with_many_units(2_000)
+    paths = PathFinder(TrustStore((nested, root.der), (b"\x30\x00", nested, authority.der)))
+    assert isinstance(paths.find(make(Profile(), authority).der, NOW), Chain)
+
+
+def with_many_units(count: int) -> bytes:
+    """A certificate of its own with so many organizational units in its names."""
+    units = [x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "u") for _ in range(count)]
+    return make(replace(ROOT, name=x509.Name(units))).der
+
+
+def test_a_certificate_that_a_library_fails_over_is_malformed_alone() -> None:
+    paths = PathFinder(TrustStore((make(ROOT).der,)))
+    found = paths.find(with_many_units(1_000), NOW)
+    assert isinstance(found, Refused)
+    assert found.status in (CertificateStatus.UNTRUSTED, CertificateStatus.MALFORMED)

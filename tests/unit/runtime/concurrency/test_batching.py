@@ -38,6 +38,19 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def test_one_callers_bad_request_fails_for_that_caller_alone() -> None:
+    async def send(part: Sequence[int], _during: Call | None) -> list[int]:
+        if 13 in part:
+            raise RuntimeError("unlucky")
+        return [2 * number for number in part]
+
+    batcher = RequestBatcher(send, limit=100, max_concurrent=1)
+    asking = [asyncio.create_task(batcher.ask(numbers, None)) for numbers in ([1, 2], [3, 13], [4])]
+    first, second, third = await asyncio.gather(*asking, return_exceptions=True)
+    assert (first, third) == ([2, 4], [8])
+    assert isinstance(second, RuntimeError)
+
+
 async def test_a_single_request_is_sent_at_once() -> None:
     asked = Asked()
     batcher = RequestBatcher(asked, limit=10, max_concurrent=MAX_CONCURRENT)
