@@ -8,9 +8,11 @@ comparing it. The issuing authority signs its responses itself.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import unquote
 
 from asn1crypto import algos, core, ocsp, x509
 from cryptography.hazmat.primitives import hashes
@@ -25,6 +27,8 @@ from signatures.der import INTEGER, OCTET_STRING, MalformedDer, Reader
 # A client asks about one certificate, a proxy about a few.
 REQUEST_LIMIT_BYTES = 16 * 1024
 LIFETIME = timedelta(minutes=5)
+# RFC 9654, section 2.1.
+NONCE_LIMIT_BYTES = 128
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     # SHA-1 only identifies the issuer; RFC 5019 and most clients use it.
@@ -139,10 +143,31 @@ def _read_extensions(data: bytes) -> bytes | None:
         value = extension.value(OCTET_STRING)
         extension.end()
         if oid == oids.OCSP_NONCE:
+            _check_nonce(value)
             nonce = value
         elif critical:
             raise MalformedRequest("an unknown critical extension")
     return nonce
+
+
+def _check_nonce(value: bytes) -> None:
+    """Raise MalformedRequest for a nonce of no octet or of too many."""
+    inner = Reader(value)
+    nonce = inner.value(OCTET_STRING)
+    inner.end()
+    if not 1 <= len(nonce) <= NONCE_LIMIT_BYTES:
+        raise MalformedRequest("a nonce of another length")
+
+
+def decode_address(text: str) -> bytes:
+    """Return the request that a GET's path carries in base64 (RFC 6960, appendix A.1). Raises
+    MalformedRequest."""
+    if len(text) > REQUEST_LIMIT_BYTES:
+        raise MalformedRequest("too long")
+    try:
+        return base64.b64decode(unquote(text), validate=True)
+    except ValueError:
+        raise MalformedRequest("not base64") from None
 
 
 def names_issuer(cert_id: CertId, authority: CertificateAuthority) -> bool:

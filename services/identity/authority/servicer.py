@@ -82,17 +82,20 @@ class AuthorityServicer:
         self._crl = (number, now, crl)
         return crl
 
-    async def AnswerOcsp(self, request: pb.AnswerOcspRequest, _call: Call) -> httpbody_pb2.HttpBody:
+    async def AnswerOcsp(self, request: pb.AnswerOcspRequest, call: Call) -> httpbody_pb2.HttpBody:
         return httpbody_pb2.HttpBody(
-            content_type="application/ocsp-response",
-            data=await self._answer_ocsp(request.body.data),
+            content_type="application/ocsp-response", data=await self._answer_ocsp(request, call)
         )
 
-    async def _answer_ocsp(self, data: bytes) -> bytes:
+    async def _answer_ocsp(self, asked: pb.AnswerOcspRequest, call: Call) -> bytes:
         try:
+            data = asked.body.data or ocsp_responder.decode_address(asked.request)
             request = ocsp_responder.read_request(data)
         except MalformedRequest:
             return ocsp_responder.error_response("malformed_request")
+        if asked.request and request.nonce is None:
+            seconds = int(ocsp_responder.LIFETIME.total_seconds())
+            call.set_header("cache-control", f"max-age={seconds}, public, no-transform")
         own = [
             cert_id
             for cert_id in request.certificates

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, select, update
@@ -122,6 +122,10 @@ async def has_valid_certificate(
 # Revocation
 
 
+# Two lists are made meanwhile.
+LISTED_AFTER_EXPIRY = timedelta(days=2)
+
+
 async def revoke_certificate(
     connection: AsyncConnection, fingerprint: str, *, reason: RevocationReason, now: datetime
 ) -> None:
@@ -144,13 +148,15 @@ async def get_revocation_number(connection: AsyncConnection) -> int:
 async def list_revoked(
     connection: AsyncConnection, *, now: datetime
 ) -> Sequence[StoredCertificate]:
-    """Return the own authority's revoked certificates that have not expired, for its CRL."""
+    """Return the own authority's revoked certificates for its CRL: those that have not expired, and
+    those that have of late, because one list after its end has to name each (RFC 5280, section
+    3.3)."""
     rows = await connection.execute(
         select(certificates)
         .where(
             certificates.c.own,
             certificates.c.revoke_time.is_not(None),
-            certificates.c.not_after > now,
+            certificates.c.not_after > now - LISTED_AFTER_EXPIRY,
         )
         .order_by(certificates.c.revoke_time, certificates.c.fingerprint)
     )

@@ -28,8 +28,12 @@ from signatures.keys import MalformedKey, certificate_spki
 
 # RFC 9654 asks for 32.
 NONCE_BYTES = 32
-# A responder that does not return the nonce prepares its answers; an older one may be a replay.
+# An answer without the nonce, and without a nextUpdate that says how long it holds, may be a replay
+# if it is older.
 AGE_LIMIT_WITHOUT_NONCE = timedelta(minutes=10)
+# A responder that makes its answers ahead returns no nonce (RFC 5019, section 2.2.1); its answer
+# holds until nextUpdate (section 4), and as long as the web's authorities may let it.
+AGE_LIMIT_MADE_AHEAD = timedelta(days=10)
 ANSWER_LIMIT_BYTES = 64 * 1024
 # Responder certificates in one answer that are tried; each costs a verification.
 RESPONDERS_LIMIT = 4
@@ -104,8 +108,11 @@ def _current_answer(
         raise UnusableEvidence("dated in the future")
     if next_update is not None and now >= next_update:
         raise UnusableEvidence("out of date")
-    is_replayable = not returns_nonce or next_update is None
-    if is_replayable and now > this_update + AGE_LIMIT_WITHOUT_NONCE:
+    if next_update is None:
+        limit: timedelta | None = AGE_LIMIT_WITHOUT_NONCE
+    else:
+        limit = None if returns_nonce else AGE_LIMIT_MADE_AHEAD
+    if limit is not None and now > this_update + limit:
         raise UnusableEvidence("too old to be accepted without a nonce and a nextUpdate")
     revoked = None
     if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:

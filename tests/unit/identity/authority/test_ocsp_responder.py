@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from asn1crypto import core
@@ -17,6 +19,7 @@ from google.api.httpbody_pb2 import HttpBody
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qagazsyz.identity.v1 import certificates_pb2
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.authority.ocsp_responder import MalformedRequest, read_request
 from tests.openssl import openssl
@@ -106,6 +109,42 @@ async def test_the_nonce_is_returned(identity: Identity) -> None:
     answer = ocsp.load_der_ocsp_response(await ask(identity, request))
     assert answer.extensions.get_extension_for_class(x509.OCSPNonce).value == nonce
     assert answer.certificate_status is ocsp.OCSPCertStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [
+        (0, ocsp.OCSPResponseStatus.MALFORMED_REQUEST),
+        (1, ocsp.OCSPResponseStatus.SUCCESSFUL),
+        (128, ocsp.OCSPResponseStatus.SUCCESSFUL),
+        (129, ocsp.OCSPResponseStatus.MALFORMED_REQUEST),
+        (1_000, ocsp.OCSPResponseStatus.MALFORMED_REQUEST),
+    ],
+)
+async def test_a_nonce_has_1_to_128_octets(
+    identity: Identity, length: int, status: ocsp.OCSPResponseStatus
+) -> None:
+    builder = ocsp.OCSPRequestBuilder().add_extension(x509.OCSPNonce(b"n" * length), critical=False)
+    builder = builder.add_certificate_by_hash(*issuer_hashes(identity), 5, hashes.SHA1())  # noqa: S303
+    request = builder.build().public_bytes(Encoding.DER)
+    assert ocsp.load_der_ocsp_response(await ask(identity, request)).response_status is status
+
+
+async def test_a_get_carries_the_request_in_base64_percent_encoded_or_not(
+    identity: Identity,
+) -> None:
+    data = make_request(identity, 5)
+    for text in (base64.b64encode(data).decode(), quote(base64.b64encode(data), safe="")):
+        answer = await identity.call(
+            "AuthorityService/AnswerOcsp", certificates_pb2.AnswerOcspRequest(request=text)
+        )
+        read = ocsp.load_der_ocsp_response(answer.data)
+        assert read.certificate_status is ocsp.OCSPCertStatus.UNKNOWN
+    answer = await identity.call(
+        "AuthorityService/AnswerOcsp", certificates_pb2.AnswerOcspRequest(request="%%%")
+    )
+    read = ocsp.load_der_ocsp_response(answer.data)
+    assert read.response_status is ocsp.OCSPResponseStatus.MALFORMED_REQUEST
 
 
 async def test_an_answer_lives_for_minutes(identity: Identity) -> None:

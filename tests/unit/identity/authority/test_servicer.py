@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,9 @@ async def test_the_crl_lists_a_revoked_certificate(identity: Identity, tmp_path:
     assert made.serial_number not in first
     await identity.revoke(made.name, identity.as_operator)
     assert made.serial_number in await revoked()
+    # One list after its end names it still (RFC 5280, section 3.3).
+    identity.clock.now = made.not_after.ToDatetime(UTC)
+    identity.clock.move(hours=13)
+    assert made.serial_number in await revoked()
+    identity.clock.move(days=3)
+    assert made.serial_number not in await revoked()

@@ -39,13 +39,27 @@ BAD_ANSWERS: dict[str, dict[str, Any]] = {
     "to another request": {"nonce": b"n" * 32},
     "out of date": {"this_update": NOW - HOUR, "next_update": NOW},
     "dated in the future": {"this_update": NOW + timedelta(minutes=6)},
-    "without a nonce and old": {"with_nonce": False, "this_update": NOW - timedelta(minutes=11)},
+    "without a nonce, made ahead for too long": {
+        "with_nonce": False,
+        "this_update": NOW - timedelta(days=11),
+        "next_update": NOW + timedelta(days=20),
+    },
     "without nextUpdate and old": {
         "next_update": None,
         "this_update": NOW - timedelta(minutes=11),
     },
     "that the certificate is not known": {"unknown": True},
 }
+
+
+async def test_an_answer_that_was_made_ahead_holds_until_its_next_update(
+    external: External,
+) -> None:
+    leaf = external.leaf(ocsp=[OCSP])
+    external.answers(
+        leaf, with_nonce=False, this_update=NOW - HOUR, next_update=NOW + timedelta(days=7)
+    )
+    assert await external.status(leaf) == "GOOD"
 
 
 @pytest.mark.parametrize("bad", BAD_ANSWERS)
