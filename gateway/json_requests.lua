@@ -15,7 +15,10 @@ local byte, find, sub, format, gsub = string.byte, string.find, string.sub, stri
 
 local QUOTE, COLON, COMMA, SPACE = 34, 58, 44, 32
 local OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
+local PAD = 61
 local NULL = 110 -- the first letter of the word
+-- A number that no enum has.
+local NO_NUMBER = "2147483647"
 local WORDS = { ["true"] = true, ["false"] = true, ["null"] = true }
 -- Chunks that one number may be spread over.
 local WORD_PARTS = 64
@@ -30,6 +33,7 @@ local Reader = {}
 Reader.__index = Reader
 
 function Reader:more()
+  self:mend()
   local chunk = self.pull()
   while chunk ~= nil and chunk:length() == 0 do
     chunk = self.pull()
@@ -40,6 +44,22 @@ function Reader:more()
   end
   self.text = chunk:getBytes(0, chunk:length())
   return true
+end
+
+-- Write the chunk anew with what replaces single values of it.
+function Reader:mend()
+  if #self.edits == 0 then
+    return
+  end
+  local parts, at = {}, 1
+  for _, edit in ipairs(self.edits) do
+    parts[#parts + 1] = sub(self.text, at, edit.first - 1)
+    parts[#parts + 1] = edit.text
+    at = edit.last + 1
+  end
+  parts[#parts + 1] = sub(self.text, at)
+  self.chunk:setBytes(table.concat(parts))
+  self.edits = {}
 end
 
 function Reader:path()
@@ -145,6 +165,47 @@ function Reader:string(is_key)
     if not escapes and not self:more() then
       error(MALFORMED, 0)
     end
+  end
+end
+
+-- Letters of base64: of both alphabets, of the usual one, of the one for URLs.
+local BOTH, USUAL, URLS = 0, 1, 2
+local BASE64 = {}
+for letter in string.gmatch("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", ".") do
+  BASE64[byte(letter)] = BOTH
+end
+BASE64[43], BASE64[47], BASE64[45], BASE64[95] = USUAL, USUAL, URLS, URLS
+
+local function is_base64(text, first, last)
+  local padded = last
+  while padded > last - 2 and padded >= first and byte(text, padded) == PAD do
+    padded = padded - 1
+  end
+  local alphabet = BOTH
+  for at = first, padded do
+    local of = BASE64[byte(text, at)]
+    if of == nil or (of ~= BOTH and alphabet ~= BOTH and of ~= alphabet) then
+      return false
+    elseif of ~= BOTH then
+      alphabet = of
+    end
+  end
+  return (padded - first + 1) % 4 ~= 1
+end
+
+-- A string in a batch's item. The transcoder refuses the whole batch over one that is no base64, or
+-- no name of the enum: such a value becomes one that the service refuses in its own answer.
+function Reader:item_string(field)
+  local text, first = self.text, self.at
+  self.at = first + 1
+  local content = self:string(field.enum ~= nil)
+  if field.enum then
+    if not field.enum[content] and self.text == text then
+      self.edits[#self.edits + 1] = { first = first, last = self.at - 1, text = NO_NUMBER }
+    end
+  elseif self.text == text and not is_base64(text, first + 1, self.at - 2) then
+    -- One that goes on in another chunk has gone in part, and stays the transcoder's to refuse.
+    self.edits[#self.edits + 1] = { first = first, last = self.at - 1, text = '""' }
   end
 end
 
@@ -295,15 +356,24 @@ end
 
 field_value = function(reader, field)
   if field.repeated and reader:peek() == OPEN_LIST then
+    local is_item = reader.in_item
+    reader.in_item = is_item or reader.is_batch
     if reader:opened(CLOSE_LIST) then
       local index = 0
       repeat
         reader:enter(index)
-        value(reader, field.message)
+        if field.bytes and reader.in_item and reader:peek() == QUOTE then
+          reader:item_string(field)
+        else
+          value(reader, field.message)
+        end
         reader:leave()
         index = index + 1
       until not reader:another(CLOSE_LIST)
     end
+    reader.in_item = is_item
+  elseif reader.in_item and (field.bytes or field.enum) and reader:peek() == QUOTE then
+    reader:item_string(field)
   elseif field.map and reader:peek() == OPEN_OBJECT then
     if reader:opened(CLOSE_OBJECT) then
       local seen = {}
@@ -425,6 +495,9 @@ local function follow(handle, binding)
       tokens = 0,
       seen = {},
       object = 0,
+      edits = {},
+      is_batch = binding.batch,
+      in_item = false,
     },
     Reader
   )

@@ -8,7 +8,7 @@ so that nothing reaches the transcoder unchecked (routes.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -50,6 +50,7 @@ _MAGIC = re.compile(r"([\^$()%.\[\]+\-?])")
 def lua_source(contracts: FileDescriptorSet, methods: Iterable[Method]) -> str:
     """Return the whole program of the filter."""
     messages = dict(_messages(contracts))
+    enums = dict(_enums(contracts))
     bindings = [(method, one) for method in methods for one in method.bindings]
     reached = _reached(messages, {method.input_type for method, _ in bindings})
     tables = {
@@ -70,9 +71,9 @@ def lua_source(contracts: FileDescriptorSet, methods: Iterable[Method]) -> str:
                 f"MESSAGES[{_lua(name)}][{_lua(one)}] = field; "
                 for one in sorted({field.name, field.json_name})
             )
-            lines.append(f"do local field = {_lua(_field(field, messages))}; {names}end")
+            lines.append(f"do local field = {_lua(_field(field, messages, enums))}; {names}end")
     for method, binding in bindings:
-        segments, table = _binding(method, binding, messages)
+        segments, table = _binding(method, binding, messages, enums)
         lines.append(f"BINDINGS[{segments}] = BINDINGS[{segments}] or {{}}")
         lines.append(f"table.insert(BINDINGS[{segments}], {_lua(table)})")
     program = files("gateway").joinpath("json_requests.lua").read_text()
@@ -87,7 +88,10 @@ def pattern_of(template: str) -> str:
 
 
 def _binding(
-    method: Method, binding: Binding, messages: Mapping[str, DescriptorProto]
+    method: Method,
+    binding: Binding,
+    messages: Mapping[str, DescriptorProto],
+    enums: Mapping[str, Sequence[str]],
 ) -> tuple[int, dict[str, Any]]:
     """Return how many segments the binding's paths have, 0 for any number, and its table."""
     plain = _VARIABLE.sub(lambda found: found[2] or "*", binding.template)
@@ -100,14 +104,19 @@ def _binding(
         "body": binding.body,
         "bound": {found[1]: True for found in _VARIABLE.finditer(binding.template)},
         "json": bool(binding.body) and not binding.raw,
+        "batch": method.is_batch,
     }
     if binding.body not in ("", "*"):
         fields = {field.name: field for field in messages[method.input_type].field}
-        table["field"] = _field(fields[binding.body], messages)
+        table["field"] = _field(fields[binding.body], messages, enums)
     return segments, table
 
 
-def _field(field: FieldDescriptorProto, messages: Mapping[str, DescriptorProto]) -> dict[str, Any]:
+def _field(
+    field: FieldDescriptorProto,
+    messages: Mapping[str, DescriptorProto],
+    enums: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
     """Return what the check has to know of a field."""
     table: dict[str, Any] = {"name": field.name}
     type_name = field.type_name if field.type == FieldDescriptorProto.TYPE_MESSAGE else ""
@@ -120,6 +129,10 @@ def _field(field: FieldDescriptorProto, messages: Mapping[str, DescriptorProto])
         table["repeated"] = True
     if type_name and type_name not in FREE:
         table["message"] = type_name
+    elif field.type == FieldDescriptorProto.TYPE_BYTES:
+        table["bytes"] = True
+    elif field.type == FieldDescriptorProto.TYPE_ENUM and field.type_name in enums:
+        table["enum"] = dict.fromkeys(enums[field.type_name], True)
     if field.HasField("oneof_index") and not field.proto3_optional:
         table["oneof"] = field.oneof_index
     return table
@@ -139,6 +152,13 @@ def _messages(contracts: FileDescriptorSet) -> Iterator[tuple[str, DescriptorPro
             yield from walk(f".{file.package}", message)
 
 
+def _enums(contracts: FileDescriptorSet) -> Iterator[tuple[str, list[str]]]:
+    """Yield the names of all enums that stand in no message, with those of their values."""
+    for file in contracts.file:
+        for enum in file.enum_type:
+            yield f".{file.package}.{enum.name}", [value.name for value in enum.value]
+
+
 def _reached(messages: Mapping[str, DescriptorProto], roots: set[str]) -> list[str]:
     """Return the names of the messages that these may hold, themselves included."""
     found: set[str] = set()
@@ -149,7 +169,7 @@ def _reached(messages: Mapping[str, DescriptorProto], roots: set[str]) -> list[s
             continue
         found.add(name)
         for field in messages[name].field:
-            inner = _field(field, messages).get("message")
+            inner = _field(field, messages, {}).get("message")
             if inner is not None:
                 waiting.append(inner)
     return sorted(found)

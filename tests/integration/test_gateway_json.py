@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import descriptors
+from qagazsyz.identity.v1 import certificates_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.descriptors import service_descriptors
 from tests.integration.gateway_backend import Backend, Gateway, running, serving
@@ -149,6 +150,41 @@ def test_forms_of_their_own_are_taken(web: httpx.Client, backend: Backend) -> No
     answer = web.post("/v1/consents", json=consent)
     assert answer.is_success, answer.text
     assert len(backend.methods()) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "becomes"),
+    [
+        ({"signature": "***"}, "signature", b""),
+        ({"signature": "AAAAA"}, "signature", b""),
+        ({"signature": "A=A="}, "signature", b""),
+        ({"algorithm": "SIGNATURE_ALGORITHM_NEXT_YEARS"}, "algorithm", 2**31 - 1),
+        ({"algorithm": 99}, "algorithm", 99),
+        ({"message": "AA"}, "message", b"\0"),
+        ({"message": "-_-_"}, "message", b"\xfb\xff\xbf"),
+        ({"message": "-_+/"}, "message", b""),
+    ],
+)
+def test_a_bad_value_in_a_batch_is_its_own_items(
+    web: httpx.Client, backend: Backend, changed: dict[str, Any], field: str, becomes: object
+) -> None:
+    good = {"algorithm": "SIGNATURE_ALGORITHM_ED25519", "message": "bQ==", "signature": "AA=="}
+    answer = web.post(BATCH, json={"items": [good, good | changed, good]})
+    assert answer.is_success, answer.text
+    (call,) = (one for one in backend.received if one.method.endswith("/BatchVerify"))
+    first, second, third = verification_pb2.BatchVerifyRequest.FromString(call.request).items
+    assert first == third
+    assert getattr(second, field) == becomes
+    single = web.post(VERIFY, json={"item": good | {"signature": "***"}})
+    assert (single.status_code, single.json()["code"]) == (400, 3)
+
+
+def test_a_bad_certificate_in_a_batch_is_its_own_items(web: httpx.Client, backend: Backend) -> None:
+    answer = web.post("/v1/certificates:batchCheck", json={"certificates": ["AA==", "?", "AQ=="]})
+    assert answer.is_success, answer.text
+    (call,) = (one for one in backend.received if one.method.endswith("/BatchCheckCertificates"))
+    request = certificates_pb2.BatchCheckCertificatesRequest.FromString(call.request)
+    assert list(request.certificates) == [b"\0", b"", b"\1"]
 
 
 @pytest.mark.parametrize(
