@@ -14,6 +14,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from cli.terminal import say
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -91,5 +93,5 @@ def _wrong_settings(error: ValidationError) -> str:
 
 def report(failure: Failure) -> int:
     """Print the failure's line to stderr; return its exit code."""
-    print(f"qagazsyz: {failure.message}", file=sys.stderr)
+    say(f"qagazsyz: {failure.message}", to=sys.stderr)
     return failure.exit_code

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import Failure
+from cli.terminal import plain, say
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -31,13 +32,13 @@ def as_json(message: Message) -> str:
 def print_message(message: Message, *, as_machine_json: bool) -> None:
     """Print a message: as JSON, or its set fields line by line."""
     if as_machine_json:
-        print(as_json(message))
+        say(as_json(message))
         return
     from google.protobuf import json_format
 
     for key, value in json_format.MessageToDict(message).items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        print(f"{key}: {shown}")
+        say(f"{key}: {shown}")
 
 
 def print_rows(
@@ -47,15 +48,17 @@ def print_rows(
     if as_machine_json:
         for row in rows:
             line: Mapping[str, str] = dict(zip(columns, row, strict=True))
-            print(json.dumps(line, ensure_ascii=False))
+            say(json.dumps(line, ensure_ascii=False))
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        # Text, because a cell's brackets are no markup.
+        table.add_row(*(Text(plain(cell)) for cell in row))
     console().print(table)
 
 

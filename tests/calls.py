@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from services.runtime.access import Caller
 from services.runtime.errors import Unauthenticated
+from services.runtime.paging import PageRequest, PageTokens
 from services.runtime.server import Call
+
+PAGES = PageTokens(b"the tests' own")
 
 
 class FakeCall:
@@ -22,6 +25,12 @@ class FakeCall:
         if self.caller_or_none is None:
             raise Unauthenticated("a token is needed")
         return self.caller_or_none
+
+    def page(self, request: Any, *filters: str) -> PageRequest:
+        caller = self.caller_or_none
+        who = (caller.subject, caller.organization) if caller is not None else ("", "")
+        of = (type(request).__name__, *who, *filters)
+        return PAGES.read(request.page_size, request.page_token, of=of)
 
     def time_remaining(self) -> float | None:
         return self.remaining

@@ -10,6 +10,7 @@ import typer
 
 from cli.errors import Failure
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Organization
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -40,7 +41,7 @@ def confirm(
     curl -H "$(qagazsyz confirm METHOD --data request.json)" …
     """
     name, request = _read(method, sys.stdin.read() if str(data) == "-" else data.read_text())
-    print(f"qagazsyz-confirmation: {_header(name, request, gateway, credential, organization)}")
+    say(f"qagazsyz-confirmation: {_header(name, request, gateway, credential, organization)}")
 
 
 def _read(method: str, text: str) -> tuple[str, Message]:

@@ -14,6 +14,7 @@ import typer
 
 from cli.errors import CHECK_FAILED, Failure
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from qagazsyz.registry.v1 import documents_pb2
@@ -194,7 +195,7 @@ def look_up(
     if json:
         print_message(answer, as_machine_json=True)
         return
-    print(f"access: {answer.access}")
+    say(f"access: {answer.access}")
     _print_documents(answer.documents, as_machine_json=False)
 
 

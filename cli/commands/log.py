@@ -13,6 +13,7 @@ import typer
 
 from cli.errors import CHECK_FAILED, Failure
 from cli.options import DEFAULT_GATEWAY, Gateway
+from cli.terminal import say
 from qagazsyz import merkle, notes
 
 log = typer.Typer(help="The transparency log.", no_args_is_help=True)
@@ -115,7 +116,7 @@ def follow(
                 # An unreachable log is no fork; the next check may reach it.
                 if once:
                     raise
-                print(f"not reached: {error.code().name}", flush=True)
+                say(f"not reached: {error.code().name}")
             if once:
                 return
             time.sleep(every)
@@ -144,5 +145,5 @@ def _check(followed: Followed, checkpoint: bytes, prove: Prove, state: Path) -> 
     if accepted is not followed:
         accepted.save(state)
         tree = notes.open_checkpoint(checkpoint, accepted.key)
-        print(f"{tree.origin}: {tree.tree_size} entries, consistent", flush=True)
+        say(f"{tree.origin}: {tree.tree_size} entries, consistent")
     return accepted

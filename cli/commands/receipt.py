@@ -10,6 +10,7 @@ import typer
 
 from cli.errors import CHECK_FAILED, Failure
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from qagazsyz.registry.v1 import receipts_pb2
@@ -43,7 +44,7 @@ def verify(
         )
     except ReceiptError as error:
         if json:
-            print(json_module.dumps({"verified": False, "problem": str(error)}))
+            say(json_module.dumps({"verified": False, "problem": str(error)}))
         raise Failure(f"the receipt does not hold: {error}", CHECK_FAILED) from None
     if json:
         answer = {
@@ -54,13 +55,13 @@ def verify(
             "entry": dict(proved.entry),
             "contentVerified": proved.content_verified,
         }
-        print(json_module.dumps(answer, ensure_ascii=False))
+        say(json_module.dumps(answer, ensure_ascii=False))
         return
-    print(f"The receipt holds: entry {proved.log_index} of {verifier_key.name}")
+    say(f"The receipt holds: entry {proved.log_index} of {verifier_key.name}")
     for member, value in proved.entry.items():
-        print(f"  {member}: {value if isinstance(value, str) else json_module.dumps(value)}")
+        say(f"  {member}: {value if isinstance(value, str) else json_module.dumps(value)}")
     if proved.content_verified:
-        print("The content is the registered one.")
+        say("The content is the registered one.")
 
 
 @receipt.command()
@@ -85,7 +86,7 @@ def get(
         organization,
     )
     if out is None:
-        print(as_json(found))
+        say(as_json(found))
     else:
         out.write_text(as_json(found) + "\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Organization
+from cli.terminal import say
 
 
 def token(
@@ -13,7 +14,7 @@ def token(
     gateway: Gateway = DEFAULT_GATEWAY,
 ) -> None:
     """Sign in and print the access token and nothing else, for curl and scripts."""
-    print(access_token(gateway, credential, organization))
+    say(access_token(gateway, credential, organization))
 
 
 def access_token(gateway: str, credential: Path | None, organization: str) -> str:

@@ -21,6 +21,7 @@ import typer
 
 from cli.errors import CHECK_FAILED, Failure
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from qagazsyz.signing.v1 import verification_pb2
@@ -85,7 +86,7 @@ def verify(
 
         name = None if backend in ("", WHICH) else backend
         try:
-            print(load_backend(name).name)
+            say(load_backend(name).name)
         except (ImportError, ValueError) as error:
             raise Failure(f"no such backend here: {error}") from None
         return
@@ -284,7 +285,7 @@ def _print(
 
     if as_machine_json:
         for one, verdict in zip(signed, verdicts, strict=True):
-            print(json_module.dumps({"file": str(one.path), "verdict": verdict, "by": by}))
+            say(json_module.dumps({"file": str(one.path), "verdict": verdict, "by": by}))
         return
     rows = [
         (str(one.path), verdict.lower().replace("_", " "))
@@ -294,4 +295,4 @@ def _print(
     if rows:
         print_rows("Signatures", ("file", "verdict"), rows, as_machine_json=False)
     valid = sum(verdict == "VALID" for verdict in verdicts)
-    print(f"{valid} of {len(signed)} signatures are valid, by {by}")
+    say(f"{valid} of {len(signed)} signatures are valid, by {by}")

@@ -12,6 +12,7 @@ import typer
 from cli.errors import CHECK_FAILED, Failure
 from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data, Json
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from services.registry.audit.differences import Difference
@@ -49,11 +50,11 @@ def audit(
         raise Failure(str(error)) from None
     if json:
         for one in differences:
-            print(json_module.dumps({"kind": one.kind, "where": one.where, "what": one.what}))
+            say(json_module.dumps({"kind": one.kind, "where": one.where, "what": one.what}))
     else:
         for one in differences:
-            print(one)
-        print(f"{len(differences)} differences" if differences else "Nothing differs.")
+            say(one)
+        say(f"{len(differences)} differences" if differences else "Nothing differs.")
     if differences:
         raise typer.Exit(CHECK_FAILED)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.errors import UNREACHABLE, Failure
+from cli.terminal import say
 
 # Shorter than an orchestrator's timeout, so that this command gets to say what is wrong.
 TIMEOUT_SECONDS = 3.0
@@ -31,4 +32,4 @@ def health(
     status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise Failure(f"{address}: {status}", UNREACHABLE)
-    print(status)
+    say(status)

@@ -14,6 +14,7 @@ from cli.errors import Failure
 from cli.made_up_numbers import made_up_bin, made_up_iin
 from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data
+from cli.terminal import say
 
 # The services that call others, and so have a credential.
 CALLING_SERVICES = ("signing", "registry")
@@ -51,7 +52,7 @@ def init(
     folder = DataFolder(data)
     _create_secrets(folder, platform_name, iin, operator_name)
     _ignore(data)
-    typer.echo(f"made {data}; the first operator's credential is {folder.operator}")
+    say(f"made {data}; the first operator's credential is {folder.operator}")
 
 
 def _ignore(data: Path) -> None:

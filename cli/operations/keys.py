@@ -13,6 +13,7 @@ from cli.errors import Failure
 from cli.operations.data_folder import KEY_ENCRYPTION_KEY, PREVIOUS_KEY_ENCRYPTION_KEY, DataFolder
 from cli.options import DEFAULT_DATA, Data
 from cli.output import write_secret
+from cli.terminal import say
 
 keys = typer.Typer(help="The key-encryption key.", no_args_is_help=True)
 
@@ -70,7 +71,7 @@ def rewrap(
                 draft.replace(current)
             moved = asyncio.run(_rewrap(url, previous, current))
             previous.unlink()
-    print(f"{moved} private keys moved")
+    say(f"{moved} private keys moved")
 
 
 async def _rewrap(url: str, old: Path, new: Path) -> int:

@@ -11,6 +11,7 @@ import typer
 from cli.errors import Failure
 from cli.operations.data_folder import SERVICES, DataFolder, private_files
 from cli.options import DEFAULT_DATA, Data
+from cli.terminal import say
 
 
 async def migrate_service(folder: Path, service: str, database_url: str = "") -> str:
@@ -50,4 +51,4 @@ def migrate(
         if not url and not folder.is_dir():
             raise Failure(f"{data}: not a data folder; run qagazsyz init --data {data} first")
         revision = asyncio.run(migrate_service(folder, name, url))
-        print(f"{name}: {revision}")
+        say(f"{name}: {revision}")

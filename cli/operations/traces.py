@@ -14,6 +14,7 @@ import typer
 from cli.errors import REFUSED, Failure
 from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data, Json
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1 import common_pb2
@@ -157,7 +158,7 @@ def _waterfall(spans: Sequence[Span], *, as_machine_json: bool) -> None:
         from json import dumps
 
         for span, depth in in_order(spans):
-            print(dumps({**asdict(span), "depth": depth}, ensure_ascii=False))
+            say(dumps({**asdict(span), "depth": depth}, ensure_ascii=False))
         return
     from rich.table import Table
     from rich.text import Text

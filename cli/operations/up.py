@@ -29,6 +29,7 @@ from cli.operations.data_folder import (
 )
 from cli.operations.supervisor import Program, Supervisor
 from cli.options import DEFAULT_DATA, Data
+from cli.terminal import say
 
 # Three services import, migrate and start, which takes a slow machine many seconds.
 READY_SECONDS = 90.0
@@ -193,7 +194,7 @@ async def run(plan: Plan) -> None:
     await supervisor.start()
     try:
         if await _becomes_ready(plan, stop):
-            print(f"qagazsyz is ready at http://{plan.host}:{plan.port}", flush=True)
+            say(f"qagazsyz is ready at http://{plan.host}:{plan.port}")
             await stop.wait()
     finally:
         await supervisor.stop()
@@ -235,4 +236,4 @@ def _write_processes(data: DataFolder, process_ids: Mapping[str, int]) -> None:
 
 
 def _report(message: str) -> None:
-    print(f"qagazsyz up: {message}", file=sys.stderr, flush=True)
+    say(f"qagazsyz up: {message}", to=sys.stderr)

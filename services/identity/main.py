@@ -64,6 +64,7 @@ def build(
     token_keys: TokenKeys,
     challenges: Challenges,
     external: ExternalValidator,
+    page_secret: bytes,
     confirmations: Confirmations | None = None,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
@@ -110,6 +111,7 @@ def build(
             ),
         },
         TokenVerifier(own_keys, now=lambda: clock().timestamp()),
+        page_secret=page_secret,
         confirmations=confirmations
         or Confirmations(acts.find_certificate, is_signed_by_certificate, acts.use),
         concurrent_calls=concurrent_calls,
@@ -149,6 +151,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             token_keys=TokenKeys(folder / TOKEN_KEYS_FOLDER),
             challenges=Challenges(challenge_key, settings.platform_name, randomness),
             external=validator,
+            page_secret=challenge_key,
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)

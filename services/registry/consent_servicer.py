@@ -21,7 +21,6 @@ from services.registry.model.resource_names import check_name
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import InvalidArgument, NotFound, PermissionDenied
-from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import read_request_key
@@ -97,8 +96,7 @@ class ConsentServicer:
             organization = caller.organization
         elif not caller.has(Role.ROLE_AUDITOR):
             subject = _own(subject, caller)
-        of = f"ListConsents {organization} {subject}"
-        page = PageRequest.read(request.page_size, request.page_token, of=of)
+        page = call.page(request, organization, subject)
         async with self._database.reading() as connection:
             found = await store.list_consents(
                 connection,
@@ -150,7 +148,7 @@ class ConsentServicer:
         is_auditor = call.caller.has(Role.ROLE_AUDITOR)
         if not is_auditor:
             subject = _own(subject, call.caller)
-        page = PageRequest.read(request.page_size, request.page_token, of=f"ListAccesses {subject}")
+        page = call.page(request, subject)
         async with self._database.reading() as connection:
             found = await store.list_accesses(
                 connection, subject=subject, before=page.after, limit=page.limit

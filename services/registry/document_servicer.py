@@ -55,7 +55,6 @@ from services.runtime.errors import (
     NotFound,
     PermissionDenied,
 )
-from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.status import status_of
 from services.runtime.storage.database import Database
@@ -127,9 +126,9 @@ class DocumentServicer:
         return document_type_message(await self._find_type(request.name))
 
     async def ListDocumentTypes(
-        self, request: documents_pb2.ListDocumentTypesRequest, _call: Call
+        self, request: documents_pb2.ListDocumentTypesRequest, call: Call
     ) -> documents_pb2.ListDocumentTypesResponse:
-        page = PageRequest.read(request.page_size, request.page_token, of="ListDocumentTypes")
+        page = call.page(request)
         async with self._database.reading() as connection:
             found = await store.list_types(connection, page.after, page.limit)
         shown, next_page_token = page.cut(found, key=lambda each: each.name)
@@ -224,8 +223,7 @@ class DocumentServicer:
             if subject not in ("", caller.subject):
                 raise PermissionDenied
             subject = caller.subject
-        of = f"ListDocuments {issuer} {subject} {request.document_type}"
-        page = PageRequest.read(request.page_size, request.page_token, of=of)
+        page = call.page(request, issuer, subject, request.document_type)
         async with self._database.reading() as connection:
             found = await store.list_documents(
                 connection,

@@ -156,6 +156,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             registry.servicers(),
             TokenVerifier(lambda: fetch_key_set(identity)),
             confirmations=confirmations_by(peer, is_signed_by_certificate, system_clock),
+            page_secret=read_secret(settings.credential_file()),
             concurrent_calls=settings.concurrent_calls,
         )
         server.listen(settings.listen)

@@ -36,10 +36,11 @@ from services.runtime.confirmations import Confirmations
 from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.intake.admission import Slot
-from services.runtime.intake.field_checks import check_fields
+from services.runtime.intake.field_checks import Update, check_fields
 from services.runtime.intake.intake import Intake, caller_key, text_metadata
 from services.runtime.intake.message_bounds import check_bounds, check_size
 from services.runtime.intake.open_streams import Health, OpenStreams
+from services.runtime.paging import PageRequest, PageTokens
 from services.runtime.settings import CannotStart
 from services.runtime.status import abort, status_of_failure
 
@@ -74,7 +75,7 @@ def wire(method: F) -> F:
 class Call:
     """The call that a servicer answers: its caller, its deadline, the headers of its answer."""
 
-    __slots__ = ("_context", "_headers", "caller_or_none", "metadata", "method")
+    __slots__ = ("_context", "_headers", "_pages", "caller_or_none", "metadata", "method")
 
     def __init__(
         self,
@@ -82,8 +83,10 @@ class Call:
         method: MethodDescriptor,
         caller: Caller | None,
         metadata: Mapping[str, str],
+        pages: PageTokens,
     ) -> None:
         self._context = context
+        self._pages = pages
         self.metadata = metadata
         self._headers: list[tuple[str, str]] = []
         self.method = method
@@ -95,6 +98,16 @@ class Call:
         if self.caller_or_none is None:
             raise Unauthenticated("a token is needed")
         return self.caller_or_none
+
+    def page(self, request: Any, *filters: str) -> PageRequest:
+        """Return the page of a list that a request asks for, by its page_size and page_token.
+
+        filters: what the list is of, beside the method. Raises InvalidArgument.
+        """
+        caller = self.caller_or_none
+        who = (caller.subject, caller.organization) if caller is not None else ("", "")
+        of = (self.method.full_name, *who, *filters)
+        return self._pages.read(request.page_size, request.page_token, of=of)
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the caller's deadline, or None without a deadline."""
@@ -124,10 +137,12 @@ class Endpoint:
         handler: Callable[..., Any],
         tokens: TokenVerifier,
         intake: Intake,
+        pages: PageTokens,
         confirmations: Confirmations | None = None,
     ) -> None:
         """Raises ValueError for a method that has to be confirmed, without confirmations."""
         self._intake = intake
+        self._pages = pages
         self._confirmations = confirmations
         self._method = method
         self._name = f"{method.containing_service.full_name}/{method.name}"
@@ -190,7 +205,7 @@ class Endpoint:
                 with self._intake.admit(key, is_service=is_service) as slot:
                     data = await self._intake.body(slot, lambda: _only(context))
                     check_size(data, self._method)
-                    call = Call(context, self._method, caller, metadata)
+                    call = Call(context, self._method, caller, metadata, self._pages)
                     with self._intake.memory(key, len(data)):
                         response = await answer(data, call)
                     await call.send_headers()
@@ -208,7 +223,7 @@ class Endpoint:
         with telemetry.server_span(self._name, metadata) as span:
             try:
                 caller = await self._authorized(metadata)
-                call = Call(context, self._method, caller, metadata)
+                call = Call(context, self._method, caller, metadata, self._pages)
                 with self._intake.admit_stream(caller_key(caller, metadata)) as slot:
                     messages = _Messages(context, slot)
                     async for response in self._handler(messages, call):
@@ -253,10 +268,7 @@ class Endpoint:
                 for field in request.DESCRIPTOR.fields
                 if field.is_repeated and field.message_type is not None
             ]
-        mask = None
-        if "update_mask" in request.DESCRIPTOR.fields_by_name and request.HasField("update_mask"):
-            mask = getattr(request, "update_mask")  # noqa: B009
-        check_fields(request, skip=skip, mask=mask)
+        check_fields(request, skip=skip, update=Update.of(request))
         return request
 
 
@@ -268,14 +280,17 @@ class Server:
         servicers: Mapping[str, object],
         tokens: TokenVerifier,
         *,
+        page_secret: bytes,
         confirmations: Confirmations | None = None,
         concurrent_calls: int = CONCURRENT_CALLS,
         bytes_in_flight: int = BYTES_IN_FLIGHT,
     ) -> None:
         """servicers: by the full name of their service, "qagazsyz.identity.v1.TokenService".
 
+        page_secret: of the service's own, that its replicas share (PageTokens).
         confirmations: needed where one of their methods has to be confirmed; else ValueError.
         """
+        pages = PageTokens(page_secret)
         intake = Intake(
             calls=concurrent_calls,
             streams=CONCURRENT_STREAMS,
@@ -300,7 +315,7 @@ class Server:
             descriptor = service_descriptors()[name]
             handlers = {
                 method.name: Endpoint(
-                    method, getattr(servicer, method.name), tokens, intake, confirmations
+                    method, getattr(servicer, method.name), tokens, intake, pages, confirmations
                 ).grpc_handler()
                 for method in descriptor.methods
                 # A method that the servicer lacks is UNIMPLEMENTED.

@@ -20,7 +20,7 @@ from services.runtime.clients import (
 from services.runtime.clock import Clock, system_clock
 from services.runtime.concurrency.housekeeping import every, in_background, until_done
 from services.runtime.confirmations import Confirmations
-from services.runtime.secret_files import SecretRefused
+from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
@@ -59,6 +59,7 @@ def build(
     identity: IdentityClient,
     tokens: TokenVerifier,
     confirmations: Confirmations,
+    page_secret: bytes,
     clock: Clock = system_clock,
 ) -> Server:
     """Return the server with its two servicers."""
@@ -93,6 +94,7 @@ def build(
     return Server(
         {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},
         tokens,
+        page_secret=page_secret,
         confirmations=confirmations,
         concurrent_calls=settings.concurrent_calls,
     )
@@ -145,6 +147,7 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             identity=identity,
             tokens=TokenVerifier(lambda: fetch_key_set(channel)),
             confirmations=confirmations_by(peer, is_signed_by_certificate, system_clock),
+            page_secret=read_secret(settings.credential_file()),
         )
         server.listen(settings.listen)
 

@@ -293,7 +293,7 @@ def test_main_closes_what_it_opened(service: str) -> None:
 # What has one place in runtime, by the words that betray a copy of it elsewhere.
 ONE_PLACE = {
     "request ids": r"def check_request_id|uuid\.UUID\(",
-    "paging": r"encode_token|decode_token",
+    "paging": r"PageTokens\(|PageRequest\(",
     "housekeeping": r"while True:\n\s+await asyncio\.sleep\([^0]",
     "batching and single-flight": r"\w+_under_way\b|_in_flight: set",
     "secret files": r"0o077|S_IMODE|st_mode",

@@ -36,7 +36,6 @@ from services.identity.x509.issuing import CertificateAuthority
 from services.runtime import telemetry
 from services.runtime.clock import Clock, Randomness, from_timestamp
 from services.runtime.errors import AlreadyExists, NotFound
-from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
@@ -114,9 +113,7 @@ class CertificateServicer:
         self, request: pb.ListCertificatesRequest, call: Call
     ) -> pb.ListCertificatesResponse:
         name = check_subject_name(request.subject, "subject")
-        page = PageRequest.read(
-            request.page_size, request.page_token, of=f"ListCertificates {name}"
-        )
+        page = call.page(request, name)
         async with self._database.reading() as connection:
             subject = await get_subject(connection, name)
             check_may_read(

@@ -95,10 +95,13 @@ def to_changes(request: pb.UpdateSubjectRequest, subject: Subject) -> dict[str, 
 def _paths_to_change(request: pb.UpdateSubjectRequest, subject: Subject) -> Sequence[str]:
     """Return which of CHANGEABLE the update changes. Raises InvalidArgument."""
     own = [path for path in CHANGEABLE if path.startswith(f"{subject.kind}.")]
-    if not request.HasField("update_mask") or list(request.update_mask.paths) == ["*"]:
+    if not request.update_mask.paths:
         # Without a mask, the fields that are set change (AIP-134).
         _check_number_unchanged(request, subject)
         return [path for path in own if _is_set(request.subject, path)]
+    if list(request.update_mask.paths) == ["*"]:
+        _check_number_unchanged(request, subject)
+        return own
     for path in request.update_mask.paths:
         if path in IMMUTABLE:
             raise InvalidArgument("update_mask", f"{path} never changes")

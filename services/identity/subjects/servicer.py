@@ -23,7 +23,6 @@ from services.identity.subjects.rules import (
 from services.runtime import telemetry
 from services.runtime.clock import Clock, Randomness, uuid7
 from services.runtime.errors import AlreadyExists, InvalidArgument, NotFound
-from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
@@ -88,9 +87,9 @@ class SubjectServicer:
         return to_subject(subject)
 
     async def ListSubjects(
-        self, request: pb.ListSubjectsRequest, _call: Call
+        self, request: pb.ListSubjectsRequest, call: Call
     ) -> pb.ListSubjectsResponse:
-        page = PageRequest.read(request.page_size, request.page_token, of="ListSubjects")
+        page = call.page(request)
         async with self._database.reading() as connection:
             found = await store.list_subjects(connection, after=page.after, limit=page.limit)
         shown, next_page_token = page.cut(found, key=lambda subject: subject.name)
@@ -183,12 +182,10 @@ class SubjectServicer:
         )
 
     async def ListMemberships(
-        self, request: pb.ListMembershipsRequest, _call: Call
+        self, request: pb.ListMembershipsRequest, call: Call
     ) -> pb.ListMembershipsResponse:
         organization = check_subject_name(request.organization, "organization")
-        page = PageRequest.read(
-            request.page_size, request.page_token, of=f"ListMemberships {organization}"
-        )
+        page = call.page(request, organization)
         async with self._database.reading() as connection:
             found = await store.list_memberships(
                 connection, organization, after=page.after, limit=page.limit

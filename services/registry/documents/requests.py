@@ -24,6 +24,7 @@ from services.registry.model.statements import encode_statement, statement_key
 from services.runtime.access import Caller
 from services.runtime.clock import from_timestamp
 from services.runtime.errors import DomainError, InvalidArgument
+from services.runtime.intake.field_checks import check_shown
 from services.runtime.storage.idempotency import fingerprint_of_parts, read_request_key
 from services.runtime.storage.kept_requests import RequestKey
 
@@ -98,8 +99,7 @@ def parse_registration(
     document_type = check_name(document.document_type, "documentTypes", "document.document_type")
     subjects = _parse_subjects(document)
     title = check_text(document.title, TITLE_LENGTH, "document.title")
-    if "\x00" in title:
-        raise InvalidArgument("document.title", "contains a NUL character")
+    check_shown(title, "document.title")
     media_type = _check_media_type(document.media_type)
     expire_time = _parse_expire_time(document, now)
     signatures = _parse_signatures(request)

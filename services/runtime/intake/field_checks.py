@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,54 +19,97 @@ _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
 
 
+# Control characters, line breaks among them, and those that turn the direction of what follows
+# (Unicode Technical Report 36, section 2.10): texts are shown to people, on a terminal or a phone.
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
 @cache
 def _required_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
-    # The type stubs of protoc do not say what type an extension has.
-    behavior: Any = field_behavior_pb2.field_behavior
     return tuple(
-        field
-        for field in descriptor.fields
-        if field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[behavior]
+        field for field in descriptor.fields if field_behavior_pb2.REQUIRED in _behavior(field)
     )
 
 
+def _behavior(field: FieldDescriptor) -> Sequence[int]:
+    # The type stubs of protoc do not say what type an extension has.
+    behavior: Any = field_behavior_pb2.field_behavior
+    found: Sequence[int] = field.GetOptions().Extensions[behavior]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Which fields of a resource an update requires (AIP-134)."""
+
+    # The resource's field in the request.
+    resource: str
+    # The mask's paths; without any, the fields that are set change.
+    paths: frozenset[str]
+
+    @classmethod
+    def of(cls, request: Message) -> Update | None:
+        """Return what an update's request requires; None for a request that is no update."""
+        fields = request.DESCRIPTOR.fields_by_name
+        if "update_mask" not in fields:
+            return None
+        resource = next(
+            field.name
+            for field in request.DESCRIPTOR.fields
+            if field.message_type is not None and field.name != "update_mask"
+        )
+        return cls(resource, frozenset(getattr(getattr(request, "update_mask"), "paths")))  # noqa: B009
+
+    def requires(self, path: str, field: FieldDescriptor) -> bool:
+        """Return whether the field, at this path of the request, has to be set."""
+        within, _, rest = path.partition(".")
+        if within != self.resource or not rest:
+            return True
+        if self.paths == {"*"}:
+            return field_behavior_pb2.IMMUTABLE not in _behavior(field)
+        return rest in self.paths
+
+
 def check_fields(
-    message: Message, *, prefix: str = "", skip: Collection[str] = (), mask: Message | None = None
+    message: Message,
+    *,
+    prefix: str = "",
+    skip: Collection[str] = (),
+    update: Update | None = None,
 ) -> None:
     """Raise InvalidArgument, naming the field, if a REQUIRED one is missing or no method takes its
-    value: a string with a NUL (PostgreSQL cannot store it), a Timestamp beyond the year 9999.
+    value: a text that cannot be shown as it is, a Timestamp beyond the year 9999.
 
     skip: fields that the caller checks itself, item by item (a batch's items).
-    mask: an update's FieldMask; of the resource to update, only the fields in it are required.
+    update: which REQUIRED fields of a resource an update needs; all others are needed.
     """
-    masked = set(getattr(mask, "paths", ())) if mask is not None else set()
     for field in _required_fields(message.DESCRIPTOR):
-        if not _is_set(message, field):
-            raise InvalidArgument(prefix + field.name, "is required")
+        path = prefix + field.name
+        if not _is_set(message, field) and (update is None or update.requires(path, field)):
+            raise InvalidArgument(path, "is required")
     for field, value in message.ListFields():
         if field.name in skip:
             continue
-        path = prefix + field.name
-        for where, item in _items(field, value, path):
+        for where, item in _items(field, value, prefix + field.name):
             if field.type == FieldDescriptor.TYPE_STRING:
-                if "\x00" in item:
-                    raise InvalidArgument(where, "contains a NUL character")
+                check_shown(item, where)
             elif field.type == FieldDescriptor.TYPE_MESSAGE:
-                _check_message(item, where, masked)
+                _check_message(item, where, update)
 
 
-def _check_message(item: Message, where: str, masked: set[str]) -> None:
-    name = item.DESCRIPTOR.full_name
-    if name == "google.protobuf.Timestamp":
+def check_shown(text: str, where: str) -> None:
+    """Raise InvalidArgument for a text with characters that are not shown as they are."""
+    if _UNSHOWN.search(text) is not None:
+        raise InvalidArgument(where, "contains a control character")
+
+
+def _check_message(item: Message, where: str, update: Update | None) -> None:
+    if item.DESCRIPTOR.full_name == "google.protobuf.Timestamp":
         seconds, nanos = getattr(item, "seconds", 0), getattr(item, "nanos", 0)
         if seconds not in _TIMESTAMP_SECONDS or nanos not in _NANOS:
             raise InvalidArgument(where, "is not a time between the years 1 and 9999")
-    elif masked and not name.startswith("google."):
-        for field in _required_fields(item.DESCRIPTOR):
-            if field.name in masked and not _is_set(item, field):
-                raise InvalidArgument(f"{where}.{field.name}", "is required")
     else:
-        check_fields(item, prefix=f"{where}.")
+        check_fields(item, prefix=f"{where}.", update=update)
 
 
 def _is_set(message: Message, field: FieldDescriptor) -> bool:
@@ -79,8 +124,8 @@ def _items(field: FieldDescriptor, value: Any, path: str) -> Iterator[tuple[str,
     elif field.message_type is not None and field.message_type.GetOptions().map_entry:
         if field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING:
             for key, item in value.items():
-                if "\x00" in key or "\x00" in item:
-                    raise InvalidArgument(path, "contains a NUL character")
+                check_shown(key, path)
+                check_shown(item, path)
     else:
         for index, item in enumerate(value):
             yield f"{path}[{index}]", item

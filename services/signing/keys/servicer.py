@@ -20,7 +20,6 @@ from services.runtime import telemetry
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, uuid7
 from services.runtime.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
-from services.runtime.paging import PageRequest
 from services.runtime.server import Call
 from services.runtime.status import status_of
 from services.runtime.storage.database import Database
@@ -113,9 +112,7 @@ class KeyServicer:
             organization = organization or call.caller.organization
             if organization != call.caller.organization:
                 raise PermissionDenied()
-        page = PageRequest.read(
-            request.page_size, request.page_token, of=f"ListKeys {organization}"
-        )
+        page = call.page(request, organization)
         async with self._database.reading() as connection:
             keys = await store.list_keys(connection, organization, page.after, page.limit)
         messages = key_messages(keys[: page.size], limit_bytes=PAGE_LIMIT_BYTES)

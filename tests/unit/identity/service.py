@@ -383,6 +383,7 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         token_keys=keys,
         challenges=challenges,
         external=validator,
+        page_secret=b"secret",
         confirmations=confirmations(acts.use),
         clock=clock,
     )

@@ -52,6 +52,7 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
         {SERVICE: Consents()},
         TokenVerifier(fetch_keys, now=lambda: NOW),
         confirmations=confirmations(),
+        page_secret=b"secret",
     )
     port = server.listen("127.0.0.1:0")
     await server.start()

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from qagazsyz.identity.v1 import subjects_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2
 from services.runtime.errors import InvalidArgument
-from services.runtime.intake.field_checks import check_fields
+from services.runtime.intake.field_checks import Update, check_fields
 
 Consent = consents_pb2.Consent
 # The last moment that a Timestamp can name.
@@ -65,7 +65,70 @@ def test_items_that_are_skipped_are_left_to_the_caller() -> None:
     check_fields(batch, skip=["requests"])
 
 
-def test_under_an_update_mask_only_its_fields_are_required() -> None:
-    request = grant(purpose="")
-    check_fields(request, mask=FieldMask(paths=["organization"]))
-    assert refused_field(request, mask=FieldMask(paths=["purpose"])) == "consent.purpose"
+def update(*paths: str, **person: str) -> subjects_pb2.UpdateSubjectRequest:
+    """An update of a person by a mask of these paths; without any, without a mask."""
+    request = subjects_pb2.UpdateSubjectRequest(
+        subject=subjects_pb2.Subject(name="subjects/a", person=subjects_pb2.Person(**person))
+    )
+    if paths:
+        request.update_mask.CopyFrom(FieldMask(paths=paths))
+    return request
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (update(patronymic="x"), None),
+        (update("person.patronymic"), None),
+        (update("person.given_name"), "subject.person.given_name"),
+        (update("*", given_name="a"), "subject.person.family_name"),
+        # A number never changes.
+        (update("*", given_name="a", family_name="b"), None),
+        # Whatever the mask names, what is sent is checked.
+        (
+            update("person.given_name", given_name="a", family_name="\0"),
+            "subject.person.family_name",
+        ),
+        (update(patronymic="\x1b[2K"), "subject.person.patronymic"),
+        (subjects_pb2.UpdateSubjectRequest(), "subject"),
+    ],
+)
+def test_an_update_requires_what_its_mask_names(
+    request_: subjects_pb2.UpdateSubjectRequest, field: str | None
+) -> None:
+    required = Update.of(request_)
+    assert required is not None
+    if field is None:
+        check_fields(request_, update=required)
+    else:
+        assert refused_field(request_, update=required) == field
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\x00b",
+        "\x1b[2K",
+        "a\nb",
+        "\t",
+        "\x7f",
+        "\x9b2K",
+        "\u202eyad",
+        "\u2066",
+        "\u2028",
+        "\u2029",
+    ],
+)
+def test_a_text_that_is_not_shown_as_it_is_is_refused(text: str) -> None:
+    assert refused_field(grant(purpose_text=text)) == "consent.purpose_text"
+    types = documents_pb2.CreateDocumentTypeRequest(
+        document_type=documents_pb2.DocumentType(display_names={"kk": text}), document_type_id="t"
+    )
+    assert refused_field(types) == "document_type.display_names"
+
+
+@pytest.mark.parametrize(
+    "text", ["Әбдіқалықұлы Қ. — «Ұйым»", "Ёлкин-Й", "e\u0301", "👩‍👩‍👧", "مرحبا"]
+)
+def test_ordinary_texts_are_taken(text: str) -> None:
+    check_fields(grant(purpose_text=text))

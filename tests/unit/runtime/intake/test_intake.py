@@ -46,6 +46,7 @@ async def port() -> AsyncIterator[int]:
     server = Server(
         {TOKENS: Tokens(), AUTHORITY: Authority()},
         TokenVerifier(fetch_keys, now=lambda: NOW),
+        page_secret=b"secret",
         concurrent_calls=CALLS,
     )
     port = server.listen("127.0.0.1:0")

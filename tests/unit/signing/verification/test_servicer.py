@@ -102,6 +102,7 @@ async def channel(
         identity=identity,  # type: ignore[arg-type]
         tokens=TokenVerifier(key_set, now=NOW.timestamp),
         confirmations=confirmations(),
+        page_secret=b"secret",
         clock=lambda: NOW,
     )
     port = server.listen("127.0.0.1:0")
