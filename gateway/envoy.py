@@ -59,6 +59,18 @@ POISONOUS_HEADERS = (
 )
 # The only internal address: with an empty list Envoy would trust the x-envoy-… headers of all
 # private addresses.
+# A caller's traceparent (W3C Trace Context) if it is well-formed, else one that all such calls share:
+# Envoy makes no span for a call whose traceparent it cannot read, and can neither take it away on a
+# condition nor make an identifier.
+_PARENT = "request.headers['traceparent']"
+TRACE_PARENT = (
+    # In parts, because each expression has a limit.
+    f"%CEL(size({_PARENT}) == 55 && {_PARENT}.matches('^00-[0-9a-f]{{32}}-')"
+    f" && {_PARENT}.matches('-[0-9a-f]{{16}}-[0-9a-f]{{2}}$')"
+    f" && !{_PARENT}.startsWith('00-{'0' * 32}') && !{_PARENT}.contains('-{'0' * 16}-')"
+    f" ? {_PARENT}"
+    f" : '00-{'0' * 31}2-{'0' * 15}2-01')%"
+)
 UNSPECIFIED_ADDRESS = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
 OPENAPI_LIMIT = 4 * 1024 * 1024
 
@@ -205,6 +217,14 @@ def _early_headers() -> Json:
         header = {"key": key, "value": value}
         append = {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
         mutations.append({"append": append})
+    mutations.append(
+        {
+            "append": {
+                "header": {"key": "traceparent", "value": TRACE_PARENT},
+                "append_action": "OVERWRITE_IF_EXISTS",
+            }
+        }
+    )
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {"@type": f"type.googleapis.com/{name}", "mutations": mutations},
@@ -243,10 +263,32 @@ def _tracing(settings: GatewaySettings) -> Json:
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
                 "service_name": "qagazsyz-gateway",
+                "sampler": _sampler(settings.trace_sample_ratio),
                 "grpc_service": {
                     "envoy_grpc": {"cluster_name": COLLECTOR_CLUSTER},
                     "timeout": "5s",
                 },
+            },
+        },
+    }
+
+
+def _sampler(ratio: float) -> Json:
+    """Decide by the trace's id whether a call is traced, whatever its caller's traceparent says:
+    a flag of theirs must not keep a call out of the traces."""
+    prefix = "type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3"
+    if ratio == 1:
+        return {
+            "name": "envoy.tracers.opentelemetry.samplers.always_on",
+            "typed_config": {"@type": f"{prefix}.AlwaysOnSamplerConfig"},
+        }
+    return {
+        "name": "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
+        "typed_config": {
+            "@type": f"{prefix}.TraceIdRatioBasedSamplerConfig",
+            "sampling_percentage": {
+                "numerator": round(ratio * 1_000_000),
+                "denominator": "MILLION",
             },
         },
     }

@@ -145,6 +145,37 @@ def test_a_call_has_one_span_in_the_callers_trace(
     assert second.trace_id != first.trace_id
 
 
+HIDING = [
+    PARENT[:-2] + "00",
+    "00-" + "0" * 32 + "-" + "0" * 16 + "-00",
+    "@@@",
+    PARENT[:-1],
+    "ff" + PARENT[2:],
+    "00-" + "1" * 32 + "-" + "2" * 16 + "-00-more",
+    "",
+]
+
+
+def test_no_traceparent_keeps_a_call_out_of_the_traces(
+    backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("gateway")
+    one = backend.address
+    with (
+        running(
+            folder, identity=one, signing=one, registry=one, otlp_endpoint=collector.address
+        ) as gateway,
+        gateway.http() as web,
+    ):
+        for number, parent in enumerate(HIDING, 1):
+            web.get("/v1/documentTypes", headers={"traceparent": parent})
+            assert backend.received[-1].metadata["traceparent"].endswith("-01"), parent
+            until(lambda number=number: len(collector.spans) >= number)
+        web.get("/v1/documentTypes", headers=[("traceparent", PARENT), ("traceparent", "x")])
+        until(lambda: len(collector.spans) > len(HIDING))
+    assert PARENT.split("-")[1] in {span.trace_id.hex() for span in collector.spans}
+
+
 def test_an_unsampled_trace_is_passed_on_as_unsampled(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
