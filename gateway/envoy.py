@@ -57,11 +57,9 @@ POISONOUS_HEADERS = (
     "grpc-status",
     "grpclb_client_stats",
 )
-# The only internal address: with an empty list Envoy would trust the x-envoy-… headers of all
-# private addresses.
-# A caller's traceparent (W3C Trace Context) if it is well-formed, else one that all such calls share:
-# Envoy makes no span for a call whose traceparent it cannot read, and can neither take it away on a
-# condition nor make an identifier.
+# A caller's traceparent (W3C Trace Context) if it is well-formed, else one that all such
+# calls share: Envoy makes no span for a call whose traceparent it cannot read, and can neither take
+# it away on a condition nor make an identifier.
 _PARENT = "request.headers['traceparent']"
 TRACE_PARENT = (
     # In parts, because each expression has a limit.
@@ -71,6 +69,8 @@ TRACE_PARENT = (
     f" ? {_PARENT}"
     f" : '00-{'0' * 31}2-{'0' * 15}2-01')%"
 )
+# The only internal address: with an empty list Envoy would trust the x-envoy-… headers of all
+# private addresses.
 UNSPECIFIED_ADDRESS = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
 OPENAPI_LIMIT = 4 * 1024 * 1024
 

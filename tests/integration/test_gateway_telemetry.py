@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -156,6 +157,10 @@ HIDING = [
 ]
 
 
+def has_spans(collector: Collector, number: int) -> bool:
+    return len(collector.spans) >= number
+
+
 def test_no_traceparent_keeps_a_call_out_of_the_traces(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -170,7 +175,7 @@ def test_no_traceparent_keeps_a_call_out_of_the_traces(
         for number, parent in enumerate(HIDING, 1):
             web.get("/v1/documentTypes", headers={"traceparent": parent})
             assert backend.received[-1].metadata["traceparent"].endswith("-01"), parent
-            until(lambda number=number: len(collector.spans) >= number)
+            until(partial(has_spans, collector, number))
         web.get("/v1/documentTypes", headers=[("traceparent", PARENT), ("traceparent", "x")])
         until(lambda: len(collector.spans) > len(HIDING))
     assert PARENT.split("-")[1] in {span.trace_id.hex() for span in collector.spans}

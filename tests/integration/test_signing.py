@@ -190,10 +190,9 @@ async def test_keys_and_verdicts_over_json(world: World) -> None:
             ),
         )
         assert created.status_code == 200, created.text
-        assert created.json()["name"] == f"keys/{key_id}"
-        signed = await http.post(
-            f"/v1/keys/{key_id}:sign", json={"message": "bQ=="}, headers=headers
-        )
+        name = created.json()["name"]
+        assert name.startswith(f"keys/{key_id}-")
+        signed = await http.post(f"/v1/{name}:sign", json={"message": "bQ=="}, headers=headers)
         assert signed.status_code == 200
         verdict = await http.post(
             "/v1/signatures:verify",
@@ -209,7 +208,7 @@ async def test_keys_and_verdicts_over_json(world: World) -> None:
         )
         assert verdict.json()["verdict"] == "VERDICT_VALID"
         refusal = await http.post(
-            f"/v1/keys/{key_id}:sign",
+            f"/v1/{name}:sign",
             # "qagazsyz sign-in v1"
             json={"message": "cWFnYXpzeXogc2lnbi1pbiB2MQ=="},
             headers=headers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,11 @@ from signatures.algorithms import SCHEMES, Algorithm, KeyKind
 PLATFORM_PREFIX = PREFIX.encode()
 # A key with a new version each day for a quarter; the message Key lists them all.
 VERSIONS_LIMIT = 100
+
+# Of the hash of an organization's name: names are UUIDs, which nobody chooses.
+OWN_DIGITS = 12
+# What an organization chooses of a key's id.
+CHOSEN_LIMIT = 63 - OWN_DIGITS - 1
 
 _KEY_ID = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # At most nine digits, which fit the database's 32-bit integer.
@@ -81,6 +87,15 @@ class Key:
         return max(v.number for v in self.versions) + 1
 
 
+def own_key_id(key_id: str, organization: str) -> str:
+    """Return the last part of the name of an organization's key.
+
+    The end of it is the organization's, whichever ids others have: so that nobody's choice tells or
+    takes another's.
+    """
+    return f"{key_id}-{hashlib.sha256(organization.encode()).hexdigest()[:OWN_DIGITS]}"
+
+
 def version_name(key_id: str, number: int) -> str:
     return f"keys/{key_id}/versions/{number}"
 
@@ -108,8 +123,10 @@ def is_version_name(name: str) -> bool:
 
 def check_key_id(key_id: str, field: str) -> str:
     """Return the id unchanged. Raises InvalidArgument."""
-    if not _KEY_ID_PATTERN.fullmatch(key_id):
-        raise InvalidArgument(field, "not 1 to 63 lower-case letters, digits and inner hyphens")
+    if not _KEY_ID_PATTERN.fullmatch(key_id) or len(key_id) > CHOSEN_LIMIT:
+        raise InvalidArgument(
+            field, f"not 1 to {CHOSEN_LIMIT} lower-case letters, digits and inner hyphens"
+        )
     return key_id
 
 

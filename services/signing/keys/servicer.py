@@ -35,6 +35,7 @@ from services.signing.keys.rules import (
     check_may_sign,
     check_payload,
     check_transition,
+    own_key_id,
     parse_key_name,
     parse_version_name,
     version_name,
@@ -82,7 +83,9 @@ class KeyServicer:
             raise InvalidArgument("key.organization", "no such organization")
         now = self._clock()
         pair = await self._generate(parsed.algorithm, call)
-        key_id = parsed.key_id or str(uuid7(now))
+        key_id = (
+            own_key_id(parsed.key_id, parsed.organization) if parsed.key_id else str(uuid7(now))
+        )
         version = KeyVersion(key_id, 1, pair.public_key, KeyVersionState.ENABLED, now)
         key = Key(key_id, parsed.organization, parsed.algorithm, version.number, (version,), now)
         sealed = self._seal(pair, version)

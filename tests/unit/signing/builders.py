@@ -17,6 +17,7 @@ from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
+from services.signing.keys.rules import own_key_id
 from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
 from services.signing.keys.servicer import KeyServicer
 from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus
@@ -26,6 +27,14 @@ from tests.calls import call
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINISTRY, BANK = "subjects/ministry", "subjects/bank"
 Role = access_pb2.Role
+
+
+def key_name(key_id: str, organization: str = MINISTRY) -> str:
+    """The name of the organization's key of that id."""
+    return f"keys/{own_key_id(key_id, organization)}"
+
+
+SEAL = key_name("seal")
 
 FIRST_KEY = KeyEncryptionKey("first", bytes(range(32)))
 SECOND_KEY = KeyEncryptionKey("second", bytes(range(32, 64)))

@@ -23,7 +23,7 @@ from services.runtime.errors import (
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.signing.keys import store
-from services.signing.keys.rules import PLATFORM_PREFIX
+from services.signing.keys.rules import PLATFORM_PREFIX, own_key_id
 from services.signing.keys.sealing import CannotUnseal, Sealed
 from services.signing.keys.servicer import KeyServicer
 from services.signing.tables import key_versions
@@ -34,6 +34,7 @@ from tests.unit.signing.builders import (
     BANK,
     MINISTRY,
     NOW,
+    SEAL,
     FakeIdentity,
     auditor,
     citizen,
@@ -41,6 +42,7 @@ from tests.unit.signing.builders import (
     destroy,
     disable,
     enable,
+    key_name,
     key_servicer,
     officer,
     operator,
@@ -63,8 +65,8 @@ def holds(key: keys_pb2.Key, version: str, signature: bytes, message: bytes = b"
 
 async def test_an_officer_creates_a_key_and_signs_with_it(service: KeyServicer) -> None:
     key = await create(service, key_id="seal")
-    assert (key.name, key.organization) == ("keys/seal", MINISTRY)
-    assert key.primary_version == "keys/seal/versions/1"
+    assert (key.name, key.organization) == (SEAL, MINISTRY)
+    assert key.primary_version == f"{SEAL}/versions/1"
     assert [v.state for v in key.versions] == [keys_pb2.KEY_VERSION_STATE_ENABLED]
     assert key.create_time.ToDatetime() == NOW.replace(tzinfo=None)
     answer = await sign(service, key.name)
@@ -115,11 +117,11 @@ async def test_a_ciphertext_swapped_with_another_versions_signs_nothing(
         rows = {r.key_id: r for r in await connection.execute(select(table))}
         await connection.execute(
             update(table)
-            .where(table.c.key_id == "a")
-            .values(sealed_private_key=rows["b"].sealed_private_key)
+            .where(table.c.key_id == own_key_id("a", MINISTRY))
+            .values(sealed_private_key=rows[own_key_id("b", BANK)].sealed_private_key)
         )
     with pytest.raises(CannotUnseal):
-        await sign(service, "keys/a")
+        await sign(service, key_name("a"))
 
 
 # --- Announcing -------------------------------------------------------------------------------
@@ -174,6 +176,14 @@ async def test_an_organization_that_does_not_exist_gets_no_key(service: KeyServi
     assert caught.value.field == "key.organization"
 
 
+async def test_an_id_that_another_organization_has_is_free(service: KeyServicer) -> None:
+    ours = await create(service, key_id="seal")
+    theirs = await create(service, BANK_OFFICER, organization=BANK, key_id="seal")
+    assert ours.name != theirs.name
+    with pytest.raises(AlreadyExists):
+        await create(service, key_id="seal")
+
+
 @pytest.mark.parametrize("organization", [BANK, "subjects/nobody"])
 async def test_an_officer_makes_no_key_for_another_organization(
     service: KeyServicer, organization: str
@@ -182,7 +192,7 @@ async def test_an_officer_makes_no_key_for_another_organization(
         await create(service, officer(MINISTRY), organization=organization)
 
 
-@pytest.mark.parametrize("name", ["keys/seal", "keys/no-such-key"])
+@pytest.mark.parametrize("name", [SEAL, "keys/no-such-key"])
 async def test_an_officer_of_another_organization_is_refused_whether_or_not_the_key_exists(
     service: KeyServicer, name: str
 ) -> None:
@@ -209,12 +219,12 @@ async def test_an_officer_of_another_organization_is_refused_whether_or_not_the_
 async def test_a_citizen_without_an_organization_signs_with_no_key(service: KeyServicer) -> None:
     await create(service, key_id="seal")
     with pytest.raises(PermissionDenied):
-        await sign(service, "keys/seal", citizen())
+        await sign(service, SEAL, citizen())
 
 
 async def test_every_signed_in_caller_reads_a_keys_public_parts(service: KeyServicer) -> None:
     key = await create(service, key_id="seal")
-    request = keys_pb2.GetKeyRequest(name="keys/seal")
+    request = keys_pb2.GetKeyRequest(name=SEAL)
     for call in (citizen(), BANK_OFFICER, auditor()):
         assert await service.GetKey(request, call) == key
     with pytest.raises(NotFound):
@@ -240,16 +250,20 @@ async def test_an_officer_lists_their_own_organizations_keys_only(service: KeySe
     for number in range(3):
         await create(service, key_id=f"m{number}")
     await create(service, BANK_OFFICER, organization=BANK, key_id="b")
-    assert await listed(service, officer(), page_size=2) == ["keys/m0", "keys/m1", "keys/m2"]
+    assert await listed(service, officer(), page_size=2) == [
+        key_name("m0"),
+        key_name("m1"),
+        key_name("m2"),
+    ]
     assert await listed(service, officer(), organization=MINISTRY) == [
-        "keys/m0",
-        "keys/m1",
-        "keys/m2",
+        key_name("m0"),
+        key_name("m1"),
+        key_name("m2"),
     ]
     with pytest.raises(PermissionDenied):
         await listed(service, officer(), organization=BANK)
-    assert await listed(service, auditor(), organization=BANK) == ["keys/b"]
-    everything = ["keys/b", "keys/m0", "keys/m1", "keys/m2"]
+    assert await listed(service, auditor(), organization=BANK) == [key_name("b", BANK)]
+    everything = [key_name("b", BANK), key_name("m0"), key_name("m1"), key_name("m2")]
     assert await listed(service, operator(), page_size=3) == everything
 
 
@@ -260,8 +274,8 @@ async def test_a_page_ends_before_its_message_grows_too_large_and_the_next_goes_
         await create(service, key_id=f"m{number}")
     monkeypatch.setattr("services.signing.keys.servicer.PAGE_LIMIT_BYTES", 1)
     page = await service.ListKeys(keys_pb2.ListKeysRequest(page_size=2), officer())
-    assert [key.name for key in page.keys] == ["keys/m0"]
-    assert await listed(service, officer()) == ["keys/m0", "keys/m1", "keys/m2"]
+    assert [key.name for key in page.keys] == [key_name("m0")]
+    assert await listed(service, officer()) == [key_name("m0"), key_name("m1"), key_name("m2")]
 
 
 async def test_a_page_token_serves_for_its_own_list_only(service: KeyServicer) -> None:
@@ -289,17 +303,10 @@ async def test_a_repeated_creation_answers_with_the_first_key(service: KeyServic
 
 async def test_a_repeated_rotation_rotates_once(service: KeyServicer) -> None:
     await create(service, key_id="seal")
-    request = keys_pb2.RotateKeyRequest(name="keys/seal", request_id=str(uuid.uuid4()))
+    request = keys_pb2.RotateKeyRequest(name=SEAL, request_id=str(uuid.uuid4()))
     first = await service.RotateKey(request, officer())
     assert await service.RotateKey(request, officer()) == first
     assert len(first.versions) == 2
-
-
-async def test_an_id_that_is_taken_is_refused(service: KeyServicer) -> None:
-    await create(service, key_id="seal")
-    with pytest.raises(AlreadyExists) as caught:
-        await create(service, BANK_OFFICER, organization=BANK, key_id="seal")
-    assert caught.value.field == "key_id"
 
 
 # --- Versions --------------------------------------------------------------------------------
@@ -307,11 +314,11 @@ async def test_an_id_that_is_taken_is_refused(service: KeyServicer) -> None:
 
 async def test_rotation_makes_a_new_version_that_signs_from_now_on(service: KeyServicer) -> None:
     before = await create(service, key_id="seal", algorithm=P256)
-    after = await rotate(service, "keys/seal", operator())
-    assert after.primary_version == "keys/seal/versions/2"
+    after = await rotate(service, SEAL, operator())
+    assert after.primary_version == f"{SEAL}/versions/2"
     assert after.versions[0] == before.versions[0]
     assert after.versions[1].public_key != before.versions[0].public_key
-    answer = await sign(service, "keys/seal")
+    answer = await sign(service, SEAL)
     assert answer.key_version == after.primary_version
     assert holds(after, answer.key_version, answer.signature)
 
@@ -357,7 +364,7 @@ async def test_a_version_that_does_not_exist_is_not_found_by_its_owner(
 ) -> None:
     await create(service, key_id="seal")
     with pytest.raises(NotFound):
-        await disable(service, "keys/seal/versions/2")
+        await disable(service, f"{SEAL}/versions/2")
 
 
 async def test_a_certificate_request_is_over_the_versions_key(service: KeyServicer) -> None:
@@ -378,7 +385,7 @@ async def test_a_certificate_request_is_over_the_versions_key(service: KeyServic
 async def test_a_sign_in_challenge_is_never_signed(service: KeyServicer) -> None:
     await create(service, key_id="seal")
     with pytest.raises(InvalidArgument) as caught:
-        await sign(service, "keys/seal", message=PLATFORM_PREFIX + b"\nplatform\n")
+        await sign(service, SEAL, message=PLATFORM_PREFIX + b"\nplatform\n")
     assert caught.value.field == "message"
 
 
@@ -391,7 +398,7 @@ async def test_in_a_batch_a_bad_item_costs_its_own_answer_only(service: KeyServi
         keys_pb2.SignItem(digest=bytes(31)),
         keys_pb2.SignItem(message=b"n"),
     ]
-    request = keys_pb2.BatchSignRequest(key="keys/seal", items=items)
+    request = keys_pb2.BatchSignRequest(key=SEAL, items=items)
     answer = await service.BatchSign(request, officer())
     assert answer.key_version == key.primary_version
     assert [r.WhichOneof("result") for r in answer.results] == [
@@ -411,7 +418,7 @@ async def test_more_items_than_the_contract_allows_are_refused(service: KeyServi
     items = [keys_pb2.SignItem(message=b"m")] * 1_001
     with pytest.raises(InvalidArgument) as caught:
         await service.BatchSign(
-            keys_pb2.BatchSignRequest(key="keys/seal", items=items),
+            keys_pb2.BatchSignRequest(key=SEAL, items=items),
             officer(),
         )
     assert caught.value.field == "items"

@@ -7,8 +7,9 @@ import pytest
 from services.runtime.errors import InvalidArgument
 from services.runtime.storage.database import Database
 from services.signing.keys import store
+from services.signing.keys.rules import own_key_id
 from services.signing.keys.servicer import KeyServicer
-from tests.unit.signing.builders import BANK, create, officer, rotate
+from tests.unit.signing.builders import BANK, MINISTRY, create, key_name, officer, rotate
 
 
 async def test_public_keys_are_found_by_name_and_unknown_versions_left_out(
@@ -16,9 +17,9 @@ async def test_public_keys_are_found_by_name_and_unknown_versions_left_out(
 ) -> None:
     monkeypatch.setattr(store, "LOOK_UP_CHUNK", 2)
     await create(service, key_id="a")
-    key = await rotate(service, "keys/a")
+    key = await rotate(service, key_name("a"))
     other = await create(service, officer(BANK), organization=BANK, key_id="b")
-    names = [*(v.name for v in key.versions), "keys/a/versions/3", other.primary_version]
+    names = [*(v.name for v in key.versions), f"{key.name}/versions/3", other.primary_version]
     async with database.reading() as connection:
         found = await store.find_public_keys(connection, names)
         assert await store.find_public_keys(connection, []) == {}
@@ -36,8 +37,12 @@ async def test_public_keys_are_listed_by_key_and_number(
 ) -> None:
     for key_id in ("b", "a"):
         await create(service, key_id=key_id)
-    await rotate(service, "keys/a")
+    await rotate(service, key_name("a"))
     async with database.reading() as connection:
         first = await store.list_public_keys(connection, ("", 0), 2)
         rest = await store.list_public_keys(connection, first[-1][0], 10)
-    assert [place for place, _ in (*first, *rest)] == [("a", 1), ("a", 2), ("b", 1)]
+    assert [place for place, _ in (*first, *rest)] == [
+        (own_key_id("a", MINISTRY), 1),
+        (own_key_id("a", MINISTRY), 2),
+        (own_key_id("b", MINISTRY), 1),
+    ]
