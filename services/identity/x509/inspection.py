@@ -19,8 +19,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from services.identity.x509.certificate_bounds import OutOfBounds, check_bounds
 from services.identity.x509.usages import CertificateRole, CertificateUsage, roles_of
 from signatures import oids
+from signatures.der import MalformedDer
 
 # What cryptography raises over bytes that are not a certificate, a request or a list.
 PARSER_ERRORS = (
@@ -76,7 +78,14 @@ class CertificateFacts:
 
 
 def load(der: bytes) -> x509.Certificate:
-    """Parse a certificate with all of its extensions and dates. Raises NotACertificate."""
+    """Parse a certificate with all of its extensions and dates. Raises NotACertificate, whose text
+    says what is wrong."""
+    try:
+        check_bounds(der)
+    except OutOfBounds as error:
+        raise NotACertificate(str(error)) from None
+    except MalformedDer as error:
+        raise NotACertificate("not an X.509 certificate in DER") from error
     try:
         certificate = x509.load_der_x509_certificate(der)
         # cryptography decodes these at first access, and keeps them.
