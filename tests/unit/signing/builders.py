@@ -17,6 +17,7 @@ from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
+from services.signing.keys.generation import KeyGenerator
 from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
 from services.signing.keys.servicer import KeyServicer
 from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus
@@ -162,7 +163,12 @@ def checked(
 
 
 def key_servicer(
-    database: Database, keys: KeyVault, identity: FakeIdentity | None = None
+    database: Database,
+    keys: KeyVault,
+    identity: FakeIdentity | None = None,
+    *,
+    keys_per_organization: int = 1_000,
+    generator: KeyGenerator | None = None,
 ) -> KeyServicer:
     identity = identity or FakeIdentity()
     return KeyServicer(
@@ -171,6 +177,8 @@ def key_servicer(
         organization_exists=identity.organization_exists,
         announce_keys=identity.announce_keys,
         clock=lambda: NOW,
+        keys_per_organization=keys_per_organization,
+        generator=generator,
     )
 
 
