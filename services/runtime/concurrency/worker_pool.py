@@ -33,7 +33,7 @@ class WorkerPool:
 
     def __init__(self, name: str, threads: int, *, in_background: bool = False) -> None:
         """in_background: let the event loop and other pools run before these threads."""
-        prepare = _lower_priority if in_background else None
+        prepare = partial(lower_priority, BACKGROUND_NICENESS) if in_background else None
         self._executor = ThreadPoolExecutor(threads, name, prepare)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -64,11 +64,12 @@ def _part(work: Callable[[T], R], items: Sequence[T], start: int) -> list[R]:
     return results
 
 
-def _lower_priority() -> None:
-    # On Linux each thread has its own nice value.
+def lower_priority(by: int) -> None:
+    """Make this thread nicer, so that others run before it: on Linux, where each thread has its
+    own nice value."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        nice = os.getpriority(os.PRIO_PROCESS, thread) + BACKGROUND_NICENESS
+        nice = os.getpriority(os.PRIO_PROCESS, thread) + by
         os.setpriority(os.PRIO_PROCESS, thread, min(nice, 19))
 
 
