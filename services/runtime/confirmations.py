@@ -7,7 +7,6 @@ none. Each challenge confirms one act, which identity keeps account of.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +16,7 @@ from google.protobuf.message import Message
 
 from qagazsyz.confirmations import HEADER, act_text, read_header
 from services.runtime.access import Caller
+from services.runtime.concurrency.worker_pool import SIGNATURES
 from services.runtime.errors import Unauthenticated
 
 # An RSA signature of 4,096 bits, a challenge and their frame have a third of it.
@@ -64,7 +64,7 @@ class Confirmations:
         except (ValueError, TypeError):
             raise refusal from None
         certificate = await self.find_certificate(caller.subject, caller.certificate)
-        is_signed = certificate is not None and await asyncio.to_thread(
+        is_signed = certificate is not None and await SIGNATURES.run(
             self.is_signed,
             certificate,
             int(confirmation.algorithm),

@@ -122,6 +122,13 @@ class ResourceExhausted(DomainError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class QuotaExceeded(DomainError):
+    """The caller's organization has as much of something as it may; waiting does not help."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "QUOTA_EXCEEDED"
+
+
 class Unavailable(DomainError):
     """A part of the platform cannot be reached now; the same call may succeed later."""
 

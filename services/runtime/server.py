@@ -32,6 +32,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime import telemetry
 from services.runtime.access import Caller, TokenVerifier, access_rule, authorize
+from services.runtime.concurrency.worker_pool import DECODING
 from services.runtime.confirmations import Confirmations
 from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
@@ -183,7 +184,7 @@ class Endpoint:
             if len(data) <= DECODED_ON_LOOP_BYTES:
                 request = self._decode(data)
             else:
-                request = await asyncio.to_thread(self._decode, data)
+                request = await DECODING.run(self._decode, data)
             if self._is_confirmed:
                 await self._confirm(request, call)
             response: Message = await self._handler(request, call)

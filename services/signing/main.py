@@ -74,6 +74,7 @@ def build(
         organization_exists=identity.organization_exists,
         announce_keys=identity.announce_keys,
         clock=clock,
+        keys_per_organization=settings.keys_per_organization,
     )
     scheduler = Scheduler(
         backend, threads=settings.threads, bytes_in_flight=settings.bytes_in_flight

@@ -44,6 +44,11 @@ class SigningSettings(ServiceSettings):
     threads: int = Field(
         default_factory=_cores, ge=1, description="Threads that verify; one a core by default."
     )
+    keys_per_organization: int = Field(
+        default=1_000,
+        ge=1,
+        description="Managed keys that an organization may have; more are RESOURCE_EXHAUSTED.",
+    )
     bytes_in_flight: int = Field(
         default=128 * 1024 * 1024,
         ge=MESSAGE_LIMIT_BYTES,

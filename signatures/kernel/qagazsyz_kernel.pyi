@@ -1,9 +1,18 @@
-"""Verify batches of signatures, from a request's wire bytes to packed verdicts, without the GIL."""
+"""Verify batches of signatures, from a request's wire bytes to packed verdicts, without the GIL;
+and hash with Streebog."""
 
 from collections.abc import Sequence
 from typing import final
 
-__all__ = ["Batch", "parse_batch", "parse_single", "verify", "version"]
+__all__ = [
+    "Batch",
+    "parse_batch",
+    "parse_single",
+    "streebog256",
+    "streebog512",
+    "verify",
+    "version",
+]
 
 version: str
 
@@ -62,3 +71,9 @@ def verify(parts: Sequence[tuple[Batch, int, int]], threads: int) -> bytes:
     share: as large as the first such call asked for, 0 meaning one thread a core.
     Raises IndexError if a batch has no such items.
     """
+
+def streebog256(message: bytes) -> bytes:
+    """Return the 32 bytes of the Streebog-256 digest, in the order of files and certificates."""
+
+def streebog512(message: bytes) -> bytes:
+    """Return the 64 bytes of the Streebog-512 digest, in the same order."""

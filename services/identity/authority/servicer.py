@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 from cryptography import x509
@@ -14,6 +13,7 @@ from services.identity.authority import ocsp_responder
 from services.identity.authority.ocsp_responder import IssuedCertificate, MalformedRequest
 from services.identity.authority.tsa import TimeStampAuthority
 from services.identity.certificates import store
+from services.identity.worker_pools import AUTHORITY
 from services.identity.x509.issuing import CRL_LIFETIME, CertificateAuthority, CrlEntry
 from services.runtime import telemetry
 from services.runtime.clock import Clock, Randomness
@@ -76,7 +76,7 @@ class AuthorityServicer:
         # CRL numbers only rise (RFC 5280, section 5.2.3): the time makes a renewed list a later
         # one.
         crl_number = (number << 40) + int(now.timestamp())
-        crl = await asyncio.to_thread(
+        crl = await AUTHORITY.run(
             self._authority.revocation_list, entries, number=crl_number, now=now
         )
         self._crl = (number, now, crl)
@@ -114,14 +114,14 @@ class AuthorityServicer:
             )
             for serial_number, certificate in found.items()
         }
-        return await asyncio.to_thread(
+        return await AUTHORITY.run(
             ocsp_responder.sign_response, self._authority, request, issued, self._clock()
         )
 
     async def AnswerTimeStamp(
         self, request: pb.AnswerTimeStampRequest, _call: Call
     ) -> httpbody_pb2.HttpBody:
-        answer = await asyncio.to_thread(
+        answer = await AUTHORITY.run(
             self._time_stamps.answer, request.body.data, self._clock(), self._randomness
         )
         return httpbody_pb2.HttpBody(content_type="application/timestamp-reply", data=answer)

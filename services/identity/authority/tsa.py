@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.identity.x509.hash_oids import HASHES, digest
+from services.identity.x509.hash_oids import HASHES
 from services.identity.x509.issuing import AuthorityKey, CertificateAuthority, serial_number
 from services.identity.x509.signed_data import read_algorithm
 from services.runtime.clock import Randomness
@@ -34,6 +34,7 @@ from signatures.der import (
     Reader,
     encode,
 )
+from signatures.hashing import digest
 
 # A request with SHA-512, a policy and a nonce has about 150 bytes.
 REQUEST_LIMIT_BYTES = 4 * 1024

@@ -7,7 +7,6 @@ number of certificates runs in a thread, or in chunks of a few milliseconds.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +19,7 @@ from services.identity.validation.interface import (
     ExternalValidator,
     ValidationResult,
 )
+from services.identity.worker_pools import JUDGING
 from services.identity.x509.inspection import fingerprint_of
 from services.identity.x509.limits import FRESH_FOR
 from services.identity.x509.usages import CertificateUsage
@@ -50,7 +50,7 @@ class BatchCheck:
         """Return a check for each certificate, in order. at: None for now."""
         now = self._clock()
         at = at or now
-        fingerprints = await asyncio.to_thread(lambda: [fingerprint_of(der) for der in ders])
+        fingerprints = await JUDGING.run(lambda: [fingerprint_of(der) for der in ders])
         bindings = await self._find_bindings(list(dict.fromkeys(fingerprints)))
         external = {
             fingerprint: der
@@ -58,7 +58,7 @@ class BatchCheck:
             if fingerprint not in bindings or not bindings[fingerprint].own
         }
         results = await self._external.validate_many(external, at=at) if external else {}
-        return await asyncio.to_thread(_checks, fingerprints, bindings, results, at, now)
+        return await JUDGING.run(_checks, fingerprints, bindings, results, at, now)
 
     async def _find_bindings(self, fingerprints: Sequence[str]) -> dict[str, Binding]:
         chunks = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +17,7 @@ from services.identity.certificates.rules import (
 )
 from services.identity.subjects.rules import Subject
 from services.identity.subjects.store import get_memberships, get_subjects
+from services.identity.worker_pools import AUTHORITY
 from services.identity.x509.certification_requests import (
     CertificationRequest,
     InvalidRequest,
@@ -65,10 +65,10 @@ class Issuance:
         now = self._clock()
         async with self._database.reading() as connection:
             subject, organization = await self.check(connection, order, caller, now)
-        request = await asyncio.to_thread(_read_request, order)
+        request = await AUTHORITY.run(_read_request, order)
         if not may_certify_managed_key(subject, order.usage):
             await self._check_not_managed(request)
-        certificate = await asyncio.to_thread(
+        certificate = await AUTHORITY.run(
             self._authority.issue,
             holder=holder_of(subject, organization),
             key=request.key,

@@ -5,7 +5,7 @@ Those that inspect a certificate take about half a millisecond for each; call th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates.batch_check import CertificateCheck
@@ -81,15 +81,15 @@ def to_certificate_checks(checks: Sequence[CertificateCheck]) -> pb.BatchCheckCe
     return response
 
 
-def to_time_stamp_checks(checks: Sequence[TimeStampCheck]) -> pb.VerifyTimeStampsResponse:
-    """Return the contract's response, one check for each time-stamp. Inspects each signer once."""
-    signers = {check.signer for check in checks if check.signer is not None}
-    infos = {der: to_info(der) for der in signers}
+def to_time_stamp_checks(
+    checks: Sequence[TimeStampCheck], signers: Mapping[bytes, pb.CertificateInfo]
+) -> pb.VerifyTimeStampsResponse:
+    """Return the contract's response, one check for each time-stamp; signers: by their DER."""
     response = pb.VerifyTimeStampsResponse()
     for check in checks:
         message = response.checks.add(status=int(check.status))
         if check.signer is not None:
-            message.authority.CopyFrom(infos[check.signer])
+            message.authority.CopyFrom(signers[check.signer])
         if check.stamp is not None:
             message.policy = check.stamp.policy
             message.serial_number = f"{check.stamp.serial_number:x}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,11 +10,14 @@ from cryptography import x509
 from services.identity.certificates.rules import StoredCertificate, check_may_register
 from services.identity.subjects.store import get_subject
 from services.identity.validation.interface import CertificateStatus, ExternalValidator
+from services.identity.worker_pools import INSPECTION
+from services.identity.x509.certificate_bounds import OutOfBounds, check_bounds
 from services.identity.x509.inspection import CertificateFacts, NotACertificate, inspect, load
 from services.runtime.access import Caller
 from services.runtime.clock import Clock
 from services.runtime.errors import FailedPrecondition, InvalidArgument
 from services.runtime.storage.database import Database
+from signatures.der import MalformedDer
 
 # An authentication certificate may be registered too: it signs in.
 _REGISTRABLE = frozenset({CertificateStatus.GOOD, CertificateStatus.WRONG_USAGE})
@@ -45,7 +47,7 @@ class Registration:
         async with self._database.reading() as connection:
             found = await get_subject(connection, candidate.subject)
         subject = check_may_register(caller, found)
-        certificate, facts = await asyncio.to_thread(_read, candidate.der)
+        certificate, facts = await INSPECTION.run(_read, candidate)
         if (facts.iin or facts.bin) != subject.number:
             raise InvalidArgument("der", "does not carry the subject's number")
         await self._check_valid(candidate, now)
@@ -60,9 +62,15 @@ class Registration:
             raise FailedPrecondition(result.status.name, "the certificate is not valid here")
 
 
-def _read(der: bytes) -> tuple[x509.Certificate, CertificateFacts]:
+def _read(candidate: Candidate) -> tuple[x509.Certificate, CertificateFacts]:
     """Raises InvalidArgument."""
     try:
-        return load(der), inspect(der)
-    except NotACertificate:
-        raise InvalidArgument("der", "not an X.509 certificate in DER") from None
+        read = load(candidate.der), inspect(candidate.der)
+    except NotACertificate as error:
+        raise InvalidArgument("der", str(error)) from None
+    for index, der in enumerate(candidate.intermediates):
+        try:
+            check_bounds(der)
+        except (OutOfBounds, MalformedDer) as error:
+            raise InvalidArgument(f"chain[{index}]", str(error)) from None
+    return read

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
@@ -32,6 +30,7 @@ from services.identity.subjects.requests import check_batch
 from services.identity.subjects.rules import check_subject_name
 from services.identity.subjects.store import get_subject
 from services.identity.validation.interface import ExternalValidator
+from services.identity.worker_pools import JUDGING, inspection_pool
 from services.identity.x509.issuing import CertificateAuthority
 from services.runtime import telemetry
 from services.runtime.clock import Clock, Randomness, from_timestamp
@@ -107,7 +106,8 @@ class CertificateServicer:
         )
         if certificate is None:
             raise NotFound("the certificate does not exist")
-        return await asyncio.to_thread(to_certificate, certificate)
+        pool = inspection_pool(is_service=call.caller.is_service)
+        return await pool.run(to_certificate, certificate)
 
     async def ListCertificates(
         self, request: pb.ListCertificatesRequest, call: Call
@@ -123,11 +123,9 @@ class CertificateServicer:
                 connection, name, after=page.after, limit=page.limit
             )
         shown, next_page_token = page.cut(found, key=lambda certificate: certificate.fingerprint)
+        pool = inspection_pool(is_service=call.caller.is_service)
         return pb.ListCertificatesResponse(
-            certificates=await asyncio.to_thread(
-                lambda: [to_certificate(certificate) for certificate in shown]
-            ),
-            next_page_token=next_page_token,
+            certificates=await pool.map(to_certificate, shown), next_page_token=next_page_token
         )
 
     async def RevokeCertificate(
@@ -157,30 +155,33 @@ class CertificateServicer:
         at = from_timestamp(request.at) if request.HasField("at") else None
         telemetry.annotate(certificates=len(request.certificates))
         checks = await self._batch_check.check(list(request.certificates), at)
-        return await asyncio.to_thread(to_certificate_checks, checks)
+        return await JUDGING.run(to_certificate_checks, checks)
 
     async def InspectCertificates(
-        self, request: pb.InspectCertificatesRequest, _call: Call
+        self, request: pb.InspectCertificatesRequest, call: Call
     ) -> pb.InspectCertificatesResponse:
         ders = list(request.certificates)
         check_batch(ders, "certificates")
         telemetry.annotate(certificates=len(ders))
-        return await asyncio.to_thread(
-            lambda: pb.InspectCertificatesResponse(certificates=[to_info(der) for der in ders])
-        )
+        pool = inspection_pool(is_service=call.caller.is_service)
+        infos = await pool.map(to_info, ders)
+        return await pool.run(pb.InspectCertificatesResponse, certificates=infos)
 
     async def VerifyTimeStamps(
-        self, request: pb.VerifyTimeStampsRequest, _call: Call
+        self, request: pb.VerifyTimeStampsRequest, call: Call
     ) -> pb.VerifyTimeStampsResponse:
         stamped = to_stamped_data(request)
         telemetry.annotate(time_stamps=len(stamped))
-        checks = await self._time_stamps.verify(stamped)
-        return await asyncio.to_thread(to_time_stamp_checks, checks)
+        pool = inspection_pool(is_service=call.caller.is_service)
+        checks = await self._time_stamps.verify(stamped, pool)
+        signers = list({check.signer for check in checks if check.signer is not None})
+        infos = dict(zip(signers, await pool.map(to_info, signers), strict=True))
+        return await pool.run(to_time_stamp_checks, checks, infos)
 
     async def HoldKeys(self, request: pb.HoldKeysRequest, _call: Call) -> pb.HoldKeysResponse:
         check_batch(request.public_keys, "public_keys")
         telemetry.annotate(keys=len(request.public_keys))
-        fingerprints = await asyncio.to_thread(key_fingerprints, request.public_keys)
+        fingerprints = await JUDGING.run(key_fingerprints, request.public_keys)
 
         async def work(connection: AsyncConnection) -> pb.HoldKeysResponse:
             await store.add_managed_keys(connection, fingerprints, now=self._clock())

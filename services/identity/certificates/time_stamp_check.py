@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
+from functools import partial
 
 from services.identity.certificates import store
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.validation.interface import Chain, ExternalValidator, Finding, Refused
+from services.identity.x509.hash_oids import Hasher, TooMuchToHash
 from services.identity.x509.inspection import fingerprint_of, has_expired
 from services.identity.x509.limits import CLOCK_SKEW
 from services.identity.x509.revocation_reasons import RevocationReason
@@ -26,15 +28,10 @@ from services.identity.x509.time_stamp_tokens import (
     may_stamp,
     read_token,
 )
+from services.identity.x509.unforeseen import log_unforeseen
 from services.runtime.clock import Clock
+from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.storage.database import Database
-
-# Data of one request that are hashed with Streebog, in Python: two seconds. Callers with more send
-# the digest.
-STREEBOG_LIMIT_BYTES = 1024 * 1024
-# Tokens that one turn in a thread verifies: half a second at most, so that a cancelled call ends
-# soon.
-VERIFICATION_CHUNK = 32
 
 
 class TimeStampStatus(IntEnum):
@@ -75,11 +72,16 @@ class TimeStampVerifier:
         self._external = external
         self._clock = clock
 
-    async def verify(self, stamped: Sequence[StampedData]) -> list[TimeStampCheck]:
-        """Return a check for each time-stamp, in order."""
-        read = await asyncio.to_thread(_read_all, stamped)
+    async def verify(
+        self, stamped: Sequence[StampedData], pool: WorkerPool
+    ) -> list[TimeStampCheck]:
+        """Return a check for each time-stamp, in order. pool: where to read and verify them."""
+        hasher = Hasher()
+        read = await pool.map(partial(_read, hasher=hasher), stamped)
         registered = await self._find_registered(read)
-        checks = await _verify_signatures(read, registered)
+        checks = await pool.map(
+            partial(_verify_signature, registered=registered, hasher=hasher), read
+        )
         return await self._check_trust(checks, registered)
 
     async def _find_registered(
@@ -187,57 +189,51 @@ def _stays_valid(revoke_time: datetime, reason: RevocationReason, time: datetime
     return reason.keeps_key_trusted and time < revoke_time
 
 
-def _read_all(stamped: Sequence[StampedData]) -> list[TimeStamp | TimeStampStatus]:
-    """Return the tokens that are over what they should be over; for others the status."""
-    read: list[TimeStamp | TimeStampStatus] = []
-    hashed_in_python = 0
-    for one in stamped:
-        try:
-            stamp = read_token(one.token)
-        except MalformedTimeStamp:
-            read.append(TimeStampStatus.MALFORMED)
-            continue
-        if one.data is not None and stamp.hashes_in_python:
-            hashed_in_python += len(one.data)
-            if hashed_in_python > STREEBOG_LIMIT_BYTES:
-                read.append(TimeStampStatus.UNKNOWN)
-                continue
-        is_over = stamp.is_over(data=one.data, digest_=one.digest)
-        read.append(stamp if is_over else TimeStampStatus.WRONG_IMPRINT)
-    return read
-
-
-async def _verify_signatures(
-    read: Sequence[TimeStamp | TimeStampStatus], registered: Mapping[str, StoredCertificate]
-) -> list[TimeStampCheck]:
-    """Return each token's check as far as its signature and its signer's certificate decide it."""
-    checks: list[TimeStampCheck] = []
-    for start in range(0, len(read), VERIFICATION_CHUNK):
-        chunk = read[start : start + VERIFICATION_CHUNK]
-        checks += await asyncio.to_thread(_verify_chunk, chunk, registered)
-    return checks
-
-
-def _verify_chunk(
-    chunk: Sequence[TimeStamp | TimeStampStatus], registered: Mapping[str, StoredCertificate]
-) -> list[TimeStampCheck]:
-    return [_verify_signature(stamp, registered) for stamp in chunk]
+def _read(one: StampedData, hasher: Hasher) -> TimeStamp | TimeStampStatus:
+    """Return the token if it is over what it should be over, else its status."""
+    try:
+        stamp = read_token(one.token)
+        is_over = stamp.is_over(hasher, data=one.data, digest=one.digest)
+    except MalformedTimeStamp:
+        return TimeStampStatus.MALFORMED
+    except TooMuchToHash:
+        return TimeStampStatus.UNKNOWN
+    except Exception as error:
+        log_unforeseen("a time-stamp", one.token, error)
+        return TimeStampStatus.MALFORMED
+    return stamp if is_over else TimeStampStatus.WRONG_IMPRINT
 
 
 def _verify_signature(
-    stamp: TimeStamp | TimeStampStatus, registered: Mapping[str, StoredCertificate]
+    stamp: TimeStamp | TimeStampStatus,
+    registered: Mapping[str, StoredCertificate],
+    hasher: Hasher,
 ) -> TimeStampCheck:
-    """Return the status of a token whose signer is not to be trusted at any time; for others
-    UNTRUSTED with the stamp, until trust is checked."""
+    """Return a token's check as far as its signature and its signer's certificate decide it: for
+    one that is well signed UNTRUSTED with the stamp, until trust is checked."""
     if isinstance(stamp, TimeStampStatus):
         return TimeStampCheck(stamp)
+    try:
+        return _check_signer(stamp, registered, hasher)
+    except TooMuchToHash:
+        return TimeStampCheck(TimeStampStatus.UNKNOWN)
+    except Exception as error:
+        # Whatever a library makes of it, it is this token's alone.
+        log_unforeseen("a time-stamp's signature", b"".join(stamp.certificates), error)
+        return TimeStampCheck(TimeStampStatus.MALFORMED)
+
+
+def _check_signer(
+    stamp: TimeStamp, registered: Mapping[str, StoredCertificate], hasher: Hasher
+) -> TimeStampCheck:
+    """Raises TooMuchToHash."""
     # A token without certificates may be by an authority that is registered here.
     known = [registered[name].der for name in stamp.signer_fingerprints if name in registered]
     candidates = dict.fromkeys([*stamp.certificates, *known])
-    signer = next((der for der in candidates if stamp.names(der)), None)
+    signer = next((der for der in candidates if stamp.names(der, hasher)), None)
     if signer is None:
         return TimeStampCheck(TimeStampStatus.UNTRUSTED)
-    if not stamp.is_signed_by(signer):
+    if not stamp.is_signed_by(signer, hasher):
         return TimeStampCheck(TimeStampStatus.INVALID_SIGNATURE, signer)
     if not may_stamp(signer):
         return TimeStampCheck(TimeStampStatus.UNTRUSTED, signer)

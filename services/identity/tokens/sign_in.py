@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,11 +18,12 @@ from services.identity.tokens.store import use_challenge
 from services.identity.validation.interface import CertificateStatus, ExternalValidator
 from services.identity.x509.inspection import fingerprint_of
 from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES
-from services.identity.x509.signed_data import is_signed_by_certificate
 from services.runtime.clock import Clock
+from services.runtime.concurrency.worker_pool import SIGNATURES
 from services.runtime.errors import Unauthenticated
 from services.runtime.storage.database import Database
 from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki
+from signatures.x509 import is_signed_by_certificate
 
 # An authentication certificate is WRONG_USAGE for documents, and signs in.
 _SIGNS_IN = frozenset({CertificateStatus.GOOD, CertificateStatus.WRONG_USAGE})
@@ -60,44 +60,54 @@ class SignIn:
         PermissionDenied; the challenge stays unused then."""
         now = self._clock()
         challenge = self._challenges.check(signed.challenge, now)
-        is_signed = len(signed.certificate) <= CERTIFICATE_LIMIT_BYTES and await asyncio.to_thread(
-            is_signed_by_certificate,
-            signed.certificate,
-            signed.algorithm,
-            signed.challenge,
-            signed.signature,
-        )
-        if not is_signed:
-            raise Unauthenticated("the signature is not valid")
-        certificate = await self._find_valid(signed.certificate, now)
+        certificate = await self._find_signer(signed, now)
 
         async def work(connection: AsyncConnection) -> Grant:
             return await _use(connection, challenge, certificate, now)
 
         return await self._database.run(work)
 
-    async def _find_valid(self, der: bytes, now: datetime) -> StoredCertificate:
-        """Return the certificate if it is registered, valid now, and not over a managed key.
-        Raises Unauthenticated, always in the same words."""
-        refusal = Unauthenticated("the certificate is not valid")
-        try:
-            key = key_fingerprint(certificate_spki(der))
-        except (MalformedKey, UnsupportedKey):
-            raise refusal from None
-        fingerprint = fingerprint_of(der)
+    async def _find_signer(self, signed: SignedChallenge, now: datetime) -> StoredCertificate:
+        """Return the certificate if it is registered, valid now, not over a managed key, and its
+        key made the signature. Raises Unauthenticated, always in the same words.
+
+        Each step costs more than those before it, since anybody may call: a certificate that is
+        not registered costs one indexed read.
+        """
+        refusal = Unauthenticated("the certificate or the signature is not valid")
+        if len(signed.certificate) > CERTIFICATE_LIMIT_BYTES:
+            raise refusal
+        fingerprint = fingerprint_of(signed.certificate)
         async with self._database.reading() as connection:
             found = (await get_certificates(connection, [fingerprint])).get(fingerprint)
-            managed = await is_managed(connection, key)
-        # A caller who may have a managed key sign digests could have it sign this challenge's.
-        if found is None or managed or found.is_revoked_at(now):
+        if found is None or found.is_revoked_at(now):
             raise refusal
         if not found.not_before <= now <= found.not_after:
             raise refusal
+        key = await SIGNATURES.run(_signing_key, found.der, signed)
+        if key is None:
+            raise refusal
+        async with self._database.reading() as connection:
+            # A caller who may have a managed key sign digests could have it sign this challenge's.
+            if await is_managed(connection, key):
+                raise refusal
         if not found.own:
-            result = await self._external.validate(der, [], at=now)
+            result = await self._external.validate(found.der, [], at=now)
             if result.status not in _SIGNS_IN:
                 raise refusal
         return found
+
+
+def _signing_key(certificate: bytes, signed: SignedChallenge) -> str | None:
+    """Return the fingerprint of the certificate's key if it made the signature, else None."""
+    if not is_signed_by_certificate(
+        certificate, signed.algorithm, signed.challenge, signed.signature
+    ):
+        return None
+    try:
+        return key_fingerprint(certificate_spki(certificate))
+    except (MalformedKey, UnsupportedKey):
+        return None
 
 
 async def _use(

@@ -17,6 +17,7 @@ from services.identity.validation.evidence import UnusableEvidence
 from services.identity.validation.interface import Issuer
 from services.identity.validation.safe_http import Fetch
 from services.identity.validation.silent_sources import SilentSources
+from services.identity.worker_pools import LISTS
 from services.runtime.clock import Clock
 from services.runtime.concurrency.single_flight import SingleFlight
 
@@ -101,7 +102,7 @@ class CrlCache:
         url, issuer = key
         try:
             data = await self._fetch.get(url, limit=CRL_LIMIT_BYTES, seconds=DOWNLOAD_SECONDS)
-            content = await asyncio.to_thread(read_crl, data, issuer)
+            content = await LISTS.run(read_crl, data, issuer)
             if self._clock() >= content.next_update:
                 raise UnusableEvidence("out of date")
         except BaseException:

@@ -65,6 +65,7 @@ from services.identity.x509.inspection import (
     load,
     usage_of,
 )
+from services.identity.x509.limits import NAME_LIMIT_BYTES
 from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateUsage
 
@@ -72,8 +73,6 @@ from services.identity.x509.usages import CertificateUsage
 PATHS_LIMIT = 8
 # Issuers whose paths are cached: callers choose their names.
 ISSUERS_KEPT = 10_000
-# Longer than any authority's name: preparing names for comparison takes four microseconds a byte.
-NAME_LIMIT_BYTES = 4 * 1024
 # Longer than any hierarchy in use, not counting the anchor.
 PATH_LENGTH_LIMIT = 8
 # Certificates that one search visits: authorities that certify each other have factorially many

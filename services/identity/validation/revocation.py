@@ -28,6 +28,7 @@ from services.identity.validation.ocsp_client import (
 )
 from services.identity.validation.safe_http import Fetch, Unreachable
 from services.identity.validation.silent_sources import SilentSources
+from services.identity.worker_pools import JUDGING, LISTS
 from services.identity.x509.unforeseen import log_unforeseen
 from services.runtime.clock import Clock, Randomness
 from services.runtime.concurrency.single_flight import SingleFlight
@@ -157,7 +158,7 @@ class RevocationChecker:
             self._silent.add(url)
             raise
         now = self._clock()
-        answer = await asyncio.to_thread(read_answer, data, link, nonce, now)
+        answer = await JUDGING.run(read_answer, data, link, nonce, now)
         if answer.responder is not None:
             await self._check_responder(answer.responder, link.issuer, stored_crls, now)
         return _finding_by_ocsp(answer, link, now)
@@ -206,7 +207,7 @@ class RevocationChecker:
         found = self._stored.get(key)
         if found is None:
             try:
-                found = await asyncio.to_thread(read_crl, der, issuer)
+                found = await LISTS.run(read_crl, der, issuer)
             except UnusableEvidence as error:
                 found = str(error)
             self._stored[key] = found

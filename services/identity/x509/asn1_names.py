@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from asn1crypto import x509 as asn1
 
+from services.identity.x509.limits import NAME_LIMIT_BYTES
+
 
 class _Name(asn1.Name):  # type: ignore[misc]  # asn1crypto has no types
     def __eq__(self, other: object) -> bool:
@@ -34,6 +36,15 @@ class _Certificate(asn1.Certificate):  # type: ignore[misc]
         ("tbs_certificate", _TbsCertificate),
         *asn1.Certificate._fields[1:],
     ]
+
+
+def same_name(one: Any, other: Any) -> bool:
+    """Return whether two names are equal; False for long ones of different encoding, which would
+    take long to prepare."""
+    if one.contents == other.contents:
+        return True
+    longest = max(len(one.contents or b""), len(other.contents or b""))
+    return longest <= NAME_LIMIT_BYTES and bool(one == other)
 
 
 def decode(der: bytes) -> Any:

@@ -42,9 +42,10 @@ def read_certification_request(der: bytes) -> CertificationRequest:
     try:
         request = x509.load_der_x509_csr(der)
         key = request.public_key()
+        # Before the signature, since verification by a key of any size has any price.
+        _check_key(key)
         if not request.is_signature_valid:
             raise InvalidRequest("the request's own signature is not valid")
-        _check_key(key)
         return CertificationRequest(key, _asks_to_sign(request.extensions))
     except InvalidRequest:
         raise

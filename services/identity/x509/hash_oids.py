@@ -1,4 +1,4 @@
-"""Hash functions that time-stamps may use, by the OIDs that name them.
+"""Hash functions that time-stamps may use, by the OIDs that name them, and a budget for slow ones.
 
 SHA-1 and weaker functions are not accepted, nor unknown ones: data that another text could be
 exchanged for was not shown to have existed.
@@ -6,11 +6,8 @@ exchanged for was not shown to have existed.
 
 from __future__ import annotations
 
-import hashlib
-
-from signatures import oids
+from signatures import hashing, oids
 from signatures.algorithms import Hash
-from signatures.gost.verification import digest_of
 
 HASHES = {
     oids.SHA256: Hash.SHA256,
@@ -21,12 +18,29 @@ HASHES = {
     oids.KZ_STREEBOG256: Hash.STREEBOG256,
     oids.KZ_STREEBOG512: Hash.STREEBOG512,
 }
-STREEBOG = frozenset({Hash.STREEBOG256, Hash.STREEBOG512})
-_SHA = {Hash.SHA256: "sha256", Hash.SHA384: "sha384", Hash.SHA512: "sha512"}
+# Bytes that one request has hashed in pure Python, where the kernel is not installed: a second or
+# two. Callers with more send the digest.
+PYTHON_LIMIT_BYTES = 1024 * 1024
 
 
-def digest(function: Hash, data: bytes) -> bytes:
-    """Return the data's hash. Streebog, in Python, takes two microseconds a byte."""
-    if function in STREEBOG:
-        return digest_of(function, data)
-    return hashlib.new(_SHA[function], data).digest()
+class TooMuchToHash(Exception):
+    """The request has had as many bytes hashed in pure Python as it may."""
+
+
+class Hasher:
+    """Hashes for one request, and counts each byte that is hashed in pure Python."""
+
+    def __init__(self) -> None:
+        self._left = PYTHON_LIMIT_BYTES
+
+    def digest(self, function: Hash, data: bytes) -> bytes:
+        """Return the data's digest. Raises TooMuchToHash."""
+        self.count(function, len(data))
+        return hashing.digest(function, data)
+
+    def count(self, function: Hash, size: int) -> None:
+        """Count bytes that are about to be hashed elsewhere. Raises TooMuchToHash."""
+        if hashing.is_in_python(function):
+            self._left -= size
+            if self._left < 0:
+                raise TooMuchToHash

@@ -18,9 +18,11 @@ from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from services.identity.x509.certificate_bounds import OutOfBounds, check_bounds
 from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateRole, CertificateUsage, roles_of
 from signatures import oids
+from signatures.der import MalformedDer
 
 _IIN = re.compile(r"IIN(\d{12})", re.ASCII)
 _BIN = re.compile(r"BIN(\d{12})", re.ASCII)
@@ -66,7 +68,14 @@ class CertificateFacts:
 
 
 def load(der: bytes) -> x509.Certificate:
-    """Parse a certificate with all of its extensions and dates. Raises NotACertificate."""
+    """Parse a certificate with all of its extensions and dates. Raises NotACertificate, whose text
+    says what is wrong."""
+    try:
+        check_bounds(der)
+    except OutOfBounds as error:
+        raise NotACertificate(str(error)) from None
+    except MalformedDer as error:
+        raise NotACertificate("not an X.509 certificate in DER") from error
     try:
         certificate = x509.load_der_x509_certificate(der)
         # cryptography decodes these at first access, and keeps them.

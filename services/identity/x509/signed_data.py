@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from signatures.algorithms import Verdict
 from signatures.der import SEQUENCE, MalformedDer, Reader
-from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki, load_public_key
-from signatures.portable import verify
+from signatures.keys import MalformedKey, UnsupportedKey, certificate_spki
 from signatures.x509 import verify_x509_signature
 
 
@@ -62,16 +60,3 @@ def is_issued_by(der: bytes, issuer: bytes) -> bool:
         return read_signed(der).is_signed_by(certificate_spki(issuer))
     except (MalformedDer, MalformedKey):
         return False
-
-
-def is_signed_by_certificate(
-    certificate: bytes, algorithm: int, message: bytes, signature: bytes
-) -> bool:
-    """Return whether the certificate's key signed the message under the contract's algorithm;
-    False if the key cannot be used. Trust is not checked."""
-    try:
-        key = load_public_key(certificate_spki(certificate))
-    except (MalformedKey, UnsupportedKey):
-        return False
-    verdict = verify(key, algorithm, message=message, digest=None, signature=signature)
-    return verdict == Verdict.VALID

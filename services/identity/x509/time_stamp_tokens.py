@@ -20,11 +20,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asn1crypto import cms, parser, tsp
-from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.identity.x509.hash_oids import HASHES, STREEBOG, digest
+from services.identity.x509.asn1_names import decode, same_name
+from services.identity.x509.certificate_bounds import check_bounds
+from services.identity.x509.hash_oids import HASHES, Hasher, TooMuchToHash
 from services.identity.x509.inspection import NotACertificate, fingerprint_of, load
 from services.identity.x509.signed_data import SignedContent, read_algorithm
 from services.identity.x509.unforeseen import log_unforeseen
@@ -66,6 +67,16 @@ _WITH_DIGEST: Mapping[tuple[str, Hash | None], str] = {
     (oids.KZ_GOST_512, Hash.STREEBOG512): oids.KZ_GOST_512_STREEBOG512,
 }
 
+# Signature algorithms that hash with Streebog what is signed.
+_BY_STREEBOG = frozenset(
+    {
+        oids.TC26_GOST_256_STREEBOG256,
+        oids.TC26_GOST_512_STREEBOG512,
+        oids.KZ_GOST_256_STREEBOG256,
+        oids.KZ_GOST_512_STREEBOG512,
+    }
+)
+
 
 class MalformedTimeStamp(ValueError):
     """Bytes that are not a time-stamp token."""
@@ -80,21 +91,21 @@ class _Reference:
     digest: bytes
     issuer_serial: bytes | None
 
-    def names(self, der: bytes, certificate: Any) -> bool:
-        """Return whether it refers to this certificate, given as DER and decoded."""
+    def names(self, der: bytes, certificate: Any, hasher: Hasher) -> bool:
+        """Return whether it refers to this certificate, given as DER and decoded. Raises
+        TooMuchToHash."""
         if self.issuer_serial is not None:
             named = tsp.IssuerSerial.load(self.issuer_serial, strict=True)
+            if named["serial_number"].native != certificate.serial_number:
+                return False
             issuers = [one.chosen for one in named["issuer"] if one.name == "directory_name"]
-            if (issuers, named["serial_number"].native) != (
-                [certificate.issuer],
-                certificate.serial_number,
-            ):
+            if len(issuers) != 1 or not same_name(issuers[0], certificate.issuer):
                 return False
         if self.algorithm == oids.SHA1:
             # ESSCertID allows no other. It only tells certificates apart; no trust rests on it.
             return hashlib.sha1(der, usedforsecurity=False).digest() == self.digest
         function = HASHES.get(self.algorithm)
-        return function is not None and digest(function, der) == self.digest
+        return function is not None and hasher.digest(function, der) == self.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,51 +128,58 @@ class TimeStamp:
     _signed: SignedContent
 
     @property
-    def hashes_in_python(self) -> bool:
-        """Whether hashing its data runs in Python, a thousand times more slowly than SHA-2."""
-        return HASHES.get(self._imprint_algorithm) in STREEBOG
-
-    @property
     def signer_fingerprints(self) -> tuple[str, ...]:
         """Fingerprints (lower-case hex SHA-256) of certificates that its signer may have: the one
         that it names by SHA-256, or else all that came with it."""
         named = tuple(one.digest.hex() for one in self._references if one.algorithm == oids.SHA256)
         return named or tuple(fingerprint_of(der) for der in self.certificates)
 
-    def is_over(self, *, data: bytes | None = None, digest_: bytes | None = None) -> bool:
-        """Return whether its imprint is that of the data, or is this digest."""
+    def is_over(
+        self, hasher: Hasher, *, data: bytes | None = None, digest: bytes | None = None
+    ) -> bool:
+        """Return whether its imprint is that of the data, or is this digest. Raises
+        TooMuchToHash."""
         function = HASHES.get(self._imprint_algorithm)
         if function is None or len(self._imprint) != function.digest_length:
             return False
-        return self._imprint == (digest_ if data is None else digest(function, data))
+        return self._imprint == (digest if data is None else hasher.digest(function, data))
 
-    def names(self, der: bytes) -> bool:
-        """Return whether every reference to the signer's certificate means this one."""
+    def names(self, der: bytes, hasher: Hasher) -> bool:
+        """Return whether every reference to the signer's certificate means this one. Raises
+        TooMuchToHash."""
         try:
-            certificate = asn1.Certificate.load(der, strict=True)
-            signer = (
-                (certificate.issuer, certificate.serial_number)
-                if isinstance(self._signer, tuple)
-                else certificate.key_identifier
+            check_bounds(der)
+            certificate = decode(der)
+            return self._is_signer(certificate) and all(
+                reference.names(der, certificate, hasher) for reference in self._references
             )
-            return signer == self._signer and all(
-                reference.names(der, certificate) for reference in self._references
-            )
+        except TooMuchToHash:
+            raise
         except Exception as error:  # asn1crypto decodes lazily, so it fails at any access
             log_unforeseen("a time-stamp's signer", der, error)
             return False
 
-    def is_signed_by(self, der: bytes) -> bool:
-        """Return whether the certificate's key signed it; False if it cannot be verified."""
+    def _is_signer(self, certificate: Any) -> bool:
+        if not isinstance(self._signer, tuple):
+            return bool(certificate.key_identifier == self._signer)
+        issuer, serial_number = self._signer
+        return serial_number == certificate.serial_number and same_name(issuer, certificate.issuer)
+
+    def is_signed_by(self, der: bytes, hasher: Hasher) -> bool:
+        """Return whether the certificate's key signed it; False if it cannot be verified. Raises
+        TooMuchToHash."""
         try:
             spki = certificate_spki(der)
         except MalformedKey:
             return False
-        return (
-            self._digest is not None
-            and digest(self._digest, self._content) == self._message_digest
-            and self._signed.is_signed_by(spki)
-        )
+        if (
+            self._digest is None
+            or hasher.digest(self._digest, self._content) != self._message_digest
+        ):
+            return False
+        if self._signed.algorithm in _BY_STREEBOG:
+            hasher.count(Hash.STREEBOG512, len(self._signed.content))
+        return self._signed.is_signed_by(spki)
 
 
 def may_stamp(der: bytes) -> bool:

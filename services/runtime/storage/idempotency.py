@@ -138,6 +138,17 @@ class IdempotencyStore:
                 raise
             return response_type.FromString(kept)
 
+    async def find(
+        self, connection: AsyncConnection, *, request: Message, scope: str, response_type: type[M]
+    ) -> M | None:
+        """Return the kept answer of a request with this request_id, or None: for what should not
+        be prepared again. Raises AlreadyExists where the id was used for another body."""
+        key = read_request_key(request.DESCRIPTOR.name, scope, getattr(request, "request_id", ""))
+        if key is None:
+            return None
+        kept = await self._find(connection, key, fingerprint(request))
+        return None if kept is None else response_type.FromString(kept)
+
     async def _find(
         self, connection: AsyncConnection, key: RequestKey, request_sha256: bytes
     ) -> bytes | None:

@@ -7,10 +7,10 @@ officers sign with it. To other officers a key that exists and one that does not
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar, cast
+from functools import partial
+from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,14 +19,21 @@ from qagazsyz.signing.v1 import keys_pb2
 from services.runtime import telemetry
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, uuid7
-from services.runtime.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from services.runtime.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+)
 from services.runtime.server import Call
 from services.runtime.status import status_of
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.signing.keys import store
+from services.signing.keys.generation import KeyGenerator
 from services.signing.keys.messages import key_message, key_messages, version_message
-from services.signing.keys.private_keys import KeyPair, SigningKey, generate
+from services.signing.keys.private_keys import KeyPair, SigningKey
 from services.signing.keys.requests import check_batch_sign, parse_create_key, parse_payload
 from services.signing.keys.rules import (
     Key,
@@ -42,10 +49,10 @@ from services.signing.keys.rules import (
 )
 from services.signing.keys.sealing import KeyVault, Sealed
 from services.signing.tables import requests
+from services.signing.worker_pools import SIGNING
 from signatures.algorithms import Algorithm
 
 Role = access_pb2.Role
-T = TypeVar("T")
 OrganizationExists = Callable[[str, Call], Awaitable[bool]]
 AnnounceKeys = Callable[[list[bytes], Call], Awaitable[None]]
 
@@ -64,13 +71,18 @@ class KeyServicer:
         organization_exists: OrganizationExists,
         announce_keys: AnnounceKeys,
         clock: Clock,
+        keys_per_organization: int,
+        generator: KeyGenerator | None = None,
     ) -> None:
-        """announce_keys: makes identity refuse sign-ins with these keys; see announcing.py."""
+        """announce_keys: makes identity refuse sign-ins with these keys; see announcing.py.
+        keys_per_organization: the quota. generator: one of its own if unset."""
         self._database = database
         self._vault = vault
         self._organization_exists = organization_exists
         self._announce_keys = announce_keys
         self._clock = clock
+        self._keys_per_organization = keys_per_organization
+        self._generator = generator or KeyGenerator()
         self._idempotency = IdempotencyStore(requests, database, clock)
 
     async def CreateKey(self, request: keys_pb2.CreateKeyRequest, call: Call) -> keys_pb2.Key:
@@ -81,6 +93,14 @@ class KeyServicer:
             parsed.organization, call
         ):
             raise InvalidArgument("key.organization", "no such organization")
+        scope = call.caller.scope
+        async with self._database.reading() as connection:
+            kept = await self._idempotency.find(
+                connection, request=request, scope=scope, response_type=keys_pb2.Key
+            )
+            if kept is not None:
+                return kept
+            await self._check_quota(connection, parsed.organization)
         now = self._clock()
         pair = await self._generate(parsed.algorithm, call)
         key_id = (
@@ -91,11 +111,13 @@ class KeyServicer:
         sealed = self._seal(pair, version)
 
         async def work(connection: AsyncConnection) -> keys_pb2.Key:
+            # Again, since others were created meanwhile.
+            await self._check_quota(connection, key.organization, for_insert=True)
             await store.insert_key(connection, key, sealed)
             return key_message(key)
 
         return await self._idempotency.run_once(
-            work, request=request, scope=call.caller.scope, response_type=keys_pb2.Key
+            work, request=request, scope=scope, response_type=keys_pb2.Key
         )
 
     async def GetKey(self, request: keys_pb2.GetKeyRequest, _call: Call) -> keys_pb2.Key:
@@ -126,6 +148,13 @@ class KeyServicer:
         key_id = parse_key_name(request.name, "name")
         async with self._database.reading() as connection:
             found = await self._authorized_key(connection, key_id, call.caller)
+            kept = await self._idempotency.find(
+                connection, request=request, scope=call.caller.scope, response_type=keys_pb2.Key
+            )
+            if kept is not None:
+                return kept
+            # Before a pair is made that could not be added.
+            found.next_number()
         now = self._clock()
         pair = await self._generate(found.algorithm, call)
 
@@ -165,7 +194,7 @@ class KeyServicer:
             sealed = await self._sealed(connection, _version_of(key, number))
         signing_key = self._unseal(key, number, sealed)
         return keys_pb2.CreateCertificateRequestResponse(
-            certificate_request=await _in_thread(signing_key.certificate_request)
+            certificate_request=await SIGNING.run(signing_key.certificate_request)
         )
 
     async def Sign(self, request: keys_pb2.SignRequest, call: Call) -> keys_pb2.SignResponse:
@@ -173,7 +202,7 @@ class KeyServicer:
         message, digest = parse_payload(request)
         check_payload(key.algorithm, message, digest)
         signing_key = self._unseal(key, key.primary, sealed)
-        signature = await _in_thread(lambda: signing_key.sign(message, digest))
+        signature = await SIGNING.run(signing_key.sign, message, digest)
         return keys_pb2.SignResponse(signature=signature, key_version=key.primary_name)
 
     async def BatchSign(
@@ -183,15 +212,26 @@ class KeyServicer:
         key, sealed = await self._own_key(request.key, call.caller)
         signing_key = self._unseal(key, key.primary, sealed)
         telemetry.annotate(items=len(request.items))
-        results = await _in_thread(lambda: _sign_each(key, signing_key, request.items))
+        results = await SIGNING.map(partial(_sign_item, key, signing_key), request.items)
         return keys_pb2.BatchSignResponse(results=results, key_version=key.primary_name)
 
     async def _generate(self, algorithm: Algorithm, call: Call) -> KeyPair:
-        """Generate a key pair and announce it. Raises Unavailable or DeadlineExceeded."""
-        pair = await _in_thread(lambda: generate(algorithm))
+        """Generate a key pair and announce it. Raises ResourceExhausted, Unavailable or
+        DeadlineExceeded."""
+        pair = await self._generator.generate(algorithm, owner=call.caller.scope)
         # Before the key can be used: it could sign a digest of a sign-in challenge.
         await self._announce_keys([pair.public_key], call)
         return pair
+
+    async def _check_quota(
+        self, connection: AsyncConnection, organization: str, *, for_insert: bool = False
+    ) -> None:
+        """Raise QuotaExceeded if the organization has as many keys as it may."""
+        count = await store.count_keys(connection, organization, for_insert=for_insert)
+        if count >= self._keys_per_organization:
+            raise QuotaExceeded(
+                f"an organization has at most {self._keys_per_organization} keys: rotate one"
+            )
 
     async def _authorized_key(
         self, connection: AsyncConnection, key_id: str, caller: Caller, *, for_update: bool = False
@@ -263,21 +303,10 @@ def _version_of(key: Key, number: int) -> KeyVersion:
     return version
 
 
-def _sign_each(
-    key: Key, signing_key: SigningKey, items: Iterable[keys_pb2.SignItem]
-) -> list[keys_pb2.SignResult]:
-    results = []
-    for item in items:
-        message, digest = parse_payload(item)
-        try:
-            check_payload(key.algorithm, message, digest)
-        except InvalidArgument as error:
-            results.append(keys_pb2.SignResult(error=status_of(error)))
-        else:
-            results.append(keys_pb2.SignResult(signature=signing_key.sign(message, digest)))
-    return results
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    # The loop's default pool: process.run sets its size.
-    return await asyncio.get_running_loop().run_in_executor(None, work)
+def _sign_item(key: Key, signing_key: SigningKey, item: keys_pb2.SignItem) -> keys_pb2.SignResult:
+    message, digest = parse_payload(item)
+    try:
+        check_payload(key.algorithm, message, digest)
+    except InvalidArgument as error:
+        return keys_pb2.SignResult(error=status_of(error))
+    return keys_pb2.SignResult(signature=signing_key.sign(message, digest))

@@ -41,6 +41,18 @@ async def insert_key(connection: AsyncConnection, key: Key, sealed: Sealed) -> N
     await _insert_version(connection, key.versions[0], sealed)
 
 
+async def count_keys(
+    connection: AsyncConnection, organization: str, *, for_insert: bool = False
+) -> int:
+    """Count an organization's keys, destroyed ones too. for_insert: let those who count for the
+    same organization wait until the commit, by locking its keys."""
+    if for_insert:
+        of_organization = select(keys.c.id).where(keys.c.organization == organization)
+        await connection.execute(of_organization.order_by(keys.c.id).with_for_update())
+    query = select(func.count()).select_from(keys).where(keys.c.organization == organization)
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def insert_primary_version(
     connection: AsyncConnection, version: KeyVersion, sealed: Sealed
 ) -> None:

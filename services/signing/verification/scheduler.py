@@ -25,9 +25,6 @@ Everything but the verification runs on the event loop: no locks.
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +34,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from services.runtime.concurrency.worker_pool import lower_priority
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted
 from signatures.backend import Backend, Batch
 
@@ -145,7 +143,9 @@ class Scheduler:
         self._bytes_limit = bytes_in_flight
         self._bytes = 0
         self._now = now
-        self._for_chunks = executor or ThreadPoolExecutor(threads, "chunks", _lower_priority)
+        self._for_chunks = executor or ThreadPoolExecutor(
+            threads, "chunks", partial(lower_priority, CHUNK_NICENESS)
+        )
         self._for_small = executor or ThreadPoolExecutor(threads + 1, "small")
         self._ring: deque[_Job] = deque()
         self._small: deque[_SmallRequest] = deque()
@@ -321,17 +321,6 @@ class Scheduler:
     ) -> None:
         loop = asyncio.get_running_loop()
         loop.run_in_executor(executor, _timed, work).add_done_callback(then)
-
-
-def _lower_priority() -> None:
-    """Let the event loop and the small requests' threads run before this thread.
-
-    On Linux each thread has its own nice value.
-    """
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        nice = os.getpriority(os.PRIO_PROCESS, thread) + CHUNK_NICENESS
-        os.setpriority(os.PRIO_PROCESS, thread, min(nice, 19))
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

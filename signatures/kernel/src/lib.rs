@@ -1,6 +1,6 @@
 //! Verifies whole batches of signatures, from the request's bytes to packed verdicts, without the
-//! GIL. Where to read on: `wire` walks the request, `keys` parses and keeps public keys, `jobs`
-//! goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic.
+//! GIL; and hashes with Streebog. Where to read on: `wire` walks the request, `keys` parses and
+//! keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic.
 
 mod algorithm;
 mod aws_lc;
@@ -24,6 +24,7 @@ use std::sync::OnceLock;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use streebog::{Digest, Streebog256, Streebog512};
 
 use crate::jobs::{Job, Signer};
 use crate::wire::Source;
@@ -150,6 +151,28 @@ fn verify<'py>(
     Ok(PyBytes::new(py, &verdicts))
 }
 
+/// Return the 32 bytes of the Streebog-256 digest, in the order of files and certificates.
+#[pyfunction]
+fn streebog256<'py>(
+    py: Python<'py>,
+    message: &Bound<'py, PyBytes>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes = message.as_bytes();
+    let digest = py.detach(|| guarded(|| Streebog256::digest(bytes)))?;
+    Ok(PyBytes::new(py, &digest))
+}
+
+/// Return the 64 bytes of the Streebog-512 digest, in the same order.
+#[pyfunction]
+fn streebog512<'py>(
+    py: Python<'py>,
+    message: &Bound<'py, PyBytes>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes = message.as_bytes();
+    let digest = py.detach(|| guarded(|| Streebog512::digest(bytes)))?;
+    Ok(PyBytes::new(py, &digest))
+}
+
 /// Returns the pool that all calls share; None for one thread, the caller's own. It is as large as
 /// its first call asks for, and made by that call, because threads do not survive a fork.
 fn pool(threads: usize) -> Option<&'static rayon::ThreadPool> {
@@ -170,7 +193,7 @@ fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
 #[pymodule]
 mod qagazsyz_kernel {
     #[pymodule_export]
-    use super::{Batch, parse_batch, parse_single, verify};
+    use super::{Batch, parse_batch, parse_single, streebog256, streebog512, verify};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

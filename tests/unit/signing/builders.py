@@ -17,6 +17,7 @@ from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
+from services.signing.keys.generation import KeyGenerator
 from services.signing.keys.rules import own_key_id
 from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
 from services.signing.keys.servicer import KeyServicer
@@ -171,7 +172,12 @@ def checked(
 
 
 def key_servicer(
-    database: Database, keys: KeyVault, identity: FakeIdentity | None = None
+    database: Database,
+    keys: KeyVault,
+    identity: FakeIdentity | None = None,
+    *,
+    keys_per_organization: int = 1_000,
+    generator: KeyGenerator | None = None,
 ) -> KeyServicer:
     identity = identity or FakeIdentity()
     return KeyServicer(
@@ -180,6 +186,8 @@ def key_servicer(
         organization_exists=identity.organization_exists,
         announce_keys=identity.announce_keys,
         clock=lambda: NOW,
+        keys_per_organization=keys_per_organization,
+        generator=generator,
     )
 
 

@@ -55,7 +55,8 @@ def test_a_time_is_told_of_a_valid_time_stamp_only() -> None:
             TimeStampCheck(TimeStampStatus.INVALID_SIGNATURE, signer),
             TimeStampCheck(TimeStampStatus.UNTRUSTED, signer, stamp),
             TimeStampCheck(TimeStampStatus.VALID, signer, stamp),
-        ]
+        ],
+        {signer: to_info(signer)},
     )
     malformed, invalid, untrusted, valid = response.checks
     assert malformed == pb.TimeStampCheck(status=pb.TIME_STAMP_STATUS_MALFORMED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +13,11 @@ import pytest
 from asn1crypto import tsp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from qagazsyz.common.v1.certificates_pb2 import CertificateStatus
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates.time_stamp_check import (
-    STREEBOG_LIMIT_BYTES,
     StampedData,
     TimeStampCheck,
     TimeStampStatus,
@@ -27,10 +26,13 @@ from services.identity.certificates.time_stamp_check import (
 from services.identity.main import MIGRATIONS
 from services.identity.validation.interface import Chain, Finding
 from services.identity.validation.validator import Validator
+from services.identity.worker_pools import INSPECTION
+from services.identity.x509 import hash_oids
+from services.identity.x509.certificate_bounds import PARTS_LIMIT
 from services.identity.x509.time_stamp_tokens import TOKEN_LIMIT_BYTES
 from services.runtime.storage.database import Database, sqlite_url
 from services.runtime.storage.migrations import migrate
-from signatures import oids
+from signatures import hashing, oids
 from signatures.der import SEQUENCE, encode
 from signatures.gost.streebog import streebog256
 from tests.unit.identity.authorities import CRL, External, revocation_list
@@ -66,8 +68,11 @@ class Stamps:
         issuer = changes.pop("issuer", self.external.authority)
         return make(stamper(**{"crls": [CRL]} | changes), issuer, key=key)
 
+    async def verify(self, stamped: Sequence[StampedData]) -> list[TimeStampCheck]:
+        return await self.verifier.verify(stamped, INSPECTION)
+
     async def check(self, token: bytes, data: bytes = DATA) -> TimeStampCheck:
-        (check,) = await self.verifier.verify([StampedData(token, data, None)])
+        (check,) = await self.verify([StampedData(token, data, None)])
         return check
 
     async def status(self, token: bytes, data: bytes = DATA) -> str:
@@ -241,7 +246,7 @@ async def test_a_token_over_something_else_is_of_a_wrong_imprint(stamps: Stamps)
         StampedData(token, None, digest)
         for digest in (hashlib.sha256(DATA).digest(), hashlib.sha512(DATA).digest(), b"")
     ]
-    found = [check.status for check in await stamps.verifier.verify(asked)]
+    found = [check.status for check in await stamps.verify(asked)]
     assert found == [
         TimeStampStatus.VALID,
         TimeStampStatus.WRONG_IMPRINT,
@@ -253,7 +258,7 @@ async def test_an_imprint_by_a_weak_hash_shows_nothing(stamps: Stamps) -> None:
     token = make_token(stamps.authority(), imprint=SHA1)
     assert await stamps.status(token) == "WRONG_IMPRINT"
     digest = hashlib.sha1(DATA, usedforsecurity=False).digest()
-    (check,) = await stamps.verifier.verify([StampedData(token, None, digest)])
+    (check,) = await stamps.verify([StampedData(token, None, digest)])
     assert check.status is TimeStampStatus.WRONG_IMPRINT
 
 
@@ -382,7 +387,7 @@ async def test_tokens_of_one_signer_share_a_look_up_of_its_revocation(stamps: St
         StampedData(token, b"another" if index == 7 else DATA, None)
         for index, token in enumerate(tokens)
     ]
-    checks = await stamps.verifier.verify(asked)
+    checks = await stamps.verify(asked)
     assert [check.status for check in checks] == [
         TimeStampStatus.WRONG_IMPRINT if index == 7 else TimeStampStatus.VALID
         for index in range(20)
@@ -406,24 +411,63 @@ async def test_a_silent_source_is_waited_for_once(
     stamps.external.network.crls.clear()
     authority = stamps.authority()
     tokens = [make_token(authority, time=THEN + timedelta(minutes=n)) for n in range(20)]
-    checks = await stamps.verifier.verify([StampedData(token, DATA, None) for token in tokens])
+    checks = await stamps.verify([StampedData(token, DATA, None) for token in tokens])
     assert {check.status for check in checks} == {TimeStampStatus.UNKNOWN}
     assert len(look_ups) == 1
 
 
-async def test_data_too_large_for_streebog_are_unknown_and_their_digest_is_accepted(
+@pytest.fixture
+def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streebog in Python, of which a request has 8,000 bytes."""
+    monkeypatch.setattr(hashing, "STREEBOG_IN_PYTHON", True)
+    monkeypatch.setattr(hash_oids, "PYTHON_LIMIT_BYTES", 8_000)
+
+
+@pytest.mark.usefixtures("without_kernel")
+async def test_data_too_large_for_python_are_unknown_and_their_digest_is_accepted(
     stamps: Stamps,
 ) -> None:
-    data = bytes(STREEBOG_LIMIT_BYTES // 8)
+    data = bytes(1_000)
     token = make_token(stamps.authority(), imprint=STREEBOG256, data=data)
     digest = streebog256(data)
     asked = [*[StampedData(token, data, None)] * 9, StampedData(token, None, digest)]
-    checks = await stamps.verifier.verify(asked)
+    checks = await stamps.verify(asked)
     assert [check.status for check in checks] == [
         *[TimeStampStatus.VALID] * 8,
         TimeStampStatus.UNKNOWN,
         TimeStampStatus.VALID,
     ]
+
+
+@pytest.mark.usefixtures("without_kernel")
+async def test_certificates_and_contents_that_are_hashed_in_python_count_too(
+    stamps: Stamps,
+) -> None:
+    digest = hashlib.sha256(DATA).digest()
+    for token in (
+        make_token(stamps.authority(), names=by_streebog),
+        make_token(stamps.authority(key=GostKey())),
+    ):
+        checks = await stamps.verify([StampedData(token, None, digest)] * 40)
+        found = [check.status for check in checks]
+        assert found[0] is TimeStampStatus.VALID
+        assert found[-1] is TimeStampStatus.UNKNOWN
+
+
+async def test_the_kernel_hashes_data_of_any_size(
+    stamps: Stamps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "STREEBOG_IN_PYTHON", False)
+    monkeypatch.setattr(hash_oids, "PYTHON_LIMIT_BYTES", 0)
+    token = make_token(stamps.authority(), imprint=STREEBOG256, data=bytes(1_000))
+    assert await stamps.status(token, bytes(1_000)) == "VALID"
+
+
+async def test_a_signer_with_too_many_parts_in_its_name_is_untrusted(stamps: Stamps) -> None:
+    unit = x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "unit")
+    for count, status in ((PARTS_LIMIT, "VALID"), (PARTS_LIMIT + 1, "UNTRUSTED")):
+        authority = stamps.authority(name=x509.Name([unit] * count))
+        assert await stamps.status(make_token(authority)) == status
 
 
 async def own_status(identity: Identity, token: bytes, data: bytes = DATA) -> str:

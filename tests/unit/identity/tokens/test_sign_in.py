@@ -9,10 +9,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from qagazsyz.common.v1 import signatures_pb2
+from services.identity.tokens import sign_in
+from signatures.x509 import is_signed_by_certificate
+from tests.unit.identity.chains import GostKey, Profile, make
 from tests.unit.identity.service import CONCURRENT, Identity, outcomes
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 EXCHANGE = "TokenService/ExchangeToken"
+# Self-made, over the kind of key that is verified most slowly.
+UNKNOWN = make(Profile(), key=GostKey()).der
 
 
 async def test_one_of_many_concurrent_exchanges_of_a_challenge_succeeds(identity: Identity) -> None:
@@ -64,3 +69,42 @@ async def test_an_expired_certificate_does_not_sign_in(identity: Identity) -> No
     identity.clock.move(days=366)
     request = await identity.exchange(certificate.der, key)
     assert await identity.refused(EXCHANGE, request) == UNAUTHENTICATED
+
+
+@pytest.fixture
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The certificates whose key a signature was verified with."""
+    verified: list[bytes] = []
+
+    def counted(certificate: bytes, algorithm: int, message: bytes, signature: bytes) -> bool:
+        verified.append(certificate)
+        return is_signed_by_certificate(certificate, algorithm, message, signature)
+
+    monkeypatch.setattr(sign_in, "is_signed_by_certificate", counted)
+    return verified
+
+
+async def test_an_unknown_certificate_costs_no_verification(
+    identity: Identity, verifications: list[bytes]
+) -> None:
+    certificate, key = await identity.issue(await identity.person())
+    request = await identity.exchange(certificate.der, key)
+    request.certificate = UNKNOWN
+    assert await identity.refused(EXCHANGE, request) == UNAUTHENTICATED
+    assert verifications == []
+    await identity.sign_in(certificate.der, key)
+    assert verifications == [certificate.der]
+
+
+async def test_a_refusal_does_not_tell_whether_the_certificate_is_registered(
+    identity: Identity,
+) -> None:
+    certificate, key = await identity.issue(await identity.person())
+    request = await identity.exchange(certificate.der, key)
+    texts = set()
+    for der, signature in ((UNKNOWN, request.signature), (certificate.der, b"\0" * 64)):
+        request.certificate, request.signature = der, signature
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await identity.call(EXCHANGE, request)
+        texts.add(caught.value.details())
+    assert texts == {"the certificate or the signature is not valid"}

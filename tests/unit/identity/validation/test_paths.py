@@ -18,9 +18,10 @@ from services.identity.validation.interface import (
     Chain,
     Refused,
 )
-from services.identity.validation.paths import CONSTRAINTS_LIMIT, NAME_LIMIT_BYTES, PathFinder
+from services.identity.validation.paths import CONSTRAINTS_LIMIT, PathFinder
 from services.identity.validation.trust_store import TrustStore
 from services.identity.x509.inspection import load, usage_of
+from services.identity.x509.limits import NAME_LIMIT_BYTES
 from services.identity.x509.usages import CertificateUsage
 from signatures.x509 import verify_x509_signature
 from tests.unit.identity import certificate_cases as cases

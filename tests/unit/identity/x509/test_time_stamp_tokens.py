@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.identity.x509.hash_oids import Hasher
 from services.identity.x509.time_stamp_tokens import MalformedTimeStamp, read_token
 from tests.openssl import openssl
 from tests.unit.identity.chains import AUTHORITY, make
@@ -17,6 +18,7 @@ from tests.unit.identity.stamps import DATA, THEN, Token, make_token, stamper
 SIGNER = make(stamper())
 
 
+HASHER = Hasher()
 GOOD = make_token(SIGNER, Token())
 
 
@@ -44,8 +46,8 @@ async def test_a_token_by_openssl_is_read(tmp_path: Path) -> None:
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     stamp = read_token(answer.read_bytes())
-    assert stamp.is_over(data=DATA) and not stamp.is_over(data=b"another")
-    assert stamp.names(authority.der) and stamp.is_signed_by(authority.der)
+    assert stamp.is_over(HASHER, data=DATA) and not stamp.is_over(HASHER, data=b"another")
+    assert stamp.names(authority.der, HASHER) and stamp.is_signed_by(authority.der, HASHER)
     assert stamp.policy == "1.2.3.4" and len(stamp.certificates) == 2
 
 
@@ -66,8 +68,8 @@ def test_an_altered_token_never_says_another_time(data: st.DataObject) -> None:
         stamp = read_token(bytes(altered))
     except MalformedTimeStamp:
         return
-    named, is_signed = stamp.names(SIGNER.der), stamp.is_signed_by(SIGNER.der)
-    if named and is_signed and stamp.is_over(data=DATA):
+    named, is_signed = stamp.names(SIGNER.der, HASHER), stamp.is_signed_by(SIGNER.der, HASHER)
+    if named and is_signed and stamp.is_over(HASHER, data=DATA):
         assert stamp.time == THEN and stamp.serial_number == 2**100 + 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -18,6 +19,7 @@ from services.runtime.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    QuotaExceeded,
     Unavailable,
 )
 from services.runtime.server import Call
@@ -53,6 +55,7 @@ from tests.unit.signing.builders import (
 
 P256 = signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256
 BANK_OFFICER = officer(BANK)
+REQUEST_ID = "0b8d2f0e-7c1c-4b1e-9a55-3f5a0c9d7e21"
 
 
 def holds(key: keys_pb2.Key, version: str, signature: bytes, message: bytes = b"m") -> bool:
@@ -430,3 +433,27 @@ async def test_a_name_that_is_no_keys_is_refused(service: KeyServicer, name: str
         await service.GetKey(keys_pb2.GetKeyRequest(name=name), officer())
     with pytest.raises(InvalidArgument):
         await sign(service, name)
+
+
+async def test_an_organization_has_no_more_keys_than_its_quota(database: Database) -> None:
+    identity = FakeIdentity()
+    service = key_servicer(database, vault(), identity, keys_per_organization=2)
+    first = await create(service, request_id=REQUEST_ID)
+    await create(service)
+    announced = len(identity.announced)
+    with pytest.raises(QuotaExceeded):
+        await create(service)
+    # No pair was made, and the request that was granted is still answered.
+    assert len(identity.announced) == announced
+    assert await create(service, request_id=REQUEST_ID) == first
+    await create(service, BANK_OFFICER, organization=BANK)
+    await rotate(service, first.name)
+
+
+async def test_callers_at_the_same_time_stay_within_the_quota(database: Database) -> None:
+    service = key_servicer(database, vault(), keys_per_organization=3)
+    await create(service)
+    outcomes = await asyncio.gather(*(create(service) for _ in range(5)), return_exceptions=True)
+    made = [one for one in outcomes if isinstance(one, keys_pb2.Key)]
+    refused = [one for one in outcomes if isinstance(one, QuotaExceeded)]
+    assert (len(made), len(refused)) == (2, 3)
