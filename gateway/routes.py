@@ -14,7 +14,7 @@ from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.descriptors import Method
 from gateway.settings import GatewaySettings
 from services.runtime.intake.intake import ADDRESS_HEADER
-from services.runtime.server import MESSAGE_LIMIT_BYTES
+from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES
 from services.runtime.status import internal_status
 
 Json = dict[str, Any]

@@ -40,6 +40,7 @@ from services.runtime.clock import Clock, Randomness, system_clock, system_rando
 from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.secret_files import read_secret
 from services.runtime.server import Server, wait_for
+from services.runtime.settings import BYTES_IN_FLIGHT
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
@@ -64,6 +65,7 @@ def build(
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
     concurrent_calls: int = 1_000,
+    bytes_in_flight: int = BYTES_IN_FLIGHT,
 ) -> Server:
     """Return the server with its four servicers."""
 
@@ -102,6 +104,7 @@ def build(
         },
         TokenVerifier(own_keys, now=lambda: clock().timestamp()),
         concurrent_calls=concurrent_calls,
+        bytes_in_flight=bytes_in_flight,
     )
 
 
@@ -139,6 +142,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             challenges=Challenges(challenge_key, settings.platform_name, randomness),
             external=validator,
             concurrent_calls=settings.concurrent_calls,
+            bytes_in_flight=settings.bytes_in_flight,
         )
         server.listen(settings.listen)
         log.info("identity takes calls")

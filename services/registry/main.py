@@ -148,6 +148,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             registry.servicers(),
             TokenVerifier(lambda: fetch_key_set(identity)),
             concurrent_calls=settings.concurrent_calls,
+            bytes_in_flight=settings.bytes_in_flight,
         )
         server.listen(settings.listen)
         async with in_background(

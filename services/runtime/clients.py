@@ -21,8 +21,9 @@ from qagazsyz.credentials import Credential, CredentialError
 from qagazsyz.identity.v1 import tokens_pb2
 from services.runtime import telemetry
 from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES
 from services.runtime.secret_files import SecretRefused, read_secret
-from services.runtime.server import MESSAGE_LIMIT_BYTES, Call
+from services.runtime.server import Call
 from services.runtime.settings import CannotStart
 
 R = TypeVar("R", bound=Message)

@@ -85,6 +85,7 @@ def build(
         {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},
         tokens,
         concurrent_calls=settings.concurrent_calls,
+        bytes_in_flight=settings.bytes_in_flight,
     )
 
 

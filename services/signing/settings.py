@@ -8,7 +8,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.runtime.server import MESSAGE_LIMIT_BYTES
 from services.runtime.settings import ServiceSettings
 
 
@@ -43,12 +42,6 @@ class SigningSettings(ServiceSettings):
     )
     threads: int = Field(
         default_factory=_cores, ge=1, description="Threads that verify; one a core by default."
-    )
-    bytes_in_flight: int = Field(
-        default=128 * 1024 * 1024,
-        ge=MESSAGE_LIMIT_BYTES,
-        description="Bytes of requests under verification at once in one process; "
-        "more are RESOURCE_EXHAUSTED.",
     )
 
     def key_encryption_key_file(self) -> Path:
