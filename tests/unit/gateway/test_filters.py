@@ -6,7 +6,7 @@ import pytest
 
 from gateway import routes
 from gateway.descriptors import Method
-from services.identity.tokens.challenges import TOKEN_LIFETIME
+from services.identity.tokens.access_tokens import TOKEN_LIFETIME
 from services.runtime.access import CLOCK_LEEWAY_SECONDS
 from tests.unit.gateway.configuration import METHODS, Json, http_filter
 
