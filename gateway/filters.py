@@ -48,7 +48,7 @@ def http_filters(methods: tuple[Method, ...], settings: GatewaySettings) -> list
         _readiness(),
         _filter("grpc_web", "GrpcWeb"),
         # Disabled, but for the one route that enables it.
-        _filter("buffer", "Buffer", max_request_bytes=routes.UNAUTHENTICATED_LIMIT)
+        _filter("buffer", "Buffer", max_request_bytes=routes.UNANNOUNCED_LIMIT)
         | {"disabled": True},
         transcoder(sorted({method.service for method in methods})),
         _jwt(methods),

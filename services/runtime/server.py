@@ -36,7 +36,7 @@ from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.intake.admission import Slot
 from services.runtime.intake.field_checks import check_fields
-from services.runtime.intake.intake import Intake, caller_key, text_metadata
+from services.runtime.intake.intake import Intake, announced_length, caller_key, text_metadata
 from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES, check_bounds, check_size
 from services.runtime.intake.open_streams import Health, OpenStreams
 from services.runtime.settings import BYTES_IN_FLIGHT, CannotStart
@@ -175,7 +175,9 @@ class Endpoint:
                 key = caller_key(caller, metadata)
                 is_service = caller is not None and caller.is_service
                 with self._intake.admit(key, is_service=is_service) as slot:
-                    data = await self._intake.body(slot, lambda: _only(context))
+                    data = await self._intake.body(
+                        slot, lambda: _only(context), length=announced_length(metadata)
+                    )
                     check_size(data, self._method)
                     call = Call(context, self._method, caller, metadata)
                     with self._intake.memory(key, len(data)):
