@@ -65,7 +65,7 @@ OPENAPI_LIMIT = 4 * 1024 * 1024
 # Shares of the heap at which Envoy shortens timeouts, ends the calls that hold most of it, and
 # refuses calls. A call is ended without a response, and an HTTP/1.1 caller waits for its own
 # deadline: but it is one of those that fill the memory, not one that comes later.
-HURRY_AT, RESET_AT, REFUSE_AT = 0.7, 0.9, 0.98
+HURRY_AT, RESET_AT, RESET_ALL_AT, REFUSE_AT = 0.7, 0.85, 0.95, 0.98
 # Calls that hold less than this power of two, in bytes, are not among them: 32 KiB.
 HOARDED_POWER = 15
 # How short timeouts become.
@@ -301,7 +301,7 @@ def _overload(heap_bytes: int) -> Json:
             },
         ],
         "actions": [
-            scaled("reset_high_memory_stream", RESET_AT, REFUSE_AT),
+            scaled("reset_high_memory_stream", RESET_AT, RESET_ALL_AT),
             scaled("reduce_timeouts", HURRY_AT, RESET_AT)
             | {
                 "typed_config": {
