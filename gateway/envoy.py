@@ -85,6 +85,8 @@ RUNTIME = {
     "tracing.opentelemetry.flush_interval_ms": 500,
     # Memory that calls hold is what fills the heap, not what they gave back and Envoy keeps.
     "envoy.reloadable_features.fixed_heap_use_allocated": True,
+    # A connection ends once most of so many streams were reset within a second (CVE-2023-44487).
+    "overload.premature_reset_total_stream_count": 100,
 }
 # Envoy returns so much of what calls gave back to the system, so often.
 RELEASED_BYTES, RELEASED_EVERY = 64 * 1024 * 1024, "1s"
