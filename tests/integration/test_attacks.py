@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from qagazsyz.client import TokenSource
 from qagazsyz.common.v1 import signatures_pb2
+from qagazsyz.identity.v1 import tokens_pb2_grpc
 from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 from qagazsyz.signing.v1 import verification_pb2, verification_pb2_grpc
 from testing.enrolment import Actor
@@ -149,10 +152,8 @@ class Bystander:
         assert answer.verdict == signatures_pb2.VERDICT_VALID
 
     async def sign_in(self) -> None:
-        client = self.citizen.client(self.world.suite.gateway)
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            async with client:
-                await client.token()
+        tokens: Any = tokens_pb2_grpc.TokenServiceStub(self.channel)
+        await TokenSource(tokens, self.citizen.credential).token()
 
     async def read(self) -> None:
         request = documents_pb2.GetDocumentRequest(name=self.document)
