@@ -1,14 +1,11 @@
 """Envoy's clusters: the endpoints of the services, circuit breakers, and health checks.
 
-A service has a cluster for each kind of call, all with the same endpoints, so that one kind of call
-cannot use up the capacity of another (bulkheads). A gRPC server has a whole message in memory,
-several times over, before Python sees it, so the number of concurrent calls is what bounds its
-memory, and batches are where the large messages are. JSON costs Envoy memory: the transcoder
-buffers a whole body, and a whole response.
-
-A call over the limit of its cluster is refused at once, with two exceptions: signing's single
-calls, which are short, and downloads, whose raw bytes the transcoder buffers. Of those, a few are
-under way on few connections, and the others queue here, unread.
+Services share their slots and memory among callers themselves (services/runtime/intake), which
+Envoy cannot: its circuit breakers count calls and do not ask whose. So its limits stand above those
+of the services, for the case that a service does not answer, with one exception: downloads, whose
+raw bytes the transcoder buffers. Of those, a few are under way on few connections, and the others
+queue here, unread. Downloads and large JSON bodies, which the transcoder buffers too, have clusters
+of their own, with the same endpoints.
 """
 
 from __future__ import annotations
@@ -61,10 +58,6 @@ class Bounds:
 
 def cluster_of(method: Method) -> str:
     """Return the name of the cluster of the method's calls."""
-    if method.streams:
-        return f"{method.domain}-streams"
-    if method.is_batch:
-        return f"{method.domain}-batches"
     return f"{method.domain}-downloads" if method.is_download else method.domain
 
 
@@ -74,30 +67,19 @@ def large_json_cluster_of(method: Method) -> str:
 
 
 def bounds(cluster: str, settings: GatewaySettings) -> Bounds:
-    """Return a cluster's limits. Those of signing are per replica in the settings, and multiplied;
-    those that protect Envoy's own memory are not."""
+    """Return a cluster's limits: of all replicas together."""
     domain, _, kind = cluster.partition("-")
     replicas = len(settings.endpoints(domain))
     if kind == "large":
-        return Bounds(settings.large_json_at_once)
+        return Bounds(settings.large_json_at_once * replicas)
     if kind == "downloads":
-        return _waiting(settings.downloads_at_once, 1, settings)
-    if domain != "signing":
-        return Bounds(settings.batches_at_once if kind == "batches" else settings.calls_at_once)
-    if kind == "batches":
-        return Bounds(settings.signing_batches_at_once * replicas)
-    if kind == "streams":
-        return Bounds(settings.signing_streams_at_once * replicas)
-    return _waiting(settings.signing_calls_at_once, replicas, settings)
-
-
-def _waiting(at_once: int, replicas: int, settings: GatewaySettings) -> Bounds:
-    """Limit the calls on one connection of each worker to each replica; the others queue."""
-    return Bounds(
-        calls=WAITING_CALLS,
-        connections=settings.workers * replicas,
-        calls_per_connection=max(1, at_once // settings.workers),
-    )
+        # So many on one connection of each worker; the others queue.
+        return Bounds(
+            calls=WAITING_CALLS,
+            connections=settings.workers,
+            calls_per_connection=max(1, settings.downloads_at_once // settings.workers),
+        )
+    return Bounds(settings.calls_at_once * replicas)
 
 
 def clusters(names: set[str], settings: GatewaySettings) -> list[Json]:

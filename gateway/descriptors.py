@@ -12,10 +12,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from google.api import annotations_pb2, http_pb2
+from google.api import annotations_pb2, field_behavior_pb2, http_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
-from qagazsyz.common.v1 import access_pb2
+from qagazsyz.common.v1 import access_pb2, bounds_pb2
 from services.runtime.intake.message_bounds import request_limit_of
 
 # Our services are in packages qagazsyz.{domain}.v1, each served by the process of its domain.
@@ -103,6 +103,10 @@ class Method:
     @property
     def is_batch(self) -> bool:
         return self.name.startswith("Batch")
+
+
+# Options that a descriptor set's parser does not know when it is parsed are lost.
+OPTIONS = (annotations_pb2, field_behavior_pb2, access_pb2, bounds_pb2)
 
 
 @cache

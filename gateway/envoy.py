@@ -23,6 +23,7 @@ from gateway.clusters import (
 from gateway.json_requests import lua_source
 from gateway.local_replies import local_replies
 from gateway.settings import Address, GatewaySettings
+from services.runtime.intake.intake import LENGTH_HEADER
 
 Json = dict[str, Any]
 
@@ -30,9 +31,9 @@ ADMIN_SOCKET = "admin.sock"
 PRIVATE = 0o600
 OUTER_LISTENER = "gateway"
 
-# Bytes that Envoy buffers for one connection before it stops reading: 100 callers that send the
-# largest messages at once stay far below its memory limit.
-LISTENER_BUFFER = 512 * 1024
+# Bytes that Envoy buffers for one connection before it stops reading, also of a body that it has
+# refused: a thousand such connections stay far below its memory limit.
+LISTENER_BUFFER = 64 * 1024
 STREAM_WINDOW = 512 * 1024
 CONNECTION_WINDOW = 1024 * 1024
 STREAMS_PER_CONNECTION = 256
@@ -74,9 +75,14 @@ TRACE_PARENT = (
 UNSPECIFIED_ADDRESS = {"address_prefix": "0.0.0.0", "prefix_len": 32}  # noqa: S104 - no address to bind
 OPENAPI_LIMIT = 4 * 1024 * 1024
 
-# Shares of the heap at which Envoy returns memory, and refuses calls. (It can also end the calls
-# that take most, but does so without a response, and an HTTP/1.1 caller would wait for ever.)
-SHRINK_AT, REFUSE_AT = 0.7, 0.95
+# Shares of the heap at which Envoy shortens timeouts, ends the calls that hold most of it, and
+# refuses calls. A call is ended without a response, and an HTTP/1.1 caller waits for its own
+# deadline: but it is one of those that fill the memory, not one that comes later.
+HURRY_AT, RESET_AT, RESET_ALL_AT, REFUSE_AT = 0.7, 0.85, 0.95, 0.98
+# Calls that hold less than this power of two, in bytes, are not among them: 32 KiB.
+HOARDED_POWER = 15
+# How short timeouts become.
+SHORTEST_IDLE = "2s"
 
 # Envoy's own log in the services' form; %j is the message, escaped.
 LOG_FIELDS = {
@@ -87,8 +93,16 @@ LOG_FIELDS = {
     "message": "%j",
 }
 
-# Export spans soon, so that a trace is complete when its call is over; the default is 5 s.
-RUNTIME = {"tracing.opentelemetry.flush_interval_ms": 500}
+RUNTIME = {
+    # Export spans soon, so that a trace is complete when its call is over; the default is 5 s.
+    "tracing.opentelemetry.flush_interval_ms": 500,
+    # Memory that calls hold is what fills the heap, not what they gave back and Envoy keeps.
+    "envoy.reloadable_features.fixed_heap_use_allocated": True,
+    # A connection ends once most of so many streams were reset within a second (CVE-2023-44487).
+    "overload.premature_reset_total_stream_count": 100,
+}
+# Envoy returns so much of what calls gave back to the system, so often.
+RELEASED_BYTES, RELEASED_EVERY = 64 * 1024 * 1024, "1s"
 # Overwrites Envoy's own span tags that hold what a caller sent.
 SPAN_TAGS = {"grpc.path": "/%ROUTE_NAME%", "user_agent": "-", "peer.address": "-"}
 # No address, query or header of a caller, which may be personal data: the route names the method.
@@ -129,6 +143,10 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
         "application_log_config": {"log_format": {"json_format": LOG_FIELDS}},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
         "overload_manager": _overload(settings.heap_mib * 1024 * 1024),
+        "memory_allocator_manager": {
+            "bytes_to_release": RELEASED_BYTES,
+            "memory_release_interval": RELEASED_EVERY,
+        },
     }
 
 
@@ -155,7 +173,11 @@ def _outer(
             "initial_stream_window_size": STREAM_WINDOW,
             "initial_connection_window_size": CONNECTION_WINDOW,
         },
-        "common_http_protocol_options": {"idle_timeout": CONNECTION_IDLE},
+        "common_http_protocol_options": {
+            "idle_timeout": CONNECTION_IDLE,
+            # Until a call's route is known, which says how long the call may take.
+            "max_stream_duration": f"{routes.UNANNOUNCED_SECONDS}s",
+        },
         "max_request_headers_kb": HEADERS_KIB,
         "request_headers_timeout": HEADERS_TIMEOUT,
         "stream_idle_timeout": STREAM_IDLE,
@@ -208,7 +230,7 @@ def _early_headers() -> Json:
     the body, and the content type."""
     name = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     kept = {
-        routes.LENGTH_HEADER: "%REQ(content-length)%",
+        LENGTH_HEADER: "%REQ(content-length)%",
         routes.KIND_HEADER: "%REQ(content-type)%",
     }
     mutations: list[Json] = [{"remove": key} for key in (*POISONOUS_HEADERS, *kept)]
@@ -298,12 +320,17 @@ def _overload(heap_bytes: int) -> Json:
     heap = "envoy.resource_monitors.fixed_heap"
     connections = "envoy.resource_monitors.global_downstream_max_connections"
     prefix = "type.googleapis.com/envoy.extensions.resource_monitors"
+    overload = "type.googleapis.com/envoy.config.overload.v3"
 
     def action(name: str, at: float) -> Json:
         return {
             "name": f"envoy.overload_actions.{name}",
             "triggers": [{"name": heap, "threshold": {"value": at}}],
         }
+
+    def scaled(name: str, start: float, full: float) -> Json:
+        bounds = {"scaling_threshold": start, "saturation_threshold": full}
+        return action(name, full) | {"triggers": [{"name": heap, "scaled": bounds}]}
 
     return {
         "refresh_interval": "0.1s",
@@ -324,9 +351,24 @@ def _overload(heap_bytes: int) -> Json:
             },
         ],
         "actions": [
-            action("shrink_heap", SHRINK_AT),
+            scaled("reset_high_memory_stream", RESET_AT, RESET_ALL_AT),
+            scaled("reduce_timeouts", HURRY_AT, RESET_AT)
+            | {
+                "typed_config": {
+                    "@type": f"{overload}.ScaleTimersOverloadActionConfig",
+                    "timer_scale_factors": [
+                        {"timer": timer, "min_timeout": SHORTEST_IDLE}
+                        for timer in (
+                            "HTTP_DOWNSTREAM_CONNECTION_IDLE",
+                            "HTTP_DOWNSTREAM_STREAM_IDLE",
+                            "HTTP_DOWNSTREAM_STREAM_FLUSH",
+                        )
+                    ],
+                }
+            },
             action("stop_accepting_requests", REFUSE_AT),
         ],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": HOARDED_POWER},
     }
 
 

@@ -53,7 +53,7 @@ def http_filters(
         _readiness(),
         _filter("grpc_web", "GrpcWeb"),
         # Disabled, but for the one route that enables it.
-        _filter("buffer", "Buffer", max_request_bytes=routes.UNAUTHENTICATED_LIMIT)
+        _filter("buffer", "Buffer", max_request_bytes=routes.UNANNOUNCED_LIMIT)
         | {"disabled": True},
         _filter("lua", "Lua", default_source_code={"inline_string": json_check}),
         transcoder(sorted({method.service for method in methods})),

@@ -14,8 +14,8 @@ from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
 from gateway.descriptors import Method
 from gateway.json_requests import METADATA
 from gateway.settings import GatewaySettings
-from services.runtime.intake.intake import ADDRESS_HEADER
-from services.runtime.server import MESSAGE_LIMIT_BYTES
+from services.runtime.intake.intake import ADDRESS_HEADER, LARGE_BODY_BYTES, LENGTH_HEADER
+from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES, OPEN_REQUEST_BYTES
 from services.runtime.status import internal_status
 
 Json = dict[str, Any]
@@ -46,13 +46,20 @@ DISABLED = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
     "disabled": True,
 }
-# Services refuse longer messages; in JSON, bytes are a third longer (base64).
-BODY_LIMIT = MESSAGE_LIMIT_BYTES * 4 // 3 + 1024 * 1024
-# Longest body that is buffered before the token is verified: one without a content-length, which
-# few clients send, or a raw one. A longer JSON body counts as large.
-UNAUTHENTICATED_LIMIT = 1024 * 1024
-# A copy of content-length, which the transcoder removes.
-LENGTH_HEADER = "x-qagazsyz-length"
+
+
+def json_limit(message_bytes: int) -> int:
+    """Return the longest JSON body for messages of so many bytes: in JSON, bytes are a third longer
+    (base64), and the fields have names."""
+    return message_bytes * 4 // 3 + min(message_bytes // 4, 1024 * 1024)
+
+
+BODY_LIMIT = json_limit(MESSAGE_LIMIT_BYTES)
+# Longest body that Envoy collects before any service knows of the call: one without a
+# content-length, which few clients send.
+UNANNOUNCED_LIMIT = json_limit(OPEN_REQUEST_BYTES)
+# How long such a body may take.
+UNANNOUNCED_SECONDS = 15
 # A copy of content-type, which the filter for gRPC-Web replaces by gRPC's. It is not removed before
 # the call goes to a service, because local replies that come later need it.
 KIND_HEADER = "x-qagazsyz-kind"
@@ -96,7 +103,12 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
             *_unreadable_headers(),
             _unchecked(),
             *_too_large(methods),
-            *(_large_json(method, settings) for method in methods if method.takes_json),
+            *(
+                route
+                for method in methods
+                if method.takes_json
+                for route in _long_json(method, settings)
+            ),
             *(_call(method, settings) for method in methods),
             *(_stream(path, REFLECTION_DOMAIN, settings, True) for path in REFLECTION),
             *(_stream(path, HEALTH_DOMAIN, settings, True) for path in GRPC_HEALTH),
@@ -105,7 +117,6 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
             _body_of_unknown_length(settings),
             _unknown(settings),
         ],
-        "request_headers_to_remove": [LENGTH_HEADER],
         "request_headers_to_add": [
             # Without this header a service resets the call, which looks as if it were unavailable.
             _header("te", "trailers", "OVERWRITE_IF_EXISTS_OR_ADD"),
@@ -186,36 +197,49 @@ def _too_large(methods: Iterable[Method]) -> list[Json]:
             "typed_per_filter_config": {TRANSCODER: DISABLED, JWT: DISABLED},
         }
 
-    # Raw bodies are buffered before the token is verified.
-    raw = [binding for method in methods for binding in method.bindings if binding.raw]
+    # Raw bodies are collected before any service knows of the call.
     return [
         *(
-            refused({"path": one.template}, UNAUTHENTICATED_LIMIT, "raw bodies have 1 MiB")
-            for one in raw
+            refused({"path": one.template}, method.max_request_bytes, "the body is too large")
+            for method in methods
+            for one in method.bindings
+            if one.raw
         ),
         refused({"prefix": "/"}, BODY_LIMIT, "messages have 20 MiB at most"),
     ]
 
 
-def _large_json(method: Method, settings: GatewaySettings) -> Json:
-    """Return the method's route for large JSON bodies, whose cluster admits few at once."""
-    route = _call(method, settings)
-    route["match"]["headers"].append(
-        {
-            "name": LENGTH_HEADER,
-            "range_match": {"start": str(UNAUTHENTICATED_LIMIT + 1), "end": str(BODY_LIMIT + 1)},
-        }
-    )
-    route["match"]["headers"].append({"name": ORIGINAL_PATH, "present_match": True})
-    route["route"]["cluster"] = large_json_cluster_of(method)
-    return route
+def _long_json(method: Method, settings: GatewaySettings) -> list[Json]:
+    """Return the method's routes for long JSON bodies, which Envoy would collect: refuse one that
+    is too long by its content-length; give large ones their own cluster."""
+
+    def longer_than(size: int) -> Json:
+        match = native(method.path)
+        longer = {"start": str(size + 1), "end": str(2**63 - 1)}
+        match["headers"] += [
+            {"name": ORIGINAL_PATH, "present_match": True},
+            {"name": LENGTH_HEADER, "range_match": longer},
+        ]
+        return {"match": match}
+
+    limit = json_limit(method.max_request_bytes)
+    words = f"messages have {method.max_request_bytes} bytes at most"
+    refused: Json = longer_than(limit) | {
+        "name": method.path[1:],
+        "direct_response": {"status": 413, "body": {"inline_string": words}},
+    }
+    if limit <= LARGE_BODY_BYTES:
+        return [refused]
+    large = _call(method, settings) | longer_than(LARGE_BODY_BYTES)
+    large["route"]["cluster"] = large_json_cluster_of(method)
+    return [refused, large]
 
 
 def _body_of_unknown_length(settings: GatewaySettings) -> Json:
     """Buffer a chunked body until it is complete, and refuse a long one: the transcoder would
     buffer any number of bytes."""
     buffer = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
-    limit = {"buffer": {"max_request_bytes": UNAUTHENTICATED_LIMIT}}
+    limit = {"buffer": {"max_request_bytes": UNANNOUNCED_LIMIT}}
     return _unknown(settings) | {
         "match": {
             "prefix": "/",
@@ -316,6 +340,8 @@ def _stream(path: str, cluster: str, settings: GatewaySettings, is_open: bool) -
             "cluster": cluster,
             "timeout": "0s",
             "idle_timeout": f"{settings.stream_idle_seconds}s",
+            # No end.
+            "max_stream_duration": {"max_stream_duration": "0s"},
         },
         **_mark(is_open),
     }

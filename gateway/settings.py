@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.runtime.intake.intake import LARGE_AT_ONCE
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -110,39 +112,18 @@ class GatewaySettings(BaseSettings):
         default=300, ge=1, description="A stream that is silent for so long is ended."
     )
     calls_at_once: int = Field(
-        default=1_000,
+        default=4_000,
         ge=1,
-        description="Calls under way at once in identity, and in registry; "
-        "more are RESOURCE_EXHAUSTED.",
-    )
-    batches_at_once: int = Field(
-        default=16,
-        ge=1,
-        description="Batch calls under way at once in identity, and in registry; "
-        "more are RESOURCE_EXHAUSTED.",
-    )
-    signing_calls_at_once: int = Field(
-        default=8,
-        ge=1,
-        description="Single calls under way at once in one replica of signing; more wait.",
-    )
-    signing_batches_at_once: int = Field(
-        default=6,
-        ge=1,
-        description="Batch calls under way at once in one replica of signing; "
-        "more are RESOURCE_EXHAUSTED. Each may hold three times its message in memory.",
-    )
-    signing_streams_at_once: int = Field(
-        default=8,
-        ge=1,
-        description="Streams open at once to one replica of signing; more are RESOURCE_EXHAUSTED. "
-        "Each may hold two messages in memory.",
+        description="Calls under way at once in one replica of a service; more are "
+        "RESOURCE_EXHAUSTED. Above QAGAZSYZ_CONCURRENT_CALLS: services share slots by caller, the "
+        "gateway does not.",
     )
     large_json_at_once: int = Field(
-        default=3,
+        default=LARGE_AT_ONCE + 1,
         ge=1,
-        description="JSON calls with a body over 1 MiB under way at once in one service; "
-        "more are RESOURCE_EXHAUSTED. Each holds up to 48 MiB in Envoy's memory.",
+        description="JSON calls with a body over 1 MiB under way at once in one replica of a "
+        "service; more are RESOURCE_EXHAUSTED. One more than services share by caller. Each holds "
+        "up to 48 MiB in Envoy's memory.",
     )
     downloads_at_once: int = Field(
         default=4, ge=1, description="Downloads of documents under way at once; more wait."
@@ -150,7 +131,7 @@ class GatewaySettings(BaseSettings):
     heap_mib: int = Field(
         default=400,
         ge=64,
-        description="Envoy refuses new calls near this size of its heap, in MiB.",
+        description="Near this size of its heap, in MiB, Envoy ends the calls that hold most.",
     )
     otlp_endpoint: str = Field(
         default="",

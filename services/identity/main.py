@@ -42,6 +42,7 @@ from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.confirmations import Confirmations
 from services.runtime.secret_files import read_secret
 from services.runtime.server import Server, wait_for
+from services.runtime.settings import BYTES_IN_FLIGHT
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
@@ -69,6 +70,7 @@ def build(
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
     concurrent_calls: int = 1_000,
+    bytes_in_flight: int = BYTES_IN_FLIGHT,
 ) -> Server:
     """Return the server with its four servicers.
 
@@ -115,6 +117,7 @@ def build(
         confirmations=confirmations
         or Confirmations(acts.find_certificate, is_signed_by_certificate, acts.use),
         concurrent_calls=concurrent_calls,
+        bytes_in_flight=bytes_in_flight,
     )
 
 
@@ -153,6 +156,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             external=validator,
             page_secret=challenge_key,
             concurrent_calls=settings.concurrent_calls,
+            bytes_in_flight=settings.bytes_in_flight,
         )
         server.listen(settings.listen)
         log.info("identity takes calls")

@@ -158,6 +158,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             confirmations=confirmations_by(peer, is_signed_by_certificate, system_clock),
             page_secret=read_secret(settings.credential_file()),
             concurrent_calls=settings.concurrent_calls,
+            bytes_in_flight=settings.bytes_in_flight,
         )
         server.listen(settings.listen)
         async with in_background(

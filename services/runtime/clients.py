@@ -23,8 +23,9 @@ from services.runtime import telemetry
 from services.runtime.clock import Clock, from_timestamp
 from services.runtime.confirmations import Confirmations, IsSigned
 from services.runtime.errors import DeadlineExceeded, Unavailable
+from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES
 from services.runtime.secret_files import SecretRefused, read_secret
-from services.runtime.server import MESSAGE_LIMIT_BYTES, Call
+from services.runtime.server import Call
 from services.runtime.settings import CannotStart
 
 R = TypeVar("R", bound=Message)

@@ -38,15 +38,13 @@ from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.intake.admission import Slot
 from services.runtime.intake.field_checks import Update, check_fields
-from services.runtime.intake.intake import Intake, caller_key, text_metadata
-from services.runtime.intake.message_bounds import check_bounds, check_size
+from services.runtime.intake.intake import Intake, announced_length, caller_key, text_metadata
+from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES, check_bounds, check_size
 from services.runtime.intake.open_streams import Health, OpenStreams
 from services.runtime.paging import PageRequest, PageTokens
-from services.runtime.settings import CannotStart
+from services.runtime.settings import BYTES_IN_FLIGHT, CannotStart
 from services.runtime.status import abort, status_of_failure
 
-# gRPC holds a whole message several times over before Python sees it.
-MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024
 # The gateway refuses at half of this, in clear words; gRPC itself counts 32 bytes more for each
 # header, and lists all headers in its refusal.
 METADATA_LIMIT_BYTES = 128 * 1024
@@ -54,8 +52,6 @@ METADATA_LIMIT_BYTES = 128 * 1024
 CONCURRENT_CALLS = 1_000
 # Streams at once.
 CONCURRENT_STREAMS = 8
-# Bytes of requests at once.
-BYTES_IN_FLIGHT = 128 * 1024 * 1024
 # A longer request is decoded in a thread: a millisecond's worth.
 DECODED_ON_LOOP_BYTES = 64 * 1024
 # How long calls under way may go on once the process is told to stop.
@@ -204,7 +200,9 @@ class Endpoint:
                 key = caller_key(caller, metadata)
                 is_service = caller is not None and caller.is_service
                 with self._intake.admit(key, is_service=is_service) as slot:
-                    data = await self._intake.body(slot, lambda: _only(context))
+                    data = await self._intake.body(
+                        slot, lambda: _only(context), length=announced_length(metadata)
+                    )
                     check_size(data, self._method)
                     call = Call(context, self._method, caller, metadata, self._pages)
                     with self._intake.memory(key, len(data)):

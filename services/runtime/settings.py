@@ -8,7 +8,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES
 from services.runtime.storage.database import sqlite_url, with_driver
+
+BYTES_IN_FLIGHT = 128 * 1024 * 1024
 
 
 class CannotStart(Exception):
@@ -49,6 +52,11 @@ class ServiceSettings(BaseSettings):
     )
     concurrent_calls: int = Field(
         default=1_000, ge=1, description="More calls at once are RESOURCE_EXHAUSTED."
+    )
+    bytes_in_flight: int = Field(
+        default=BYTES_IN_FLIGHT,
+        ge=MESSAGE_LIMIT_BYTES,
+        description="Bytes of requests at once in one process; more are RESOURCE_EXHAUSTED.",
     )
 
     @field_validator("database_url")

@@ -98,6 +98,7 @@ def build(
         page_secret=page_secret,
         confirmations=confirmations,
         concurrent_calls=settings.concurrent_calls,
+        bytes_in_flight=settings.bytes_in_flight,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.runtime.server import MESSAGE_LIMIT_BYTES
 from services.runtime.settings import ServiceSettings
 
 
@@ -48,12 +47,6 @@ class SigningSettings(ServiceSettings):
         default=1_000,
         ge=1,
         description="Managed keys that an organization may have; more are RESOURCE_EXHAUSTED.",
-    )
-    bytes_in_flight: int = Field(
-        default=128 * 1024 * 1024,
-        ge=MESSAGE_LIMIT_BYTES,
-        description="Bytes of requests under verification at once in one process; "
-        "more are RESOURCE_EXHAUSTED.",
     )
 
     def key_encryption_key_file(self) -> Path:

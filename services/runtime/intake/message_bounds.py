@@ -20,6 +20,8 @@ from qagazsyz.common.v1 import bounds_pb2
 from services.runtime.access import access_rule
 from services.runtime.errors import InvalidArgument
 
+# The longest message of any method. gRPC holds one several times over before Python sees it.
+MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024
 # bounds.proto: what holds where a method has no option of its own.
 OPEN_REQUEST_BYTES = 64 * 1024
 REQUEST_BYTES = 1024 * 1024

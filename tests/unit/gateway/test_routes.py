@@ -16,8 +16,11 @@ def test_a_method_is_routed_by_its_exact_path_to_its_own_service(
     found = [one for one in all_routes(config) if one["match"].get("path") == method.path]
     assert found
     for route in found:
-        assert route["route"]["cluster"].partition("-")[0] == method.domain
         assert set(route["match"]) == {"path", "headers"}
+        if "direct_response" in route:
+            assert route["direct_response"]["status"] == 413
+        else:
+            assert route["route"]["cluster"].partition("-")[0] == method.domain
 
 
 def test_only_exact_paths_are_routed_to_a_service(config: Json) -> None:
@@ -63,6 +66,7 @@ def test_a_stream_has_no_end_and_every_other_call_has_one(config: Json) -> None:
         if path in streams or path in (*routes.REFLECTION, *routes.GRPC_HEALTH):
             assert action["timeout"] == "0s"
             assert action["idle_timeout"] == "300s"
+            assert action["max_stream_duration"]["max_stream_duration"] == "0s"
         else:
             assert action["max_stream_duration"]["max_stream_duration"] == "30s"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.runtime.server import MESSAGE_LIMIT_BYTES
+from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES
 from services.signing.settings import SigningSettings
 
 

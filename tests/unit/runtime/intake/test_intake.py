@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from qagazsyz.identity.v1 import certificates_pb2, tokens_pb2
 from services.runtime.access import Caller, TokenVerifier
-from services.runtime.errors import ResourceExhausted
+from services.runtime.errors import DeadlineExceeded, ResourceExhausted
 from services.runtime.intake import intake
 from services.runtime.intake.admission import Pool
 from services.runtime.intake.intake import ADDRESS_HEADER, Intake, caller_key
@@ -184,6 +184,37 @@ async def test_a_body_that_arrives_at_once_asks_for_its_own_size_only() -> None:
         data = await pools.body(slot, read)
         with pools.memory("a", len(data)), pools.memory("b", 90):
             pass
+
+
+async def test_large_bodies_on_their_way_are_shared_by_caller() -> None:
+    pools = Intake(calls=100, streams=1, bytes_in_flight=100, body_limit=20)
+
+    async def upload(caller: str, length: int) -> bytes:
+        with pools.admit(caller, is_service=False) as slot:
+            return await pools.body(slot, never, length=length)
+
+    large = intake.LARGE_BODY_BYTES + 1
+    uploads = [asyncio.create_task(upload("a", large)) for _ in range(5)]
+    done, waiting = await asyncio.wait(uploads, timeout=0.1)
+    assert {type(each.exception()) for each in done} == {ResourceExhausted}
+    assert len(waiting) == 2
+    # Others get the reserve, and then the place of the caller with most. Small ones are no matter.
+    others = [asyncio.create_task(upload(caller, large)) for caller in "bc"]
+    small = asyncio.create_task(upload("a", 1_000))
+    done, waiting = await asyncio.wait({*waiting, *others, small}, timeout=0.1)
+    assert [type(each.exception()) for each in done] == [ResourceExhausted]
+    assert not any(each.done() for each in (*others, small))
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_an_announced_body_has_seconds_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(intake, "BODY_SECONDS", 0.01)
+    pools = Intake(calls=1, streams=1, bytes_in_flight=100, body_limit=20)
+    with pools.admit("a", is_service=False) as slot, pytest.raises(DeadlineExceeded):
+        await pools.body(slot, never, length=1_000)
 
 
 async def test_the_services_own_calls_stand_apart() -> None:
