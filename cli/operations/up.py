@@ -60,7 +60,8 @@ class Plan:
     def address(self, service: str) -> str:
         """Choose a service's address; several, by comma, for several signing processes."""
         if service == "signing" and self.workers > 1:
-            return ",".join(f"127.0.0.1:{port}" for port in _free_ports(self.workers))
+            sockets = (self.sockets / f"signing-{number}.sock" for number in range(self.workers))
+            return ",".join(f"unix:{path}" for path in sockets)
         return f"unix:{self.sockets / service}.sock"
 
     def database(self, service: str) -> str:
@@ -108,12 +109,9 @@ def _serve(part: str) -> list[str]:
     return [sys.executable, "-m", "cli.main", "serve", part]
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(listener.getsockname()[1]) for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def up(
@@ -138,7 +136,7 @@ def up(
     if database_url and "{service}" not in database_url:
         raise Failure("the database URL must contain {service}: each service has its own database")
     private_files()
-    plan = Plan(folder, folder.sockets(), port or _free_ports(1)[0], host, workers, database_url)
+    plan = Plan(folder, folder.sockets(), port or _free_port(), host, workers, database_url)
     with folder.lock():
         try:
             wait_for_port(plan.host, plan.port)

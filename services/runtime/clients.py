@@ -60,13 +60,12 @@ TOKENS = "/qagazsyz.identity.v1.TokenService"
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """Open a channel to another service at "unix:/path", "host:port", or several "host:port" by
-    comma, which take turns. Raises CannotStart if the address is empty."""
+    """Open a channel to another service at "unix:/path" or "host:port"; several of one kind, by
+    comma, take turns. Raises CannotStart if the address is empty."""
     if not address:
         raise CannotStart("the address of a service that it calls is not set")
-    target = f"ipv4:{address}" if "," in address and not address.startswith("unix") else address
     return grpc.aio.insecure_channel(
-        target,
+        _target(address),
         options=[
             ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
             ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
@@ -77,6 +76,15 @@ def open_channel(address: str) -> grpc.aio.Channel:
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ],
     )
+
+
+def _target(address: str) -> str:
+    """Return gRPC's name for the address: it takes several after one scheme."""
+    if "," not in address:
+        return address
+    if address.startswith("unix:"):
+        return "unix:" + ",".join(one.strip().removeprefix("unix:") for one in address.split(","))
+    return f"ipv4:{address}"
 
 
 class InternalTokens:

@@ -282,3 +282,31 @@ async def test_token_keys_that_cannot_be_fetched_are_unavailable(tmp_path: Path)
     async with open_channel(f"unix:{tmp_path / 'nobody'}") as channel:
         with pytest.raises(Unavailable):
             await fetch_key_set(channel)
+
+
+async def test_several_sockets_take_turns(tmp_path: Path) -> None:
+    asked: set[int] = set()
+
+    def replica(number: int) -> grpc.GenericRpcHandler:
+        async def answer(_request: bytes, _context: Context) -> bytes:
+            asked.add(number)
+            return b""
+
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
+        return grpc.method_handlers_generic_handler("test.Echo", {"Echo": handler})
+
+    servers, addresses = [], []
+    for number in range(2):
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((replica(number),))
+        addresses.append(f"unix:{tmp_path}/{number}.sock")
+        server.add_insecure_port(addresses[-1])
+        await server.start()
+        servers.append(server)
+    async with open_channel(",".join(addresses)) as channel, asyncio.timeout(20):
+        while len(asked) < len(servers):
+            echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+            echo = channel.unary_unary("/test.Echo/Echo")
+            await echo(b"", wait_for_ready=True)
+    for server in servers:
+        await server.stop(None)

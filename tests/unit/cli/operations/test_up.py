@@ -32,6 +32,16 @@ def test_the_users_credential_is_not_passed_on_to_the_services(tmp_path: Path) -
         assert one.environment["QAGAZSYZ_LOG_LEVEL"] == "debug"
 
 
+def test_signing_processes_are_reached_through_private_sockets_only(tmp_path: Path) -> None:
+    programs = up.Plan(DataFolder(tmp_path), tmp_path, port=8080, workers=3).programs({})
+    listeners = [
+        one.environment["QAGAZSYZ_LISTEN"] for one in programs if one.name.startswith("signing-")
+    ]
+    assert listeners == [f"unix:{tmp_path}/signing-{number}.sock" for number in range(3)]
+    (gateway,) = (one.environment for one in programs if one.name == "gateway")
+    assert gateway["QAGAZSYZ_GATEWAY_SIGNING"] == ",".join(listeners)
+
+
 def test_a_host_name_to_listen_on_is_refused() -> None:
     with pytest.raises(Failure, match="IP address"):
         up.wait_for_port("localhost", 8080)
