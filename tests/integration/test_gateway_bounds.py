@@ -267,7 +267,7 @@ def test_a_stream_outlives_the_seconds_of_a_body(
 def test_a_hundred_callers_with_the_largest_messages_do_not_fill_the_memory(
     backend: Backend, start: Callable[..., Gateway]
 ) -> None:
-    gateway = start()
+    gateway = start(call_timeout_seconds=120)
     token = backend.token()
     message = bytes(20 * 1024 * 1024 - 64)
     body = b'{"items":[{"message":"' + base64.b64encode(message) + b'"}]}'
@@ -282,7 +282,7 @@ def test_a_hundred_callers_with_the_largest_messages_do_not_fill_the_memory(
             "POST /v1/signatures:batchVerify HTTP/1.1\r\nhost: gateway\r\n"
             f"authorization: Bearer {token}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
-        with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as connection:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=120) as connection:
             with contextlib.suppress(ConnectionError):  # a refusal may come before all is sent
                 connection.sendall(head.encode() + body)
             return connection.recv(12).decode()

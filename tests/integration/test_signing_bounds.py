@@ -90,6 +90,15 @@ class Signing:
             while await self.is_full():
                 pass
 
+    async def answered(self, request: verification_pb2.BatchVerifyRequest) -> Any:
+        """The answer to a batch, as soon as what others held is given back."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    return await self.batch(request)
+                except grpc.aio.AioRpcError as error:
+                    assert error.details() in TOO_MUCH
+
     def cpu_ticks(self) -> int:
         """What the service's process has used of the CPU, in the system's ticks."""
         fields = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()
@@ -224,7 +233,7 @@ async def test_a_batch_that_is_cancelled_ends_and_the_work_for_it_too(signing: S
         assert await call.code() is grpc.StatusCode.CANCELLED
         await signing.until_not_full()
     # Batches take turns: while this one ends, the others would have ended too.
-    answer = await signing.batch(request)
+    answer = await signing.answered(request)
     assert len(answer.verdicts) == LONG_ITEMS
     assert signing.cpu_ticks() - before < whole + CALLS_GIVEN_UP * whole / 2
     assert await signing.is_answering()
