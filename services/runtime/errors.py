@@ -123,10 +123,14 @@ class ResourceExhausted(DomainError):
 
 
 class QuotaExceeded(DomainError):
-    """The caller's organization has as much of something as it may; waiting does not help."""
+    """The subject, a resource name, has as much of something as it may; waiting does not help."""
 
     code = Code.RESOURCE_EXHAUSTED
     reason = "QUOTA_EXCEEDED"
+
+    def __init__(self, subject: str, message: str) -> None:
+        super().__init__(message)
+        self.subject = subject
 
 
 class Unavailable(DomainError):

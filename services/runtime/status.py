@@ -11,7 +11,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from services.runtime.errors import DomainError, FieldError, ResourceExhausted
+from services.runtime.errors import DomainError, FieldError, QuotaExceeded, ResourceExhausted
 
 # The domain of ErrorInfo.reason (AIP-193): who defines these reasons.
 ERROR_DOMAIN = "qagazsyz"
@@ -74,4 +74,9 @@ def _details(error: DomainError) -> list[Message]:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(error.retry_after_seconds * 1000))
         return [error_details_pb2.RetryInfo(retry_delay=delay)]
+    if isinstance(error, QuotaExceeded):
+        exceeded = error_details_pb2.QuotaFailure.Violation(
+            subject=error.subject, description=error.message
+        )
+        return [error_details_pb2.QuotaFailure(violations=[exceeded])]
     return []

@@ -75,7 +75,8 @@ class KeyGenerator:
             # The newest call of the owner with most makes room.
             evicted = self._waiting[longest][-1]
             self._leave(longest, evicted)
-            evicted.set_exception(_busy())
+            if not evicted.done():
+                evicted.set_exception(_busy())
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner, deque()).append(turn)
         return turn

@@ -230,7 +230,8 @@ class KeyServicer:
         count = await store.count_keys(connection, organization, for_insert=for_insert)
         if count >= self._keys_per_organization:
             raise QuotaExceeded(
-                f"an organization has at most {self._keys_per_organization} keys: rotate one"
+                organization,
+                f"an organization has at most {self._keys_per_organization} keys: rotate one",
             )
 
     async def _authorized_key(

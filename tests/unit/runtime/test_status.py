@@ -18,6 +18,7 @@ from services.runtime.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    QuotaExceeded,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
@@ -27,7 +28,12 @@ from services.runtime.status import ERROR_DOMAIN, internal_status, status_of, st
 
 def details(status: status_pb2.Status) -> list[Message]:
     """The status' details, unpacked."""
-    types = [error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo]
+    types = [
+        error_details_pb2.ErrorInfo,
+        error_details_pb2.BadRequest,
+        error_details_pb2.QuotaFailure,
+        error_details_pb2.RetryInfo,
+    ]
     found: list[Message] = []
     for packed in status.details:
         (message,) = (
@@ -89,6 +95,18 @@ def test_an_exhausted_resource_says_when_to_come_back() -> None:
     assert reason == info("RESOURCE_EXHAUSTED")
     assert isinstance(retry, error_details_pb2.RetryInfo)
     assert retry.retry_delay.ToMilliseconds() == 1500
+
+
+def test_an_exceeded_quota_names_whose_it_is() -> None:
+    status = status_of(QuotaExceeded("subjects/o", "two keys at most"))
+    assert status.code == code_pb2.RESOURCE_EXHAUSTED
+    violation = error_details_pb2.QuotaFailure.Violation(
+        subject="subjects/o", description="two keys at most"
+    )
+    assert details(status) == [
+        info("QUOTA_EXCEEDED"),
+        error_details_pb2.QuotaFailure(violations=[violation]),
+    ]
 
 
 def test_a_denied_permission_is_always_told_in_the_same_words() -> None:

@@ -104,6 +104,18 @@ async def test_a_new_owner_takes_a_place_of_the_owner_with_most(maker: Maker) ->
     assert "new" in queue.served
 
 
+async def test_a_call_that_is_just_cancelled_makes_room_too(maker: Maker) -> None:
+    queue = Queue(maker)
+    first = await queue.block()
+    waiting = [await queue.ask(f"owner {n // 4}") for n in range(WAITING_OF_ALL)]
+    # Cancelled, but not yet awake to leave when the new call comes.
+    waiting[WAITING_OF_ONE - 1].cancel()
+    maker.open.set()
+    assert await queue.generator.generate(RSA, owner="new") == PAIR
+    outcomes = await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert [type(one) for one in outcomes if one is not None] == [asyncio.CancelledError]
+
+
 async def test_a_cancelled_call_leaves_its_place_and_its_turn(maker: Maker) -> None:
     queue = Queue(maker)
     first = await queue.block()

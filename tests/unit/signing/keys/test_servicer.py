@@ -441,8 +441,9 @@ async def test_an_organization_has_no_more_keys_than_its_quota(database: Databas
     first = await create(service, request_id=REQUEST_ID)
     await create(service)
     announced = len(identity.announced)
-    with pytest.raises(QuotaExceeded):
+    with pytest.raises(QuotaExceeded) as refused:
         await create(service)
+    assert refused.value.subject == MINISTRY
     # No pair was made, and the request that was granted is still answered.
     assert len(identity.announced) == announced
     assert await create(service, request_id=REQUEST_ID) == first
