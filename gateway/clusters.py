@@ -2,10 +2,10 @@
 
 Services share their slots and memory among callers themselves (services/runtime/intake), which
 Envoy cannot: its circuit breakers count calls and do not ask whose. So its limits stand above those
-of the services, for the case that a service does not answer, with one exception: downloads, whose
-raw bytes the transcoder buffers. Of those, a few are under way on few connections, and the others
-queue here, unread. Downloads and large JSON bodies, which the transcoder buffers too, have clusters
-of their own, with the same endpoints.
+of the services, for the case that a service does not answer, with one exception: downloads as plain
+HTTP, whose bytes the transcoder collects. Of those, a few are under way on few connections, and the
+others queue here, unread. They and large JSON bodies, which the transcoder collects too, have
+clusters of their own, with the same endpoints.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ class Bounds:
 
 def cluster_of(method: Method) -> str:
     """Return the name of the cluster of the method's calls."""
-    return f"{method.domain}-downloads" if method.is_download else method.domain
+    return method.domain
+
+
+def download_cluster_of(method: Method) -> str:
+    """Return the name of the cluster of a download's JSON calls, whose answer Envoy collects."""
+    return f"{method.domain}-downloads"
 
 
 def large_json_cluster_of(method: Method) -> str:

@@ -17,6 +17,7 @@ from gateway.clusters import (
     KEYS_SOCKET,
     cluster_of,
     clusters,
+    download_cluster_of,
     large_json_cluster_of,
     socket,
 )
@@ -129,6 +130,7 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
     """Return the whole configuration, in the JSON form that Envoy reads."""
     methods = descriptors.methods(contracts)
     names = {cluster_of(method) for method in methods}
+    names |= {download_cluster_of(method) for method in methods if method.is_download}
     names |= {large_json_cluster_of(method) for method in methods if method.takes_json}
     return {
         "node": {"id": "gateway", "cluster": "qagazsyz"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.clusters import KEYS_CLUSTER, cluster_of, large_json_cluster_of
+from gateway.clusters import KEYS_CLUSTER, cluster_of, download_cluster_of, large_json_cluster_of
 from gateway.descriptors import Method
 from gateway.json_requests import METADATA
 from gateway.settings import GatewaySettings
@@ -109,6 +109,7 @@ def virtual_host(methods: Iterable[Method], settings: GatewaySettings) -> Json:
                 if method.takes_json
                 for route in _long_json(method, settings)
             ),
+            *(_collected(method, settings) for method in methods if method.is_download),
             *(_call(method, settings) for method in methods),
             *(_stream(path, REFLECTION_DOMAIN, settings, True) for path in REFLECTION),
             *(_stream(path, HEALTH_DOMAIN, settings, True) for path in GRPC_HEALTH),
@@ -293,6 +294,15 @@ def native(path: str) -> Json:
             {"name": "content-type", "string_match": {"prefix": "application/grpc"}},
         ],
     }
+
+
+def _collected(method: Method, settings: GatewaySettings) -> Json:
+    """Send a download as plain HTTP to the cluster that admits few at once: Envoy collects it whole
+    before its caller reads it. Over gRPC it passes it on, and callers share the service's slots."""
+    route = _call(method, settings)
+    route["match"]["headers"].append({"name": ORIGINAL_PATH, "present_match": True})
+    route["route"]["cluster"] = download_cluster_of(method)
+    return route
 
 
 def _call(method: Method, settings: GatewaySettings) -> Json:

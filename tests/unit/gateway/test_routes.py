@@ -88,3 +88,19 @@ def test_pages_call_from_configured_origins_only() -> None:
     host = manager(bootstrap(allowed_origins="https://a.example"))["route_config"]["virtual_hosts"]
     policy = host[0]["typed_per_filter_config"]["envoy.filters.http.cors"]
     assert policy["allow_origin_string_match"] == [{"exact": "https://a.example"}]
+
+
+@pytest.mark.parametrize(
+    "method", [method for method in METHODS if method.is_download], ids=lambda method: method.path
+)
+def test_only_a_download_that_envoy_collects_waits_in_envoy(config: Json, method: Method) -> None:
+    over_http, over_grpc = (
+        one
+        for one in all_routes(config)
+        if one["match"].get("path") == method.path and "route" in one
+    )
+    original = {"name": routes.ORIGINAL_PATH, "present_match": True}
+    assert original in over_http["match"]["headers"]
+    assert over_http["route"]["cluster"] == f"{method.domain}-downloads"
+    assert original not in over_grpc["match"]["headers"]
+    assert over_grpc["route"]["cluster"] == method.domain
