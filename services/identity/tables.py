@@ -93,6 +93,16 @@ managed_keys = Table(
     Column("create_time", UtcDateTime, nullable=False),
 )
 
+# Whose each certified key is: a key is certified for one subject only.
+certified_keys = Table(
+    "certified_keys",
+    metadata,
+    # Lower-case hex SHA-256, as managed_keys.py makes it.
+    Column("fingerprint", String(64), primary_key=True),
+    # A subject, or "services/{service}".
+    Column("holder", String(64), nullable=False),
+)
+
 # Values that exist once, by the names in store.py.
 singletons = Table(
     "facts",

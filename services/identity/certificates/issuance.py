@@ -11,6 +11,7 @@ from services.identity.certificates import store
 from services.identity.certificates.managed_keys import key_fingerprint
 from services.identity.certificates.rules import (
     StoredCertificate,
+    check_key_is_free,
     check_may_issue,
     holder_of,
     may_certify_managed_key,
@@ -68,6 +69,9 @@ class Issuance:
         request = await AUTHORITY.run(_read_request, order)
         if not may_certify_managed_key(subject, order.usage):
             await self._check_not_managed(request)
+        async with self._database.reading() as connection:
+            holder = await store.find_key_holder(connection, key_fingerprint(request.spki))
+        check_key_is_free(holder, order.subject)
         certificate = await AUTHORITY.run(
             self._authority.issue,
             holder=holder_of(subject, organization),

@@ -14,7 +14,13 @@ from collections.abc import Iterable
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.runtime.errors import InvalidArgument
-from signatures.keys import EllipticKey, MalformedKey, UnsupportedKey, load_public_key
+from signatures.keys import (
+    EllipticKey,
+    MalformedKey,
+    UnsupportedKey,
+    certificate_spki,
+    load_public_key,
+)
 
 
 def key_fingerprint(spki: bytes) -> str:
@@ -27,6 +33,16 @@ def key_fingerprint(spki: bytes) -> str:
     if isinstance(key, EllipticKey):
         spki = key.handle.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).hexdigest()
+
+
+def certified_key(der: bytes) -> str:
+    """Return the fingerprint of a certificate's key, by which it is told whose the key is; of a key
+    of an unsupported kind, that of its bytes. Raises MalformedKey."""
+    spki = certificate_spki(der)
+    try:
+        return key_fingerprint(spki)
+    except (MalformedKey, UnsupportedKey):
+        return hashlib.sha256(spki).hexdigest()
 
 
 def key_fingerprints(public_keys: Iterable[bytes]) -> list[str]:

@@ -15,7 +15,7 @@ from services.identity.x509.issuing import Holder
 from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
-from services.runtime.errors import NotFound, PermissionDenied
+from services.runtime.errors import FailedPrecondition, NotFound, PermissionDenied
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class StoredCertificate:
     def name(self) -> str:
         return f"{self.subject}/certificates/{self.fingerprint}"
 
+    @property
+    def holder(self) -> str:
+        """Whose key it certifies: the subject's, or "services/{service}"."""
+        return self.subject or f"services/{self.service}"
+
     def is_revoked_at(self, at: datetime) -> bool:
         return self.revoke_time is not None and self.revoke_time <= at
 
@@ -108,6 +113,13 @@ def status_at(certificate: StoredCertificate | Binding, at: datetime) -> Certifi
     if certificate.usage is not CertificateUsage.SIGN:
         return CertificateStatus.WRONG_USAGE
     return CertificateStatus.GOOD
+
+
+def check_key_is_free(certified_for: str | None, holder: str) -> None:
+    """Raise FailedPrecondition if the key is certified for another than the holder: whoever signs
+    with it could be either."""
+    if certified_for not in (None, holder):
+        raise FailedPrecondition("KEY_IS_CERTIFIED", "the key is certified for another subject")
 
 
 def may_certify_managed_key(subject: Subject, usage: CertificateUsage) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.identity.certificates.rules import Binding, StoredCertificate
+from services.identity.certificates.managed_keys import certified_key
+from services.identity.certificates.rules import Binding, StoredCertificate, check_key_is_free
 from services.identity.store import Singleton, Taken, get_singleton, insert_row, set_singleton
-from services.identity.tables import certificates, managed_keys
+from services.identity.tables import certificates, certified_keys, managed_keys
 from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.usages import CertificateUsage
 
@@ -22,12 +23,31 @@ ROWS_CHUNK = 100
 
 
 async def add_certificate(connection: AsyncConnection, certificate: StoredCertificate) -> None:
-    """Insert a certificate. Raises Taken if it is registered."""
+    """Insert a certificate. Raises Taken if it is registered, and FailedPrecondition if its key is
+    certified for another subject."""
+    await _claim_key(connection, certified_key(certificate.der), certificate.holder)
     numbers = {
         "usage": int(certificate.usage),
         "revocation_reason": int(certificate.revocation_reason),
     }
     await insert_row(connection, certificates, asdict(certificate) | numbers)
+
+
+async def _claim_key(connection: AsyncConnection, fingerprint: str, holder: str) -> None:
+    """Keep whose the key is. Raises FailedPrecondition if it is another's."""
+    if await find_key_holder(connection, fingerprint) is None:
+        # A concurrent request may have inserted it.
+        with suppress(Taken):
+            row = {"fingerprint": fingerprint, "holder": holder}
+            await insert_row(connection, certified_keys, row)
+    check_key_is_free(await find_key_holder(connection, fingerprint), holder)
+
+
+async def find_key_holder(connection: AsyncConnection, fingerprint: str) -> str | None:
+    """Return for whom the key is certified, or None."""
+    query = select(certified_keys.c.holder).where(certified_keys.c.fingerprint == fingerprint)
+    holder: str | None = (await connection.execute(query)).scalar_one_or_none()
+    return holder
 
 
 async def get_certificate(
