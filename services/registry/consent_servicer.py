@@ -145,19 +145,26 @@ class ConsentServicer:
         self, request: consents_pb2.ListAccessesRequest, call: Call
     ) -> consents_pb2.ListAccessesResponse:
         subject = request.subject and check_name(request.subject, "subjects", "subject")
-        is_auditor = call.caller.has(Role.ROLE_AUDITOR)
-        if not is_auditor:
+        # An officer sees what their organization did, whomever it concerns.
+        is_officer = call.caller.has(Role.ROLE_OFFICER)
+        organization = call.caller.organization if is_officer else ""
+        sees_whole = is_officer or call.caller.has(Role.ROLE_AUDITOR)
+        if not sees_whole:
             subject = _own(subject, call.caller)
         page = call.page(request, subject)
         async with self._database.reading() as connection:
             found = await store.list_accesses(
-                connection, subject=subject, before=page.after, limit=page.limit
+                connection,
+                subject=subject,
+                organization=organization,
+                before=page.after,
+                limit=page.limit,
             )
             shown, next_page_token = page.cut(found, key=lambda each: each.name)
             receipts = await read_receipts(
                 connection, self._log, [(each.log_index, access_openings(each)) for each in shown]
             )
-            if not is_auditor:
+            if not sees_whole:
                 named = [name for each in shown for name in each.documents]
                 own = await find_documents_of(connection, subject, named)
                 shown = [each.seen_by(subject, own) for each in shown]

@@ -206,6 +206,7 @@ accesses = Table(
     Column("attributes", JSON, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
     Column("log_index", BigInteger, nullable=False),
+    Index("accesses_by_organization", "organization", "name"),
 )
 
 # The subjects who see an access: those it names, with position and salt of their commitments, and

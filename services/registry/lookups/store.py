@@ -138,10 +138,18 @@ async def find_access(connection: AsyncConnection, name: str) -> Access | None:
 
 
 async def list_accesses(
-    connection: AsyncConnection, *, subject: str = "", before: str = "", limit: int
+    connection: AsyncConnection,
+    *,
+    subject: str = "",
+    organization: str = "",
+    before: str = "",
+    limit: int,
 ) -> list[Access]:
-    """Return the accesses that the subject sees, or all, newest first, after the one named."""
+    """Return the accesses that the subject sees, and of an organization if one is given, newest
+    first, after the one named."""
     statement = select(accesses).order_by(accesses.c.name.desc()).limit(limit)
+    if organization:
+        statement = statement.where(accesses.c.organization == organization)
     if subject:
         seen = select(access_subjects.c.access).where(access_subjects.c.subject == subject)
         statement = statement.where(accesses.c.name.in_(seen))

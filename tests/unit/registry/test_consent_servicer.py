@@ -7,7 +7,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from qagazsyz.registry.v1 import consents_pb2
-from services.runtime.access import Caller, Role, access_rule
+from services.runtime.access import Caller
 from services.runtime.errors import (
     NotFound,
     PermissionDenied,
@@ -172,9 +172,22 @@ async def test_accesses_come_in_pages(world: World) -> None:
     assert second.next_page_token == ""
 
 
-def test_an_officer_may_list_no_accesses() -> None:
-    # ListAccesses' access option names citizens and auditors alone.
-    service = consents_pb2.DESCRIPTOR.services_by_name["ConsentService"]
-    rule = access_rule(service.methods_by_name["ListAccesses"])
-    assert rule is not None
-    assert set(rule.roles) == {Role.ROLE_CITIZEN, Role.ROLE_AUDITOR}
+async def test_an_officer_lists_their_own_organizations_accesses_with_openings(
+    world: World,
+) -> None:
+    await world.look_up_refused()
+    await world.look_up_refused(other_bank_officer)
+    (mine,) = await world.accesses(bank_officer)
+    (theirs,) = await world.accesses(other_bank_officer)
+    assert (mine.organization, theirs.organization) == (
+        bank_officer.organization,
+        other_bank_officer.organization,
+    )
+    proved = verified(mine.receipt)
+    assert proved.openings["subjects[0]"] == CITIZEN.encode()
+    assert proved.openings["officer"] == mine.officer.encode()
+    assert await world.accesses(bank_officer, CITIZEN) == [mine]
+    assert (
+        await world.accesses(bank_officer, "subjects/" + "0" * 8 + "-0000-7000-8000-" + "0" * 12)
+        == []
+    )
