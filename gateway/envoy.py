@@ -137,7 +137,11 @@ def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
         "admin": {"address": _private_pipe(ADMIN_SOCKET)},
         "static_resources": {
             "listeners": [
-                _outer(methods, settings, lua_source(contracts, methods)),
+                _outer(
+                    methods,
+                    settings,
+                    lua_source(contracts, methods, (routes.HEALTH, routes.OPENAPI)),
+                ),
                 _inner(),
             ],
             "clusters": clusters(names, settings),

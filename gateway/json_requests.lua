@@ -9,7 +9,7 @@
 -- the rest of the body is replaced by bytes that are no JSON, and the reason is left in METADATA,
 -- from which the local reply is made (local_replies.py).
 --
--- MESSAGES, BINDINGS, METADATA and the limits are written in front of this by json_requests.py.
+-- OWN, MESSAGES, BINDINGS, METADATA and the limits are written in front of this by json_requests.py.
 
 local byte, find, sub, format, gsub = string.byte, string.find, string.sub, string.format, string.gsub
 
@@ -540,6 +540,9 @@ function envoy_on_request(handle)
   end
   local path, verb = headers:get(":path"), headers:get(":method")
   local mark = find(path, "?", 1, true)
+  if OWN[mark and sub(path, 1, mark - 1) or path] and verb ~= "GET" and verb ~= "HEAD" then
+    return respond(handle, "405", { allow = "GET, HEAD" }, NOT_ALLOWED)
+  end
   local query = mark and sub(path, mark + 1) or ""
   local verbs = bindings_of(mark and sub(path, 1, mark - 1) or path)
   if next(verbs) == nil then

@@ -47,8 +47,13 @@ _VARIABLE = re.compile(r"\{([^=}]+)(?:=([^}]+))?\}")
 _MAGIC = re.compile(r"([\^$()%.\[\]+\-?])")
 
 
-def lua_source(contracts: FileDescriptorSet, methods: Iterable[Method]) -> str:
-    """Return the whole program of the filter."""
+def lua_source(
+    contracts: FileDescriptorSet, methods: Iterable[Method], own: Iterable[str] = ()
+) -> str:
+    """Return the whole program of the filter.
+
+    own: paths that the gateway answers itself, by GET.
+    """
     messages = dict(_messages(contracts))
     enums = dict(_enums(contracts))
     bindings = [(method, one) for method in methods for one in method.bindings]
@@ -63,6 +68,7 @@ def lua_source(contracts: FileDescriptorSet, methods: Iterable[Method]) -> str:
     }
     lines = [f"local {name} = {_lua(value)}" for name, value in tables.items()]
     lines.append(f'local SPOILED = "{SPOILED}"')
+    lines.append(f"local OWN = {_lua(dict.fromkeys(own, True))}")
     lines.append("local MESSAGES, BINDINGS = {}, {}")
     lines += [f"MESSAGES[{_lua(name)}] = {{}}" for name in reached]
     for name in reached:

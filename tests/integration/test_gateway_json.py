@@ -210,7 +210,9 @@ def test_a_query_does_not_override_the_body(web: httpx.Client, backend: Backend)
     assert backend.methods() == []
 
 
-@pytest.mark.parametrize("path", ["/v1/subjects/0192aa", "/log/checkpoint", "/log/tile/0/000"])
+@pytest.mark.parametrize(
+    "path", ["/v1/subjects/0192aa", "/log/checkpoint", "/log/tile/0/000", "/healthz"]
+)
 def test_head_answers_as_get_without_its_body(
     web: httpx.Client, gateway: Gateway, path: str
 ) -> None:
@@ -227,6 +229,8 @@ def test_head_answers_as_get_without_its_body(
         ("GET", VERIFY, "POST"),
         ("HEAD", VERIFY, "POST"),
         ("PUT", "/log/checkpoint", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+        ("DELETE", "/healthz?x=1", "GET, HEAD"),
     ],
 )
 def test_another_verb_of_a_known_path_is_told_which_there_are(
