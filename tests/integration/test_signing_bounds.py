@@ -52,12 +52,19 @@ class Signing:
     process_id: int
 
     async def is_answering(self) -> bool:
-        """Whether a single Verify gets its answer."""
+        """Whether a single Verify gets its answer, at once or when the probe's bytes are freed: the
+        same caller has sent both."""
         request = verification_pb2.VerifyRequest(
             signer=verification_pb2.Signer(public_key=KEY.spki), item=KEY.item()
         )
-        answer = await self.stub.Verify(request, metadata=self.metadata, timeout=PATIENCE_SECONDS)
-        return bool(answer.verdict == signatures_pb2.VERDICT_VALID)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    answer = await self.stub.Verify(request, metadata=self.metadata)
+                except grpc.aio.AioRpcError as error:
+                    assert error.details() in TOO_MUCH
+                else:
+                    return bool(answer.verdict == signatures_pb2.VERDICT_VALID)
 
     async def is_full(self) -> bool:
         """Whether a long batch is under way, so that the service refuses the probe beside it."""
