@@ -7,7 +7,6 @@ refused by their headers, before the body is read.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,8 +24,6 @@ Json = dict[str, Any]
 
 PROVIDER = "caller"
 NEEDED, OPTIONAL = "token", "token-if-any"
-# The name of the scheme in any case (RFC 9110, section 11.1): Envoy compares prefixes exactly.
-BEARER = tuple(map("".join, itertools.product(*((one.upper(), one) for one in "bearer"))))
 # Identity's tokens live so long; one that claims more was not made by it.
 TOKEN_SECONDS = 600
 # Half the time between the publication of a key and the first token that is signed with it.
@@ -114,9 +111,7 @@ def _jwt(methods: Iterable[Method]) -> Json:
         # The services verify it again, and read the caller from it.
         "forward": True,
         # This header only, so that a token in a URL, which logs keep, is not accepted.
-        "from_headers": [
-            {"name": "Authorization", "value_prefix": f"{scheme} "} for scheme in BEARER
-        ],
+        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
         "payload_in_metadata": routes.CLAIMS,
         # No jwt_cache_config: a token that is cached is accepted although its key was taken away.
         "remote_jwks": {

@@ -1,4 +1,5 @@
--- Refuses JSON requests that do not mean what they say, before the transcoder reads them.
+-- Refuses JSON requests that do not mean what they say, before the transcoder reads them, and reads
+-- the scheme of tokens in any case.
 --
 -- The transcoder drops fields that it does not know, and lets a query parameter override the path.
 -- This filter finds the method of a JSON call by its template, refuses parameters that the path or
@@ -532,8 +533,20 @@ local function follow(handle, binding)
   end
 end
 
+-- The name of the scheme is read in any case (RFC 9110, section 11.1); Envoy compares it exactly.
+local function read_scheme(headers)
+  local value = headers:get("authorization")
+  if value and sub(value, 1, 7) ~= "Bearer " and string.lower(sub(value, 1, 7)) == "bearer " then
+    -- Two of them stay two, and are refused.
+    if headers:getNumValues("authorization") == 1 then
+      headers:replace("authorization", "Bearer " .. sub(value, 8))
+    end
+  end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
+  read_scheme(headers)
   local kind = headers:get("content-type")
   if kind and find(kind, "^application/grpc") then
     return

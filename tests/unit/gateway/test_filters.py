@@ -46,8 +46,7 @@ def test_a_token_is_verified_for_issuer_audience_and_expiry(config: Json) -> Non
     assert provider["issuer"] == "qagazsyz"
     assert provider["audiences"] == ["qagazsyz"]
     assert provider["require_expiration"] is True
-    assert {one["name"] for one in provider["from_headers"]} == {"Authorization"}
-    assert {one["value_prefix"].lower() for one in provider["from_headers"]} == {"bearer "}
+    assert provider["from_headers"] == [{"name": "Authorization", "value_prefix": "Bearer "}]
 
 
 def test_a_token_is_verified_each_time_by_keys_of_the_last_minute(config: Json) -> None:
