@@ -16,7 +16,7 @@ own (validator.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -69,8 +69,9 @@ from services.identity.x509.limits import NAME_LIMIT_BYTES
 from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateUsage
 
-# Cross-signed authorities have several paths; more than these would be an attack on our CPU.
-PATHS_LIMIT = 8
+# Cross-signed authorities have several paths, of which the valid one may be the last; each costs a
+# millisecond.
+PATHS_LIMIT = 64
 # Issuers whose paths are cached: callers choose their names.
 ISSUERS_KEPT = 10_000
 # Longer than any hierarchy in use, not counting the anchor.
@@ -110,11 +111,21 @@ class PathFinder:
         """policies: dotted OIDs of which a path must have one; if empty, any path is accepted."""
         self._store = store
         self._signatures = SignatureCache()
-        anchors = _each(lambda der: read_anchor(der, policies), store.anchors)
-        self._anchors = [anchor for anchor in anchors if anchor is not None]
-        self._intermediates = _each(self._signatures.authority, store.intermediates)
+
+        def anchor(der: bytes) -> CertTrustAnchor | None:
+            found = read_anchor(der, policies)
+            if found is not None:
+                _decode_whole(found.certificate)
+            return found
+
+        def intermediate(der: bytes) -> Any:
+            return _decode_whole(self._signatures.authority(der))
+
+        self._anchors = [each for each in _each(anchor, store.anchors) if each is not None]
+        self._intermediates = _each(intermediate, store.intermediates)
         self._trust = SimpleTrustManager.build(trust_roots=self._anchors)
         self._registry = CertificateRegistry.build(self._intermediates)
+        self._named = _by_name(self._intermediates)
         # Only certificates by these may be looked up in the two: they keep the name of every issuer
         # that they are asked for, and callers choose names.
         subjects = [
@@ -170,8 +181,7 @@ class PathFinder:
                     continue
                 others.setdefault(issuer.subject.dump(), issuer)
             trust = SimpleTrustManager.build(trust_roots=self._anchors)
-            registry = CertificateRegistry.build([*self._intermediates, *others.values()])
-            return self._search(leaf, trust, registry)
+            return self._search(leaf, trust, _by_name([*self._intermediates, *others.values()]))
         if not self._is_known(leaf.issuer):
             return ()
         # The key identifier tells several keys of one authority apart.
@@ -179,7 +189,7 @@ class PathFinder:
         key = hashlib.sha256(named).digest()
         paths = self._issuer_paths.get(key)
         if paths is None:
-            paths = self._search(_probe_certificate(leaf), self._trust, self._registry)
+            paths = self._search(_probe_certificate(leaf), self._trust, self._named)
             if not leaf.authority_issuer_serial:
                 self._issuer_paths[key] = paths
         return paths
@@ -190,25 +200,32 @@ class PathFinder:
         return name.dump() in self._subjects or name.hashable in self._prepared_subjects
 
     def _search(
-        self, leaf: Any, trust: SimpleTrustManager, registry: CertificateRegistry
+        self, leaf: Any, trust: SimpleTrustManager, named: Mapping[str, Sequence[Any]]
     ) -> tuple[_IssuerPath, ...]:
         """Return the paths to the leaf's issuer, PATHS_LIMIT at most (RFC 4158).
 
+        named: the authorities between, by their names as they are compared.
+
         No name with the same key stands twice in a path. The engine's own search compares serial
-        numbers instead, and never ends among authorities that certify each other.
+        numbers instead, never ends among authorities that certify each other, and passes over an
+        authority that has an anchor's name and key.
         """
         paths: list[_IssuerPath] = []
         steps = 0
 
         def walk(certificate: Any, authorities: tuple[Any, ...], seen: frozenset[_Entity]) -> None:
             nonlocal steps
-            for issuer in registry.find_potential_issuers(certificate, trust):
+            issuers = (
+                *trust.find_potential_issuers(certificate),
+                *named.get(certificate.issuer.hashable, ()),
+            )
+            for issuer in issuers:
                 steps += 1
                 if steps > STEPS_LIMIT or len(paths) == PATHS_LIMIT:
                     return
                 if isinstance(issuer, CertTrustAnchor):
                     paths.append(self._issuer_path(issuer, authorities))
-                elif not isinstance(issuer, TrustAnchor):
+                elif not isinstance(issuer, TrustAnchor) and _may_issue(issuer, certificate):
                     entity = (issuer.subject.dump(), issuer.public_key.dump())
                     # The leaf counts too.
                     if entity not in seen and len(authorities) + 1 < PATH_LENGTH_LIMIT:
@@ -290,6 +307,34 @@ def _each(read: Callable[[bytes], _T], ders: Iterable[bytes]) -> list[_T]:
         except Exception as error:
             log_unforeseen("a certificate of the trust folder", der, error)
     return found
+
+
+def _by_name(authorities: Iterable[Any]) -> Mapping[str, Sequence[Any]]:
+    found: dict[str, list[Any]] = {}
+    for authority in authorities:
+        found.setdefault(authority.subject.hashable, []).append(authority)
+    return found
+
+
+def _may_issue(authority: Any, certificate: Any) -> bool:
+    """Return whether the certificate's authorityKeyIdentifier lets this authority be its issuer."""
+    key, serial = certificate.authority_key_identifier, certificate.authority_issuer_serial
+    if key and authority.key_identifier and key != authority.key_identifier:
+        return False
+    return not serial or bool(serial == authority.issuer_serial)
+
+
+def _decode_whole(certificate: Any) -> Any:
+    """Return the certificate once all that a search reads of an authority is decoded, which else
+    would fail in the midst of one. Raises whatever the lenient decoder does."""
+    load(certificate.dump())
+    for name in (certificate.subject, certificate.issuer):
+        name.hashable  # noqa: B018
+    certificate.issuer_serial, certificate.key_identifier  # noqa: B018
+    certificate.authority_key_identifier, certificate.authority_issuer_serial  # noqa: B018
+    certificate.public_key.sha256, certificate.max_path_length, certificate.ca  # noqa: B018
+    _constraints(certificate)
+    return certificate
 
 
 def _constraints(authority: Any) -> int:
