@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from services.runtime.errors import InvalidArgument
 from services.runtime.intake.control_characters import CONTROL_CHARACTER
+from services.runtime.intake.update_masks import covers
 
 # Timestamp's range: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
@@ -60,9 +61,9 @@ class Update:
         within, _, rest = path.partition(".")
         if within != self.resource or not rest:
             return True
-        if self.paths == {"*"}:
-            return field_behavior_pb2.IMMUTABLE not in _behavior(field)
-        return rest in self.paths
+        if field_behavior_pb2.IMMUTABLE in _behavior(field):
+            return False
+        return covers(self.paths, rest)
 
 
 def check_fields(
@@ -89,7 +90,8 @@ def check_fields(
             if field.type == FieldDescriptor.TYPE_STRING:
                 check_shown(item, where)
             elif field.type == FieldDescriptor.TYPE_MESSAGE:
-                _check_message(item, where, update)
+                # Items of a list are whole, whatever the mask says.
+                _check_message(item, where, None if field.is_repeated else update)
 
 
 def check_shown(text: str, where: str) -> None:
