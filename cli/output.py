@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import Failure
-from cli.terminal import plain, say
+from cli.terminal import plain, say, say_json
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -32,7 +32,7 @@ def as_json(message: Message) -> str:
 def print_message(message: Message, *, as_machine_json: bool) -> None:
     """Print a message: as JSON, or its set fields line by line."""
     if as_machine_json:
-        say(as_json(message))
+        say_json(as_json(message))
         return
     from google.protobuf import json_format
 

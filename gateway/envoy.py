@@ -191,7 +191,7 @@ def _outer(
         # Trust the peer's address, not its headers; and with no internal address, drop the
         # x-envoy-… and x-request-id headers of callers.
         "use_remote_address": True,
-        "early_header_mutation_extensions": [_early_headers()],
+        "early_header_mutation_extensions": [_early_headers(settings)],
         "xff_num_trusted_hops": settings.trusted_proxies,
         "internal_address_config": {"cidr_ranges": [UNSPECIFIED_ADDRESS]},
     }
@@ -231,7 +231,7 @@ def _manager(config: Json) -> Json:
     }
 
 
-def _early_headers() -> Json:
+def _early_headers(settings: GatewaySettings) -> Json:
     """Remove headers that services do not need, and copy two that filters remove: the length of
     the body, and the content type."""
     name = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
@@ -245,14 +245,13 @@ def _early_headers() -> Json:
         header = {"key": key, "value": value}
         append = {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
         mutations.append({"append": append})
-    mutations.append(
-        {
-            "append": {
-                "header": {"key": "traceparent", "value": TRACE_PARENT},
-                "append_action": "OVERWRITE_IF_EXISTS",
-            }
-        }
-    )
+    if settings.collector() is not None and settings.trace_sample_ratio == 1:
+        header = {"key": "traceparent", "value": TRACE_PARENT}
+        mutations.append({"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS"}})
+    else:
+        # The trace's id decides which calls are traced, here or in the services: callers who could
+        # choose it would choose whether they are.
+        mutations.append({"remove": "traceparent"})
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {"@type": f"type.googleapis.com/{name}", "mutations": mutations},

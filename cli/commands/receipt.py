@@ -10,7 +10,7 @@ import typer
 
 from cli.errors import CHECK_FAILED, Failure
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
-from cli.terminal import say
+from cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from qagazsyz.registry.v1 import receipts_pb2
@@ -86,7 +86,7 @@ def get(
         organization,
     )
     if out is None:
-        say(as_json(found))
+        say_json(as_json(found))
     else:
         out.write_text(as_json(found) + "\n")
 

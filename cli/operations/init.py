@@ -74,9 +74,13 @@ def _create_secrets(
     from services.identity import new_secrets as identity
     from services.registry import new_secrets as registry
     from services.runtime.clock import system_clock, system_randomness
+    from services.runtime.intake.control_characters import CONTROL_CHARACTER
     from services.runtime.secret_files import make_private_folder, write_secret
     from services.signing import new_secrets as signing
 
+    # These names go into certificates and lists, past the checks of requests.
+    if CONTROL_CHARACTER.search(platform_name + operator_name) is not None:
+        raise Failure("a name contains a control character")
     now, randomness = system_clock(), system_randomness
     signing.create_secrets(folder.of("signing"), now=now, randomness=randomness)
     registry.create_secrets(folder.of("registry"), now=now, randomness=randomness)

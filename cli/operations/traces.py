@@ -14,7 +14,7 @@ import typer
 from cli.errors import REFUSED, Failure
 from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data, Json
-from cli.terminal import say
+from cli.terminal import plain, say
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1 import common_pb2
@@ -180,12 +180,12 @@ def _waterfall(spans: Sequence[Span], *, as_machine_json: bool) -> None:
         bar = Text(" " * left + "━" * min(width, BAR_WIDTH - left or 1))
         bar.stylize("red" if span.failed else "green")
         table.add_row(
-            "  " * depth + _short(span.name),
-            span.service.removeprefix("qagazsyz-"),
+            Text(plain("  " * depth + _short(span.name))),
+            Text(plain(span.service.removeprefix("qagazsyz-"))),
             f"{(span.start - first) / 1e6:.1f}",
             f"{span.milliseconds:.1f}",
             bar,
-            _what(span),
+            Text(plain(_what(span))),
         )
     console().print(table)
 

@@ -199,9 +199,47 @@ def test_an_unsampled_trace_is_passed_on_as_unsampled(
     ):
         assert web.get("/v1/documentTypes").status_code == 200
         assert backend.received[-1].metadata["traceparent"].endswith("-00")
-        # A caller's trace continues, but callers do not decide on sampling.
         web.get("/v1/documentTypes", headers={"traceparent": PARENT})
-        passed_on = backend.received[-1].metadata["traceparent"]
-        assert passed_on.startswith(PARENT[:36])
-        assert passed_on.endswith("-00")
+        assert backend.received[-1].metadata["traceparent"].endswith("-00")
     assert collector.spans == []
+
+
+# The sampler compares the last half of a trace's id with the ratio.
+LEAST, MOST = "0" * 31 + "1", "f" * 32
+
+
+@pytest.mark.parametrize("trace_id", [LEAST, MOST])
+def test_where_a_share_is_traced_callers_do_not_choose_their_traces_id(
+    backend: Backend,
+    collector: Collector,
+    tmp_path_factory: pytest.TempPathFactory,
+    trace_id: str,
+) -> None:
+    folder = tmp_path_factory.mktemp("gateway")
+    one = backend.address
+    with (
+        running(
+            folder,
+            identity=one,
+            signing=one,
+            registry=one,
+            otlp_endpoint=collector.address,
+            trace_sample_ratio=0.999,
+        ) as gateway,
+        gateway.http() as web,
+    ):
+        web.get("/v1/documentTypes", headers={"traceparent": f"00-{trace_id}-{'1' * 16}-00"})
+        assert trace_id not in backend.received[-1].metadata["traceparent"]
+
+
+def test_a_gateway_without_traces_leaves_the_decision_to_the_services(
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("gateway")
+    one = backend.address
+    with (
+        running(folder, identity=one, signing=one, registry=one) as gateway,
+        gateway.http() as web,
+    ):
+        web.get("/v1/documentTypes", headers={"traceparent": PARENT[:-2] + "00"})
+        assert "traceparent" not in backend.received[-1].metadata

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sized
 from typing import Any
 
 from qagazsyz.identity.v1 import subjects_pb2 as pb
@@ -16,6 +16,7 @@ from services.identity.subjects.rules import (
     check_length,
 )
 from services.runtime.errors import InvalidArgument
+from services.runtime.intake.update_masks import ALL, changed_paths
 
 # Items in one request of a batch method.
 BATCH_LIMIT = 1_000
@@ -27,7 +28,6 @@ CHANGEABLE = {
     "person.birth_date": "birth_date",
     "organization.display_name": "display_name",
 }
-IMMUTABLE = {"name", "person.iin", "organization.bin", "create_time", "update_time"}
 
 
 def check_batch(items: Sized, field: str) -> None:
@@ -76,9 +76,13 @@ def to_changes(request: pb.UpdateSubjectRequest, subject: Subject) -> dict[str, 
     kind = stated.WhichOneof("kind")
     if kind is not None and kind != subject.kind:
         raise InvalidArgument(f"subject.{kind}", "the subject is of another kind")
+    own = [path for path in CHANGEABLE if path.startswith(f"{subject.kind}.")]
+    paths = changed_paths(stated, request.update_mask, updatable=own)
+    if not request.update_mask.paths or {ALL, subject.kind} & set(request.update_mask.paths):
+        _check_number_unchanged(request, subject)
     part = stated.person if subject.is_person else stated.organization
     values: dict[str, Any] = {}
-    for path in _paths_to_change(request, subject):
+    for path in paths:
         column = CHANGEABLE[path]
         if column == "birth_date":
             born = check_iin(subject.number)
@@ -90,35 +94,6 @@ def to_changes(request: pb.UpdateSubjectRequest, subject: Subject) -> dict[str, 
         check_length(value, f"subject.{path}")
         values[column] = value
     return values
-
-
-def _paths_to_change(request: pb.UpdateSubjectRequest, subject: Subject) -> Sequence[str]:
-    """Return which of CHANGEABLE the update changes. Raises InvalidArgument."""
-    own = [path for path in CHANGEABLE if path.startswith(f"{subject.kind}.")]
-    if not request.update_mask.paths:
-        # Without a mask, the fields that are set change (AIP-134).
-        _check_number_unchanged(request, subject)
-        return [path for path in own if _is_set(request.subject, path)]
-    if list(request.update_mask.paths) == ["*"]:
-        _check_number_unchanged(request, subject)
-        return own
-    for path in request.update_mask.paths:
-        if path in IMMUTABLE:
-            raise InvalidArgument("update_mask", f"{path} never changes")
-        if path != subject.kind and path not in own:
-            raise InvalidArgument("update_mask", "names a field that the subject does not have")
-    masked = set(request.update_mask.paths)
-    if subject.kind in masked:
-        _check_number_unchanged(request, subject)
-        return own
-    return [path for path in own if path in masked]
-
-
-def _is_set(subject: pb.Subject, path: str) -> bool:
-    if path == "person.birth_date":
-        return subject.person.HasField("birth_date")
-    part, column = path.split(".")
-    return bool(getattr(getattr(subject, part), column))
 
 
 def _check_number_unchanged(request: pb.UpdateSubjectRequest, subject: Subject) -> None:

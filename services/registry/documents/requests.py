@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +24,7 @@ from services.runtime.access import Caller
 from services.runtime.clock import from_timestamp
 from services.runtime.errors import DomainError, InvalidArgument
 from services.runtime.intake.field_checks import check_shown
+from services.runtime.intake.update_masks import changed_paths
 from services.runtime.storage.idempotency import fingerprint_of_parts, read_request_key
 from services.runtime.storage.kept_requests import RequestKey
 
@@ -258,19 +258,8 @@ def parse_type_changes(request: documents_pb2.UpdateDocumentTypeRequest) -> dict
     The fields are those of the mask; without a mask, those that are set (AIP-134).
     """
     changed = parse_document_type(request.document_type, request.document_type.name)
-    return {path: getattr(changed, path) for path in _parse_mask(request)}
-
-
-def _parse_mask(request: documents_pb2.UpdateDocumentTypeRequest) -> Sequence[str]:
-    paths = list(request.update_mask.paths)
-    if not paths:
-        return [path for path in UPDATABLE if getattr(request.document_type, path)]
-    if paths == ["*"]:
-        return UPDATABLE
-    for index, path in enumerate(paths):
-        if path not in UPDATABLE:
-            raise InvalidArgument(f"update_mask.paths[{index}]", "not a field that can be updated")
-    return paths
+    paths = changed_paths(request.document_type, request.update_mask, updatable=UPDATABLE)
+    return {path: getattr(changed, path) for path in paths}
 
 
 def _parse_kind(number: int) -> AttributeKind:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,15 +12,12 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.runtime.errors import InvalidArgument
+from services.runtime.intake.control_characters import CONTROL_CHARACTER
+from services.runtime.intake.update_masks import covers
 
 # Timestamp's range: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
-
-
-# Control characters, line breaks among them, and those that turn the direction of what follows
-# (Unicode Technical Report 36, section 2.10): texts are shown to people, on a terminal or a phone.
-_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @cache
@@ -65,9 +61,9 @@ class Update:
         within, _, rest = path.partition(".")
         if within != self.resource or not rest:
             return True
-        if self.paths == {"*"}:
-            return field_behavior_pb2.IMMUTABLE not in _behavior(field)
-        return rest in self.paths
+        if field_behavior_pb2.IMMUTABLE in _behavior(field):
+            return False
+        return covers(self.paths, rest)
 
 
 def check_fields(
@@ -94,12 +90,13 @@ def check_fields(
             if field.type == FieldDescriptor.TYPE_STRING:
                 check_shown(item, where)
             elif field.type == FieldDescriptor.TYPE_MESSAGE:
-                _check_message(item, where, update)
+                # Items of a list are whole, whatever the mask says.
+                _check_message(item, where, None if field.is_repeated else update)
 
 
 def check_shown(text: str, where: str) -> None:
     """Raise InvalidArgument for a text with characters that are not shown as they are."""
-    if _UNSHOWN.search(text) is not None:
+    if CONTROL_CHARACTER.search(text) is not None:
         raise InvalidArgument(where, "contains a control character")
 
 

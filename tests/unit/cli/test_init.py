@@ -88,3 +88,12 @@ def test_a_folder_with_a_file_in_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="in use"):
         init(tmp_path)
     assert files(tmp_path) == {"registry/registry.db"}
+
+
+@pytest.mark.parametrize("option", ["--platform-name", "--operator-name"])
+def test_a_name_with_a_control_character_is_refused_before_anything_is_written(
+    tmp_path: Path, option: str
+) -> None:
+    with pytest.raises(Failure, match="control character"):
+        init(tmp_path / "data", option, "Банк\x1b[2K")
+    assert not files(tmp_path / "data")

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
 
+from cli import errors
 from cli.output import print_message, print_rows
 from cli.terminal import plain, say
 from qagazsyz.identity.v1 import subjects_pb2
 
 CLI = Path(__file__).parents[3] / "cli"
-NASTY = "Банк\x1b[2K\x1b]0;pwn\x07\x9b2J\u202e\r"
+NASTY = "Банк\x1b[2K\x1b]0;pwn\x07\x9b2J\u202e\r\nforged: line"
 
 
 def test_a_text_is_shown_with_its_control_characters_escaped() -> None:
     assert plain("Банк\x1b[2K\x9b\u202e\r") == "Банк\\u001b[2K\\u009b\\u202e\\u000d"
-    assert plain("Әлия\n\tҚ.") == "Әлия\n\tҚ."
+    assert plain("Әлия\u0306 Қ. – ok") == "Әлия\u0306 Қ. – ok"
+
+
+def test_a_text_of_others_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    errors.report(errors.Failure("no\nqagazsyz: all is well\u2028too\t."))
+    assert capsys.readouterr().err == "qagazsyz: no\\u000aqagazsyz: all is well\\u2028too\\u0009.\n"
+
+
+def test_a_file_name_that_is_no_utf_8_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    say(b"\xff.pem".decode(errors="surrogateescape"))
+    assert capsys.readouterr().out == "\\udcff.pem\n"
+
+
+def test_json_gives_the_value_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    print_message(subjects_pb2.Subject(name=NASTY), as_machine_json=True)
+    assert json.loads(capsys.readouterr().out)["name"] == NASTY
 
 
 @pytest.mark.parametrize("as_machine_json", [True, False])
@@ -32,6 +49,7 @@ def test_nothing_that_is_printed_acts_on_the_terminal(
     say(NASTY)
     printed = capsys.readouterr().out
     assert not set("\x1b\x07\x9b\u202e\r") & set(printed)
+    assert "\nforged" not in printed
     assert "pwn" in printed
 
 

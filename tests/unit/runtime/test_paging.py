@@ -97,6 +97,11 @@ def altered(token: str, at: int) -> str:
         token_after("a") + "AAAA",
         altered(token_after("a"), 0),
         altered(token_after("a"), -2),
+        # The same bytes in another text: unused bits, padding, characters that base64 skips.
+        token_after("b")[:-1] + chr(ord(token_after("b")[-1]) + 1),
+        token_after("a") + "=",
+        token_after("a") + "\n",
+        "!" + token_after("a"),
         "x",
         "é",
         "a" * (TOKEN_LIMIT + 1),

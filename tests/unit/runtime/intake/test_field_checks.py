@@ -81,6 +81,7 @@ def update(*paths: str, **person: str) -> subjects_pb2.UpdateSubjectRequest:
         (update(patronymic="x"), None),
         (update("person.patronymic"), None),
         (update("person.given_name"), "subject.person.given_name"),
+        (update("person", given_name="a"), "subject.person.family_name"),
         (update("*", given_name="a"), "subject.person.family_name"),
         # A number never changes.
         (update("*", given_name="a", family_name="b"), None),
@@ -102,6 +103,15 @@ def test_an_update_requires_what_its_mask_names(
         check_fields(request_, update=required)
     else:
         assert refused_field(request_, update=required) == field
+
+
+def test_items_of_an_updates_lists_are_whole() -> None:
+    basis = documents_pb2.LegalBasis(purpose="p")
+    request = documents_pb2.UpdateDocumentTypeRequest(
+        document_type=documents_pb2.DocumentType(name="documentTypes/a", legal_bases=[basis])
+    )
+    field = refused_field(request, update=Update.of(request))
+    assert field.startswith("document_type.legal_bases[0].")
 
 
 @pytest.mark.parametrize(
