@@ -33,11 +33,8 @@ class TypeAdministration:
         if request is None:
             return None
         async with self._database.reading() as connection:
-            kept = await store.kept_requests.find(connection, request)
-            if kept is None:
-                return None
-            kept.check_is(request_sha256)
-            return await store.find_type(connection, kept.result)
+            name = await store.kept_requests.find_result(connection, request, request_sha256)
+            return None if name is None else await store.find_type(connection, name)
 
     async def create(
         self,

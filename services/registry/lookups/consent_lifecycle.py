@@ -43,11 +43,8 @@ class ConsentLifecycle:
         if request is None:
             return None
         async with self._database.reading() as connection:
-            kept = await kept_requests.find(connection, request)
-            if kept is None:
-                return None
-            kept.check_is(request_sha256)
-            return await store.find_consent(connection, kept.result)
+            name = await kept_requests.find_result(connection, request, request_sha256)
+            return None if name is None else await store.find_consent(connection, name)
 
     async def grant(
         self, consent: Consent, request: RequestKey | None, request_sha256: bytes

@@ -118,7 +118,7 @@ class IdempotencyStore:
         asked = fingerprint(request)
 
         async def find_or_work(connection: AsyncConnection) -> M:
-            kept = await self._find(connection, key, asked)
+            kept = await self._kept.find_result(connection, key, asked)
             if kept is not None:
                 return response_type.FromString(kept)
             response = await work(connection)
@@ -133,7 +133,7 @@ class IdempotencyStore:
         except (IntegrityError, AlreadyExists):
             # The same request, sent twice at once: the other one was first.
             async with self._database.reading() as connection:
-                kept = await self._find(connection, key, asked)
+                kept = await self._kept.find_result(connection, key, asked)
             if kept is None:
                 raise
             return response_type.FromString(kept)
@@ -146,18 +146,8 @@ class IdempotencyStore:
         key = read_request_key(request.DESCRIPTOR.name, scope, getattr(request, "request_id", ""))
         if key is None:
             return None
-        kept = await self._find(connection, key, fingerprint(request))
+        kept = await self._kept.find_result(connection, key, fingerprint(request))
         return None if kept is None else response_type.FromString(kept)
-
-    async def _find(
-        self, connection: AsyncConnection, key: RequestKey, request_sha256: bytes
-    ) -> bytes | None:
-        """Return the answer to the first request with the key, or None. Raises AlreadyExists."""
-        kept = await self._kept.find(connection, key)
-        if kept is None:
-            return None
-        kept.check_is(request_sha256)
-        return kept.result
 
     async def purge_expired(self) -> None:
         """Delete the answers that were kept for KEPT_FOR."""

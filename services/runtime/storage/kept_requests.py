@@ -102,6 +102,17 @@ class KeptRequests(Generic[R]):
         """Return the first request with the key, or None."""
         return (await self._read(connection, select(self.table).where(self._is(key)))).get(key)
 
+    async def find_result(
+        self, connection: AsyncConnection, key: RequestKey, request_sha256: bytes
+    ) -> R | None:
+        """Return the result of the first request with the key, or None. Raises AlreadyExists if it
+        was another request."""
+        kept = await self.find(connection, key)
+        if kept is None:
+            return None
+        kept.check_is(request_sha256)
+        return kept.result
+
     async def find_many(
         self, connection: AsyncConnection, keys: Collection[RequestKey]
     ) -> dict[RequestKey, KeptRequest[R]]:

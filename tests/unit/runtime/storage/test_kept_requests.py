@@ -54,6 +54,14 @@ async def test_a_kept_request_is_found_by_its_whole_key(connection: AsyncConnect
         assert await KEPT.find(connection, other) is None
 
 
+async def test_the_result_is_that_of_the_same_request_only(connection: AsyncConnection) -> None:
+    assert await KEPT.find_result(connection, key(1), SHA256) is None
+    await keep(connection, key(1))
+    assert await KEPT.find_result(connection, key(1), SHA256) == "things/id-1"
+    with pytest.raises(AlreadyExists, match="request_id"):
+        await KEPT.find_result(connection, key(1), bytes(32))
+
+
 async def test_many_are_found_at_once_and_no_others(connection: AsyncConnection) -> None:
     kept = [key(1, "subjects/a"), key(2, "subjects/b"), key(1, "subjects/b", "Change")]
     # The second half of the first with the first half of the second is a key that nobody asked for.
