@@ -222,14 +222,20 @@ def serving() -> Iterator[Backend]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, ready: bool = True, **changed: Any) -> Iterator[Gateway]:
-    """Run Envoy with these settings; yield once /readyz answers 200, or else once it listens."""
+def running(
+    folder: Path, backend: Backend | None = None, *, ready: bool = True, **changed: Any
+) -> Iterator[Gateway]:
+    """Run Envoy with these settings; yield once /readyz answers 200, or else once it listens.
+
+    backend: all three services, but for those that the settings place elsewhere.
+    """
     settings = GatewaySettings(
         **{
             "folder": folder,
             "listen": "127.0.0.1:0",
             "access_log": folder / "access.log",
             "workers": 2,
+            **(dict.fromkeys(DOMAINS, backend.address) if backend is not None else {}),
             **changed,
         }
     )

@@ -25,7 +25,7 @@ from gateway import descriptors
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2, tokens_pb2
 from qagazsyz.registry.v1 import documents_pb2, log_pb2, receipts_pb2
 from qagazsyz.signing.v1 import verification_pb2
-from tests.integration.gateway_backend import Backend, Gateway, running, serialized, serving
+from tests.integration.gateway_backend import Backend, Gateway, serialized
 from tests.raw_calls import blocking_stream, blocking_unary
 
 SUBJECTS = "/qagazsyz.identity.v1.SubjectService"
@@ -37,32 +37,6 @@ VERIFICATION = "/qagazsyz.signing.v1.VerificationService"
 METHODS = descriptors.methods(descriptors.load())
 GUARDED = [method for method in METHODS if not method.open]
 OPEN = [method for method in METHODS if method.open]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Backend]:
-    with serving() as backend:
-        yield backend
-
-
-@pytest.fixture(scope="module")
-def gateway(server: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("gateway")
-    one = server.address
-    with running(folder, identity=one, signing=one, registry=one) as found:
-        yield found
-
-
-@pytest.fixture
-def backend(server: Backend) -> Backend:
-    server.forget()
-    return server
-
-
-@pytest.fixture
-def web(gateway: Gateway) -> Iterator[httpx.Client]:
-    with gateway.http() as client:
-        yield client
 
 
 @pytest.fixture

@@ -42,9 +42,8 @@ def start(
     with contextlib.ExitStack() as stack:
 
         def begin(**changed: Any) -> Gateway:
-            one = dict.fromkeys(("identity", "signing", "registry"), backend.address)
             folder = tmp_path_factory.mktemp("gateway")
-            return stack.enter_context(running(folder, **(one | changed)))
+            return stack.enter_context(running(folder, backend, **changed))
 
         yield begin
 

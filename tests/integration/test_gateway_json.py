@@ -16,30 +16,10 @@ from gateway import descriptors
 from qagazsyz.identity.v1 import certificates_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.descriptors import service_descriptors
-from tests.integration.gateway_backend import Backend, Gateway, running, serving
+from tests.integration.gateway_backend import Backend, Gateway
 
 VERIFY = "/v1/signatures:verify"
 BATCH = "/v1/signatures:batchVerify"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Backend]:
-    with serving() as backend:
-        yield backend
-
-
-@pytest.fixture
-def backend(server: Backend) -> Backend:
-    server.forget()
-    return server
-
-
-@pytest.fixture(scope="module")
-def gateway(server: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("gateway")
-    one = server.address
-    with running(folder, identity=one, signing=one, registry=one) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import grpc
 import httpx
 import pytest
 
-from tests.integration.gateway_backend import Backend, Gateway, running, serving
+from tests.integration.gateway_backend import Backend, Gateway, running
 from tests.raw_calls import blocking_unary
 from tests.raw_http2 import connected
 
@@ -21,30 +21,11 @@ OK, INVALID_ARGUMENT, EXHAUSTED, UNIMPLEMENTED, UNAUTHENTICATED = "0", "3", "8",
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Backend]:
-    with serving() as backend:
-        yield backend
-
-
-@pytest.fixture
-def backend(server: Backend) -> Backend:
-    server.forget()
-    return server
-
-
-@pytest.fixture(scope="module")
 def gateway(server: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
-    one = server.address
     # One worker has one connection to the backend, which all callers share.
-    with running(folder, identity=one, signing=one, registry=one, workers=1) as found:
+    with running(folder, server, workers=1) as found:
         yield found
-
-
-@pytest.fixture
-def web(gateway: Gateway) -> Iterator[httpx.Client]:
-    with gateway.http() as client:
-        yield client
 
 
 def frame(message: bytes, flag: int = 0) -> bytes:

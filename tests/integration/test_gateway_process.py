@@ -90,8 +90,7 @@ def test_unix_sockets_serve_as_well(tmp_path_factory: pytest.TempPathFactory) ->
     backend = Backend()
     backend.start(f"unix:{folder / 's'}")
     try:
-        one = backend.address
-        with running(folder / "gateway", identity=one, signing=one, registry=one) as gateway:
+        with running(folder / "gateway", backend) as gateway:
             assert httpx.get(f"{gateway.url}/v1/documentTypes").status_code == 200
     finally:
         backend.stop()

@@ -100,10 +100,7 @@ def test_neither_log_nor_spans_hold_personal_data(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
-    one = backend.address
-    with running(
-        folder, identity=one, signing=one, registry=one, otlp_endpoint=collector.address
-    ) as gateway:
+    with running(folder, backend, otlp_endpoint=collector.address) as gateway:
         alive = len(gateway.logged(1))
         statuses = send_personal_data(gateway, backend)
         assert statuses == [200, 401, 401, 401, 404, 200, 400, 503, 400, 400, 400]
@@ -123,11 +120,8 @@ def test_a_call_has_one_span_in_the_callers_trace(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
-    one = backend.address
     with (
-        running(
-            folder, identity=one, signing=one, registry=one, otlp_endpoint=collector.address
-        ) as gateway,
+        running(folder, backend, otlp_endpoint=collector.address) as gateway,
         gateway.http() as web,
     ):
         headers = {"authorization": f"Bearer {backend.token()}", "traceparent": PARENT}
@@ -165,11 +159,8 @@ def test_no_traceparent_keeps_a_call_out_of_the_traces(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
-    one = backend.address
     with (
-        running(
-            folder, identity=one, signing=one, registry=one, otlp_endpoint=collector.address
-        ) as gateway,
+        running(folder, backend, otlp_endpoint=collector.address) as gateway,
         gateway.http() as web,
     ):
         for number, parent in enumerate(HIDING, 1):
@@ -185,16 +176,8 @@ def test_an_unsampled_trace_is_passed_on_as_unsampled(
     backend: Backend, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
-    one = backend.address
     with (
-        running(
-            folder,
-            identity=one,
-            signing=one,
-            registry=one,
-            otlp_endpoint=collector.address,
-            trace_sample_ratio=0,
-        ) as gateway,
+        running(folder, backend, otlp_endpoint=collector.address, trace_sample_ratio=0) as gateway,
         gateway.http() as web,
     ):
         assert web.get("/v1/documentTypes").status_code == 200
@@ -216,15 +199,9 @@ def test_where_a_share_is_traced_callers_do_not_choose_their_traces_id(
     trace_id: str,
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
-    one = backend.address
     with (
         running(
-            folder,
-            identity=one,
-            signing=one,
-            registry=one,
-            otlp_endpoint=collector.address,
-            trace_sample_ratio=0.999,
+            folder, backend, otlp_endpoint=collector.address, trace_sample_ratio=0.999
         ) as gateway,
         gateway.http() as web,
     ):
@@ -236,9 +213,8 @@ def test_a_gateway_without_traces_leaves_the_decision_to_the_services(
     backend: Backend, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("gateway")
-    one = backend.address
     with (
-        running(folder, identity=one, signing=one, registry=one) as gateway,
+        running(folder, backend) as gateway,
         gateway.http() as web,
     ):
         web.get("/v1/documentTypes", headers={"traceparent": PARENT[:-2] + "00"})
