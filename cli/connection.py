@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from qagazsyz.credentials import Credential
+    from qagazsyz.identity.v1 import tokens_pb2, tokens_pb2_grpc
 
 Q = TypeVar("Q", bound="Message")
 A = TypeVar("A", bound="Message")
@@ -78,6 +80,40 @@ def anonymous(gateway: str) -> Iterator[grpc.Channel]:
 
     with connect(gateway) as channel:
         yield channel
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A credential before the token service, as an officer if an organization is given."""
+
+    credential: Credential
+    organization: str
+    tokens: tokens_pb2_grpc.TokenServiceStub
+
+    def challenge(self) -> tokens_pb2.Challenge:
+        """Ask for a challenge. Raises grpc.RpcError."""
+        from qagazsyz.identity.v1 import tokens_pb2
+
+        request = tokens_pb2.CreateChallengeRequest(organization=self.organization)
+        return self.tokens.CreateChallenge(request, timeout=TIMEOUT_SECONDS)
+
+    def token(self) -> tokens_pb2.Token:
+        """Sign in. Raises grpc.RpcError."""
+        from qagazsyz.client import answer_challenge
+
+        exchange = answer_challenge(self.credential, self.challenge())
+        return self.tokens.ExchangeToken(exchange, timeout=TIMEOUT_SECONDS)
+
+
+@contextmanager
+def signing_in(gateway: str, credential: Path | None, organization: str) -> Iterator[SignIn]:
+    """Open a channel to the token service. Raises Failure as signed_in does."""
+    from qagazsyz.identity.v1 import tokens_pb2_grpc
+
+    loaded = load_credential(credential)
+    name = officer_organization(gateway, loaded, organization)
+    with anonymous(gateway) as channel:
+        yield SignIn(loaded, name, tokens_pb2_grpc.TokenServiceStub(channel))
 
 
 def load_credential(path: Path | None) -> Credential:

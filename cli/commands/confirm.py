@@ -73,25 +73,10 @@ def _read(method: str, text: str) -> tuple[str, Message]:
 def _header(
     method: str, request: Message, gateway: str, credential: Path | None, organization: str
 ) -> str:
-    from cli.connection import (
-        TIMEOUT_SECONDS,
-        anonymous,
-        load_credential,
-        officer_organization,
-    )
-    from qagazsyz.client import answer_challenge, confirm_call
-    from qagazsyz.identity.v1 import tokens_pb2, tokens_pb2_grpc
+    from cli.connection import signing_in
+    from qagazsyz.client import confirm_call
 
-    holder = load_credential(credential)
-    name = officer_organization(gateway, holder, organization)
-    with anonymous(gateway) as channel:
-        tokens = tokens_pb2_grpc.TokenServiceStub(channel)
-
-        def challenge() -> tokens_pb2.Challenge:
-            asked = tokens_pb2.CreateChallengeRequest(organization=name)
-            return tokens.CreateChallenge(asked, timeout=TIMEOUT_SECONDS)
-
+    with signing_in(gateway, credential, organization) as sign_in:
         # The token says which subject and organization the credential acts as.
-        exchange = answer_challenge(holder, challenge())
-        token = tokens.ExchangeToken(exchange, timeout=TIMEOUT_SECONDS)
-        return confirm_call(holder, token, challenge(), method, request)
+        token = sign_in.token()
+        return confirm_call(sign_in.credential, token, sign_in.challenge(), method, request)
