@@ -18,6 +18,7 @@ from services.runtime.access import (
     CALLER_AUDIENCE,
     CLOCK_LEEWAY_SECONDS,
     ISSUER,
+    TOKEN_LIFETIME_SECONDS,
     TOKEN_LIMIT_BYTES,
 )
 
@@ -25,8 +26,6 @@ Json = dict[str, Any]
 
 PROVIDER = "caller"
 NEEDED, OPTIONAL = "token", "token-if-any"
-# Identity's tokens live so long; one that claims more was not made by it.
-TOKEN_SECONDS = 600
 # Half the time between the publication of a key and the first token that is signed with it.
 KEYS_KEPT = "60s"
 KEYS_ASKED_AGAIN = "0.1s"
@@ -108,7 +107,7 @@ def _jwt(methods: Iterable[Method]) -> Json:
         "audiences": [CALLER_AUDIENCE],
         "require_expiration": True,
         "clock_skew_seconds": CLOCK_LEEWAY_SECONDS,
-        "max_lifetime": f"{TOKEN_SECONDS + CLOCK_LEEWAY_SECONDS}s",
+        "max_lifetime": f"{TOKEN_LIFETIME_SECONDS + CLOCK_LEEWAY_SECONDS}s",
         # The services verify it again, and read the caller from it.
         "forward": True,
         # This header only, so that a token in a URL, which logs keep, is not accepted.

@@ -28,13 +28,13 @@ CALLER_AUDIENCE = "qagazsyz"
 INTERNAL_AUDIENCE = "qagazsyz.internal"
 # The clocks of two machines differ by less; tokens live ten minutes.
 CLOCK_LEEWAY_SECONDS = 5
-# identity's access_tokens.TOKEN_LIFETIME: a longer one was not made by identity.
+# Identity's tokens live so long: one that claims more was not made by it.
 TOKEN_LIFETIME_SECONDS = 600
 # The key set is fetched anew this often: a key that was taken away is gone within it, and with it
 # every token that it signed.
 KEYS_FRESH_SECONDS = 60.0
 # Where identity cannot be reached, its last key set serves on for as long as a token lives.
-KEYS_STALE_SECONDS = 600.0
+KEYS_STALE_SECONDS = float(TOKEN_LIFETIME_SECONDS)
 # How often a token that names an unknown key may make us fetch identity's keys again.
 KEY_REFRESH_SECONDS = 5.0
 # Tokens that are remembered as valid, so that a signature is checked once and not at every call.

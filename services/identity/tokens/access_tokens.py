@@ -10,9 +10,9 @@ import jwt
 
 from services.identity.tokens.keys import TokenKey
 from services.identity.tokens.rules import Grant
-from services.runtime.access import ISSUER, Role
+from services.runtime.access import ISSUER, TOKEN_LIFETIME_SECONDS, Role
 
-TOKEN_LIFETIME = timedelta(minutes=10)
+TOKEN_LIFETIME = timedelta(seconds=TOKEN_LIFETIME_SECONDS)
 
 
 def sign_token(granted: Grant, *, key: TokenKey, token_id: str, now: datetime) -> str:
