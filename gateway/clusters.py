@@ -56,11 +56,6 @@ class Bounds:
     waiting: int = WAITING_CALLS
 
 
-def cluster_of(method: Method) -> str:
-    """Return the name of the cluster of the method's calls."""
-    return method.domain
-
-
 def download_cluster_of(method: Method) -> str:
     """Return the name of the cluster of a download's JSON calls, whose answer Envoy collects."""
     return f"{method.domain}-downloads"

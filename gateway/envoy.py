@@ -15,7 +15,6 @@ from gateway import descriptors, filters, routes
 from gateway.clusters import (
     COLLECTOR_CLUSTER,
     KEYS_SOCKET,
-    cluster_of,
     clusters,
     download_cluster_of,
     large_json_cluster_of,
@@ -129,7 +128,7 @@ ACCESS_LOG_FIELDS = {
 def bootstrap(contracts: FileDescriptorSet, settings: GatewaySettings) -> Json:
     """Return the whole configuration, in the JSON form that Envoy reads."""
     methods = descriptors.methods(contracts)
-    names = {cluster_of(method) for method in methods}
+    names = {method.domain for method in methods}
     names |= {download_cluster_of(method) for method in methods if method.is_download}
     names |= {large_json_cluster_of(method) for method in methods if method.takes_json}
     return {

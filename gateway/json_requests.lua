@@ -124,7 +124,7 @@ end
 -- Read a string behind its opening quote; return it, with escapes as they are, if it is a key.
 -- Plain searches for one byte are many times as fast as patterns: strings are most of a body.
 function Reader:string(is_key)
-  local parts, length = nil, 0
+  local parts = nil
   while true do
     local text, at = self.text, self.at
     local quote = find(text, '"', at, true)
@@ -158,8 +158,7 @@ function Reader:string(is_key)
     end
     if is_key then
       parts = (parts or "") .. sub(text, at, last)
-      length = #parts
-      if length > KEY_LIMIT then
+      if #parts > KEY_LIMIT then
         self:refuse("a field's name is too long")
       end
     end

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.clusters import KEYS_CLUSTER, cluster_of, download_cluster_of, large_json_cluster_of
+from gateway.clusters import KEYS_CLUSTER, download_cluster_of, large_json_cluster_of
 from gateway.descriptors import Method
 from gateway.json_requests import METADATA
 from gateway.settings import GatewaySettings
@@ -307,10 +307,10 @@ def _collected(method: Method, settings: GatewaySettings) -> Json:
 
 def _call(method: Method, settings: GatewaySettings) -> Json:
     if method.streams:
-        return _stream(method.path, cluster_of(method), settings, method.open)
+        return _stream(method.path, method.domain, settings, method.open)
     longest = f"{settings.call_timeout_seconds}s"
     action: Json = {
-        "cluster": cluster_of(method),
+        "cluster": method.domain,
         # From the first byte of the request to the last of the response, or the caller's deadline
         # if that is shorter; the service gets it as grpc-timeout.
         "max_stream_duration": {
