@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 
-from services.identity.tokens.keys import TokenKey
+from services.identity.tokens.keys import TokenKey, base64url
 from services.identity.tokens.rules import Grant
 from services.runtime.access import ISSUER, TOKEN_LIFETIME_SECONDS, Role
 
@@ -27,9 +26,7 @@ def sign_token(granted: Grant, *, key: TokenKey, token_id: str, now: datetime) -
         "iat": issued,
         "exp": issued + int(TOKEN_LIFETIME.total_seconds()),
         "jti": token_id,
-    }
-    if granted.certificate:
         # RFC 7800 and RFC 8705, section 3.1: acts are confirmed by this certificate's key.
-        digest = base64.urlsafe_b64encode(bytes.fromhex(granted.certificate)).rstrip(b"=")
-        claims["cnf"] = {"x5t#S256": digest.decode()}
+        "cnf": {"x5t#S256": base64url(bytes.fromhex(granted.certificate))},
+    }
     return jwt.encode(claims, key.key, algorithm="EdDSA", headers={"kid": key.kid})

@@ -80,7 +80,7 @@ class TokenKeys:
                     "alg": "EdDSA",
                     "use": "sig",
                     "kid": key.kid,
-                    "x": _base64url(
+                    "x": base64url(
                         key.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
                     ),
                 }
@@ -109,5 +109,6 @@ def _load(path: Path) -> TokenKey | None:
     return TokenKey(path.stem, key, since)
 
 
-def _base64url(data: bytes) -> str:
+def base64url(data: bytes) -> str:
+    """Return the data as JSON Web Keys and Tokens have it: base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

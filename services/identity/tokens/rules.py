@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.subjects.rules import Membership, Subject
@@ -19,9 +19,9 @@ class Grant:
     subject: str
     organization: str
     roles: tuple[int, ...]
-    audience: str = CALLER_AUDIENCE
     # Lower-case hex SHA-256 of the certificate that the holder signed in with.
-    certificate: str = ""
+    certificate: str
+    audience: str = CALLER_AUDIENCE
 
 
 def grant(
@@ -38,22 +38,11 @@ def grant(
     organization. Raises Unauthenticated for a certificate that may not be used to sign in,
     PermissionDenied for an organization that the holder is not a member of.
     """
-    granted = _grant(certificate, holder, organization, memberships, platform)
-    return replace(granted, certificate=certificate.fingerprint)
-
-
-def _grant(
-    certificate: StoredCertificate,
-    holder: Subject | None,
-    organization: str,
-    memberships: Mapping[str, Membership],
-    platform: str,
-) -> Grant:
     if certificate.service:
         if organization:
             raise PermissionDenied()
         name = f"services/{certificate.service}"
-        return Grant(name, "", (Role.ROLE_SERVICE,), INTERNAL_AUDIENCE)
+        return Grant(name, "", (Role.ROLE_SERVICE,), certificate.fingerprint, INTERNAL_AUDIENCE)
     if holder is None:
         raise Unauthenticated("the certificate may not be used to sign in")
     if not holder.is_person:
@@ -62,14 +51,14 @@ def _grant(
         membership = memberships.get(organization)
         if membership is None or membership.role != Role.ROLE_OFFICER:
             raise PermissionDenied()
-        return Grant(holder.name, organization, (Role.ROLE_OFFICER,))
+        return Grant(holder.name, organization, (Role.ROLE_OFFICER,), certificate.fingerprint)
     roles = [int(Role.ROLE_CITIZEN)]
     own = memberships.get(platform)
     if own is not None:
         roles.append(own.role)
     elif organization:
         raise PermissionDenied()
-    return Grant(holder.name, "", tuple(roles))
+    return Grant(holder.name, "", tuple(roles), certificate.fingerprint)
 
 
 def _grant_system(
@@ -81,4 +70,4 @@ def _grant_system(
         raise Unauthenticated("the certificate may not be used to sign in")
     if organization not in ("", holder.name) or holder.name == platform:
         raise PermissionDenied()
-    return Grant(holder.name, holder.name, (Role.ROLE_OFFICER,))
+    return Grant(holder.name, holder.name, (Role.ROLE_OFFICER,), certificate.fingerprint)

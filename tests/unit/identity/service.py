@@ -99,7 +99,7 @@ class Identity:
         """A token with these roles, signed with the service's own key."""
         key = self.keys.signing(self.clock())
         audience = INTERNAL_AUDIENCE if internal else CALLER_AUDIENCE
-        granted = Grant(subject, organization, tuple(roles), audience, CERTIFICATE)
+        granted = Grant(subject, organization, tuple(roles), CERTIFICATE, audience)
         return sign_token(granted, key=key, token_id="t", now=self.clock())
 
     async def call(
