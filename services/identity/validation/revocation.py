@@ -29,7 +29,7 @@ from services.identity.validation.ocsp_client import (
 from services.identity.validation.safe_http import Fetch, Unreachable
 from services.identity.validation.silent_sources import SilentSources
 from services.identity.worker_pools import JUDGING, LISTS
-from services.identity.x509.unforeseen import log_unforeseen
+from services.identity.x509.unforeseen import log_unforeseen_of
 from services.runtime.clock import Clock, Randomness
 from services.runtime.concurrency.single_flight import SingleFlight
 
@@ -116,7 +116,7 @@ class RevocationChecker:
             return await self._ask(link, stored_crls)
         except Exception as error:
             # Of all that wait for findings, this certificate's alone is unknown.
-            log_unforeseen("a certificate's revocation", link.fingerprint, error)
+            log_unforeseen_of("a certificate's revocation", link.fingerprint, error)
             return self._keep(
                 link, Finding(False, self._clock() + UNKNOWN_FOR, why=type(error).__name__)
             )

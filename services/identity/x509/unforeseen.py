@@ -15,6 +15,11 @@ log = logging.getLogger(__name__)
 
 def log_unforeseen(what: str, data: bytes, error: Exception) -> None:
     """Log the kind of error and the data's SHA-256, which tells neither's content."""
+    log_unforeseen_of(what, hashlib.sha256(data).digest(), error)
+
+
+def log_unforeseen_of(what: str, fingerprint: bytes, error: Exception) -> None:
+    """Log the kind of error for data whose SHA-256 is known."""
     frames = error.__traceback__
     while frames is not None and frames.tb_next is not None:
         frames = frames.tb_next
@@ -23,7 +28,7 @@ def log_unforeseen(what: str, data: bytes, error: Exception) -> None:
         "%s could not be read",
         what,
         extra={
-            "sha256": hashlib.sha256(data).hexdigest(),
+            "sha256": fingerprint.hex(),
             "exception": type(error).__name__,
             "place": place,
         },

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.identity.validation.interface import CertificateStatus
@@ -23,6 +24,20 @@ async def test_a_certificate_that_names_no_source_is_unknown(external: External)
 
 async def test_a_list_that_cannot_be_reached_is_unknown_and_never_good(external: External) -> None:
     assert await external.status(external.leaf(crls=[CRL])) == "UNKNOWN"
+
+
+async def test_a_failure_makes_one_certificate_unknown_and_is_logged_by_its_fingerprint(
+    external: External, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: bytes) -> bytes:
+        raise RuntimeError("an answer that nobody foresaw")
+
+    external.network.responders[OCSP] = fail
+    leaf = external.leaf(ocsp=[OCSP])
+    assert await external.status(leaf) == "UNKNOWN"
+    (record,) = (one for one in caplog.records if hasattr(one, "sha256"))
+    assert vars(record)["sha256"] == leaf.parsed.fingerprint(hashes.SHA256()).hex()
+    assert "nobody foresaw" not in caplog.text
 
 
 async def test_a_list_in_the_trust_folder_serves_if_the_network_does_not(
