@@ -145,7 +145,7 @@ def check_payload(algorithm: Algorithm, message: bytes | None, digest: bytes | N
     if message is not None:
         if message.startswith(PLATFORM_PREFIX):
             raise InvalidArgument(
-                "message", "begins like a sign-in challenge, which managed keys never sign"
+                "message", "begins like the platform's own texts, which managed keys never sign"
             )
         return
     if digest is None:
