@@ -17,7 +17,7 @@ from cryptography import x509
 
 from services.identity.validation.evidence import UnusableEvidence, read_generalized_time
 from services.identity.validation.interface import Issuer, Link, Revocation
-from services.identity.x509.limits import CLOCK_SKEW
+from services.identity.x509.limits import CLOCK_SKEW, NAME_LIMIT_BYTES
 from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.signed_data import read_signed
 from services.identity.x509.unforeseen import log_unforeseen
@@ -76,15 +76,14 @@ def read_crl(der: bytes, issuer: Issuer) -> RevocationList:
         raise UnusableEvidence("its issuer may not sign lists")
     try:
         parts = read_signed(der)
-        name = _issuer_name(parts.content)
-        if name != issuer.name and asn1.Name.load(name) != asn1.Name.load(issuer.name):
+        if not _is_same_name(_issuer_name(parts.content), issuer.name):
             raise UnusableEvidence("by another issuer")
         if _CERTIFICATE_ISSUER in parts.content:
             # The list is indirect, whether or not it is marked so. The extension is critical, so
             # no entry of the list may be used (section 5.3).
             raise UnusableEvidence("has entries of other issuers")
         found = x509.load_der_x509_crl(der)
-        next_update = found.next_update_utc
+        this_update, next_update = found.last_update_utc, found.next_update_utc
         if next_update is None:
             raise UnusableEvidence("has no nextUpdate")
         users, authorities, published_at, keeps = _extensions(found)
@@ -97,7 +96,7 @@ def read_crl(der: bytes, issuer: Issuer) -> RevocationList:
         log_unforeseen("a revocation list", der, error)
         raise UnusableEvidence(f"cannot be read: {type(error).__name__}") from None
     return RevocationList(
-        this_update=found.last_update_utc,
+        this_update=this_update,
         next_update=next_update,
         _places=places,
         _list=found,
@@ -109,8 +108,12 @@ def read_crl(der: bytes, issuer: Issuer) -> RevocationList:
 
 
 def _revocation(entry: Any) -> Revocation:
-    """Read an entry. Raises UnusableEvidence for a critical extension that is unknown."""
-    since, reason = entry.revocation_date_utc, RevocationReason.UNSPECIFIED
+    """Read an entry. Raises UnusableEvidence for a critical extension that is unknown, and for a
+    date that cannot be read."""
+    try:
+        since, reason = entry.revocation_date_utc, RevocationReason.UNSPECIFIED
+    except Exception:
+        raise UnusableEvidence("an entry's date cannot be read") from None
     try:
         for extension in entry.extensions:
             value = extension.value
@@ -166,6 +169,16 @@ def _distribution_point(
     if names and not published_at:
         raise UnusableEvidence("published under no URL")
     return not point.only_contains_ca_certs, not point.only_contains_user_certs, published_at
+
+
+def _is_same_name(one: bytes, other: bytes) -> bool:
+    """Return whether two names are equal, DER; False for long ones of different encoding, which
+    would take long to prepare, and that before the list's signature is verified."""
+    if one == other:
+        return True
+    if max(len(one), len(other)) > NAME_LIMIT_BYTES:
+        return False
+    return bool(asn1.Name.load(one) == asn1.Name.load(other))
 
 
 def _issuer_name(content: bytes) -> bytes:

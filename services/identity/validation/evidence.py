@@ -12,6 +12,9 @@ class UnusableEvidence(Exception):
 
 
 def read_generalized_time(der: bytes) -> datetime:
-    """Return the time of a GeneralizedTime, DER. Raises ValueError."""
-    moment: datetime = GeneralizedTime.load(der, strict=True).native
+    """Return the time of a GeneralizedTime with its zone, DER. Raises ValueError."""
+    moment = GeneralizedTime.load(der, strict=True).native
+    # asn1crypto reads local times too, and the year 0, which compare with no other time.
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise ValueError("a time without a zone, or of the year 0")
     return moment

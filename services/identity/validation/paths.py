@@ -16,6 +16,7 @@ own (validator.py).
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from cachetools import LRUCache
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from pyhanko_certvalidator.authority import CertTrustAnchor, TrustAnchor
+from pyhanko_certvalidator.authority import CertTrustAnchor
 from pyhanko_certvalidator.context import ValidationContext
 from pyhanko_certvalidator.errors import (
     ExpiredError,
@@ -78,7 +79,7 @@ ISSUERS_KEPT = 10_000
 PATH_LENGTH_LIMIT = 8
 # Certificates that one search visits: authorities that certify each other have factorially many
 # paths.
-STEPS_LIMIT = 256
+STEPS_LIMIT = 1_000
 # Name constraints of a path, and how often one is compared with a name: two microseconds each.
 CONSTRAINTS_LIMIT = 1_000
 COMPARISONS_LIMIT = 50_000
@@ -202,36 +203,39 @@ class PathFinder:
     def _search(
         self, leaf: Any, trust: SimpleTrustManager, named: Mapping[str, Sequence[Any]]
     ) -> tuple[_IssuerPath, ...]:
-        """Return the paths to the leaf's issuer, PATHS_LIMIT at most (RFC 4158).
+        """Return paths to the leaf's issuer, short ones first, PATHS_LIMIT at most (RFC 4158).
 
         named: the authorities between, by their names as they are compared.
 
-        No name with the same key stands twice in a path. The engine's own search compares serial
-        numbers instead, never ends among authorities that certify each other, and passes over an
-        authority that has an anchor's name and key.
+        No name with the same key stands twice in a path. The search is breadth first: among
+        authorities that certify each other, a path of two is found before the steps are used up on
+        those of eight. The engine's own search compares serial numbers instead, never ends among
+        such authorities, and passes over one that has an anchor's name and key.
         """
         paths: list[_IssuerPath] = []
-        steps = 0
 
-        def walk(certificate: Any, authorities: tuple[Any, ...], seen: frozenset[_Entity]) -> None:
-            nonlocal steps
-            issuers = (
-                *trust.find_potential_issuers(certificate),
-                *named.get(certificate.issuer.hashable, ()),
-            )
-            for issuer in issuers:
+        def add_anchored(certificate: Any, authorities: tuple[Any, ...]) -> None:
+            for anchor in trust.find_potential_issuers(certificate):
+                if isinstance(anchor, CertTrustAnchor) and len(paths) < PATHS_LIMIT:
+                    paths.append(self._issuer_path(anchor, authorities))
+
+        add_anchored(leaf, ())
+        nothing: tuple[tuple[Any, ...], frozenset[_Entity]] = ((), frozenset())
+        queue = deque([(leaf, *nothing)])
+        steps = 0
+        while queue:
+            certificate, authorities, seen = queue.popleft()
+            for issuer in named.get(certificate.issuer.hashable, ()):
                 steps += 1
                 if steps > STEPS_LIMIT or len(paths) == PATHS_LIMIT:
-                    return
-                if isinstance(issuer, CertTrustAnchor):
-                    paths.append(self._issuer_path(issuer, authorities))
-                elif not isinstance(issuer, TrustAnchor) and _may_issue(issuer, certificate):
-                    entity = (issuer.subject.dump(), issuer.public_key.dump())
-                    # The leaf counts too.
-                    if entity not in seen and len(authorities) + 1 < PATH_LENGTH_LIMIT:
-                        walk(issuer, (issuer, *authorities), seen | {entity})
-
-        walk(leaf, (), frozenset())
+                    return tuple(paths)
+                entity = (issuer.subject.dump(), issuer.public_key.dump())
+                # The leaf counts too.
+                is_too_long = len(authorities) + 1 >= PATH_LENGTH_LIMIT
+                if entity in seen or is_too_long or not _may_issue(issuer, certificate):
+                    continue
+                add_anchored(issuer, (issuer, *authorities))
+                queue.append((issuer, (issuer, *authorities), seen | {entity}))
         return tuple(paths)
 
     def _validate(

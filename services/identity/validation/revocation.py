@@ -91,6 +91,12 @@ class RevocationChecker:
                     return self._keep(link, _finding_by_crl(crl, link, now))
                 except UnusableEvidence:
                     return None
+                except Exception as error:
+                    # As in _find: of all in the batch, this certificate's alone is unknown.
+                    log_unforeseen_of("a certificate's revocation", link.fingerprint, error)
+                    return self._keep(
+                        link, Finding(False, now + UNKNOWN_FOR, why=type(error).__name__)
+                    )
         return None
 
     def look_up(self, link: Link, stored_crls: Sequence[bytes]) -> asyncio.Task[Finding]:

@@ -191,6 +191,25 @@ def test_an_authority_of_the_store_is_verified_once(monkeypatch: pytest.MonkeyPa
     assert len(verified) == 4, "the authority once, the leaf three times"
 
 
+@pytest.mark.parametrize("count", [5, 30])
+@pytest.mark.parametrize("rooted", [0, 1, -1])
+def test_a_short_path_is_found_among_authorities_that_certify_each_other(
+    count: int, rooted: int
+) -> None:
+    root = make(ROOT)
+    every = [Made(b"", new_key(), name_of(f"CA {place}")) for place in range(count)]
+    crossed = [
+        make(replace(AUTHORITY, name=one.name), other, key=one.key).der
+        for one in every
+        for other in every
+        if one is not other
+    ]
+    below_root = every[rooted]
+    crossed.append(make(replace(AUTHORITY, name=below_root.name), root, key=below_root.key).der)
+    paths = PathFinder(TrustStore((root.der,), tuple(crossed)))
+    assert isinstance(paths.find(make(Profile(), every[0]).der, NOW), Chain)
+
+
 LEAF_TIME = datetime(2022, 6, 1, tzinfo=UTC)
 
 

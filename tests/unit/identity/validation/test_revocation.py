@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -14,8 +14,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.identity.validation.interface import CertificateStatus
 from signatures import oids
+from signatures.der import Reader, encode
 from tests.unit.identity.authorities import BEFORE, CRL, HOUR, OCSP, External, revocation_list
-from tests.unit.identity.chains import NOW, Made, Profile, key_usage, make
+from tests.unit.identity.chains import NOW, Made, Profile, key_usage, make, sign
 
 
 async def test_a_certificate_that_names_no_source_is_unknown(external: External) -> None:
@@ -151,3 +152,51 @@ async def test_concurrent_look_ups_of_a_certificate_are_one_request(external: Ex
     statuses = {result.status for answer in answers for result in answer.values()}
     assert statuses == {CertificateStatus.GOOD}
     assert external.network.asked == [OCSP]
+
+
+def signed_again(der: bytes, authority: Made, *changes: tuple[bytes, bytes]) -> bytes:
+    """The list with other values of the same lengths, under the authority's signature."""
+    outer = Reader(der).sequence()
+    (_, _, content), (_, _, algorithm) = outer.any(), outer.any()
+    for old, new in changes:
+        assert len(old) == len(new) and old in content
+        content = content.replace(old, new)
+    signature = encode(0x03, b"\0" + sign(authority.key, content))
+    return encode(0x30, content + algorithm + signature)
+
+
+async def statuses(external: External, *leaves: Made) -> list[str]:
+    found = await external.validator.validate_many(
+        {str(place): leaf.der for place, leaf in enumerate(leaves)}, at=NOW
+    )
+    return [result.status.name for result in found.values()]
+
+
+@pytest.mark.parametrize("odd", [b"20200101000000", b"00000101000000Z"])
+async def test_a_list_whose_time_compares_with_no_other_is_unusable_and_breaks_no_batch(
+    external: External, odd: bytes
+) -> None:
+    since = x509.UnrecognizedExtension(
+        x509.ObjectIdentifier(oids.EXPIRED_CERTS_ON_CRL), bytes([0x18, len(odd)]) + odd
+    )
+    external.publishes(extensions=[(since, False)])
+    ends = external.leaf(crls=[CRL], not_after=NOW + timedelta(minutes=1))
+    other = external.leaf(crls=[CRL])
+    for _ in range(3):
+        assert await statuses(external, ends, other) == ["UNKNOWN", "UNKNOWN"]
+        external.clock.move(minutes=6)
+
+
+async def test_an_entry_whose_date_cannot_be_read_leaves_that_certificate_unknown_alone(
+    external: External,
+) -> None:
+    # A GeneralizedTime, as of dates from 2050 on, which then says the year 0.
+    late = datetime(2050, 1, 1, tzinfo=UTC)
+    bad, good = external.leaf(crls=[CRL]), external.leaf(crls=[CRL])
+    made = revocation_list(external.authority, [(bad, late)])
+    external.network.crls[CRL] = signed_again(
+        made, external.authority, (b"20500101000000Z", b"00000101000000Z")
+    )
+    for _ in range(3):
+        assert await statuses(external, bad, good) == ["UNKNOWN", "GOOD"]
+        external.clock.move(minutes=6)
