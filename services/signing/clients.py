@@ -4,7 +4,7 @@ announcement of managed keys."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from services.signing.verification.trust import CertificateStatus, CheckedCertif
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Message)
+A = TypeVar("A")
 
 
 class IdentityClient:
@@ -50,7 +51,7 @@ class IdentityClient:
             return [_checked(each) for each in response.checks]
 
         unknown = CheckedCertificate(CertificateStatus.UNKNOWN)
-        return await ask_in_halves(check, certificates, failed=lambda _error: unknown)
+        return await self._in_halves("BatchCheckCertificates", check, certificates, unknown)
 
     async def inspect_certificates(self, certificates: Sequence[bytes]) -> list[HolderRoles]:
         """Read the organization and roles of certificates (DER, at most 1,000), in order; they are
@@ -67,7 +68,7 @@ class IdentityClient:
             return [HolderRoles(each.bin, frozenset(each.roles)) for each in response.certificates]
 
         unknown = HolderRoles(known=False)
-        return await ask_in_halves(inspect, certificates, failed=lambda _error: unknown)
+        return await self._in_halves("InspectCertificates", inspect, certificates, unknown)
 
     async def verify_time_stamp(self, token: bytes, data: bytes) -> TimeStamp:
         """Verify a time-stamp token over the data."""
@@ -121,10 +122,28 @@ class IdentityClient:
         try:
             return await self._call(method, request, response_type, during)
         except grpc.aio.AioRpcError as error:
-            # A refusal is a defect between our own services. Whatever it was, these certificates
-            # were not checked and no key was announced.
-            log.warning("identity refused", extra={"rpc.method": method, "code": error.code().name})
-            raise Unavailable("identity did not answer") from error
+            raise _refused(method, error) from error
+
+    async def _in_halves(
+        self,
+        method: str,
+        ask: Callable[[Sequence[bytes]], Awaitable[Sequence[A]]],
+        certificates: Sequence[bytes],
+        unknown: A,
+    ) -> list[A]:
+        """Return an answer for each certificate, unknown for one that identity fails over. Raises
+        Unavailable for any other refusal."""
+        try:
+            return await ask_in_halves(ask, certificates, failed=lambda _error: unknown)
+        except grpc.aio.AioRpcError as error:
+            raise _refused(method, error) from error
+
+
+def _refused(method: str, error: grpc.aio.AioRpcError) -> Unavailable:
+    # A refusal is a defect between our own services. Whatever it was, these certificates were not
+    # checked and no key was announced.
+    log.warning("identity refused", extra={"rpc.method": method, "code": error.code().name})
+    return Unavailable("identity did not answer")
 
 
 def _checked(check: certificates_pb2.CertificateCheck) -> CheckedCertificate:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from services.runtime.concurrency.halves import ask_in_halves
+from services.runtime.concurrency.halves import ask_in_halves, is_over_a_question
 from services.runtime.server import Call
 
 Q = TypeVar("Q")
@@ -78,6 +78,11 @@ class Batch(Generic[Q, A]):
             if not caller.answers.done():
                 caller.answers.set_exception(error)
 
+    def halves(self) -> tuple[Batch[Q, A], Batch[Q, A]]:
+        """Return the first half of the callers, and the others."""
+        middle = len(self.callers) // 2
+        return Batch(self.callers[:middle]), Batch(self.callers[middle:])
+
     def latest_deadline(self) -> Call | None:
         """Return the call whose caller waits longest, which bounds the shared one; None where one
         of them waits without a deadline."""
@@ -137,8 +142,10 @@ class PendingQueue(Generic[Q, A]):
 class RequestBatcher(Generic[Q, A]):
     """Sends the requests of all callers; `send` returns one answer a request, in order.
 
-    A call that fails as a whole is made again in halves, so that a request that cannot be answered
-    fails for its own caller only.
+    A call that fails over one of its requests (halves.py) is made again for each half of its
+    callers, until those whose requests fail stand alone: 2 log2(n) further calls for each of them
+    among n. Once all others have their answers, their own requests are asked again in halves, with
+    EXTRA_CALLS each at most.
     """
 
     def __init__(
@@ -213,15 +220,32 @@ class RequestBatcher(Generic[Q, A]):
         batch = self._queue.take()
         if not batch.callers:
             return
-        requests = batch.requests
-        self._last_sent = len(requests)
+        self._last_sent = len(batch.requests)
+        for alone in await self._send_for(batch):
+            await self._send_in_halves(alone)
+
+    async def _send_for(self, batch: Batch[Q, A]) -> list[Batch[Q, A]]:
+        """Answer the callers; return those, one a batch, whose requests have to be asked apart."""
+        if len(batch.callers) == 1:
+            return [batch]
+        try:
+            answers = await self._send_all(batch.requests, batch.latest_deadline())
+        except Exception as error:
+            if is_over_a_question(error):
+                return [alone for half in batch.halves() for alone in await self._send_for(half)]
+            batch.fail(error)
+        else:
+            batch.answer(answers)
+        return []
+
+    async def _send_in_halves(self, batch: Batch[Q, A]) -> None:
         deadline = batch.latest_deadline()
 
         async def send(part: Sequence[Q]) -> Sequence[A | Failed]:
             return await self._send_all(part, deadline)
 
         try:
-            answers = await ask_in_halves(send, requests, failed=self._failed)
+            answers = await ask_in_halves(send, batch.requests, failed=self._failed)
         except Exception as error:
             batch.fail(error)
         else:

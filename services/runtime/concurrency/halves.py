@@ -10,6 +10,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import grpc
+
 from services.runtime.errors import DeadlineExceeded, Unavailable
 
 log = logging.getLogger(__name__)
@@ -17,9 +19,22 @@ log = logging.getLogger(__name__)
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-# Further calls for one that failed: enough for three bad questions among a thousand. What is left
-# undivided then has failed as a whole.
+# Further calls for one that failed. A bad question among n takes 2 log2(n) of them, so these are
+# enough for three bad ones among a thousand. What is left undivided then has failed as a whole.
 EXTRA_CALLS = 64
+
+# What a neighbour answers if it fails over a question. Any other refusal, of a token for example,
+# is about the call.
+_OVER_A_QUESTION = frozenset(
+    {grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNKNOWN}
+)
+
+
+def is_over_a_question(error: Exception) -> bool:
+    """Return whether a call that failed with the error may succeed without one of its questions."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code() in _OVER_A_QUESTION
+    return not isinstance(error, Unavailable | DeadlineExceeded)
 
 
 async def ask_in_halves(
@@ -31,7 +46,8 @@ async def ask_in_halves(
     """Return an answer to each question, in order: what ask answers, or failed(error) for one that
     it fails over alone.
 
-    Raises Unavailable and DeadlineExceeded as ask does: those are about the call, not a question.
+    Raises what ask does about the call, not a question: Unavailable, DeadlineExceeded, and statuses
+    that are no failure over a question.
     """
     left = EXTRA_CALLS
 
@@ -39,9 +55,9 @@ async def ask_in_halves(
         nonlocal left
         try:
             return list(await ask(part))
-        except (Unavailable, DeadlineExceeded):
-            raise
         except Exception as error:
+            if not is_over_a_question(error):
+                raise
             if len(part) == 1 or left < 2:
                 log.error(
                     "a question failed",

@@ -38,10 +38,10 @@ def client(answer: Message | Exception) -> IdentityClient:
     return IdentityClient(cast("ServiceClient", FakePeer(answer)))
 
 
-def refusal() -> grpc.aio.AioRpcError:
-    return grpc.aio.AioRpcError(
-        grpc.StatusCode.INVALID_ARGUMENT, grpc.aio.Metadata(), grpc.aio.Metadata()
-    )
+def refusal(
+    code: grpc.StatusCode = grpc.StatusCode.INVALID_ARGUMENT,
+) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
 
 
 def checks(*found: certificates_pb2.CertificateCheck) -> Message:
@@ -141,6 +141,13 @@ async def test_a_refusal_of_identity_is_no_answer_and_no_announcement() -> None:
     assert check.status is CertificateStatus.UNKNOWN
     (holder,) = await identity.inspect_certificates([b"der"])
     assert not holder.known
+
+
+async def test_identity_that_refuses_the_call_is_asked_once_and_gave_no_answer() -> None:
+    peer = FakePeer(refusal(grpc.StatusCode.UNAUTHENTICATED))
+    with pytest.raises(Unavailable):
+        await IdentityClient(cast("ServiceClient", peer)).check_certificates([b"a", b"b"], None)
+    assert len(peer.requests) == 1
 
 
 class Brittle:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
+import grpc
 import pytest
 
 from services.runtime.concurrency.batching import PendingQueue, RequestBatcher
+from services.runtime.concurrency.halves import EXTRA_CALLS
 from services.runtime.errors import Unavailable
 from services.runtime.server import Call
 from tests.calls import call
@@ -49,6 +52,43 @@ async def test_one_callers_bad_request_fails_for_that_caller_alone() -> None:
     first, second, third = await asyncio.gather(*asking, return_exceptions=True)
     assert (first, third) == ([2, 4], [8])
     assert isinstance(second, RuntimeError)
+
+
+async def test_a_caller_with_many_bad_requests_spoils_none_of_the_others() -> None:
+    calls: list[Sequence[int]] = []
+
+    async def send(part: Sequence[int], _during: Call | None) -> list[int]:
+        calls.append(part)
+        if any(number >= 1_000 for number in part):
+            raise RuntimeError("unlucky")
+        return list(part)
+
+    others = 60
+    questions = [[number] for number in range(others)]
+    bad = list(range(1_000, 1_400))
+    questions.insert(others // 2, bad)
+    batcher = RequestBatcher(send, limit=1_000, max_concurrent=1)
+    asking = [asyncio.create_task(batcher.ask(each, None)) for each in questions]
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(found.pop(others // 2), RuntimeError)
+    assert found == [[number] for number in range(others)]
+    # The others have their answers before the bad ones are asked apart.
+    last = max(place for place, part in enumerate(calls) if set(part) - set(bad))
+    assert not any(set(part) < set(bad) for part in calls[:last])
+    assert len(calls) <= 1 + 2 * math.ceil(math.log2(len(questions))) + 1 + EXTRA_CALLS
+
+
+async def test_a_call_that_is_refused_as_such_is_not_made_again() -> None:
+    asked = Asked()
+    asked.error = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAUTHENTICATED, grpc.aio.Metadata(), grpc.aio.Metadata()
+    )
+    asked.may_answer.set()
+    batcher = RequestBatcher(asked, limit=10, max_concurrent=1)
+    asking = [asyncio.create_task(batcher.ask([number], None)) for number in (1, 2)]
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(each, grpc.aio.AioRpcError) for each in found)
+    assert asked.calls == [[1, 2]]
 
 
 async def test_a_single_request_is_sent_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,5 +46,31 @@ async def test_further_calls_are_bounded() -> None:
 async def test_a_neighbour_that_is_away_is_not_asked_again(error: Exception) -> None:
     asked = Asked({1}, error)
     with pytest.raises(type(error)):
+        await ask_in_halves(asked, range(10), failed=lambda _error: -1)
+    assert asked.calls == 1
+
+
+def refusal(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNKNOWN],
+    ids=lambda code: code.name,
+)
+async def test_a_refusal_over_a_question_is_that_questions(code: grpc.StatusCode) -> None:
+    found = await ask_in_halves(Asked({1}, refusal(code)), range(4), failed=lambda _error: -1)
+    assert found == [0, -1, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED],
+    ids=lambda code: code.name,
+)
+async def test_a_refusal_of_the_call_is_not_asked_again(code: grpc.StatusCode) -> None:
+    asked = Asked({1}, refusal(code))
+    with pytest.raises(grpc.aio.AioRpcError):
         await ask_in_halves(asked, range(10), failed=lambda _error: -1)
     assert asked.calls == 1
