@@ -66,7 +66,7 @@ from services.identity.x509.inspection import (
     load,
     usage_of,
 )
-from services.identity.x509.limits import NAME_LIMIT_BYTES
+from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES, NAME_LIMIT_BYTES
 from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateUsage
 
@@ -80,10 +80,14 @@ PATH_LENGTH_LIMIT = 8
 # Certificates that one search visits: authorities that certify each other have factorially many
 # paths.
 STEPS_LIMIT = 1_000
-# Name constraints of a path, and how often one is compared with a name: two microseconds each.
+# Name constraints of a path, and how often they are compared with names on all paths of one
+# certificate: two microseconds each.
 CONSTRAINTS_LIMIT = 1_000
 COMPARISONS_LIMIT = 50_000
+# What a constraint takes at most if it is to count as one.
+CONSTRAINT_BYTES = 32
 
+_TOO_MANY_CONSTRAINTS = Refused(CertificateStatus.UNTRUSTED, "too many name constraints")
 
 _T = TypeVar("_T")
 # An authority's name and its key, as they stand in its certificate.
@@ -152,6 +156,7 @@ class PathFinder:
             certificate = load(der)
             leaf = decode(der)
             paths = self._find_issuer_paths(leaf, intermediates)
+            names = 1 + len(leaf.subject_alt_name_value or ()) if paths else 0
         except NotACertificate as error:
             return Refused.because(CertificateStatus.MALFORMED, error)
         except Exception as error:
@@ -159,8 +164,14 @@ class PathFinder:
         if der in self._store.anchors:
             return Refused(CertificateStatus.UNTRUSTED, "a trust anchor itself")
         refused = Refused(CertificateStatus.UNTRUSTED, "no trusted issuer")
+        comparisons = 0
         for path in paths:
-            found = self._validate(path, leaf, certificate, at)
+            more = path.constraints * (names + len(path.authorities))
+            if path.constraints > CONSTRAINTS_LIMIT or comparisons + more > COMPARISONS_LIMIT:
+                found: Chain | Refused = _TOO_MANY_CONSTRAINTS
+            else:
+                comparisons += more
+                found = self._validate(path, leaf, certificate, at)
             if isinstance(found, Chain):
                 return found
             if refused.status is CertificateStatus.UNTRUSTED:
@@ -203,7 +214,8 @@ class PathFinder:
     def _search(
         self, leaf: Any, trust: SimpleTrustManager, named: Mapping[str, Sequence[Any]]
     ) -> tuple[_IssuerPath, ...]:
-        """Return paths to the leaf's issuer, short ones first, PATHS_LIMIT at most (RFC 4158).
+        """Return paths to the leaf's issuer, PATHS_LIMIT at most (RFC 4158), those with the fewest
+        name constraints first, and of these the short ones.
 
         named: the authorities between, by their names as they are compared.
 
@@ -228,7 +240,7 @@ class PathFinder:
             for issuer in named.get(certificate.issuer.hashable, ()):
                 steps += 1
                 if steps > STEPS_LIMIT or len(paths) == PATHS_LIMIT:
-                    return tuple(paths)
+                    return _cheapest_first(paths)
                 entity = (issuer.subject.dump(), issuer.public_key.dump())
                 # The leaf counts too.
                 is_too_long = len(authorities) + 1 >= PATH_LENGTH_LIMIT
@@ -236,20 +248,11 @@ class PathFinder:
                     continue
                 add_anchored(issuer, (issuer, *authorities))
                 queue.append((issuer, (issuer, *authorities), seen | {entity}))
-        return tuple(paths)
+        return _cheapest_first(paths)
 
     def _validate(
         self, path: _IssuerPath, leaf: Any, certificate: x509.Certificate, at: datetime
     ) -> Chain | Refused:
-        try:
-            names = 1 + len(leaf.subject_alt_name_value or ())
-        except Exception as error:
-            return _unforeseen(certificate.public_bytes(Encoding.DER), error)
-        if (
-            path.constraints > CONSTRAINTS_LIMIT
-            or path.constraints * (names + len(path.authorities)) > COMPARISONS_LIMIT
-        ):
-            return Refused(CertificateStatus.UNTRUSTED, "too many name constraints")
         context = ValidationContext(
             trust_manager=self._trust,
             certificate_registry=self._registry,
@@ -320,6 +323,10 @@ def _by_name(authorities: Iterable[Any]) -> Mapping[str, Sequence[Any]]:
     return found
 
 
+def _cheapest_first(paths: Sequence[_IssuerPath]) -> tuple[_IssuerPath, ...]:
+    return tuple(sorted(paths, key=lambda path: path.constraints))
+
+
 def _may_issue(authority: Any, certificate: Any) -> bool:
     """Return whether the certificate's authorityKeyIdentifier lets this authority be its issuer."""
     key, serial = certificate.authority_key_identifier, certificate.authority_issuer_serial
@@ -330,7 +337,10 @@ def _may_issue(authority: Any, certificate: Any) -> bool:
 
 def _decode_whole(certificate: Any) -> Any:
     """Return the certificate once all that a search reads of an authority is decoded, which else
-    would fail in the midst of one. Raises whatever the lenient decoder does."""
+    would fail in the midst of one. Raises ValueError for a larger one than any in use, and whatever
+    the lenient decoder does."""
+    if len(certificate.dump()) > CERTIFICATE_LIMIT_BYTES:
+        raise ValueError("too large")
     load(certificate.dump())
     for name in (certificate.subject, certificate.issuer):
         name.hashable  # noqa: B018
@@ -342,12 +352,14 @@ def _decode_whole(certificate: Any) -> Any:
 
 
 def _constraints(authority: Any) -> int:
-    """Return how many subtrees the authority's name constraints have."""
+    """Return how many subtrees the authority's name constraints have; long names count as several,
+    since each is prepared for comparison."""
     value = authority.name_constraints_value
     if value is None:
         return 0
     subtrees = (value["permitted_subtrees"], value["excluded_subtrees"])
-    return sum(len(each) for each in subtrees if isinstance(each, asn1.GeneralSubtrees))
+    count = sum(len(each) for each in subtrees if isinstance(each, asn1.GeneralSubtrees))
+    return max(count, len(value.dump()) // CONSTRAINT_BYTES)
 
 
 def _unforeseen(der: bytes, error: Exception) -> Refused:
