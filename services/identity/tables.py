@@ -64,6 +64,11 @@ certificates = Table(
     Column("own", Boolean, nullable=False),
     # The service whose credential it is.
     Column("service", String(32), nullable=False, default=""),
+    # Of its key, as in certified_keys.
+    Column("key", String(64), nullable=False, default=""),
+    # Who asked for it, and who approved that: subjects, or "".
+    Column("proposer", String(64), nullable=False, default=""),
+    Column("approver", String(64), nullable=False, default=""),
     Column("revoke_time", UtcDateTime),
     Column("revocation_reason", Integer, nullable=False, default=0),
     Column("create_time", UtcDateTime, nullable=False),
@@ -102,6 +107,31 @@ certified_keys = Table(
     # A subject, or "services/{service}".
     Column("holder", String(64), nullable=False),
 )
+
+# Certificates that wait, or waited, for a second person.
+certificate_requests = Table(
+    "certificate_requests",
+    metadata,
+    # UUIDv7: in the order of creation.
+    Column("id", String(36), primary_key=True),
+    Column("subject", String(64), nullable=False),
+    Column("organization", String(64), nullable=False),
+    Column("usage", Integer, nullable=False),
+    # What is to be issued, PKCS#10; empty where a certificate is to be registered.
+    Column("request", LargeBinary, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    # The issuers that came with it, one behind the other.
+    Column("chain", LargeBinary, nullable=False),
+    Column("proposer", String(64), nullable=False),
+    Column("proposer_role", Integer, nullable=False),
+    Column("proposer_organization", String(64), nullable=False),
+    Column("proposer_certificate", String(64), nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("decider", String(64), nullable=False, default=""),
+    Column("decide_time", UtcDateTime),
+)
+Index("certificate_requests_by_state", certificate_requests.c.state, certificate_requests.c.id)
 
 # Values that exist once, by the names in store.py.
 singletons = Table(
