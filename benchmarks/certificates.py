@@ -70,8 +70,10 @@ async def _measure(
     seconds = 1.0 if quick else 4.0
     token = await suite.token()
     async with Client(suite.gateway, suite.operator) as operator:
-        enrolment = Enrolment(operator)
-        person = await enrolment.person(next(people()))
+        holder = await Enrolment(operator).citizen(next(people()))
+    # A citizen renews alone; an operator's certificates over one name would take a second one.
+    async with holder.client(suite.gateway) as client:
+        enrolment, person = Enrolment(client), holder.subject
         for key_type in (KeyType.P256, KeyType.ED25519):
             progress(f"batches by {SIGNERS} certified signers, {key_type}")
             signers = await _credentials(enrolment, person, SIGNERS, key_type)

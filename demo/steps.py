@@ -37,7 +37,7 @@ from qagazsyz.registry.v1 import (
     receipts_pb2,
 )
 from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc, verification_pb2, verification_pb2_grpc
-from testing.enrolment import TIMEOUT_SECONDS, Actor, Enrolment
+from testing.enrolment import TIMEOUT_SECONDS, Actor, Enrolment, second_operator
 from testing.people import FIRST_BANK, MINISTRY, SECOND_BANK, Person, people
 from testing.suite_process import RunningSuite
 
@@ -131,11 +131,15 @@ class Demo:
     # Enrolment
 
     async def enrol(self) -> str:
-        """Enrol a ministry, two banks, an officer of each, and citizens, with certificates."""
+        """Enrol a second operator, a ministry, two banks, an officer of each, and citizens, with
+        certificates."""
         operator = Actor("", Credential.load(self.suite.data / "credentials" / "operator.pem"))
         self._actors["operator"] = operator
-        enrolment = Enrolment(self._client(operator))
-        self._people = list(islice(people(), CITIZENS + 3))
+        client = self._client(operator)
+        enrolment = Enrolment(client)
+        *self._people, colleague = islice(people(), CITIZENS + 4)
+        second = await second_operator(client, self.suite.data, colleague)
+        self._actors["second operator"] = second
         officers = {"ministry": MINISTRY, "first bank": FIRST_BANK, "second bank": SECOND_BANK}
         total = len(officers) + CITIZENS
         for number, (name, organization) in enumerate(officers.items()):
@@ -151,12 +155,14 @@ class Demo:
             token = await self._client(actor).token()
             must(actor.organization, token.organization, f"the organization of the {name}'s token")
         await self._make_seal()
-        return f"3 organizations, {total} people, {total + 1} certificates, 4 sign-ins"
+        return f"3 organizations, {total + 1} people, {total + 2} certificates, 5 sign-ins"
 
     async def _make_seal(self) -> None:
-        """Create a managed key for the ministry, and have it certified as its seal."""
+        """Create a managed key for the ministry, ask for a certificate over it as the ministry's
+        officer, and approve it as an operator."""
         ministry = self._actors["ministry"]
-        keys = keys_pb2_grpc.KeyServiceStub(self._client(ministry).channel)
+        officer = self._client(ministry)
+        keys = keys_pb2_grpc.KeyServiceStub(officer.channel)
         key = await keys.CreateKey(
             keys_pb2.CreateKeyRequest(
                 key=keys_pb2.Key(
@@ -172,9 +178,8 @@ class Demo:
             keys_pb2.CreateCertificateRequestRequest(name=key.primary_version),
             timeout=TIMEOUT_SECONDS,
         )
-        operator = self._client(self._actors["operator"])
-        issued = await certificates_pb2_grpc.CertificateServiceStub(
-            operator.channel
+        waiting = await certificates_pb2_grpc.CertificateServiceStub(
+            officer.channel
         ).IssueCertificate(
             certificates_pb2.IssueCertificateRequest(
                 subject=ministry.organization,
@@ -183,6 +188,10 @@ class Demo:
                 request_id=str(uuid.uuid4()),
             ),
             timeout=TIMEOUT_SECONDS,
+        )
+        must(certificates_pb2.CERTIFICATE_STATE_PENDING, waiting.state, "the seal's state")
+        issued = await Enrolment(self._client(self._actors["second operator"])).approve(
+            waiting.name
         )
         self._seal = issued.der
 

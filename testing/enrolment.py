@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from google.type import date_pb2
 
 from cli.commands.certificate import KeyType, make_key, make_request
+from cli.output import write_secret
 from qagazsyz.client import Client, TraceHeaders, no_trace
-from qagazsyz.credentials import Credential
+from qagazsyz.credentials import Credential, PrivateKey
 from qagazsyz.identity.v1 import (
     certificates_pb2,
     certificates_pb2_grpc,
@@ -41,11 +45,16 @@ class Actor:
 
 
 class Enrolment:
-    """Enrols people and organizations as an operator."""
+    """Enrols people and organizations as an operator, and where it takes two, as two operators."""
 
-    def __init__(self, operator: Client) -> None:
+    def __init__(
+        self, operator: Client, second: Callable[[], Awaitable[Client]] | None = None
+    ) -> None:
+        """second: another operator, for further_credential. As the first one made them, they ask
+        and the first one approves; never the other way."""
         self._subjects = subjects_pb2_grpc.SubjectServiceStub(operator.channel)
         self._certificates = certificates_pb2_grpc.CertificateServiceStub(operator.channel)
+        self._second = second
 
     async def organization(self, organization: Organization) -> str:
         """Create an organization; return its subject's name."""
@@ -85,19 +94,34 @@ class Enrolment:
         key_type: KeyType = KeyType.P256,
         usage: certificates_pb2.CertificateUsage = certificates_pb2.CERTIFICATE_USAGE_SIGN,
     ) -> Credential:
-        """Generate a key, and have a certificate issued for it by a PKCS#10 request."""
+        """Generate a key, and have a person's first certificate issued for it by a PKCS#10
+        request."""
         key = make_key(key_type)
-        issued = await self._certificates.IssueCertificate(
-            certificates_pb2.IssueCertificateRequest(
-                subject=subject,
-                certificate_request=make_request(key),
-                organization=organization,
-                usage=usage,
-                request_id=str(uuid.uuid4()),
-            ),
-            timeout=TIMEOUT_SECONDS,
-        )
+        request = _issue_request(subject, key, organization, usage)
+        issued = await self._certificates.IssueCertificate(request, timeout=TIMEOUT_SECONDS)
         return Credential(issued.der, key)
+
+    async def further_credential(
+        self,
+        subject: str,
+        *,
+        organization: str = "",
+        key_type: KeyType = KeyType.P256,
+        usage: certificates_pb2.CertificateUsage = certificates_pb2.CERTIFICATE_USAGE_SIGN,
+    ) -> Credential:
+        """Generate a key, and have any certificate issued for it, as two operators."""
+        assert self._second is not None  # noqa: S101 - given by those who call this
+        second = certificates_pb2_grpc.CertificateServiceStub((await self._second()).channel)
+        key = make_key(key_type)
+        request = _issue_request(subject, key, organization, usage)
+        waiting = await second.IssueCertificate(request, timeout=TIMEOUT_SECONDS)
+        return Credential((await self.approve(waiting.name)).der, key)
+
+    async def approve(self, name: str) -> certificates_pb2.Certificate:
+        """Approve a certificate that waits, as the first operator."""
+        return await self._certificates.ApproveCertificate(
+            certificates_pb2.ApproveCertificateRequest(name=name), timeout=TIMEOUT_SECONDS
+        )
 
     async def citizen(self, person: Person, key_type: KeyType = KeyType.P256) -> Actor:
         """Enrol a person with a certificate."""
@@ -122,3 +146,28 @@ class Enrolment:
             ),
             timeout=TIMEOUT_SECONDS,
         )
+
+
+async def second_operator(first: Client, data: Path, person: Person) -> Actor:
+    """Return the second operator of the suite with this data folder: the first operator makes them
+    alone, once, and everything that takes two operators can be done from then on."""
+    path = data / "credentials" / "second-operator.pem"
+    if not path.exists():
+        platform = json.loads((data / "identity" / "seed.json").read_bytes())["platform"]["name"]
+        enrolment = Enrolment(first)
+        subject = await enrolment.person(person)
+        await enrolment.add_member(platform, subject, "ROLE_OPERATOR")
+        write_secret(path, (await enrolment.credential(subject)).to_pem())
+    return Actor("", Credential.load(path))
+
+
+def _issue_request(
+    subject: str, key: PrivateKey, organization: str, usage: certificates_pb2.CertificateUsage
+) -> certificates_pb2.IssueCertificateRequest:
+    return certificates_pb2.IssueCertificateRequest(
+        subject=subject,
+        certificate_request=make_request(key),
+        organization=organization,
+        usage=usage,
+        request_id=str(uuid.uuid4()),
+    )

@@ -25,11 +25,17 @@ CONFIRMED_BY = base64.urlsafe_b64encode(bytes.fromhex(CERTIFICATE)).rstrip(b"=")
 CHALLENGE = b"qagazsyz sign-in v1\nqagazsyz.example\n\n"
 
 
-def confirmations(use_challenge: UseChallenge | None = None) -> Confirmations:
-    """Return a check of confirmations by CREDENTIAL, of any challenge if use_challenge is unset."""
+def confirmations(
+    use_challenge: UseChallenge | None = None, *, of_any_certificate: bool = False
+) -> Confirmations:
+    """Return a check of confirmations by CREDENTIAL, of any challenge if use_challenge is unset.
+
+    of_any_certificate: it confirms for tokens that name other certificates too.
+    """
 
     async def find_certificate(_subject: str, fingerprint: str) -> bytes | None:
-        return CREDENTIAL.certificate if fingerprint == CERTIFICATE else None
+        is_known = of_any_certificate or fingerprint == CERTIFICATE
+        return CREDENTIAL.certificate if is_known else None
 
     async def any_challenge(_challenge: bytes, _act: bytes) -> bool:
         return True

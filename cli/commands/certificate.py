@@ -1,8 +1,9 @@
-"""`qagazsyz certificate`: issue, list, show, revoke and check certificates."""
+"""`qagazsyz certificate`: issue, approve, list, show, revoke and check certificates."""
 
 from __future__ import annotations
 
 import enum
+import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,13 +88,19 @@ def issue(
         str, typer.Option(help="The organization that an employee may sign for: subjects/…")
     ] = "",
     credential: CredentialFile = None,
+    organization: Organization = "",
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Issue a certificate; without --request, make a key too, and write a credential."""
+    """Issue a certificate; without --request, make a key too, and write a credential.
+
+    A certificate that takes a second person is pending: then the new key alone is written, and
+    `certificate get --key` makes a credential of it once the certificate is approved.
+    """
     from cli.connection import call
     from cli.output import print_message, write_certificate, write_secret
-    from qagazsyz.credentials import Credential
+    from cli.terminal import say
+    from qagazsyz.credentials import Credential, private_key_pem
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
     key = None if request else make_key(key_type)
@@ -111,12 +118,18 @@ def issue(
         wanted,
         gateway,
         credential,
+        organization,
     )
     if key is not None and out is not None:
-        write_secret(out, Credential(issued.der, key).to_pem())
-    elif out is not None:
+        is_issued = bool(issued.der)
+        write_secret(
+            out, Credential(issued.der, key).to_pem() if is_issued else private_key_pem(key)
+        )
+    elif out is not None and issued.der:
         write_certificate(out, issued.der)
     print_message(issued, as_machine_json=json)
+    if not issued.der:
+        say(f"It waits for: qagazsyz certificate approve {issued.name}", to=sys.stderr)
 
 
 def _read_request(path: Path | None) -> bytes:
@@ -131,6 +144,75 @@ def _read_request(path: Path | None) -> bytes:
         return load(data).public_bytes(serialization.Encoding.DER)
     except ValueError:
         raise Failure(f"{path}: not a certificate request") from None
+
+
+@certificate.command()
+def requests(
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """List the certificates that wait for a second person."""
+    from cli.connection import call_pages
+    from cli.output import print_rows
+    from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
+
+    pages = call_pages(
+        lambda channel: (
+            certificates_pb2_grpc.CertificateServiceStub(channel).ListCertificateRequests
+        ),
+        certificates_pb2.ListCertificateRequestsRequest(),
+        gateway,
+        credential,
+        organization,
+    )
+    rows = [(one.name,) for page in pages for one in page.certificates]
+    print_rows("Certificates that wait", ("name",), rows, as_machine_json=json)
+
+
+@certificate.command()
+def approve(
+    name: Annotated[str, typer.Argument(help="subjects/…/certificateRequests/…")],
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Approve a certificate that another person asked for, and issue it."""
+    from cli.connection import call
+    from cli.output import print_message
+    from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
+
+    approved = call(
+        lambda channel: certificates_pb2_grpc.CertificateServiceStub(channel).ApproveCertificate,
+        certificates_pb2.ApproveCertificateRequest(name=name, request_id=str(uuid.uuid4())),
+        gateway,
+        credential,
+    )
+    print_message(approved, as_machine_json=json)
+
+
+@certificate.command()
+def reject(
+    name: Annotated[str, typer.Argument(help="subjects/…/certificateRequests/…")],
+    credential: CredentialFile = None,
+    organization: Organization = "",
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Reject a certificate that waits, also as its holder."""
+    from cli.connection import call
+    from cli.output import print_message
+    from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
+
+    rejected = call(
+        lambda channel: certificates_pb2_grpc.CertificateServiceStub(channel).RejectCertificate,
+        certificates_pb2.RejectCertificateRequest(name=name),
+        gateway,
+        credential,
+        organization,
+    )
+    print_message(rejected, as_machine_json=json)
 
 
 @certificate.command("list")
@@ -166,14 +248,20 @@ def list_(
 def get(
     name: Annotated[str, typer.Argument(help="subjects/…/certificates/…")],
     out: Annotated[Path | None, typer.Option(help="Write it here, PEM.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Its private key, PEM: --out is a credential then.")
+    ] = None,
     credential: CredentialFile = None,
     organization: Organization = "",
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
     """Show a certificate."""
+    import ssl
+
     from cli.connection import call
-    from cli.output import print_message, write_certificate
+    from cli.output import print_message, write_certificate, write_secret
+    from qagazsyz.credentials import Credential
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
     found = call(
@@ -183,7 +271,10 @@ def get(
         credential,
         organization,
     )
-    if out is not None:
+    if out is not None and key is not None:
+        pem = ssl.DER_cert_to_PEM_cert(found.der).encode() + key.read_bytes()
+        write_secret(out, Credential.from_pem(pem).to_pem())
+    elif out is not None:
         write_certificate(out, found.der)
     print_message(found, as_machine_json=json)
 

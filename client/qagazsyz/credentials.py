@@ -68,16 +68,21 @@ class Credential:
         certificates = [
             x509.load_der_x509_certificate(der) for der in (self.certificate, *self.chain)
         ]
-        key = self.private_key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates) + key
+        pem = b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
+        return pem + private_key_pem(self.private_key)
 
     def sign(self, message: bytes) -> tuple[signatures_pb2.SignatureAlgorithm, bytes]:
         """Sign the message; return the key's algorithm and the signature."""
         return signing_algorithm(self.private_key), sign(self.private_key, message)
+
+
+def private_key_pem(key: PrivateKey) -> bytes:
+    """Return a key in PEM, unencrypted PKCS#8, as a credential's file has it."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def signing_algorithm(key: PrivateKey) -> signatures_pb2.SignatureAlgorithm:

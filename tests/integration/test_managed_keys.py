@@ -53,9 +53,10 @@ async def test_a_request_made_by_hand_over_a_managed_key_is_certified_as_a_seal_
         }
     ).dump()
 
-    authority = certificates_pb2_grpc.CertificateServiceStub(world.client(world.operator).channel)
+    second = world.client(await world.second_operator())
+    authority = certificates_pb2_grpc.CertificateServiceStub(second.channel)
 
-    async def issue(subject: str, usage: int) -> certificates_pb2.Certificate:
+    async def ask(subject: str, usage: int) -> certificates_pb2.Certificate:
         return await authority.IssueCertificate(
             certificates_pb2.IssueCertificateRequest(
                 subject=subject,
@@ -71,8 +72,9 @@ async def test_a_request_made_by_hand_over_a_managed_key_is_certified_as_a_seal_
         (officer.organization, AUTHENTICATE),
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await issue(subject, usage)
+            await ask(subject, usage)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert "signing service manages this key" in str(caught.value.details())
     # The request is valid in all other respects.
-    assert (await issue(officer.organization, SIGN)).info.usage == SIGN
+    waiting = await ask(officer.organization, SIGN)
+    assert (await world.enrolment().approve(waiting.name)).info.usage == SIGN

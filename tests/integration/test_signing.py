@@ -50,13 +50,11 @@ async def create_key(world: World, officer: Actor) -> keys_pb2.Key:
 async def certify(
     world: World, officer: Actor, key: keys_pb2.Key, usage: Any = None
 ) -> certificates_pb2.Certificate:
-    """The key's certificate as the organization's seal."""
+    """The key's certificate as the organization's seal, which an operator approves."""
     answer = await keys(world, officer).CreateCertificateRequest(
         keys_pb2.CreateCertificateRequestRequest(name=key.primary_version), timeout=TIMEOUT_SECONDS
     )
-    issued: certificates_pb2.Certificate = await certificates(
-        world, world.operator
-    ).IssueCertificate(
+    waiting = await certificates(world, officer).IssueCertificate(
         certificates_pb2.IssueCertificateRequest(
             subject=officer.organization,
             certificate_request=answer.certificate_request,
@@ -65,7 +63,7 @@ async def certify(
         ),
         timeout=TIMEOUT_SECONDS,
     )
-    return issued
+    return await world.enrolment().approve(waiting.name)
 
 
 async def seal(world: World, officer: Actor, key: keys_pb2.Key, message: bytes) -> bytes:
@@ -134,7 +132,7 @@ async def test_a_managed_key_is_certified_for_seals_only(world: World) -> None:
 
 async def test_a_sign_in_certificate_signs_no_document(world: World) -> None:
     officer = await world.officer()
-    credential = await world.enrolment().credential(
+    credential = await world.enrolment().further_credential(
         officer.subject, usage=certificates_pb2.CERTIFICATE_USAGE_AUTHENTICATE
     )
     _, signature = credential.sign(b"document")

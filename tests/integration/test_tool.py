@@ -190,6 +190,52 @@ def test_a_citizens_document_from_enrolment_to_receipt(
     assert "revoked" in paper_check.stdout
 
 
+def test_a_further_certificate_is_approved_by_another_operator(
+    suite: RunningSuite, operator: list[object], tmp_path: Path
+) -> None:
+    person = new_person()
+    subject = json.loads(
+        ok(
+            "subject", "create-person", "--iin", person.iin, "--given-name", person.given_name,
+            "--family-name", person.family_name, "--json", *operator,
+        )
+    )["name"]  # fmt: skip
+    first, key, credential = (tmp_path / name for name in ("first.pem", "key.pem", "both.pem"))
+    ok("certificate", "issue", subject, "--out", first, *operator)
+    second = ["--credential", asyncio.run(_second_operator(suite)), "--gateway", suite.gateway]
+    own = ["--credential", first, "--gateway", suite.gateway]
+    asked = [
+        json.loads(
+            ok("certificate", "issue", subject, "--out", out, "--json", "--usage", usage, *second)
+        )
+        for out, usage in ((key, "sign"), (tmp_path / "other.pem", "authenticate"))
+    ]
+    assert [each["state"] for each in asked] == ["CERTIFICATE_STATE_PENDING"] * 2
+    assert b"CERTIFICATE" not in key.read_bytes()
+    waiting, other = (each["name"] for each in asked)
+    listed = ok("certificate", "requests", *own)
+    assert waiting in listed and other in listed
+    ok("certificate", "reject", other, *own)
+    refused = run("certificate", "approve", waiting, *second)
+    assert refused.returncode == 3, "by whoever asked"
+    approved = json.loads(ok("certificate", "approve", waiting, "--json", *operator))
+    assert ok("certificate", "requests", "--json", *own) == ""
+    ok("certificate", "get", approved["name"], "--key", key, "--out", credential, *own)
+    ok("token", "--credential", credential, "--gateway", suite.gateway)
+    # A citizen renews alone.
+    renewed = tmp_path / "renewed.pem"
+    ok("certificate", "issue", subject, "--out", renewed, "--credential", credential, *own[2:])
+    ok("token", "--credential", renewed, "--gateway", suite.gateway)
+
+
+async def _second_operator(suite: RunningSuite) -> Path:
+    """The credential of the suite's second operator."""
+    world = World(suite)
+    await world.second_operator()
+    await world.close()
+    return suite.data / "credentials" / "second-operator.pem"
+
+
 async def _create_type(suite: RunningSuite, issuer: str, document_type_id: str) -> None:
     """By curl's way: the tool signs the act, and plain HTTP carries it."""
     world = World(suite)

@@ -24,7 +24,7 @@ from qagazsyz.registry.v1 import (
     documents_pb2,
     documents_pb2_grpc,
 )
-from testing.enrolment import Actor, Enrolment
+from testing.enrolment import Actor, Enrolment, second_operator
 from testing.suite_process import RunningSuite
 from tests.builders import new_organization, new_person
 
@@ -39,6 +39,7 @@ class World:
     suite: RunningSuite
     _clients: dict[int, tuple[Actor, Client]] = field(default_factory=dict)
     _operator: Actor | None = None
+    _second_operator: Actor | None = None
 
     @property
     def operator(self) -> Actor:
@@ -73,8 +74,18 @@ class World:
         """Open an HTTP client of the gateway, for use in `async with`."""
         return httpx.AsyncClient(base_url=f"http://{self.suite.gateway}", timeout=TIMEOUT_SECONDS)
 
+    async def second_operator(self) -> Actor:
+        """The second operator, whom the first one makes, once for each suite."""
+        if self._second_operator is None:
+            first = self.client(self.operator)
+            self._second_operator = await second_operator(first, self.suite.data, new_person())
+        return self._second_operator
+
     def enrolment(self) -> Enrolment:
-        return Enrolment(self.client(self.operator))
+        async def second() -> Client:
+            return self.client(await self.second_operator())
+
+        return Enrolment(self.client(self.operator), second)
 
     async def organization(self) -> str:
         """Enrol an organization; return its subject's name."""

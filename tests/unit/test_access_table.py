@@ -13,6 +13,7 @@ from services.runtime.descriptors import service_descriptors
 ROLE_SERVICE = access_pb2.ROLE_SERVICE
 CONFIRMED = {
     "IssueCertificate",
+    "ApproveCertificate",
     "RegisterCertificate",
     "AddMembership",
     "RemoveMembership",

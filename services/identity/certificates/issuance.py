@@ -1,4 +1,4 @@
-"""Issuing certificates by the platform's own authority."""
+"""Issuing certificates by the platform's own authority, to whomever dual control lets have them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from services.identity.certificates.managed_keys import key_fingerprint
 from services.identity.certificates.rules import (
     StoredCertificate,
     check_key_is_free,
-    check_may_issue,
     holder_of,
     may_certify_managed_key,
 )
 from services.identity.subjects.rules import Subject
-from services.identity.subjects.store import get_memberships, get_subjects
 from services.identity.worker_pools import AUTHORITY
 from services.identity.x509.certification_requests import (
     CertificationRequest,
@@ -26,10 +24,8 @@ from services.identity.x509.certification_requests import (
 )
 from services.identity.x509.issuing import CertificateAuthority
 from services.identity.x509.usages import CertificateUsage
-from services.runtime.access import Caller
 from services.runtime.clock import Clock, Randomness
-from services.runtime.errors import FailedPrecondition, InvalidArgument, NotFound
-from services.runtime.storage.database import Database
+from services.runtime.errors import FailedPrecondition, InvalidArgument
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +41,29 @@ class Order:
 
 
 class Issuance:
-    """Issues certificates to those who may have them."""
+    """Issues certificates, whoever may have them."""
 
     def __init__(
-        self,
-        *,
-        database: Database,
-        authority: CertificateAuthority,
-        clock: Clock,
-        randomness: Randomness,
+        self, *, authority: CertificateAuthority, clock: Clock, randomness: Randomness
     ) -> None:
-        self._database = database
         self._authority = authority
         self._clock = clock
         self._randomness = randomness
 
-    async def issue(self, order: Order, caller: Caller) -> StoredCertificate:
-        """Return the certificate, not yet stored; call check again in the transaction that stores
-        it. Raises PermissionDenied, NotFound, InvalidArgument or FailedPrecondition."""
-        now = self._clock()
-        async with self._database.reading() as connection:
-            subject, organization = await self.check(connection, order, caller, now)
-        request = await AUTHORITY.run(_read_request, order)
-        if not may_certify_managed_key(subject, order.usage):
-            await self._check_not_managed(request)
-        async with self._database.reading() as connection:
-            holder = await store.find_key_holder(connection, key_fingerprint(request.spki))
-        check_key_is_free(holder, order.subject)
+    async def read(self, order: Order) -> CertificationRequest:
+        """Return the PKCS#10 request, which proves possession of its key. Raises
+        InvalidArgument."""
+        return await AUTHORITY.run(_read_request, order)
+
+    async def issue(
+        self,
+        order: Order,
+        request: CertificationRequest,
+        subject: Subject,
+        organization: Subject | None,
+    ) -> StoredCertificate:
+        """Return the certificate, not yet stored."""
+        now: datetime = self._clock()
         certificate = await AUTHORITY.run(
             self._authority.issue,
             holder=holder_of(subject, organization),
@@ -89,44 +81,31 @@ class Issuance:
             now=now,
         )
 
-    async def check(
-        self, connection: AsyncConnection, order: Order, caller: Caller, now: datetime
-    ) -> tuple[Subject, Subject | None]:
-        """Return the subject and the organization, if the caller may have the certificate issued.
-        Raises PermissionDenied, NotFound or FailedPrecondition."""
-        found = await get_subjects(connection, {order.subject, order.organization} - {""})
-        subject = found.get(order.subject)
-        check_may_issue(
-            caller,
-            subject=order.subject,
-            is_person=subject is not None and subject.is_person,
-            renews=await store.has_valid_certificate(
-                connection,
-                order.subject,
-                usage=order.usage,
-                organization=order.organization,
-                now=now,
-            ),
-        )
-        if subject is None:
-            raise NotFound("the subject does not exist")
-        if order.organization:
-            key = (order.organization, order.subject)
-            if key not in await get_memberships(connection, [key]):
-                raise FailedPrecondition(
-                    "NOT_A_MEMBER", "the person is not a member of the organization"
-                )
-        return subject, found.get(order.organization)
 
-    async def _check_not_managed(self, request: CertificationRequest) -> None:
-        """Raise FailedPrecondition for a key of the signing service, which only seals."""
-        fingerprint = key_fingerprint(request.spki)
-        async with self._database.reading() as connection:
-            if await store.is_managed(connection, fingerprint):
-                raise FailedPrecondition(
-                    "KEY_IS_HELD",
-                    "the signing service manages this key: it is certified as a seal only",
-                )
+async def check_key(
+    connection: AsyncConnection,
+    key: str,
+    subject: Subject,
+    usage: CertificateUsage,
+    *,
+    issues: bool,
+) -> None:
+    """Raise FailedPrecondition for a key that is certified for another subject, and if the
+    certificate is to be issued, for a key of the signing service, which only seals.
+
+    key: its fingerprint.
+    """
+    seals = not issues or may_certify_managed_key(subject, usage)
+    if not seals and await store.is_managed(connection, key):
+        raise FailedPrecondition(
+            "KEY_IS_HELD", "the signing service manages this key: it is certified as a seal only"
+        )
+    check_key_is_free(await store.find_key_holder(connection, key), subject.name)
+
+
+def requested_key(request: CertificationRequest) -> str:
+    """Return the fingerprint of the key that a certificate is asked for."""
+    return key_fingerprint(request.spki)
 
 
 def _read_request(order: Order) -> CertificationRequest:

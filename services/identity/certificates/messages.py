@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates.batch_check import CertificateCheck
+from services.identity.certificates.dual_control import Application, CertificateState
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.certificates.time_stamp_check import TimeStampCheck, TimeStampStatus
 from services.identity.x509.inspection import NotACertificate, inspect
@@ -29,7 +30,23 @@ def to_certificate(certificate: StoredCertificate) -> pb.Certificate:
         revoke_time=to_timestamp(certificate.revoke_time),
         revocation_reason=int(certificate.revocation_reason),  # type: ignore[arg-type]
         info=info,
+        state=int(  # type: ignore[arg-type]
+            CertificateState.ISSUED if certificate.revoke_time is None else CertificateState.REVOKED
+        ),
     )
+
+
+def to_application(application: Application) -> pb.Certificate:
+    """Return the contract's Certificate of one that waits, or waited in vain."""
+    return pb.Certificate(
+        name=application.name,
+        state=int(application.state),  # type: ignore[arg-type]
+    )
+
+
+def to_result(result: StoredCertificate | Application) -> pb.Certificate:
+    """Return the contract's Certificate. Inspects one that was issued."""
+    return to_application(result) if isinstance(result, Application) else to_certificate(result)
 
 
 def to_info(der: bytes) -> pb.CertificateInfo:

@@ -7,16 +7,14 @@ from datetime import datetime
 
 from cryptography import x509
 
-from services.identity.certificates.rules import StoredCertificate, check_may_register
-from services.identity.subjects.store import get_subject
+from services.identity.certificates.rules import StoredCertificate
+from services.identity.subjects.rules import Subject
 from services.identity.validation.interface import CertificateStatus, ExternalValidator
 from services.identity.worker_pools import INSPECTION
 from services.identity.x509.certificate_bounds import OutOfBounds, check_bounds
 from services.identity.x509.inspection import CertificateFacts, NotACertificate, inspect, load
-from services.runtime.access import Caller
 from services.runtime.clock import Clock
 from services.runtime.errors import FailedPrecondition, InvalidArgument
-from services.runtime.storage.database import Database
 from signatures.der import MalformedDer
 
 # An authentication certificate may be registered too: it signs in.
@@ -35,18 +33,13 @@ class Candidate:
 class Registration:
     """Validates certificates before they are registered."""
 
-    def __init__(self, *, database: Database, external: ExternalValidator, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, *, external: ExternalValidator, clock: Clock) -> None:
         self._external = external
         self._clock = clock
 
-    async def validate(self, candidate: Candidate, caller: Caller) -> StoredCertificate:
-        """Return the certificate, not yet stored. Raises PermissionDenied, NotFound,
-        InvalidArgument or FailedPrecondition."""
+    async def validate(self, candidate: Candidate, subject: Subject) -> StoredCertificate:
+        """Return the certificate, not yet stored. Raises InvalidArgument or FailedPrecondition."""
         now = self._clock()
-        async with self._database.reading() as connection:
-            found = await get_subject(connection, candidate.subject)
-        subject = check_may_register(caller, found)
         certificate, facts = await INSPECTION.run(_read, candidate)
         if (facts.iin or facts.bin) != subject.number:
             raise InvalidArgument("der", "does not carry the subject's number")

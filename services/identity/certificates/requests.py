@@ -18,6 +18,9 @@ from services.runtime.errors import InvalidArgument
 
 # Issuers that may come with a certificate.
 CHAIN_LIMIT = 8
+_APPLICATION_NAME = re.compile(
+    r"(subjects/[0-9a-f-]{36})/certificateRequests/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
+)
 _CERTIFICATE_NAME = re.compile(r"(subjects/[0-9a-f-]{36})/certificates/([0-9a-f]{64})")
 
 
@@ -26,6 +29,15 @@ def certificate_key(name: str, field: str = "name") -> tuple[str, str]:
     match = _CERTIFICATE_NAME.fullmatch(name)
     if match is None:
         raise InvalidArgument(field, 'not of the form "subjects/{subject}/certificates/{hex}"')
+    return match[1], match[2]
+
+
+def application_key(name: str, field: str = "name") -> tuple[str, str]:
+    """Return (subject, id) of the name of a certificate that waits. Raises InvalidArgument."""
+    match = _APPLICATION_NAME.fullmatch(name)
+    if match is None:
+        form = "subjects/{subject}/certificateRequests/{request}"
+        raise InvalidArgument(field, f'not of the form "{form}"')
     return match[1], match[2]
 
 

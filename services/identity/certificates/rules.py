@@ -8,6 +8,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.identity.certificates.managed_keys import certified_key
 from services.identity.subjects.rules import Subject
 from services.identity.validation.interface import CertificateStatus
 from services.identity.x509.inspection import fingerprint_of, has_expired
@@ -38,6 +39,12 @@ class StoredCertificate:
     organization: str = ""
     # The service whose credential it is.
     service: str = ""
+    # Fingerprint of its key, by which it is told whose the key is.
+    key: str = ""
+    # Who asked for it and who approved that, as subjects; "" where no second person did, both where
+    # `init` wrote it. A renewed one has those of the certificate that it renews.
+    proposer: str = ""
+    approver: str = ""
     revoke_time: datetime | None = None
     revocation_reason: RevocationReason = RevocationReason.UNSPECIFIED
 
@@ -56,6 +63,7 @@ class StoredCertificate:
         """Make the row of a new certificate."""
         der = certificate.public_bytes(Encoding.DER)
         return cls(
+            key=certified_key(der),
             fingerprint=fingerprint_of(der),
             subject=subject,
             der=der,
@@ -147,39 +155,6 @@ def holder_of(subject: Subject, organization: Subject | None) -> Holder:
 
 
 # Who may do what
-
-
-def check_may_issue(caller: Caller, *, subject: str, is_person: bool, renews: bool) -> None:
-    """Raise PermissionDenied if the caller may not have this certificate issued.
-
-    renews: whether the subject has a valid one of the same usage and organization.
-    """
-    if caller.has(Role.ROLE_OPERATOR):
-        return
-    if caller.has(Role.ROLE_REGISTRAR) and is_person:
-        return
-    if caller.has(Role.ROLE_CITIZEN) and caller.subject == subject and renews:
-        return
-    raise PermissionDenied()
-
-
-def check_may_register(caller: Caller, subject: Subject | None) -> Subject:
-    """Return the subject if the caller may register certificates for it.
-
-    Raises PermissionDenied, alike for a subject that does not exist; an operator, who may read all
-    subjects, gets NotFound for that.
-    """
-    if subject is None:
-        if caller.has(Role.ROLE_OPERATOR):
-            raise NotFound("the subject does not exist")
-        raise PermissionDenied()
-    if caller.has(Role.ROLE_OPERATOR):
-        return subject
-    if caller.has(Role.ROLE_REGISTRAR) and subject.is_person:
-        return subject
-    if caller.has(Role.ROLE_CITIZEN) and caller.subject == subject.name:
-        return subject
-    raise PermissionDenied()
 
 
 def check_may_read(caller: Caller, *, subject: str, is_person: bool) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates import store
 from services.identity.certificates.batch_check import BatchCheck
-from services.identity.certificates.issuance import Issuance
+from services.identity.certificates.certification import Certification
+from services.identity.certificates.dual_control import LAPSES_AFTER, listed_subject
+from services.identity.certificates.issuance import Issuance, Order
 from services.identity.certificates.managed_keys import key_fingerprints
 from services.identity.certificates.messages import (
+    to_application,
     to_certificate,
     to_certificate_checks,
     to_info,
+    to_result,
     to_time_stamp_checks,
 )
-from services.identity.certificates.registration import Registration
+from services.identity.certificates.registration import Candidate, Registration
 from services.identity.certificates.requests import (
+    application_key,
     certificate_key,
     to_candidate,
     to_order,
@@ -25,7 +31,6 @@ from services.identity.certificates.requests import (
 )
 from services.identity.certificates.rules import check_may_read, check_may_revoke
 from services.identity.certificates.time_stamp_check import TimeStampVerifier
-from services.identity.store import Taken
 from services.identity.subjects.requests import check_batch
 from services.identity.subjects.rules import check_subject_name
 from services.identity.subjects.store import get_subject
@@ -34,7 +39,7 @@ from services.identity.worker_pools import JUDGING, inspection_pool
 from services.identity.x509.issuing import CertificateAuthority
 from services.runtime import telemetry
 from services.runtime.clock import Clock, Randomness, from_timestamp
-from services.runtime.errors import AlreadyExists, NotFound
+from services.runtime.errors import NotFound
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
@@ -56,43 +61,94 @@ class CertificateServicer:
         self._database = database
         self._idempotency = idempotency
         self._clock = clock
-        self._issuance = Issuance(
-            database=database, authority=authority, clock=clock, randomness=randomness
+        self._certification = Certification(
+            database=database,
+            issuance=Issuance(authority=authority, clock=clock, randomness=randomness),
+            registration=Registration(external=external, clock=clock),
+            clock=clock,
+            randomness=randomness,
         )
-        self._registration = Registration(database=database, external=external, clock=clock)
         self._batch_check = BatchCheck(database=database, external=external, clock=clock)
         self._time_stamps = TimeStampVerifier(database=database, external=external, clock=clock)
 
     async def IssueCertificate(
         self, request: pb.IssueCertificateRequest, call: Call
     ) -> pb.Certificate:
-        order, caller = to_order(request), call.caller
-        issued = await self._issuance.issue(order, caller)
-
-        async def work(connection: AsyncConnection) -> pb.Certificate:
-            # Again, since what a citizen renews may have been revoked meanwhile.
-            await self._issuance.check(connection, order, caller, issued.create_time)
-            await store.add_certificate(connection, issued)
-            return to_certificate(issued)
-
-        return await self._idempotency.run_once(
-            work, request=request, scope=caller.scope, response_type=pb.Certificate
-        )
+        return await self._certify(request, to_order(request), call)
 
     async def RegisterCertificate(
         self, request: pb.RegisterCertificateRequest, call: Call
     ) -> pb.Certificate:
-        validated = await self._registration.validate(to_candidate(request), call.caller)
+        return await self._certify(request, to_candidate(request), call)
+
+    async def _certify(
+        self, request: Message, act: Order | Candidate, call: Call
+    ) -> pb.Certificate:
+        if (kept := await self._kept(request, call)) is not None:
+            return kept
+        draft = await self._certification.prepare(act, call.caller)
 
         async def work(connection: AsyncConnection) -> pb.Certificate:
-            try:
-                await store.add_certificate(connection, validated)
-            except Taken:
-                raise AlreadyExists("the certificate is registered", "der") from None
-            return to_certificate(validated)
+            return to_result(await self._certification.commit(connection, draft, call.caller))
 
         return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=pb.Certificate
+        )
+
+    async def ApproveCertificate(
+        self, request: pb.ApproveCertificateRequest, call: Call
+    ) -> pb.Certificate:
+        subject, application_id = application_key(request.name)
+        if (kept := await self._kept(request, call)) is not None:
+            return kept
+        draft = await self._certification.prepare_approval(subject, application_id, call.caller)
+
+        async def work(connection: AsyncConnection) -> pb.Certificate:
+            approved = await self._certification.commit_approval(
+                connection, draft, application_id, call.caller
+            )
+            return to_certificate(approved)
+
+        return await self._idempotency.run_once(
+            work, request=request, scope=call.caller.scope, response_type=pb.Certificate
+        )
+
+    async def _kept(self, request: Message, call: Call) -> pb.Certificate | None:
+        """Return the answer to a request that is repeated: what it did forbids it to be prepared
+        again. Raises AlreadyExists."""
+        async with self._database.reading() as connection:
+            return await self._idempotency.find(
+                connection, request=request, scope=call.caller.scope, response_type=pb.Certificate
+            )
+
+    async def RejectCertificate(
+        self, request: pb.RejectCertificateRequest, call: Call
+    ) -> pb.Certificate:
+        subject, application_id = application_key(request.name)
+
+        async def work(connection: AsyncConnection) -> pb.Certificate:
+            return to_application(
+                await self._certification.reject(connection, subject, application_id, call.caller)
+            )
+
+        return await self._database.run(work)
+
+    async def ListCertificateRequests(
+        self, request: pb.ListCertificateRequestsRequest, call: Call
+    ) -> pb.ListCertificateRequestsResponse:
+        page = call.page(request)
+        async with self._database.reading() as connection:
+            found = await store.list_pending(
+                connection,
+                subject=listed_subject(call.caller),
+                since=self._clock() - LAPSES_AFTER,
+                after=page.after,
+                limit=page.limit,
+            )
+        shown, next_page_token = page.cut(found, key=lambda application: application.id)
+        return pb.ListCertificateRequestsResponse(
+            certificates=[to_application(application) for application in shown],
+            next_page_token=next_page_token,
         )
 
     async def GetCertificate(self, request: pb.GetCertificateRequest, call: Call) -> pb.Certificate:

@@ -8,15 +8,23 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.identity.certificates.managed_keys import certified_key
+from services.identity.certificates.dual_control import Application, CertificateState
 from services.identity.certificates.rules import Binding, StoredCertificate, check_key_is_free
 from services.identity.store import Singleton, Taken, get_singleton, insert_row, set_singleton
-from services.identity.tables import certificates, certified_keys, managed_keys
+from services.identity.tables import (
+    certificate_requests,
+    certificates,
+    certified_keys,
+    managed_keys,
+    memberships,
+)
 from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.usages import CertificateUsage
+from services.runtime.access import Role
+from signatures.der import Reader
 
 # Making objects of this many rows keeps the event loop for about two milliseconds.
 ROWS_CHUNK = 100
@@ -25,7 +33,7 @@ ROWS_CHUNK = 100
 async def add_certificate(connection: AsyncConnection, certificate: StoredCertificate) -> None:
     """Insert a certificate. Raises Taken if it is registered, and FailedPrecondition if its key is
     certified for another subject."""
-    await _claim_key(connection, certified_key(certificate.der), certificate.holder)
+    await _claim_key(connection, certificate.key, certificate.holder)
     numbers = {
         "usage": int(certificate.usage),
         "revocation_reason": int(certificate.revocation_reason),
@@ -117,26 +125,143 @@ async def list_certificates(
     return [_certificate(row) for row in await connection.execute(query)]
 
 
-async def has_valid_certificate(
-    connection: AsyncConnection,
-    subject: str,
-    *,
-    usage: CertificateUsage,
-    organization: str,
-    now: datetime,
-) -> bool:
-    """Return whether the subject has a valid certificate of this kind by the own authority."""
+async def has_certificate(connection: AsyncConnection, subject: str) -> bool:
+    """Return whether the subject has a certificate, or had one, in whatever state."""
+    query = select(certificates.c.fingerprint).where(certificates.c.subject == subject).limit(1)
+    return (await connection.execute(query)).first() is not None
+
+
+async def has_seal(connection: AsyncConnection, organization: str, key: str) -> bool:
+    """Return whether the key was certified as the organization's seal here, and that certificate
+    was not revoked; it may have expired."""
     columns = certificates.c
     query = select(columns.fingerprint).where(
-        columns.subject == subject,
+        columns.subject == organization,
+        columns.key == key,
         columns.own,
-        columns.usage == int(usage),
-        columns.organization == organization,
+        columns.usage == int(CertificateUsage.SIGN),
         columns.revoke_time.is_(None),
-        columns.not_before <= now,
-        columns.not_after >= now,
     )
     return (await connection.execute(query.limit(1))).first() is not None
+
+
+# Dual control
+
+
+async def had_second_operator(connection: AsyncConnection, platform: str, first: str) -> bool:
+    """Return whether an operator besides the first ever had a certificate. It is stored, and read
+    from the memberships where one became an operator with a certificate of before."""
+    if await get_singleton(connection, Singleton.SECOND_OPERATOR_CERTIFIED) is not None:
+        return True
+    query = (
+        select(certificates.c.fingerprint)
+        .join(memberships, memberships.c.person == certificates.c.subject)
+        .where(
+            memberships.c.organization == platform,
+            memberships.c.role == int(Role.ROLE_OPERATOR),
+            memberships.c.person != first,
+        )
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
+
+
+async def keep_second_operator(connection: AsyncConnection, now: datetime) -> None:
+    """Keep that an operator besides the first has a certificate, for good."""
+    await set_singleton(connection, Singleton.SECOND_OPERATOR_CERTIFIED, now.isoformat())
+
+
+async def add_application(connection: AsyncConnection, application: Application) -> None:
+    """Insert a certificate that waits for a second person."""
+    values = asdict(application) | {
+        "usage": int(application.usage),
+        "chain": b"".join(application.chain),
+        "state": int(application.state),
+    }
+    await insert_row(connection, certificate_requests, values)
+
+
+async def get_application(
+    connection: AsyncConnection, subject: str, application_id: str
+) -> Application | None:
+    """Return the subject's application of that id, or None."""
+    columns = certificate_requests.c
+    query = select(certificate_requests).where(
+        columns.id == application_id, columns.subject == subject
+    )
+    row = (await connection.execute(query)).first()
+    return None if row is None else _application(row)
+
+
+async def decide_application(
+    connection: AsyncConnection,
+    application: Application,
+    state: CertificateState,
+    *,
+    decider: str,
+    now: datetime,
+) -> bool:
+    """Set what became of an application that waits; return False if it waits no more."""
+    columns = certificate_requests.c
+    result = await connection.execute(
+        update(certificate_requests)
+        .where(columns.id == application.id, columns.state == int(CertificateState.PENDING))
+        .values(state=int(state), decider=decider, decide_time=now)
+    )
+    return result.rowcount > 0
+
+
+async def lapse_applications(connection: AsyncConnection, *, before: datetime) -> None:
+    """Mark those that wait since before that time as lapsed."""
+    columns = certificate_requests.c
+    await connection.execute(
+        update(certificate_requests)
+        .where(columns.state == int(CertificateState.PENDING), columns.create_time <= before)
+        .values(state=int(CertificateState.LAPSED))
+    )
+
+
+async def count_pending(connection: AsyncConnection, proposer: str) -> int:
+    """Return how many applications of the proposer wait."""
+    columns = certificate_requests.c
+    query = select(func.count()).where(
+        columns.state == int(CertificateState.PENDING), columns.proposer == proposer
+    )
+    return (await connection.execute(query)).scalar_one()
+
+
+async def list_pending(
+    connection: AsyncConnection,
+    *,
+    subject: str | None,
+    since: datetime,
+    after: str,
+    limit: int,
+) -> list[Application]:
+    """Return the applications that wait since later than a time, oldest first, behind the id
+    `after`; subject: whose, None for all."""
+    columns = certificate_requests.c
+    query = select(certificate_requests).where(
+        columns.state == int(CertificateState.PENDING),
+        columns.create_time > since,
+        columns.id > after,
+    )
+    if subject is not None:
+        query = query.where(columns.subject == subject)
+    rows = await connection.execute(query.order_by(columns.id).limit(limit))
+    return [_application(row) for row in rows]
+
+
+def _application(row: Row[Any]) -> Application:
+    reader, chain = Reader(row.chain), []
+    while not reader.at_end():
+        _, _, issuer = reader.any()
+        chain.append(issuer)
+    parts = {
+        "usage": CertificateUsage(row.usage),
+        "chain": tuple(chain),
+        "state": CertificateState(row.state),
+    }
+    return Application(**{**row._mapping, **parts})
 
 
 # Revocation

@@ -40,6 +40,12 @@ async def get_subject(connection: AsyncConnection, name: str) -> Subject | None:
     return (await get_subjects(connection, [name])).get(name)
 
 
+async def lock_subject(connection: AsyncConnection, name: str) -> None:
+    """Make other transactions that lock the same subject wait until this one has ended."""
+    query = select(subjects.c.name).where(subjects.c.name == name).with_for_update()
+    await connection.execute(query)
+
+
 async def resolve_numbers(connection: AsyncConnection, numbers: Iterable[str]) -> dict[str, str]:
     """Return the names of subjects that exist, by number."""
     rows = await connection.execute(

@@ -34,6 +34,9 @@ CHALLENGE = (
 # A request of each method, in ProtoJSON; text beyond ASCII and bytes among them.
 REQUESTS: dict[str, dict[str, Any]] = {
     "IssueCertificate": {"subject": PERSON, "certificateRequest": "MAA=", "requestId": ""},
+    "ApproveCertificate": {
+        "name": f"{PERSON}/certificateRequests/018f0000-0000-7000-8000-00000000000e"
+    },
     "RegisterCertificate": {"subject": PERSON, "der": "MAA=", "chain": ["MAE=", "MAI="]},
     "AddMembership": {
         "organization": ORGANIZATION,

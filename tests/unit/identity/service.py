@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,14 @@ from services.identity.authority.key_files import (
     load_time_stamper,
 )
 from services.identity.authority.tsa import TimeStampAuthority
+from services.identity.certificates.rules import StoredCertificate
+from services.identity.certificates.store import add_certificate
 from services.identity.main import MIGRATIONS, build
 from services.identity.new_secrets import Operator, Platform, create_secrets
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.subjects.iin_bin import check_digit
+from services.identity.subjects.rules import Membership
+from services.identity.subjects.store import add_membership, remove_membership
 from services.identity.tables import requests
 from services.identity.tokens.access_tokens import sign_token
 from services.identity.tokens.act_challenges import ActChallenges
@@ -48,12 +52,15 @@ from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, TokenKeys
 from services.identity.tokens.rules import Grant
 from services.identity.validation.trust_store import TRUST_FOLDER, TrustFolder
 from services.identity.validation.validator import Validator
+from services.identity.x509.inspection import fingerprint_of
+from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import CALLER_AUDIENCE, INTERNAL_AUDIENCE
 from services.runtime.clock import system_randomness
 from services.runtime.descriptors import service_descriptors
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
+from tests.builders import self_signed_credential
 from tests.clock import Clock
 from tests.confirming import CERTIFICATE, confirmation, confirmations
 from tests.unit.identity.authorities import Network
@@ -67,6 +74,22 @@ CONCURRENT = 8
 SIGN = certificates_pb2.CERTIFICATE_USAGE_SIGN
 AUTHENTICATE = certificates_pb2.CERTIFICATE_USAGE_AUTHENTICATE
 UNSPECIFIED = certificates_pb2.REVOCATION_REASON_UNSPECIFIED
+
+
+@dataclass(frozen=True)
+class Made:
+    """Who had a part in an official's certificate."""
+
+    certificate_proposer: str = ""
+    certificate_approver: str = ""
+
+
+@dataclass(frozen=True)
+class Official:
+    """A member of the platform's organization, signed in."""
+
+    subject: str
+    token: str
 
 
 @dataclass
@@ -87,6 +110,7 @@ class Identity:
     # Of the last call.
     last_request: Message = field(default_factory=Empty)
     last_headers: Sequence[tuple[str, str]] = ()
+    _second: Official | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def token(
@@ -95,11 +119,15 @@ class Identity:
         subject: str = "subjects/x",
         organization: str = "",
         internal: bool = False,
+        certificate: str = CERTIFICATE,
     ) -> str:
-        """A token with these roles, signed with the service's own key."""
+        """A token with these roles, signed with the service's own key.
+
+        certificate: fingerprint of the one that it was got with.
+        """
         key = self.keys.signing(self.clock())
         audience = INTERNAL_AUDIENCE if internal else CALLER_AUDIENCE
-        granted = Grant(subject, organization, tuple(roles), CERTIFICATE, audience)
+        granted = Grant(subject, organization, tuple(roles), certificate, audience)
         return sign_token(granted, key=key, token_id="t", now=self.clock())
 
     async def call(
@@ -146,7 +174,13 @@ class Identity:
 
     @property
     def as_operator(self) -> str:
-        return self.token(Role.ROLE_OPERATOR, Role.ROLE_CITIZEN, subject=self.operator)
+        credential = Credential.load(self.credentials / "operator.pem")
+        return self.token(
+            Role.ROLE_OPERATOR,
+            Role.ROLE_CITIZEN,
+            subject=self.operator,
+            certificate=fingerprint_of(credential.certificate),
+        )
 
     @property
     def as_registrar(self) -> str:
@@ -164,11 +198,64 @@ class Identity:
     def as_signing(self) -> str:
         return self.token(Role.ROLE_SERVICE, subject="services/signing", internal=True)
 
-    def as_citizen(self, subject: str) -> str:
-        return self.token(Role.ROLE_CITIZEN, subject=subject)
+    def as_citizen(self, subject: str, certificate: str = CERTIFICATE) -> str:
+        return self.token(Role.ROLE_CITIZEN, subject=subject, certificate=certificate)
 
-    def as_officer(self, organization: str, subject: str = "subjects/x") -> str:
-        return self.token(Role.ROLE_OFFICER, subject=subject, organization=organization)
+    def as_officer(
+        self,
+        organization: str,
+        subject: str = "subjects/x",
+        certificate: str = CERTIFICATE,
+    ) -> str:
+        return self.token(
+            Role.ROLE_OFFICER, subject=subject, organization=organization, certificate=certificate
+        )
+
+    async def official(
+        self, role: access_pb2.Role = access_pb2.ROLE_OPERATOR, *, made: Made = Made()
+    ) -> Official:
+        """A new member of the platform's organization with a certificate, put into the database as
+        `init` does: no other operator has a part in it but those of `made`."""
+        person = await self.person()
+        now = self.clock()
+        certificate = StoredCertificate.of(
+            x509.load_der_x509_certificate(self_signed_credential().certificate),
+            subject=person,
+            usage=CertificateUsage.SIGN,
+            own=True,
+            now=now,
+        )
+        async with self.database.transaction() as connection:
+            membership = Membership(self.platform, person, int(role), now)
+            await add_membership(connection, membership)
+            certificate = replace(
+                certificate, proposer=made.certificate_proposer, approver=made.certificate_approver
+            )
+            await add_certificate(connection, certificate)
+        token = self.token(
+            role, Role.ROLE_CITIZEN, subject=person, certificate=certificate.fingerprint
+        )
+        return Official(person, token)
+
+    async def dismiss(self, person: str) -> None:
+        """End the person's membership of the platform's organization."""
+        async with self.database.transaction() as connection:
+            await remove_membership(connection, self.platform, person)
+
+    async def approve(
+        self, waiting: certificates_pb2.Certificate, token: str = ""
+    ) -> certificates_pb2.Certificate:
+        """The certificate that waited, approved by the token's holder; by a second operator if
+        unset."""
+        if not token:
+            self._second = self._second or await self.official()
+            token = self._second.token
+        approved: certificates_pb2.Certificate = await self.call(
+            "CertificateService/ApproveCertificate",
+            certificates_pb2.ApproveCertificateRequest(name=waiting.name),
+            token,
+        )
+        return approved
 
     async def person(self, **fields: Any) -> str:
         """The name of a new person."""
@@ -218,7 +305,7 @@ class Identity:
         organization: str = "",
         key: Any = None,
     ) -> tuple[certificates_pb2.Certificate, Any]:
-        """A new certificate of the subject, and its key."""
+        """A new certificate of the subject, and its key: by two operators, where it takes two."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         made = await self.call(
             "CertificateService/IssueCertificate",
@@ -230,6 +317,8 @@ class Identity:
             ),
             self.as_operator,
         )
+        if made.state == certificates_pb2.CERTIFICATE_STATE_PENDING:
+            made = await self.approve(made)
         return made, key
 
     async def revoke(
@@ -384,7 +473,7 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         challenges=challenges,
         external=validator,
         page_secret=b"secret",
-        confirmations=confirmations(acts.use),
+        confirmations=confirmations(acts.use, of_any_certificate=True),
         clock=clock,
     )
     port = server.listen("127.0.0.1:0")

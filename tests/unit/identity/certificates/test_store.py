@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import grpc
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from sqlalchemy import delete, select, text
+from sqlalchemy import Connection, select, text
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates.managed_keys import certified_key
 from services.identity.main import MIGRATIONS
-from services.identity.tables import certified_keys
-from services.runtime.storage.migrations import migrate
+from services.identity.tables import certificates, certified_keys
 from tests.unit.identity.service import (
     AUTHENTICATE,
     Identity,
@@ -26,6 +28,13 @@ def asked_for(subject: str, key: object) -> pb.IssueCertificateRequest:
     return pb.IssueCertificateRequest(
         subject=subject, certificate_request=certificate_request(key), usage=AUTHENTICATE
     )
+
+
+def migrate_by(connection: Connection, revision: str) -> None:
+    """Run one migration alone."""
+    script = ScriptDirectory(str(MIGRATIONS)).get_revision(revision)
+    with Operations.context(MigrationContext.configure(connection)):
+        script.module.upgrade()
 
 
 async def test_a_key_is_certified_for_one_subject_only(identity: Identity) -> None:
@@ -76,10 +85,8 @@ async def test_keys_that_were_certified_before_keep_their_first_holder(
     first = await identity.person()
     made, key = await identity.issue(first)
     async with identity.database.transaction() as connection:
-        await connection.execute(delete(certified_keys))
         await connection.execute(text("DROP TABLE certified_keys"))
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
-    await migrate(identity.database, MIGRATIONS)
+        await connection.run_sync(migrate_by, "0004")
     async with identity.database.reading() as connection:
         query = select(certified_keys.c.holder).where(
             certified_keys.c.fingerprint == certified_key(made.der)
@@ -87,3 +94,19 @@ async def test_keys_that_were_certified_before_keep_their_first_holder(
         assert (await connection.execute(query)).scalar_one() == first
     request = asked_for(await identity.person(), key)
     assert await identity.refused(ISSUE, request, identity.as_operator) == PRECONDITION
+
+
+async def test_certificates_of_before_have_their_keys_after_the_migration(
+    identity: Identity,
+) -> None:
+    made, _ = await identity.issue(await identity.person())
+    async with identity.database.transaction() as connection:
+        await connection.execute(text("DROP TABLE certificate_requests"))
+        for column in ("key", "proposer", "approver"):
+            await connection.execute(text(f"ALTER TABLE certificates DROP COLUMN {column}"))
+        await connection.run_sync(migrate_by, "0006")
+        columns = certificates.c
+        query = select(columns.key, columns.proposer, columns.approver).where(
+            columns.der == made.der
+        )
+        assert tuple((await connection.execute(query)).one()) == (certified_key(made.der), "", "")

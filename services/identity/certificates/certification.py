@@ -1,0 +1,428 @@
+"""IssueCertificate, RegisterCertificate, and what a second person makes of what they ask for.
+
+Each act has two steps. `prepare` does what takes long, outside of a transaction: it reads the
+PKCS#10 request, asks another authority, signs the certificate. `commit` runs in the transaction
+that keeps the result, and decides once more, on what the database says then: a certificate that may
+not be had alone after all is dropped, and waits for a second person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.identity.certificates import store
+from services.identity.certificates.dual_control import (
+    LAPSES_AFTER,
+    PENDING_LIMIT,
+    Application,
+    CertificateState,
+    Facts,
+    Provenance,
+    Wanted,
+    basis_alone,
+    check_is_pending,
+    check_is_second,
+    check_may_ask,
+    check_may_decide,
+    check_may_reject,
+    missing,
+)
+from services.identity.certificates.issuance import Issuance, Order, check_key, requested_key
+from services.identity.certificates.registration import Candidate, Registration
+from services.identity.certificates.rules import StoredCertificate
+from services.identity.events.event import IdentityEventBasis
+from services.identity.store import Taken
+from services.identity.subjects.rules import Membership, Subject
+from services.identity.subjects.store import (
+    get_memberships,
+    get_platform,
+    get_subjects,
+    lock_subject,
+)
+from services.identity.x509.certification_requests import CertificationRequest
+from services.identity.x509.usages import CertificateUsage
+from services.runtime.access import Caller, Role
+from services.runtime.clock import Clock, Randomness, uuid7
+from services.runtime.errors import AlreadyExists, FailedPrecondition, QuotaExceeded
+from services.runtime.storage.database import Database
+
+# Roles that the platform's own organization gives, in which somebody asks for a certificate.
+_OFFICIAL_ROLES = (Role.ROLE_OPERATOR, Role.ROLE_REGISTRAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A certificate that is to be had, as far as it is made outside of a transaction."""
+
+    act: Order | Candidate
+    usage: CertificateUsage
+    # Fingerprint of its key.
+    key: str
+    # Of an order, the PKCS#10 request.
+    request: CertificationRequest | None = None
+    # None while it is not signed.
+    certificate: StoredCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Party:
+    """The subject of a certificate, and what the platform has to know of it."""
+
+    subject: Subject
+    organization: Subject | None
+    platform: str
+    # The subject's membership of the platform's own organization, unless it has ended.
+    membership: Membership | None
+
+    @property
+    def is_official(self) -> bool:
+        return self.membership is not None
+
+    @property
+    def is_operator(self) -> bool:
+        return self.membership is not None and self.membership.role == Role.ROLE_OPERATOR
+
+    def wants(self, act: Order | Candidate, usage: CertificateUsage) -> Wanted:
+        return Wanted(
+            subject=self.subject.name,
+            is_person=self.subject.is_person,
+            usage=usage,
+            organization=_organization(act),
+            is_external=isinstance(act, Candidate),
+        )
+
+
+class Certification:
+    """Certifies subjects, on one person's word or two people's."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        issuance: Issuance,
+        registration: Registration,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        self._database = database
+        self._issuance = issuance
+        self._registration = registration
+        self._clock = clock
+        self._randomness = randomness
+
+    # Asking
+
+    async def prepare(self, act: Order | Candidate, caller: Caller) -> Draft:
+        """Check what is asked for, and make the certificate if the caller may have it alone. Raises
+        PermissionDenied, NotFound, InvalidArgument, FailedPrecondition or AlreadyExists."""
+        async with self._database.reading() as connection:
+            party = await _find_party(connection, act, caller)
+            # Nobody learns more of a subject for whom they may not ask.
+            check_may_ask(caller, party.wants(act, _usage(act)), is_official=party.is_official)
+        draft = await self._draft(act, party)
+        async with self._database.reading() as connection:
+            _, basis = await self._decide(connection, draft, party, caller)
+        return draft if basis is None else await self._signed(draft, party)
+
+    async def commit(
+        self, connection: AsyncConnection, draft: Draft, caller: Caller
+    ) -> StoredCertificate | Application:
+        """Store the certificate if the caller may have it alone, else what waits. Raises as
+        prepare does."""
+        await lock_subject(connection, draft.act.subject)
+        party = await _find_party(connection, draft.act, caller)
+        role, basis = await self._decide(connection, draft, party, caller)
+        if basis is None or draft.certificate is None:
+            return await self._wait(connection, draft, caller, role)
+        made = Provenance(caller.subject)
+        officers = [caller.subject]
+        if basis is IdentityEventBasis.RENEWAL:
+            renewed = await _find_certificate(connection, caller)
+            assert renewed is not None  # noqa: S101 - what is renewed was found in this transaction
+            # Who made the first one could otherwise pass as a stranger by renewing it.
+            made, officers = Provenance(renewed.proposer, renewed.approver), []
+        return await self._add(
+            connection,
+            draft.certificate,
+            party,
+            made,
+            caller=caller,
+            basis=basis,
+            officers=officers,
+        )
+
+    async def _draft(self, act: Order | Candidate, party: _Party) -> Draft:
+        if isinstance(act, Candidate):
+            validated = await self._registration.validate(act, party.subject)
+            return Draft(act, validated.usage, validated.key, certificate=validated)
+        request = await self._issuance.read(act)
+        return Draft(act, act.usage, requested_key(request), request=request)
+
+    async def _signed(self, draft: Draft, party: _Party) -> Draft:
+        if draft.request is None or not isinstance(draft.act, Order):
+            return draft
+        certificate = await self._issuance.issue(
+            draft.act, draft.request, party.subject, party.organization
+        )
+        return replace(draft, certificate=certificate)
+
+    async def _decide(
+        self, connection: AsyncConnection, draft: Draft, party: _Party, caller: Caller
+    ) -> tuple[int, IdentityEventBasis | None]:
+        """Return the role in which the caller asks, and the basis on which they have it alone, None
+        for two people. Raises PermissionDenied, FailedPrecondition or AlreadyExists."""
+        wanted = party.wants(draft.act, draft.usage)
+        role = check_may_ask(caller, wanted, is_official=party.is_official)
+        await _check_can_be(connection, draft, party)
+        facts = Facts(
+            is_official=party.is_official,
+            had_certificate=await store.has_certificate(connection, wanted.subject),
+            confirmed_with=await _find_certificate(connection, caller),
+            is_sealing_key=await store.is_managed(connection, draft.key)
+            and await store.has_seal(connection, wanted.subject, draft.key),
+            is_second_operator=party.is_operator
+            and role == Role.ROLE_OPERATOR
+            and caller.subject != wanted.subject
+            and not await store.had_second_operator(connection, party.platform, caller.subject),
+        )
+        return role, basis_alone(role, caller, wanted, facts, self._clock())
+
+    async def _wait(
+        self, connection: AsyncConnection, draft: Draft, caller: Caller, role: int
+    ) -> Application:
+        now = self._clock()
+        await store.lapse_applications(connection, before=now - LAPSES_AFTER)
+        if await store.count_pending(connection, caller.subject) >= PENDING_LIMIT:
+            raise QuotaExceeded(
+                caller.subject, f"{PENDING_LIMIT} certificates that you asked for wait already"
+            )
+        application = Application(
+            id=str(uuid7(now, self._randomness)),
+            subject=draft.act.subject,
+            organization=_organization(draft.act),
+            usage=draft.usage,
+            request=draft.act.request if isinstance(draft.act, Order) else b"",
+            der=draft.act.der if isinstance(draft.act, Candidate) else b"",
+            chain=draft.act.intermediates if isinstance(draft.act, Candidate) else (),
+            proposer=caller.subject,
+            proposer_role=role,
+            proposer_organization=caller.organization,
+            proposer_certificate=caller.certificate,
+            create_time=now,
+        )
+        await store.add_application(connection, application)
+        return application
+
+    # Deciding on what waits
+
+    async def prepare_approval(self, subject: str, application_id: str, caller: Caller) -> Draft:
+        """Check that the caller may approve it, and make the certificate. Raises PermissionDenied,
+        NotFound, FailedPrecondition or InvalidArgument."""
+        async with self._database.reading() as connection:
+            application, party = await self._approvable(connection, subject, application_id, caller)
+        draft = await self._draft(_act(application), party)
+        async with self._database.reading() as connection:
+            await _check_can_be(connection, draft, party)
+        return await self._signed(draft, party)
+
+    async def commit_approval(
+        self, connection: AsyncConnection, draft: Draft, application_id: str, caller: Caller
+    ) -> StoredCertificate:
+        """Store the certificate that was approved. Raises as prepare_approval does."""
+        await lock_subject(connection, draft.act.subject)
+        application, party = await self._approvable(
+            connection, draft.act.subject, application_id, caller
+        )
+        await _check_can_be(connection, draft, party)
+        await self._set_state(connection, application, CertificateState.ISSUED, caller)
+        assert draft.certificate is not None  # noqa: S101 - prepare_approval makes it
+        return await self._add(
+            connection,
+            draft.certificate,
+            party,
+            Provenance(application.proposer, caller.subject),
+            caller=caller,
+            basis=IdentityEventBasis.APPROVED,
+            officers=[application.proposer, caller.subject],
+        )
+
+    async def reject(
+        self, connection: AsyncConnection, subject: str, application_id: str, caller: Caller
+    ) -> Application:
+        """Reject what waits, unless it is rejected. Raises PermissionDenied, NotFound or
+        FailedPrecondition."""
+        now = self._clock()
+        application = await store.get_application(connection, subject, application_id)
+        if application is None:
+            raise missing(caller)
+        party = await _find_party(connection, _act(application), caller)
+        check_may_reject(
+            caller,
+            subject=subject,
+            is_person=party.subject.is_person,
+            is_official=party.is_official,
+        )
+        if application.state is not CertificateState.REJECTED:
+            check_is_pending(application.at(now))
+            await self._set_state(connection, application, CertificateState.REJECTED, caller)
+        return replace(application, state=CertificateState.REJECTED)
+
+    async def _approvable(
+        self, connection: AsyncConnection, subject: str, application_id: str, caller: Caller
+    ) -> tuple[Application, _Party]:
+        """Return what waits, if the caller may approve it as things stand now. Raises
+        PermissionDenied, NotFound or FailedPrecondition."""
+        application = await store.get_application(connection, subject, application_id)
+        if application is None:
+            raise missing(caller)
+        act = _act(application)
+        party = await _find_party(connection, act, caller)
+        check_may_decide(caller, is_person=party.subject.is_person, is_official=party.is_official)
+        certificate = await _find_certificate(connection, caller)
+        check_is_second(
+            caller.subject,
+            proposer=application.proposer,
+            membership=await _membership_provenance(connection, party.platform, caller.subject),
+            certificate=None
+            if certificate is None
+            else Provenance(certificate.proposer, certificate.approver),
+        )
+        check_is_pending(application.at(self._clock()))
+        if not await _may_still_ask(connection, application, party, self._clock()):
+            raise FailedPrecondition("NOT_PENDING", "who asked for it may not ask for it any more")
+        return application, party
+
+    async def _set_state(
+        self,
+        connection: AsyncConnection,
+        application: Application,
+        state: CertificateState,
+        caller: Caller,
+    ) -> None:
+        changed = await store.decide_application(
+            connection, application, state, decider=caller.subject, now=self._clock()
+        )
+        if not changed:
+            # Another replica decided in this moment.
+            check_is_pending(replace(application, state=CertificateState.ISSUED))
+
+    async def _add(
+        self,
+        connection: AsyncConnection,
+        certificate: StoredCertificate,
+        party: _Party,
+        made: Provenance,
+        *,
+        caller: Caller,
+        basis: IdentityEventBasis,
+        officers: Sequence[str],
+    ) -> StoredCertificate:
+        """Store the certificate and its event. Raises AlreadyExists or FailedPrecondition."""
+        added = replace(certificate, proposer=made.proposer, approver=made.approver)
+        try:
+            await store.add_certificate(connection, added)
+        except Taken:
+            raise AlreadyExists("the certificate is registered", "der") from None
+        if party.is_operator and caller.subject != added.subject:
+            await store.keep_second_operator(connection, self._clock())
+        return added
+
+
+async def _find_party(
+    connection: AsyncConnection, act: Order | Candidate, caller: Caller
+) -> _Party:
+    """Raises PermissionDenied, or NotFound for an operator, if the subject does not exist."""
+    found = await get_subjects(connection, {act.subject, _organization(act)} - {""})
+    if act.subject not in found:
+        raise missing(caller)
+    platform = await get_platform(connection)
+    return _Party(
+        subject=found[act.subject],
+        organization=found.get(_organization(act)),
+        platform=platform,
+        membership=await _find_membership(connection, platform, act.subject),
+    )
+
+
+async def _check_can_be(connection: AsyncConnection, draft: Draft, party: _Party) -> None:
+    """Raise FailedPrecondition or AlreadyExists if there cannot be this certificate, whoever asks
+    for it."""
+    act = draft.act
+    if isinstance(act, Candidate):
+        assert draft.certificate is not None  # noqa: S101 - it came with the act
+        if await store.get_certificates(connection, [draft.certificate.fingerprint]):
+            raise AlreadyExists("the certificate is registered", "der")
+    elif (
+        act.organization
+        and await _find_membership(connection, act.organization, act.subject) is None
+    ):
+        raise FailedPrecondition("NOT_A_MEMBER", "the person is not a member of the organization")
+    await check_key(
+        connection, draft.key, party.subject, draft.usage, issues=isinstance(act, Order)
+    )
+
+
+async def _may_still_ask(
+    connection: AsyncConnection, application: Application, party: _Party, now: datetime
+) -> bool:
+    """Return whether who asked could ask now: still in the role, with a certificate that was not
+    revoked since. A thief's requests end with the key that they were confirmed with."""
+    role, proposer = application.proposer_role, application.proposer
+    organization = application.proposer_organization
+    if role in _OFFICIAL_ROLES:
+        membership = await _find_membership(connection, party.platform, proposer)
+        if membership is None or membership.role != role:
+            return False
+    if role == Role.ROLE_REGISTRAR and party.is_official:
+        return False
+    # An information system is its organization, a person its member.
+    is_member = role == Role.ROLE_OFFICER and proposer != organization
+    if is_member and await _find_membership(connection, organization, proposer) is None:
+        return False
+    certificate = await _find_certificate(connection, application.caller)
+    return certificate is not None and not certificate.is_revoked_at(now)
+
+
+async def _find_certificate(
+    connection: AsyncConnection, caller: Caller
+) -> StoredCertificate | None:
+    """Return the certificate that the caller confirms with, or None."""
+    return await store.get_certificate(connection, caller.subject, caller.certificate)
+
+
+async def _find_membership(
+    connection: AsyncConnection, organization: str, person: str
+) -> Membership | None:
+    key = (organization, person)
+    return (await get_memberships(connection, [key])).get(key)
+
+
+async def _membership_provenance(
+    connection: AsyncConnection, platform: str, person: str
+) -> Provenance | None:
+    """Return who made the person's membership of the platform's own organization; None if there is
+    none."""
+    membership = await _find_membership(connection, platform, person)
+    return None if membership is None else Provenance()
+
+
+def _act(application: Application) -> Order | Candidate:
+    """Return what was asked for."""
+    if application.der:
+        return Candidate(application.subject, application.der, application.chain)
+    return Order(
+        application.subject, application.organization, application.usage, application.request
+    )
+
+
+def _organization(act: Order | Candidate) -> str:
+    return act.organization if isinstance(act, Order) else ""
+
+
+def _usage(act: Order | Candidate) -> CertificateUsage:
+    """Return the usage that is asked for; what registers says its own, which is not read yet."""
+    return act.usage if isinstance(act, Order) else CertificateUsage.SIGN
