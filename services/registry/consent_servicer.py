@@ -1,4 +1,5 @@
-"""ConsentService: consents of subjects, and the records of accesses to their documents."""
+"""ConsentService: consents of subjects, the records of accesses to their documents, and what
+identity did in their names."""
 
 from __future__ import annotations
 
@@ -10,13 +11,20 @@ from qagazsyz.registry.v1 import consents_pb2
 from services.registry.documents.interface import Directory, check_organizations
 from services.registry.documents.receipts import read_receipts
 from services.registry.documents.store import find_documents_of, find_type
+from services.registry.identity_events.store import list_newest
 from services.registry.log.transparency_log import TransparencyLog
 from services.registry.lookups import store
 from services.registry.lookups.consent_lifecycle import ConsentLifecycle
 from services.registry.lookups.requests import consent_fingerprint, parse_consent
-from services.registry.messages import access_message, consent_message
+from services.registry.messages import access_message, consent_message, identity_event_message
 from services.registry.model.consents import Consent, may_read, may_withdraw
-from services.registry.model.log_entries import Opening, access_openings, consent_openings
+from services.registry.model.log_entries import (
+    Opening,
+    access_openings,
+    grant_openings,
+    identity_openings,
+    withdrawal_openings,
+)
 from services.registry.model.resource_names import check_name
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock, Randomness
@@ -125,10 +133,9 @@ class ConsentServicer:
         """Return the consents with the receipts of their grants and withdrawals."""
         wanted: list[tuple[int, Sequence[Opening]]] = []
         for each in consents:
-            wanted.append((each.grant_index, consent_openings(each.subject, each.grant_salt)))
+            wanted.append((each.grant_index, grant_openings(each)))
             if each.withdraw_index is not None:
-                openings = consent_openings(each.subject, each.withdraw_salt)
-                wanted.append((each.withdraw_index, openings))
+                wanted.append((each.withdraw_index, withdrawal_openings(each)))
         receipts = iter(await read_receipts(connection, self._log, wanted))
         return [
             consent_message(
@@ -161,16 +168,47 @@ class ConsentServicer:
                 limit=page.limit,
             )
             shown, next_page_token = page.cut(found, key=lambda each: each.name)
-            receipts = await read_receipts(
-                connection, self._log, [(each.log_index, access_openings(each)) for each in shown]
-            )
+            seen = shown
             if not sees_whole:
                 named = [name for each in shown for name in each.documents]
                 own = await find_documents_of(connection, subject, named)
-                shown = [each.seen_by(subject, own) for each in shown]
+                seen = [each.seen_by(subject, own) for each in shown]
+            wanted = [
+                (each.log_index, access_openings(each, reader.documents))
+                for each, reader in zip(shown, seen, strict=True)
+            ]
+            receipts = await read_receipts(connection, self._log, wanted)
         return consents_pb2.ListAccessesResponse(
             accesses=[
-                access_message(each, receipt) for each, receipt in zip(shown, receipts, strict=True)
+                access_message(each, receipt) for each, receipt in zip(seen, receipts, strict=True)
+            ],
+            next_page_token=next_page_token,
+        )
+
+    # --- Identity's events ---------------------------------------------------
+
+    async def ListIdentityEvents(
+        self, request: consents_pb2.ListIdentityEventsRequest, call: Call
+    ) -> consents_pb2.ListIdentityEventsResponse:
+        subject = request.subject and check_name(request.subject, "subjects", "subject")
+        if not call.caller.has(Role.ROLE_AUDITOR):
+            subject = _own(subject, call.caller)
+        subject = subject or call.caller.subject
+        page = call.page(request, subject)
+        async with self._database.reading() as connection:
+            found = await list_newest(
+                connection,
+                subject,
+                before=int(page.after) if page.after else None,
+                limit=page.limit,
+            )
+            shown, next_page_token = page.cut(found, key=lambda each: str(each.number))
+            wanted = [(each.log_index, identity_openings(each)) for each in shown]
+            receipts = await read_receipts(connection, self._log, wanted)
+        return consents_pb2.ListIdentityEventsResponse(
+            events=[
+                identity_event_message(each, receipt)
+                for each, receipt in zip(shown, receipts, strict=True)
             ],
             next_page_token=next_page_token,
         )

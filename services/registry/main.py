@@ -21,12 +21,15 @@ from services.registry.documents.registration import Registration
 from services.registry.documents.signature_check import SignatureCheck
 from services.registry.documents.type_administration import TypeAdministration
 from services.registry.health import follow_dependencies
+from services.registry.identity_events.clients import IdentityEventClient
+from services.registry.identity_events.collection import EventCollection
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.servicer import LogServicer
 from services.registry.log.transparency_log import LogKey, TransparencyLog
 from services.registry.lookups.consent_lifecycle import ConsentLifecycle
 from services.registry.lookups.lookups import LookUps
+from services.registry.model.log_entries import NEWEST_VERSION
 from services.registry.settings import RegistrySettings
 from services.runtime import process
 from services.runtime.access import TokenVerifier
@@ -55,6 +58,8 @@ LOG_SERVICE = "qagazsyz.registry.v1.LogService"
 
 # How often orphaned objects are deleted, and erased data is purged from SQLite's write-ahead log.
 HOUSEKEEPING_EVERY = timedelta(hours=1)
+# How often identity is asked for events: subjects see within seconds what is done in their name.
+COLLECTING_EVERY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,14 @@ def build(
     verifier: Verifier,
     directory: Directory,
     witnesses: Sequence[notes.VerifierKey] = (),
+    entry_version: int = NEWEST_VERSION,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
 ) -> Registry:
-    """Wire a registry over ready objects; its sequencer has yet to be started."""
+    """Wire a registry over ready objects; its sequencer has yet to be started.
+
+    entry_version: which version of entries is written.
+    """
     transparency_log = TransparencyLog(log_key, witnesses)
     sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key))
     contents = Contents(objects, content_key, clock=clock, randomness=randomness)
@@ -96,7 +105,7 @@ def build(
         documents=DocumentServicer(
             database=database,
             transparency_log=transparency_log,
-            types=TypeAdministration(database, directory),
+            types=TypeAdministration(database, sequencer, directory, clock, entry_version),
             registration=Registration(
                 database=database,
                 sequencer=sequencer,
@@ -104,16 +113,17 @@ def build(
                 signature_check=SignatureCheck(verifier, directory),
                 clock=clock,
                 randomness=randomness,
+                entry_version=entry_version,
             ),
-            lifecycle=DocumentLifecycle(database, sequencer, clock),
-            look_ups=LookUps(database, sequencer, clock, randomness),
+            lifecycle=DocumentLifecycle(database, sequencer, clock, entry_version),
+            look_ups=LookUps(database, sequencer, clock, randomness, entry_version),
             content_reader=ContentReader(database, contents),
             clock=clock,
         ),
         consents=ConsentServicer(
             database=database,
             transparency_log=transparency_log,
-            lifecycle=ConsentLifecycle(database, sequencer, clock, randomness),
+            lifecycle=ConsentLifecycle(database, sequencer, clock, randomness, entry_version),
             directory=directory,
             clock=clock,
             randomness=randomness,
@@ -142,9 +152,15 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         verifier=SigningClient(ServiceClient(signing, internal)),
         directory=IdentityClient(peer),
         witnesses=witnesses,
+        entry_version=settings.log_entry_version,
     )
+    events = EventCollection(database, registry.sequencer, IdentityEventClient(peer))
 
-    async def collect() -> None:
+    async def collect_events() -> None:
+        if settings.log_entry_version > 1:
+            await events.collect()
+
+    async def collect_orphans() -> None:
         removed = await registry.contents.collect_orphans(database)
         await database.purge_deleted()
         log.info("orphans collected", extra={"objects": removed})
@@ -162,7 +178,8 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         )
         server.listen(settings.listen)
         async with in_background(
-            every(HOUSEKEEPING_EVERY.total_seconds(), collect, name="collecting orphans"),
+            every(HOUSEKEEPING_EVERY.total_seconds(), collect_orphans, name="collecting orphans"),
+            every(COLLECTING_EVERY.total_seconds(), collect_events, name="logging events"),
             follow_dependencies(server.health, [identity, signing], registry.servicers()),
         ):
             await wait_for(stop, server)

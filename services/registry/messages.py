@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import cast
 
 from qagazsyz.common.v1 import signatures_pb2
+from qagazsyz.identity.v1 import events_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
 from services.registry.model.accesses import Access
 from services.registry.model.attributes import Attribute
 from services.registry.model.consents import Consent
 from services.registry.model.document_types import DocumentType
 from services.registry.model.documents import Document, format_verification_code
+from services.registry.model.identity_events import IdentityEvent
 from services.runtime.clock import to_timestamp
 
 
@@ -139,6 +141,20 @@ def access_message(access: Access, receipt: receipts_pb2.Receipt) -> consents_pb
         create_time=to_timestamp(access.create_time),
         event=cast("consents_pb2.AccessEvent", int(access.event)),
         attributes=access.attributes,
+    )
+
+
+def identity_event_message(
+    event: IdentityEvent, receipt: receipts_pb2.Receipt
+) -> consents_pb2.LoggedIdentityEvent:
+    """Return identity's event with its receipt."""
+    return consents_pb2.LoggedIdentityEvent(
+        kind=cast("events_pb2.IdentityEventKind", int(event.kind)),
+        time=to_timestamp(event.time),
+        organization=event.organization,
+        officers=event.officers,
+        fingerprint=event.fingerprint,
+        receipt=receipt,
     )
 
 

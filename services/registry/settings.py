@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -26,6 +27,11 @@ class RegistrySettings(ServiceSettings):
     log_witnesses: str = Field(
         default="",
         description="Verifier keys of witnesses whose cosignatures are kept, by space.",
+    )
+    log_entry_version: Literal[1, 2] = Field(
+        default=2,
+        description="Version of the log's new entries. Set 1 while a replica of an older release "
+        "runs; identity's events and changes of types wait for 2.",
     )
     contents: str = Field(
         default="",

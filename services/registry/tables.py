@@ -109,6 +109,19 @@ document_types = Table(
     Column("etag", String(32), nullable=False),
 )
 
+# What each entry of a type's change was made from; the newest of a type is what the type is.
+type_changes = Table(
+    "type_changes",
+    metadata,
+    Column("log_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("document_type", _NAME, nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("type_sha256", LargeBinary(32), nullable=False),
+    Column("issuers", JSON, nullable=False),
+    Column("legal_bases", JSON, nullable=False),
+    Index("type_changes_by_type", "document_type", "log_index"),
+)
+
 documents = Table(
     "documents",
     metadata,
@@ -179,6 +192,9 @@ consents = Table(
     # The subject's commitment in the entry of the grant, and of the withdrawal.
     Column("grant_salt", LargeBinary(32), nullable=False),
     Column("withdraw_salt", LargeBinary(32)),
+    # The purpose's text in each; NULL where the entry is of version 1.
+    Column("grant_text_salt", LargeBinary(32)),
+    Column("withdraw_text_salt", LargeBinary(32)),
     Column("grant_index", BigInteger, nullable=False),
     Column("withdraw_index", BigInteger),
     Index("consents_by_subject", "subject", "name"),
@@ -206,6 +222,8 @@ accesses = Table(
     Column("attributes", JSON, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
     Column("log_index", BigInteger, nullable=False),
+    # The salts of its other commitments derive from it; NULL where the entry is of version 1.
+    Column("entry_salt", LargeBinary(32)),
     Index("accesses_by_organization", "organization", "name"),
 )
 
@@ -219,6 +237,31 @@ access_subjects = Table(
     Column("position", SmallInteger),
     Column("salt", LargeBinary(32)),
     Index("accesses_by_subject", "subject", "access"),
+)
+
+# What identity told, as the log has it.
+identity_events = Table(
+    "identity_events",
+    metadata,
+    # Identity's number: whichever replica is the second to log an event meets this key.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # qagazsyz.identity.v1.IdentityEventKind and IdentityEventBasis.
+    Column("kind", SmallInteger, nullable=False),
+    Column("basis", SmallInteger, nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("subject", _NAME, nullable=False),
+    # "" where there is none.
+    Column("organization", _NAME, nullable=False),
+    # SHA-256 of the certificate's DER; empty for a membership.
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    # qagazsyz.common.v1.Role.
+    Column("role", SmallInteger, nullable=False),
+    Column("officers", JSON, nullable=False),
+    # Of the entry's commitments in their order, 32 bytes each, one behind the other.
+    Column("salts", LargeBinary, nullable=False),
+    Column("log_index", BigInteger, nullable=False),
+    Index("identity_events_by_subject", "subject", "number"),
+    Index("identity_events_by_fingerprint", "fingerprint"),
 )
 
 # Kept for ever; a look-up's serves as long as its access record.

@@ -57,7 +57,8 @@ ROOMS = {
         "model": {"log"},
         "documents": {"model", "log", "contents"},
         "lookups": {"documents", "model", "log", "contents"},
-        "audit": {"lookups", "documents", "model", "log", "contents"},
+        "identity_events": {"model", "log"},
+        "audit": {"identity_events", "lookups", "documents", "model", "log", "contents"},
     },
 }
 # Modules that translate between the contract's messages and the domain.

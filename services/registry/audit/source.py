@@ -10,20 +10,26 @@ from services.registry.audit import store
 from services.registry.audit.record_audit import Record
 from services.registry.model.accesses import Access
 from services.registry.model.consents import Consent
+from services.registry.model.document_types import DocumentType, TypeChange, change_of
 from services.registry.model.documents import Document
+from services.registry.model.identity_events import IdentityEvent
 from services.registry.model.log_entries import (
+    ENTRY_VERSIONS,
     accessed_entry,
     consented_entry,
     erased_entry,
+    identity_entry,
     registered_entry,
     revoked_entry,
+    type_changed_entry,
     withdrawn_entry,
 )
 from services.registry.model.statements import encode_statement, statement_key
 
 
 async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
-    """Yield a record for each entry of documents, consents and accesses."""
+    """Yield a record for each entry of documents, consents, accesses, types and identity's
+    events."""
     async for document, key in store.stream_documents(connection):
         for record in _of_document(document, key):
             yield record
@@ -32,16 +38,22 @@ async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
             yield record
     async for access in store.stream_accesses(connection):
         yield _of_access(access)
+    async for change, is_newest, document_type in store.stream_type_changes(connection):
+        yield _of_type_change(change, is_newest, document_type)
+    async for event in store.stream_identity_events(connection):
+        yield _of_identity_event(event)
 
 
 def _of_document(document: Document, key: bytes | None) -> list[Record]:
     records = [_registration(document, key)]
     if document.revoke_time is not None and document.revoke_index is not None:
         revoked = revoked_entry(document.name, document.issuer, document.revoke_time)
-        records.append(Record(document.name, document.revoke_index, revoked))
+        records.append(
+            Record(document.name, document.revoke_index, revoked, versions=ENTRY_VERSIONS)
+        )
     if document.erase_time is not None and document.erase_index is not None:
         erased = erased_entry(document.name, document.issuer, document.erase_time)
-        records.append(Record(document.name, document.erase_index, erased))
+        records.append(Record(document.name, document.erase_index, erased, versions=ENTRY_VERSIONS))
     return records
 
 
@@ -57,7 +69,13 @@ def _registration(document: Document, key: bytes | None) -> Record:
         # The media type, which only the signatures cover, is not the signed one: add a member that
         # no entry has, so that the record differs.
         members["statement"] = "changed"
-    return Record(document.name, document.log_index, members, exact=not is_erased)
+    return Record(
+        document.name,
+        document.log_index,
+        members,
+        exact=not is_erased,
+        versions=ENTRY_VERSIONS,
+    )
 
 
 def _statement_key(document: Document) -> bytes:
@@ -74,7 +92,9 @@ def _statement_key(document: Document) -> bytes:
 def _of_consent(consent: Consent) -> list[Record]:
     records = [Record(consent.name, consent.grant_index, consented_entry(consent))]
     if consent.withdraw_time is not None and consent.withdraw_index is not None:
-        withdrawn = withdrawn_entry(consent, consent.withdraw_time, consent.withdraw_salt)
+        withdrawn = withdrawn_entry(
+            consent, consent.withdraw_time, consent.withdraw_salt, consent.withdraw_text_salt
+        )
         records.append(Record(consent.name, consent.withdraw_index, withdrawn))
     return records
 
@@ -86,3 +106,24 @@ def _of_access(access: Access) -> Record:
         # It has fewer salts than subjects: some were lost.
         members = {"subjects": None}
     return Record(access.name, access.log_index, members)
+
+
+def _of_type_change(
+    change: TypeChange, is_newest: bool, document_type: DocumentType | None
+) -> Record:
+    """document_type: what the type is now, which its newest change has made; None if it is gone."""
+    members = type_changed_entry(change)
+    if is_newest and document_type is not None:
+        members = type_changed_entry(change_of(document_type, change.time))
+    elif is_newest:
+        members = {"document_type": None}
+    return Record(change.document_type, change.log_index, members)
+
+
+def _of_identity_event(event: IdentityEvent) -> Record:
+    try:
+        members = identity_entry(event)
+    except ValueError:
+        # It has fewer salts than commitments: some were lost.
+        members = {"subject": None}
+    return Record(f"event {event.number} of identity", event.log_index, members)

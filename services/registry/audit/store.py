@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Table, select
+from sqlalchemy import Row, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.contents.store import ContentReference, reference_of
-from services.registry.documents.store import documents_of
+from services.registry.documents.store import documents_of, find_types, list_type_changes
+from services.registry.identity_events.store import list_in_order
 from services.registry.lookups.store import accesses_of, consent_of
 from services.registry.model.accesses import Access
 from services.registry.model.consents import Consent
+from services.registry.model.document_types import DocumentType, TypeChange
 from services.registry.model.documents import Document
-from services.registry.tables import accesses, consents, contents, documents
+from services.registry.model.identity_events import IdentityEvent
+from services.registry.tables import accesses, consents, contents, documents, type_changes
 
 # Records read at once, with everything that belongs to them.
 _CHUNK = 500
@@ -54,6 +57,30 @@ async def stream_accesses(connection: AsyncConnection) -> AsyncIterator[Access]:
     async for rows in _pages(connection, accesses):
         for access in await accesses_of(connection, rows):
             yield access
+
+
+async def stream_type_changes(
+    connection: AsyncConnection,
+) -> AsyncIterator[tuple[TypeChange, bool, DocumentType | None]]:
+    """Yield every change of a type, in the log's order, whether it is the newest of its type, and
+    the type as it is now, if it exists."""
+    statement = select(func.max(type_changes.c.log_index)).group_by(type_changes.c.document_type)
+    newest = set((await connection.execute(statement)).scalars())
+    last = -1
+    while changes := await list_type_changes(connection, after=last, limit=_CHUNK):
+        last = changes[-1].log_index
+        types = await find_types(connection, {each.document_type for each in changes})
+        for change in changes:
+            yield change, change.log_index in newest, types.get(change.document_type)
+
+
+async def stream_identity_events(connection: AsyncConnection) -> AsyncIterator[IdentityEvent]:
+    """Yield every event of identity, in order."""
+    last = 0
+    while events := await list_in_order(connection, after=last, limit=_CHUNK):
+        last = events[-1].number
+        for event in events:
+            yield event
 
 
 async def find_documents_without_content(connection: AsyncConnection) -> list[str]:

@@ -11,7 +11,7 @@ from services.registry.documents import store
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.transparency_log import encode_entry
 from services.registry.model.documents import Document, erased_error
-from services.registry.model.log_entries import erased_entry, revoked_entry
+from services.registry.model.log_entries import NEWEST_VERSION, erased_entry, revoked_entry
 from services.runtime.clock import Clock
 from services.runtime.errors import FailedPrecondition, NotFound
 from services.runtime.storage.database import Database
@@ -26,10 +26,17 @@ class NothingChanged(Exception):
 class DocumentLifecycle:
     """Ends documents. What is returned is durable."""
 
-    def __init__(self, database: Database, sequencer: Sequencer, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Clock,
+        entry_version: int = NEWEST_VERSION,
+    ) -> None:
         self._database = database
         self._sequencer = sequencer
         self._clock = clock
+        self._entry_version = entry_version
 
     async def revoke(self, document: Document, reason: str) -> Document:
         """Revoke a document; return it. Revoking again for the same reason changes nothing.
@@ -44,7 +51,9 @@ class DocumentLifecycle:
             ):
                 raise NothingChanged
 
-        entry = encode_entry(revoked_entry(document.name, document.issuer, now))
+        entry = encode_entry(
+            revoked_entry(document.name, document.issuer, now, self._entry_version)
+        )
         try:
             await self._sequencer.submit([entry], revoke)
         except NothingChanged:
@@ -74,7 +83,7 @@ class DocumentLifecycle:
             ):
                 raise NothingChanged
 
-        entry = encode_entry(erased_entry(document.name, document.issuer, now))
+        entry = encode_entry(erased_entry(document.name, document.issuer, now, self._entry_version))
         try:
             await self._sequencer.submit([entry], erase)
         except NothingChanged:

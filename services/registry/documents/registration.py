@@ -25,7 +25,7 @@ from services.registry.log.sequencer import Committed, Sequencer
 from services.registry.log.transparency_log import encode_entry
 from services.registry.model.attributes import check_content
 from services.registry.model.documents import Document, Signature, make_verification_code
-from services.registry.model.log_entries import SALT_BYTES, registered_entry
+from services.registry.model.log_entries import NEWEST_VERSION, SALT_BYTES, registered_entry
 from services.registry.model.resource_names import new_name
 from services.runtime.clock import Clock, Randomness
 from services.runtime.concurrency.batching import RequestBatcher
@@ -66,6 +66,7 @@ class Registration:
         signature_check: SignatureCheck,
         clock: Clock,
         randomness: Randomness,
+        entry_version: int = NEWEST_VERSION,
     ) -> None:
         self._database = database
         self._sequencer = sequencer
@@ -73,6 +74,7 @@ class Registration:
         self._signature_check = signature_check
         self._clock = clock
         self._randomness = randomness
+        self._entry_version = entry_version
         self._batcher: RequestBatcher[ParsedRegistration, Outcome] = RequestBatcher(
             self._register_all,
             limit=BATCH_LIMIT,
@@ -159,7 +161,9 @@ class Registration:
             self._new_document(each, reference, now)
             for each, reference in zip(attempts, references, strict=True)
         ]
-        results = await self._sequencer.submit_many([submission_of(each) for each in new])
+        results = await self._sequencer.submit_many(
+            [submission_of(each, self._entry_version) for each in new]
+        )
         for each, inserted, result in zip(attempts, new, results, strict=True):
             if isinstance(result, Committed):
                 each.outcome = replace(inserted.document, log_index=result.indexes[0])
@@ -198,9 +202,10 @@ class Registration:
         )
 
 
-def submission_of(new: NewDocument) -> Submission:
+def submission_of(new: NewDocument, entry_version: int = NEWEST_VERSION) -> Submission:
     """Return the entry and the rows of a new document."""
-    return Submission([encode_entry(registered_entry(new.document))], store.new_document_rows(new))
+    entry = encode_entry(registered_entry(new.document, version=entry_version))
+    return Submission([entry], store.new_document_rows(new))
 
 
 def _first_of_equals(attempts: Sequence[_Attempt]) -> list[_Attempt]:

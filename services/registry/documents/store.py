@@ -16,7 +16,7 @@ from services.registry.contents import store as content_store
 from services.registry.contents.store import ContentReference
 from services.registry.log.store import Rows
 from services.registry.model.attributes import Attribute, AttributeKind
-from services.registry.model.document_types import DocumentType, LegalBasis
+from services.registry.model.document_types import DocumentType, LegalBasis, TypeChange
 from services.registry.model.documents import Document, Signature
 from services.registry.model.statements import format_microseconds
 from services.registry.tables import (
@@ -24,6 +24,7 @@ from services.registry.tables import (
     document_subjects,
     document_types,
     documents,
+    type_changes,
 )
 from services.runtime.errors import AlreadyExists
 from services.runtime.storage.kept_requests import KeptRequest, KeptRequests, RequestKey
@@ -103,6 +104,42 @@ async def update_type(connection: AsyncConnection, document_type: DocumentType, 
         .values(**_type_row(document_type))
     )
     return changed.rowcount == 1
+
+
+def type_change_row(change: TypeChange) -> Rows:
+    """Return the row of a type's change. Its entry is the first of its submission."""
+    row = {
+        "document_type": change.document_type,
+        "time": change.time,
+        "type_sha256": change.type_sha256,
+        "issuers": list(change.issuers),
+        "legal_bases": [dict(basis) for basis in change.legal_bases],
+        "log_index": 0,
+    }
+    return Rows(type_changes, [row], "log_index")
+
+
+async def list_type_changes(
+    connection: AsyncConnection, *, after: int, limit: int
+) -> list[TypeChange]:
+    """Return the changes of all types that are logged behind an index, in the log's order."""
+    statement = (
+        select(type_changes)
+        .where(type_changes.c.log_index > after)
+        .order_by(type_changes.c.log_index)
+        .limit(limit)
+    )
+    return [
+        TypeChange(
+            document_type=row.document_type,
+            time=row.time,
+            type_sha256=bytes(row.type_sha256),
+            issuers=row.issuers,
+            legal_bases=row.legal_bases,
+            log_index=row.log_index,
+        )
+        for row in await connection.execute(statement)
+    ]
 
 
 # --- Registration ------------------------------------------------------------

@@ -1,16 +1,27 @@
-"""Creation and change of document types."""
+"""Creation and change of document types, each with its entry in the log."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.documents import store
 from services.registry.documents.interface import Directory, check_organizations
-from services.registry.model.document_types import DocumentType, check_document_type, etag_of
+from services.registry.log.group_commit import Apply, Conflict
+from services.registry.log.sequencer import Sequencer
+from services.registry.log.transparency_log import encode_entry
+from services.registry.model.document_types import (
+    DocumentType,
+    change_of,
+    check_document_type,
+    etag_of,
+)
+from services.registry.model.log_entries import NEWEST_VERSION, type_changed_entry
 from services.registry.model.resource_names import check_name
-from services.runtime.errors import Aborted
+from services.runtime.clock import Clock
+from services.runtime.errors import Aborted, InvalidArgument, Unavailable
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.kept_requests import RequestKey
@@ -19,9 +30,19 @@ from services.runtime.storage.kept_requests import RequestKey
 class TypeAdministration:
     """Stores types, once everything in them is checked, and each request once."""
 
-    def __init__(self, database: Database, directory: Directory) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        directory: Directory,
+        clock: Clock,
+        entry_version: int = NEWEST_VERSION,
+    ) -> None:
         self._database = database
+        self._sequencer = sequencer
         self._directory = directory
+        self._clock = clock
+        self._entry_version = entry_version
 
     async def find_kept(
         self, request: RequestKey | None, request_sha256: bytes
@@ -47,11 +68,11 @@ class TypeAdministration:
         """Store a new type; return it with its etag. Raises InvalidArgument and AlreadyExists."""
         checked = await self._checked(document_type, during)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def insert(connection: AsyncConnection, _indexes: Sequence[int]) -> None:
             await store.insert_type(connection, checked)
             await store.keep_request(connection, request, request_sha256, checked.name)
 
-        await self._database.run(work)
+        await self._submit(checked, insert)
         return checked
 
     async def update(
@@ -69,15 +90,31 @@ class TypeAdministration:
         """
         checked = await self._checked(document_type, during)
 
-        async def work(connection: AsyncConnection) -> bool:
+        async def update(connection: AsyncConnection, _indexes: Sequence[int]) -> None:
             if not await store.update_type(connection, checked, etag):
-                return False
+                raise Aborted("the type was changed since it was read")
             await store.keep_request(connection, request, request_sha256, checked.name)
-            return True
 
-        if not await self._database.run(work):
-            raise Aborted("the type was changed since it was read")
+        await self._submit(checked, update)
         return checked
+
+    async def _submit(self, document_type: DocumentType, apply: Apply) -> None:
+        """Change the type, and log it from version 2 of the entries on."""
+        entries, rows = [], []
+        if self._entry_version > 1:
+            change = change_of(document_type, self._clock())
+            rows.append(store.type_change_row(change))
+            try:
+                entries.append(encode_entry(type_changed_entry(change)))
+            except ValueError:
+                raise InvalidArgument(
+                    "document_type.legal_bases", "with the issuers too long for an entry of the log"
+                ) from None
+        try:
+            await self._sequencer.submit(entries, apply, rows=rows)
+        except Conflict:
+            # Its request is being kept by another call at this moment.
+            raise Unavailable("the type could not be stored; retry") from None
 
     async def _checked(self, document_type: DocumentType, during: Call | None) -> DocumentType:
         check_document_type(document_type)

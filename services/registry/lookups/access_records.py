@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.registry.model.accesses import BASIS_ISSUER, Access, AccessEvent, LookUp
 from services.registry.model.documents import Document, is_issuer
-from services.registry.model.log_entries import SALT_BYTES
+from services.registry.model.log_entries import NEWEST_VERSION, SALT_BYTES
 from services.registry.model.resource_names import new_name
 from services.runtime.access import Caller
 from services.runtime.clock import Randomness
@@ -20,6 +20,7 @@ def look_up_record(
     documents: Sequence[Document],
     now: datetime,
     randomness: Randomness,
+    entry_version: int = NEWEST_VERSION,
 ) -> Access:
     """Return the record of a look-up that found these documents; without a basis, of a refusal."""
     shared = {name for document in documents for name in document.subjects}
@@ -39,6 +40,7 @@ def look_up_record(
         create_time=now,
         sharers=tuple(sorted(shared - {look_up.subject})),
         attributes=look_up.attributes,
+        entry_salt=_entry_salt(randomness, entry_version),
     )
 
 
@@ -49,6 +51,7 @@ def download_record(
     *,
     now: datetime,
     randomness: Randomness,
+    entry_version: int = NEWEST_VERSION,
 ) -> Access:
     """Return the record of a download by the officer's organization.
 
@@ -72,4 +75,9 @@ def download_record(
         basis=basis,
         documents=(document.name,),
         create_time=now,
+        entry_salt=_entry_salt(randomness, entry_version),
     )
+
+
+def _entry_salt(randomness: Randomness, entry_version: int) -> bytes:
+    return randomness(SALT_BYTES) if entry_version > 1 else b""

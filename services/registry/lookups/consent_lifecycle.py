@@ -15,7 +15,12 @@ from services.registry.log.sequencer import Sequencer
 from services.registry.log.transparency_log import encode_entry
 from services.registry.lookups import store
 from services.registry.model.consents import Consent
-from services.registry.model.log_entries import SALT_BYTES, consented_entry, withdrawn_entry
+from services.registry.model.log_entries import (
+    NEWEST_VERSION,
+    SALT_BYTES,
+    consented_entry,
+    withdrawn_entry,
+)
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import NotFound, Unavailable
 from services.runtime.storage.database import Database
@@ -26,12 +31,18 @@ class ConsentLifecycle:
     """Grants and withdraws consents. What is returned is durable."""
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, clock: Clock, randomness: Randomness
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Clock,
+        randomness: Randomness,
+        entry_version: int = NEWEST_VERSION,
     ) -> None:
         self._database = database
         self._sequencer = sequencer
         self._clock = clock
         self._randomness = randomness
+        self._entry_version = entry_version
 
     async def find_granted(
         self, request: RequestKey | None, request_sha256: bytes
@@ -50,6 +61,7 @@ class ConsentLifecycle:
         self, consent: Consent, request: RequestKey | None, request_sha256: bytes
     ) -> Consent:
         """Store a consent; return it, or the one that the same request granted at the same time."""
+        consent = replace(consent, grant_text_salt=self._text_salt())
         rows = [store.consent_row(consent)]
         if request is not None:
             rows.append(request_row(request, request_sha256, consent.name))
@@ -66,15 +78,20 @@ class ConsentLifecycle:
 
     async def withdraw(self, consent: Consent) -> Consent:
         """Withdraw a consent; return it. Withdrawing again changes nothing."""
-        now, salt = self._clock(), self._randomness(SALT_BYTES)
+        now, salt, text_salt = self._clock(), self._randomness(SALT_BYTES), self._text_salt()
 
         async def withdraw(connection: AsyncConnection, indexes: Sequence[int]) -> None:
             if not await store.withdraw_consent(
-                connection, consent.name, time=now, salt=salt, log_index=indexes[0]
+                connection,
+                consent.name,
+                time=now,
+                salt=salt,
+                text_salt=text_salt,
+                log_index=indexes[0],
             ):
                 raise NothingChanged
 
-        entry = encode_entry(withdrawn_entry(consent, now, salt))
+        entry = encode_entry(withdrawn_entry(consent, now, salt, text_salt))
         with suppress(NothingChanged):
             await self._sequencer.submit([entry], withdraw)
         async with self._database.reading() as connection:
@@ -82,3 +99,7 @@ class ConsentLifecycle:
         if present is None:
             raise NotFound("there is no such consent")
         return present
+
+    def _text_salt(self) -> bytes:
+        """Return the salt of the purpose's text, which version 1 of the entries does not have."""
+        return self._randomness(SALT_BYTES) if self._entry_version > 1 else b""

@@ -23,7 +23,7 @@ from services.registry.lookups.access_records import download_record, look_up_re
 from services.registry.lookups.store import LookUpView
 from services.registry.model.accesses import Access, LookUp, basis_of
 from services.registry.model.documents import Document, DocumentState, erased_error
-from services.registry.model.log_entries import accessed_entry
+from services.registry.model.log_entries import NEWEST_VERSION, accessed_entry
 from services.runtime.access import Caller
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import PermissionDenied, Unavailable
@@ -63,12 +63,18 @@ class LookUps:
     """Answers look-ups, and records them and the downloads that follow."""
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, clock: Clock, randomness: Randomness
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Clock,
+        randomness: Randomness,
+        entry_version: int = NEWEST_VERSION,
     ) -> None:
         self._database = database
         self._sequencer = sequencer
         self._clock = clock
         self._randomness = randomness
+        self._entry_version = entry_version
 
     async def look_up(self, look_up: LookUp, request: RequestKey | None) -> Found:
         """Return what the look-up finds, once its record is durable.
@@ -100,6 +106,7 @@ class LookUps:
             documents=documents,
             now=view.now,
             randomness=self._randomness,
+            entry_version=self._entry_version,
         )
 
         async def confirm(connection: AsyncConnection, _indexes: Sequence[int]) -> None:
@@ -117,7 +124,12 @@ class LookUps:
 
     async def _refuse(self, look_up: LookUp, now: datetime) -> None:
         refusal = look_up_record(
-            look_up, basis="", documents=(), now=now, randomness=self._randomness
+            look_up,
+            basis="",
+            documents=(),
+            now=now,
+            randomness=self._randomness,
+            entry_version=self._entry_version,
         )
         entry = encode_entry(accessed_entry(refusal))
         await self._sequencer.submit([entry], rows=store.access_rows(refusal))
@@ -132,7 +144,12 @@ class LookUps:
         document was erased meanwhile.
         """
         access = download_record(
-            document, caller, look_up, now=self._clock(), randomness=self._randomness
+            document,
+            caller,
+            look_up,
+            now=self._clock(),
+            randomness=self._randomness,
+            entry_version=self._entry_version,
         )
 
         async def confirm(connection: AsyncConnection, _indexes: Sequence[int]) -> None:

@@ -82,13 +82,24 @@ async def find_consents_for(connection: AsyncConnection, look_up: LookUp) -> lis
 
 
 async def withdraw_consent(
-    connection: AsyncConnection, name: str, *, time: datetime, salt: bytes, log_index: int
+    connection: AsyncConnection,
+    name: str,
+    *,
+    time: datetime,
+    salt: bytes,
+    text_salt: bytes,
+    log_index: int,
 ) -> bool:
     """Mark the consent as withdrawn; return False if it was withdrawn before."""
     changed = await connection.execute(
         update(consents)
         .where(consents.c.name == name, consents.c.withdraw_time.is_(None))
-        .values(withdraw_time=time, withdraw_salt=salt, withdraw_index=log_index)
+        .values(
+            withdraw_time=time,
+            withdraw_salt=salt,
+            withdraw_text_salt=text_salt or None,
+            withdraw_index=log_index,
+        )
     )
     return changed.rowcount == 1
 
@@ -194,6 +205,7 @@ async def accesses_of(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> 
             log_index=row.log_index,
             sharers=tuple(sharing[row.name]),
             attributes=tuple(row.attributes),
+            entry_salt=bytes(row.entry_salt or b""),
         )
         for row in rows
     ]
@@ -215,6 +227,8 @@ def consent_of(row: Row[Any]) -> Consent:
         withdraw_time=row.withdraw_time,
         withdraw_salt=bytes(row.withdraw_salt or b""),
         withdraw_index=row.withdraw_index,
+        grant_text_salt=bytes(row.grant_text_salt or b""),
+        withdraw_text_salt=bytes(row.withdraw_text_salt or b""),
     )
 
 
@@ -233,6 +247,7 @@ def consent_row(consent: Consent) -> Rows:
         "create_time": consent.create_time,
         "expire_time": consent.expire_time,
         "grant_salt": consent.grant_salt,
+        "grant_text_salt": consent.grant_text_salt or None,
         "grant_index": 0,
     }
     return Rows(consents, [row], "grant_index")
@@ -252,6 +267,7 @@ def access_rows(access: Access) -> list[Rows]:
         "basis": access.basis,
         "documents": list(access.documents),
         "attributes": list(access.attributes),
+        "entry_salt": access.entry_salt or None,
         "create_time": access.create_time,
         "log_index": 0,
     }

@@ -16,9 +16,9 @@ from services.registry.model.document_types import DocumentType
 
 # "good for 15 minutes" (documents.proto, GetDocumentRequest.access).
 ACCESS_LIFETIME = timedelta(minutes=15)
-# A look-up finds the newest documents, at most so many: one log entry names them all, in 64 KiB at
-# most (C2SP tlog-tiles, entry bundles).
-LOOK_UP_LIMIT = 1_000
+# A look-up finds the newest documents, at most so many: one log entry commits to them all, 67 bytes
+# each, in 64 KiB at most (C2SP tlog-tiles, entry bundles).
+LOOK_UP_LIMIT = 900
 
 # The basis of a download by the document's issuer (consents.proto, Access.basis).
 BASIS_ISSUER = "issuer"
@@ -55,6 +55,8 @@ class Access:
     sharers: tuple[str, ...] = ()
     # JSON pointers of the attributes looked up; empty for whole documents.
     attributes: tuple[str, ...] = ()
+    # From which the salts of its other commitments derive; empty where the entry is of version 1.
+    entry_salt: bytes = b""
 
     def opens(self, document: str, organization: str, now: datetime) -> bool:
         """Return whether it allows the organization to read the document, now.

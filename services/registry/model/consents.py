@@ -33,6 +33,9 @@ class Consent:
     withdraw_time: datetime | None = None
     withdraw_salt: bytes = b""
     withdraw_index: int | None = None
+    # Of the purpose's text; empty where the entry is of version 1, which has no such member.
+    grant_text_salt: bytes = b""
+    withdraw_text_salt: bytes = b""
 
     def covers(
         self, *, subject: str, organization: str, document_type: str, purpose: str, now: datetime

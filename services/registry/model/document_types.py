@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from services.registry.log.canonical_json import canonical_json
 from services.registry.model.attributes import Attribute, check_attributes
 from services.registry.model.consents import check_purpose
 from services.registry.model.statements import format_microseconds
@@ -65,6 +67,20 @@ class DocumentType:
             if basis.covers(organization, purpose, now):
                 return basis.citation
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeChange:
+    """A type as it was created or updated, for its entry in the log."""
+
+    document_type: str
+    time: datetime
+    # SHA-256 of type_json.
+    type_sha256: bytes
+    issuers: Sequence[str]
+    # The members of each, as in type_json.
+    legal_bases: Sequence[Mapping[str, Any]]
+    log_index: int = -1
 
 
 def name_of(document_type_id: str) -> str:
@@ -140,3 +156,47 @@ def etag_of(document_type: DocumentType) -> str:
         ],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def change_of(document_type: DocumentType, time: datetime) -> TypeChange:
+    """Return the change that made the type what it is."""
+    return TypeChange(
+        document_type=document_type.name,
+        time=time,
+        type_sha256=hashlib.sha256(type_json(document_type)).digest(),
+        issuers=document_type.issuers,
+        legal_bases=[_legal_basis_members(basis) for basis in document_type.legal_bases],
+    )
+
+
+def type_json(document_type: DocumentType) -> bytes:
+    """Return the type as canonical JSON (RFC 8785), whose hash stands in the log: the members of
+    the contract's DocumentType by their names there, but for the etag."""
+    return canonical_json(
+        {
+            "name": document_type.name,
+            "display_names": dict(document_type.display_names),
+            "issuers": list(document_type.issuers),
+            "legal_bases": [_legal_basis_members(basis) for basis in document_type.legal_bases],
+            "attributes": [
+                {
+                    "pointer": attribute.pointer,
+                    "kind": attribute.kind.name.lower(),
+                    "required": attribute.is_required,
+                    "display_names": dict(attribute.display_names),
+                }
+                for attribute in document_type.attributes
+            ],
+        }
+    )
+
+
+def _legal_basis_members(basis: LegalBasis) -> dict[str, Any]:
+    members = {
+        "organization": basis.organization,
+        "purpose": basis.purpose,
+        "citation": basis.citation,
+    }
+    if basis.expire_time is not None:
+        members["expire_time"] = format_microseconds(basis.expire_time)
+    return members

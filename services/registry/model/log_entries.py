@@ -10,7 +10,8 @@ entries again from the database's rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import hmac
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,10 +19,16 @@ from typing import Any
 from qagazsyz.receipts import commitment
 from services.registry.model.accesses import Access, AccessEvent
 from services.registry.model.consents import Consent
+from services.registry.model.document_types import TypeChange
 from services.registry.model.documents import Document
+from services.registry.model.identity_events import IdentityEvent, IdentityEventKind
 from services.registry.model.statements import format_microseconds, format_seconds
+from services.runtime.access import Role
 
-ENTRY_VERSION = 1
+# Which version is written is a setting; both are read. Version 1 has documents of accesses in
+# clear, and neither reasons, consents of accesses, texts of purposes, types nor identity's events.
+ENTRY_VERSIONS = (1, 2)
+NEWEST_VERSION = 2
 # As long as the hash, so that equal values have unequal commitments.
 SALT_BYTES = 32
 
@@ -31,6 +38,13 @@ _ACCESS_EVENTS = {
     AccessEvent.LOOKED_UP: "looked_up",
     AccessEvent.REFUSED: "refused",
     AccessEvent.DOWNLOADED: "downloaded",
+}
+_IDENTITY_EVENTS = {
+    IdentityEventKind.CERTIFIED: "certified",
+    IdentityEventKind.CERTIFICATE_REGISTERED: "certificate_registered",
+    IdentityEventKind.CERTIFICATE_REVOKED: "certificate_revoked",
+    IdentityEventKind.MEMBERSHIP_ADDED: "membership_added",
+    IdentityEventKind.MEMBERSHIP_REMOVED: "membership_removed",
 }
 
 
@@ -43,10 +57,15 @@ class Opening:
     value: bytes
 
 
-def registered_entry(document: Document, *, erased: bool = False) -> Entry:
+# --- Documents ---------------------------------------------------------------
+
+
+def registered_entry(
+    document: Document, *, erased: bool = False, version: int = NEWEST_VERSION
+) -> Entry:
     """Return the entry of a document's registration; for an erased document, the members that can
     still be made. Raises ValueError unless each subject has its salt."""
-    entry = _entry("registered", document.create_time)
+    entry = _entry("registered", document.create_time, version)
     entry["document"] = document.name
     entry["document_type"] = document.document_type
     entry["issuer"] = document.issuer
@@ -61,29 +80,51 @@ def registered_entry(document: Document, *, erased: bool = False) -> Entry:
     return entry
 
 
-def revoked_entry(document: str, issuer: str, time: datetime) -> Entry:
+def revoked_entry(
+    document: str, issuer: str, time: datetime, version: int = NEWEST_VERSION
+) -> Entry:
     """Return the entry of a revocation."""
-    return {**_entry("revoked", time), "document": document, "issuer": issuer}
+    return {**_entry("revoked", time, version), "document": document, "issuer": issuer}
 
 
-def erased_entry(document: str, issuer: str, time: datetime) -> Entry:
+def erased_entry(
+    document: str, issuer: str, time: datetime, version: int = NEWEST_VERSION
+) -> Entry:
     """Return the entry of an erasure."""
-    return {**_entry("erased", time), "document": document, "issuer": issuer}
+    return {**_entry("erased", time, version), "document": document, "issuer": issuer}
+
+
+def type_changed_entry(change: TypeChange) -> Entry:
+    """Return the entry of a created or updated type: who may look without consent is public."""
+    return {
+        **_entry("type_changed", change.time, 2),
+        "document_type": change.document_type,
+        "type_sha256": change.type_sha256.hex(),
+        "issuers": list(change.issuers),
+        "legal_bases": [dict(basis) for basis in change.legal_bases],
+    }
+
+
+# --- Consents and accesses ---------------------------------------------------
 
 
 def consented_entry(consent: Consent) -> Entry:
-    """Return the entry of a granted consent."""
-    return _consent_entry("consented", consent, consent.create_time, consent.grant_salt)
+    """Return the entry of a granted consent, of version 2 if its text has a salt."""
+    return _consent_entry(
+        "consented", consent, consent.create_time, consent.grant_salt, consent.grant_text_salt
+    )
 
 
-def withdrawn_entry(consent: Consent, time: datetime, salt: bytes) -> Entry:
-    """Return the entry of a withdrawn consent."""
-    return _consent_entry("withdrawn", consent, time, salt)
+def withdrawn_entry(consent: Consent, time: datetime, salt: bytes, text_salt: bytes) -> Entry:
+    """Return the entry of a withdrawn consent, of version 2 if its text has a salt."""
+    return _consent_entry("withdrawn", consent, time, salt, text_salt)
 
 
 def accessed_entry(access: Access) -> Entry:
-    """Return the entry of a look-up, granted or refused, or of a download."""
-    entry = _entry(_ACCESS_EVENTS[access.event], access.create_time)
+    """Return the entry of a look-up, granted or refused, or of a download; of version 2 if the
+    access has an entry_salt."""
+    version = 2 if access.entry_salt else 1
+    entry = _entry(_ACCESS_EVENTS[access.event], access.create_time, version)
     entry["access"] = access.name
     entry["organization"] = access.organization
     entry["officer"] = commitment(access.officer_salt, access.officer.encode())
@@ -91,10 +132,89 @@ def accessed_entry(access: Access) -> Entry:
     entry["purpose"] = access.purpose
     entry["basis"] = _kind_of(access.basis)
     entry["subjects"] = _commit_all(access.subject_salts, access.subjects)
-    entry["documents"] = list(access.documents)
+    if version == 1:
+        entry["documents"] = list(access.documents)
+    else:
+        entry |= _commitments_of(access)
     if access.attributes:
         entry["attributes"] = list(access.attributes)
     return entry
+
+
+def _commitments_of(access: Access) -> Entry:
+    """Return what an access' entry commits to from version 2 on. A document's name in clear would
+    tell everyone who saw its verification code who reads it, and join a person's documents."""
+    made = {each.field: commitment(each.salt, each.value) for each in _derived_openings(access)}
+    documents = [made.pop(_document_field(position)) for position, _ in enumerate(access.documents)]
+    return {**made, "documents": documents}
+
+
+def _derived_openings(access: Access) -> list[Opening]:
+    """Return the openings whose salts derive from the access' entry_salt."""
+    fields = {"reason": access.reason}
+    if _kind_of(access.basis) == "consent":
+        fields["consent"] = access.basis
+    fields |= {_document_field(position): name for position, name in enumerate(access.documents)}
+    return [
+        Opening(field, _derive_salt(access.entry_salt, field), value.encode())
+        for field, value in fields.items()
+    ]
+
+
+def _document_field(position: int) -> str:
+    return f"documents[{position}]"
+
+
+def _derive_salt(entry_salt: bytes, field: str) -> bytes:
+    """Return the salt of one field: an opening reveals it, and of the other fields nothing."""
+    return hmac.digest(entry_salt, field.encode(), "sha256")
+
+
+# --- Identity's events -------------------------------------------------------
+
+
+def identity_entry(event: IdentityEvent) -> Entry:
+    """Return the entry of a certificate's or a membership's event.
+
+    Raises ValueError for an event that has no entry, and unless each commitment has its salt.
+    """
+    name = _IDENTITY_EVENTS.get(event.kind)
+    if name is None:
+        raise ValueError(f"{event.kind.name} has no entry")
+    entry = _entry(name, event.time, 2)
+    if event.organization:
+        entry["organization"] = event.organization
+    if event.is_of_membership:
+        entry["role"] = Role.Name(event.role).removeprefix("ROLE_").lower()
+    else:
+        entry["by"] = event.told_basis
+    entry["officers"] = []
+    for each in identity_openings(event):
+        committed = commitment(each.salt, each.value)
+        if each.field.startswith("officers["):
+            entry["officers"].append(committed)
+        else:
+            entry[each.field] = committed
+    return entry
+
+
+def identity_openings(event: IdentityEvent) -> list[Opening]:
+    """Return all openings of the entry of identity's event. Raises ValueError unless each has its
+    salt."""
+    values = [("person" if event.is_of_membership else "subject", event.subject.encode())]
+    if event.fingerprint:
+        values.append(("certificate", event.fingerprint))
+    values += [
+        (f"officers[{position}]", officer.encode())
+        for position, officer in enumerate(event.officers)
+    ]
+    return [
+        Opening(field, salt, value)
+        for (field, value), salt in zip(values, event.salts, strict=True)
+    ]
+
+
+# --- Openings ----------------------------------------------------------------
 
 
 def document_openings(document: Document) -> list[Opening]:
@@ -109,24 +229,40 @@ def content_opening(document: Document) -> list[Opening]:
     return [Opening("content_sha256", document.content_salt, document.content_sha256)]
 
 
-def consent_openings(subject: str, salt: bytes) -> list[Opening]:
-    """Return the openings of the entry of a consent's grant or withdrawal."""
-    return _openings([salt], [subject])
+def grant_openings(consent: Consent) -> list[Opening]:
+    """Return the openings of the entry of a consent's grant."""
+    return _consent_openings(consent, consent.grant_salt, consent.grant_text_salt)
 
 
-def access_openings(access: Access) -> list[Opening]:
-    """Return all openings of an access's entry."""
-    officer = Opening("officer", access.officer_salt, access.officer.encode())
-    return [officer, *_openings(access.subject_salts, access.subjects)]
+def withdrawal_openings(consent: Consent) -> list[Opening]:
+    """Return the openings of the entry of a consent's withdrawal."""
+    return _consent_openings(consent, consent.withdraw_salt, consent.withdraw_text_salt)
 
 
-def _entry(event: str, time: datetime) -> Entry:
-    return {"v": ENTRY_VERSION, "event": event, "time": format_microseconds(time)}
+def access_openings(access: Access, documents: Iterable[str]) -> list[Opening]:
+    """Return the openings of an access's entry, of its documents those that the reader may know."""
+    known = {name.encode() for name in documents}
+    derived = _derived_openings(access) if access.entry_salt else []
+    return [
+        Opening("officer", access.officer_salt, access.officer.encode()),
+        *_openings(access.subject_salts, access.subjects),
+        *(
+            each
+            for each in derived
+            if not each.field.startswith("documents[") or each.value in known
+        ),
+    ]
 
 
-def _consent_entry(event: str, consent: Consent, time: datetime, salt: bytes) -> Entry:
-    return {
-        **_entry(event, time),
+def _entry(event: str, time: datetime, version: int) -> Entry:
+    return {"v": version, "event": event, "time": format_microseconds(time)}
+
+
+def _consent_entry(
+    event: str, consent: Consent, time: datetime, salt: bytes, text_salt: bytes
+) -> Entry:
+    entry = {
+        **_entry(event, time, 2 if text_salt else 1),
         "consent": consent.name,
         "organization": consent.organization,
         "document_type": consent.document_type,
@@ -134,6 +270,16 @@ def _consent_entry(event: str, consent: Consent, time: datetime, salt: bytes) ->
         "subjects": _commit_all([salt], [consent.subject]),
         "expire_time": format_microseconds(consent.expire_time),
     }
+    if text_salt:
+        entry["purpose_text"] = commitment(text_salt, consent.purpose_text.encode())
+    return entry
+
+
+def _consent_openings(consent: Consent, salt: bytes, text_salt: bytes) -> list[Opening]:
+    openings = _openings([salt], [consent.subject])
+    if text_salt:
+        openings.append(Opening("purpose_text", text_salt, consent.purpose_text.encode()))
+    return openings
 
 
 def _kind_of(basis: str) -> str:

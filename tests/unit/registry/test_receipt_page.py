@@ -21,7 +21,14 @@ from services.registry.log.transparency_log import encode_entry
 from services.registry.model import log_entries
 from services.registry.model.accesses import Access, AccessEvent
 from services.registry.model.consents import Consent
+from services.registry.model.document_types import DocumentType, change_of
 from services.registry.model.documents import Document, Signature
+from services.registry.model.identity_events import (
+    IdentityEvent,
+    IdentityEventBasis,
+    IdentityEventKind,
+)
+from services.runtime.access import Role
 from tests.unit.registry.ledger import log_key
 
 PAGE = Path(__file__).parents[3] / "docs" / "receipts.md"
@@ -57,6 +64,7 @@ CONSENT = Consent(
     create_time=NOW,
     expire_time=NOW + timedelta(days=90),
     grant_salt=SALTS[2],
+    grant_text_salt=SALTS[3],
 )
 ACCESS = Access(
     name="accesses/1",
@@ -73,6 +81,35 @@ ACCESS = Access(
     documents=(DOCUMENT.name,),
     create_time=NOW,
     attributes=("/address",),
+    entry_salt=SALTS[0],
+)
+CERTIFIED = IdentityEvent(
+    number=1,
+    kind=IdentityEventKind.CERTIFIED,
+    basis=IdentityEventBasis.APPROVED,
+    time=NOW,
+    subject=DOCUMENT.subjects[0],
+    organization="subjects/bank",
+    fingerprint=SALTS[0],
+    role=0,
+    officers=("subjects/operator",),
+    salts=tuple(SALTS[:3]),
+)
+MEMBERSHIP = replace(
+    CERTIFIED,
+    kind=IdentityEventKind.MEMBERSHIP_ADDED,
+    fingerprint=b"",
+    role=int(Role.ROLE_OFFICER),
+    salts=tuple(SALTS[:2]),
+)
+CERTIFICATE_KINDS = (
+    IdentityEventKind.CERTIFIED,
+    IdentityEventKind.CERTIFICATE_REGISTERED,
+    IdentityEventKind.CERTIFICATE_REVOKED,
+)
+MEMBERSHIP_KINDS = (IdentityEventKind.MEMBERSHIP_ADDED, IdentityEventKind.MEMBERSHIP_REMOVED)
+TYPE = DocumentType(
+    name=DOCUMENT.document_type, display_names={}, issuers=(DOCUMENT.issuer,), legal_bases=()
 )
 # Those who may be absent, and when they are there.
 OPTIONAL = {
@@ -81,18 +118,31 @@ OPTIONAL = {
         (event, "attributes"): "where single attributes were looked up"
         for event in ("looked_up", "refused", "downloaded")
     },
+    **{(event, "consent"): "where it rests on one" for event in ("looked_up", "downloaded")},
+    **{
+        (event, "organization"): "where one stands in it"
+        for event in ("certified", "certificate_registered", "certificate_revoked")
+    },
 }
 
 
 def all_events() -> list[Mapping[str, Any]]:
-    accessed = [log_entries.accessed_entry(replace(ACCESS, event=event)) for event in AccessEvent]
+    accessed = [
+        log_entries.accessed_entry(
+            replace(ACCESS, event=event, basis="" if event is AccessEvent.REFUSED else ACCESS.basis)
+        )
+        for event in AccessEvent
+    ]
     return [
         log_entries.registered_entry(DOCUMENT),
         log_entries.revoked_entry(DOCUMENT.name, DOCUMENT.issuer, NOW),
         log_entries.erased_entry(DOCUMENT.name, DOCUMENT.issuer, NOW),
         log_entries.consented_entry(CONSENT),
-        log_entries.withdrawn_entry(CONSENT, NOW, SALTS[3]),
+        log_entries.withdrawn_entry(CONSENT, NOW, SALTS[3], SALTS[2]),
         *accessed,
+        log_entries.type_changed_entry(change_of(TYPE, NOW)),
+        *(log_entries.identity_entry(replace(CERTIFIED, kind=kind)) for kind in CERTIFICATE_KINDS),
+        *(log_entries.identity_entry(replace(MEMBERSHIP, kind=kind)) for kind in MEMBERSHIP_KINDS),
     ]
 
 
@@ -175,6 +225,8 @@ def test_what_the_page_calls_optional_can_be_absent() -> None:
     bare = log_entries.registered_entry(replace(DOCUMENT, expire_time=None))
     assert "expire_time" not in bare
     assert "attributes" not in log_entries.accessed_entry(replace(ACCESS, attributes=()))
+    assert "consent" not in log_entries.accessed_entry(replace(ACCESS, basis="Law No. 418-V"))
+    assert "organization" not in log_entries.identity_entry(replace(CERTIFIED, organization=""))
 
 
 def write() -> None:

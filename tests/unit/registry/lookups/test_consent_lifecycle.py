@@ -75,5 +75,8 @@ async def test_grants_and_withdrawals_can_be_checked_against_the_log(world: Worl
         assert proved.entry["consent"] == consent.name
         assert proved.entry["organization"] == FIRST_BANK
         assert proved.entry["purpose"] == PURPOSE
-        assert proved.openings == {"subjects[0]": CITIZEN.encode()}
+        assert proved.openings == {
+            "subjects[0]": CITIZEN.encode(),
+            "purpose_text": consent.purpose_text.encode(),
+        }
         assert CITIZEN.encode() not in receipt.entry

@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from services.registry.model.accesses import Access, AccessEvent, LookUp
+from services.registry.model.attributes import Attribute, AttributeKind
 from services.registry.model.consents import Consent
+from services.registry.model.document_types import DocumentType, LegalBasis
 from services.registry.model.documents import Document, Signature
+from services.registry.model.identity_events import (
+    IdentityEvent,
+    IdentityEventBasis,
+    IdentityEventKind,
+)
+from services.runtime.access import Role
 from tests.unit.registry.ledger import NOW
 from tests.unit.registry.world import (
     ADDRESS,
     CITIZEN,
     CLERK,
     FIRST_BANK,
+    LAW,
     MINISTRY,
     PURPOSE,
     TELLER,
@@ -57,6 +66,7 @@ def access(**changes: Any) -> Access:
         "basis": "consents/one",
         "documents": ("documents/one",),
         "create_time": NOW,
+        "entry_salt": bytes([7]) * 32,
     }
     return Access(**{**members, **changes})
 
@@ -73,8 +83,52 @@ def consent(**changes: Any) -> Consent:
         "create_time": NOW,
         "expire_time": NOW.replace(year=NOW.year + 1),
         "grant_salt": bytes([6]) * 32,
+        "grant_text_salt": bytes([8]) * 32,
     }
     return Consent(**{**members, **changes})
+
+
+def identity_event(**changes: Any) -> IdentityEvent:
+    """Two operators had a certificate issued over the citizen's name."""
+    members: dict[str, Any] = {
+        "number": 1,
+        "kind": IdentityEventKind.CERTIFIED,
+        "basis": IdentityEventBasis.APPROVED,
+        "time": NOW,
+        "subject": CITIZEN,
+        "organization": "",
+        "fingerprint": bytes([9]) * 32,
+        "role": 0,
+        "officers": ("subjects/first-operator", "subjects/second-operator"),
+        "salts": tuple(bytes([number]) * 32 for number in range(10, 14)),
+    }
+    return IdentityEvent(**{**members, **changes})
+
+
+def membership_event(**changes: Any) -> IdentityEvent:
+    """The ministry made the citizen its officer."""
+    members: dict[str, Any] = {
+        "kind": IdentityEventKind.MEMBERSHIP_ADDED,
+        "basis": IdentityEventBasis.ALONE,
+        "organization": MINISTRY,
+        "fingerprint": b"",
+        "role": int(Role.ROLE_OFFICER),
+        "officers": ("subjects/first-operator",),
+        "salts": (bytes([10]) * 32, bytes([11]) * 32),
+    }
+    return identity_event(**{**members, **changes})
+
+
+def document_type(**changes: Any) -> DocumentType:
+    """The address certificates of the ministry, which a law opens to the first bank."""
+    members: dict[str, Any] = {
+        "name": ADDRESS,
+        "display_names": {"en": "Address certificate"},
+        "issuers": (MINISTRY,),
+        "legal_bases": (LegalBasis(FIRST_BANK, PURPOSE, LAW, None),),
+        "attributes": (Attribute("/address", AttributeKind.TEXT, True, {}),),
+    }
+    return DocumentType(**{**members, **changes})
 
 
 def look_up(**changes: Any) -> LookUp:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
 import pytest
 
-from qagazsyz.receipts import commitment
+from qagazsyz.receipts import ENTRY_LIMIT_BYTES, commitment
+from services.registry.log.transparency_log import encode_entry
 from services.registry.model import log_entries
-from services.registry.model.accesses import AccessEvent
+from services.registry.model.accesses import LOOK_UP_LIMIT, AccessEvent
+from services.registry.model.document_types import change_of, type_json
+from services.registry.model.identity_events import (
+    IdentityEvent,
+    IdentityEventBasis,
+    IdentityEventKind,
+)
 from services.registry.model.log_entries import Entry, Opening
 from tests.unit.registry.ledger import NOW
-from tests.unit.registry.model.builders import access, consent, document
-from tests.unit.registry.world import CITIZEN, SPOUSE, TELLER
+from tests.unit.registry.model.builders import (
+    access,
+    consent,
+    document,
+    document_type,
+    identity_event,
+    membership_event,
+)
+from tests.unit.registry.world import CITIZEN, FIRST_BANK, LAW, MINISTRY, PURPOSE, SPOUSE, TELLER
 
 
 def all_entries() -> dict[str, Entry]:
@@ -22,8 +37,19 @@ def all_entries() -> dict[str, Entry]:
         log_entries.revoked_entry("documents/one", "subjects/ministry", NOW),
         log_entries.erased_entry("documents/one", "subjects/ministry", NOW),
         log_entries.consented_entry(consent()),
-        log_entries.withdrawn_entry(consent(), NOW, bytes(32)),
+        log_entries.withdrawn_entry(consent(), NOW, bytes(32), bytes(32)),
         *(log_entries.accessed_entry(access(event=event)) for event in AccessEvent),
+        log_entries.type_changed_entry(change_of(document_type(), NOW)),
+        *(
+            log_entries.identity_entry(identity_event(kind=kind))
+            for kind in (
+                IdentityEventKind.CERTIFIED,
+                IdentityEventKind.CERTIFICATE_REGISTERED,
+                IdentityEventKind.CERTIFICATE_REVOKED,
+            )
+        ),
+        log_entries.identity_entry(membership_event()),
+        log_entries.identity_entry(membership_event(kind=IdentityEventKind.MEMBERSHIP_REMOVED)),
     ]
     return {entry["event"]: entry for entry in made}
 
@@ -39,9 +65,15 @@ def test_each_event_has_its_name_its_version_and_its_time() -> None:
         "looked_up",
         "refused",
         "downloaded",
+        "type_changed",
+        "certified",
+        "certificate_registered",
+        "certificate_revoked",
+        "membership_added",
+        "membership_removed",
     }
     for entry in entries.values():
-        assert entry["v"] == 1
+        assert entry["v"] == 2
         assert entry["time"] == "2026-11-23T12:00:00.000000Z"
 
 
@@ -53,6 +85,7 @@ def test_no_entry_names_a_person_or_a_consent_of_a_look_up() -> None:
         if event in ("looked_up", "downloaded"):
             assert entry["basis"] == "consent"
             assert "consents/one" not in text
+            assert "documents/one" not in text
 
 
 def open_all(entry: Entry, openings: list[Opening]) -> None:
@@ -68,10 +101,100 @@ def test_the_openings_of_an_entry_open_it() -> None:
     openings = log_entries.document_openings(shared)
     assert [each.field for each in openings] == ["content_sha256", "subjects[0]", "subjects[1]"]
     open_all(log_entries.registered_entry(shared), openings)
-    open_all(log_entries.accessed_entry(access()), log_entries.access_openings(access()))
+    openings = log_entries.access_openings(access(), ["documents/one"])
+    assert {each.field for each in openings} == {
+        "officer",
+        "subjects[0]",
+        "reason",
+        "consent",
+        "documents[0]",
+    }
+    open_all(log_entries.accessed_entry(access()), openings)
     given = consent()
-    openings = log_entries.consent_openings(given.subject, given.grant_salt)
+    openings = log_entries.grant_openings(given)
+    assert [each.field for each in openings] == ["subjects[0]", "purpose_text"]
     open_all(log_entries.consented_entry(given), openings)
+
+
+@pytest.mark.parametrize("event", [identity_event(), membership_event()])
+def test_the_openings_of_identitys_event_open_it(event: IdentityEvent) -> None:
+    entry = log_entries.identity_entry(event)
+    openings = log_entries.identity_openings(event)
+    open_all(entry, openings)
+    committed = 2 + len(event.officers) if event.fingerprint else 1 + len(event.officers)
+    assert len(openings) == committed
+
+
+def test_a_reader_of_one_document_gets_no_opening_of_another() -> None:
+    found = access(documents=("documents/one", "documents/two"))
+    openings = log_entries.access_openings(found, ["documents/two"])
+    values = [each.value for each in openings if each.field.startswith("documents")]
+    assert values == [b"documents/two"]
+    open_all(log_entries.accessed_entry(found), openings)
+
+
+def test_each_commitment_of_an_access_has_a_salt_of_its_own_that_is_not_the_accesss() -> None:
+    openings = log_entries.access_openings(
+        found := access(documents=tuple(f"documents/{number}" for number in range(20))),
+        found.documents,
+    )
+    assert len({each.salt for each in openings}) == len(openings)
+    assert found.entry_salt not in {each.salt for each in openings}
+
+
+def test_an_entry_of_version_1_stays_what_it_was() -> None:
+    read = log_entries.accessed_entry(access(entry_salt=b""))
+    assert read["v"] == 1
+    assert read["documents"] == ["documents/one"]
+    assert not read.keys() & {"reason", "consent"}
+    assert {
+        each.field
+        for each in log_entries.access_openings(access(entry_salt=b""), ["documents/one"])
+    } == {"officer", "subjects[0]"}
+    given = consent(grant_text_salt=b"")
+    assert log_entries.consented_entry(given)["v"] == 1
+    assert "purpose_text" not in log_entries.consented_entry(given)
+    assert log_entries.registered_entry(document(), version=1)["v"] == 1
+
+
+def test_the_largest_look_up_fits_into_an_entry() -> None:
+    names = tuple(f"documents/{number:036}" for number in range(LOOK_UP_LIMIT))
+    longest = access(documents=names, purpose="p" * 64, document_type="documentTypes/" + "t" * 63)
+    assert len(encode_entry(log_entries.accessed_entry(longest))) <= ENTRY_LIMIT_BYTES
+
+
+def test_an_entry_tells_who_may_look_without_consent() -> None:
+    kind = document_type()
+    entry = log_entries.type_changed_entry(change_of(kind, NOW))
+    assert entry["issuers"] == [MINISTRY]
+    assert entry["legal_bases"] == [
+        {"organization": FIRST_BANK, "purpose": PURPOSE, "citation": LAW}
+    ]
+    assert entry["type_sha256"] == hashlib.sha256(type_json(kind)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("basis", "officers", "told"),
+    [
+        (IdentityEventBasis.RENEWAL, (), "renewal"),
+        (IdentityEventBasis.INIT, (), "init"),
+        (IdentityEventBasis.ALONE, ("subjects/registrar",), "registrar"),
+        (IdentityEventBasis.ALONE, (CITIZEN,), "holder"),
+        (IdentityEventBasis.APPROVED, ("subjects/one", "subjects/two"), "approved"),
+    ],
+)
+def test_an_entry_tells_how_many_people_a_certificate_took(
+    basis: IdentityEventBasis, officers: tuple[str, ...], told: str
+) -> None:
+    event = identity_event(basis=basis, officers=officers, salts=(bytes(32),) * (2 + len(officers)))
+    assert log_entries.identity_entry(event)["by"] == told
+
+
+def test_an_event_without_an_entry_or_with_a_salt_too_few_is_refused() -> None:
+    with pytest.raises(ValueError, match="PHONE_ENDED has no entry"):
+        log_entries.identity_entry(identity_event(kind=IdentityEventKind.PHONE_ENDED))
+    with pytest.raises(ValueError, match="zip"):
+        log_entries.identity_entry(identity_event(salts=(bytes(32),)))
 
 
 def test_an_erased_document_has_no_openings_and_fewer_members() -> None:
