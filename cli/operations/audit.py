@@ -1,9 +1,11 @@
-"""`qagazsyz audit`: recompute the log from the registry's database and contents."""
+"""`qagazsyz audit`: recompute the log from the registry's database and contents, and compare it
+with what identity keeps."""
 
 from __future__ import annotations
 
 import asyncio
 import json as json_module
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,11 @@ from cli.terminal import say
 if TYPE_CHECKING:
     from services.registry.audit.differences import Difference
     from services.registry.settings import RegistrySettings
+    from services.runtime.storage.database import Database
+
+
+class NotCompared(Exception):
+    """Identity was not compared with the log; the message says why."""
 
 
 def audit(
@@ -31,11 +38,19 @@ def audit(
     contents: Annotated[
         str, typer.Option(envvar="QAGAZSYZ_CONTENTS", help="A folder or s3://bucket/prefix.")
     ] = "",
+    identity: Annotated[
+        str,
+        typer.Option(
+            envvar="QAGAZSYZ_IDENTITY_ADDRESS",
+            help="Where identity takes calls; that of the suite that runs on the folder if empty.",
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Recompute the log, trusting only its key, and name every difference; exit code 1 if any.
 
-    May run while the suite runs: it reads one snapshot.
+    May run while the suite runs: it reads one snapshot. If identity can be reached, its
+    certificates and memberships are compared with the log too; if not, standard error says so.
     """
     from services.registry.settings import RegistrySettings
     from services.runtime.secret_files import SecretRefused
@@ -43,7 +58,12 @@ def audit(
     folder = DataFolder(data).of("registry")
     if not folder.is_dir():
         raise Failure(f"{data}: not a data folder")
-    settings = RegistrySettings(folder=folder, database_url=database_url, contents=contents)
+    settings = RegistrySettings(
+        folder=folder,
+        database_url=database_url,
+        contents=contents,
+        identity_address=identity or _running_identity(data),
+    )
     try:
         differences = asyncio.run(_audit(settings, [path.read_bytes() for path in seen or ()]))
     except SecretRefused as error:
@@ -72,8 +92,46 @@ async def _audit(settings: RegistrySettings, seen: list[bytes]) -> list[Differen
     contents = Contents(objects, load_content_key(settings))
     database = Database(settings.database())
     try:
-        return await find_differences(
+        differences = await find_differences(
             database, contents, objects, key, records=all_records, seen=seen
         )
+        try:
+            differences += await _compare_with_identity(database, settings)
+        except NotCompared as reason:
+            say(f"Identity was not compared: {reason}.", to=sys.stderr)
+        return differences
     finally:
         await database.close()
+
+
+async def _compare_with_identity(
+    database: Database, settings: RegistrySettings
+) -> list[Difference]:
+    """Return what identity_audit.py finds. Raises NotCompared."""
+    import grpc
+
+    from services.registry.audit.identity_audit import compare_with_identity
+    from services.registry.identity_events.clients import IdentityEventClient
+    from services.runtime.clients import InternalTokens, ServiceClient, open_channel
+    from services.runtime.clock import system_clock
+    from services.runtime.errors import DeadlineExceeded, Unavailable
+
+    if not settings.identity_address:
+        raise NotCompared("no suite runs on this folder, and --identity is not given")
+    channel = open_channel(settings.identity_address)
+    try:
+        tokens = InternalTokens.load(channel, settings.credential_file())
+        client = IdentityEventClient(ServiceClient(channel, tokens))
+        return await compare_with_identity(database, client, system_clock)
+    except (Unavailable, DeadlineExceeded) as error:
+        raise NotCompared(error.message) from None
+    except grpc.aio.AioRpcError as error:
+        raise NotCompared(f"identity answers {error.code().name}") from None
+    finally:
+        await channel.close()
+
+
+def _running_identity(data: Path) -> str:
+    """Return the address of identity in the suite that runs on a data folder, "" if none does."""
+    path = data.absolute() / "run" / "identity.sock"
+    return f"unix:{path}" if path.is_socket() else ""

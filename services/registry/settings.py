@@ -31,7 +31,7 @@ class RegistrySettings(ServiceSettings):
     log_entry_version: Literal[1, 2] = Field(
         default=2,
         description="Version of the log's new entries. Set 1 while a replica of an older release "
-        "runs; identity's events and changes of types wait for 2.",
+        "runs: identity's events wait then, and changes of types are not logged.",
     )
     contents: str = Field(
         default="",

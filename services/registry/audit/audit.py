@@ -6,6 +6,8 @@ It asks three questions of one snapshot of the database:
 - Does every record - document, consent, access - stand in the log as it stands in its table, and
   does every entry have its record? (record_audit.py)
 - Is every content there, and the registered one? (content_audit.py)
+
+A fourth needs identity: does the log tell of every certificate and membership? (identity_audit.py)
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class DifferenceKind(StrEnum):
-    """The part of the registry that differs."""
+    """The part that differs: of the registry, or of identity from the registry."""
 
     HEAD = "head"
     CHECKPOINT = "checkpoint"
@@ -15,6 +15,7 @@ class DifferenceKind(StrEnum):
     TILE = "tile"
     RECORD = "record"
     CONTENT = "content"
+    IDENTITY = "identity"
 
 
 @dataclass(frozen=True, slots=True)

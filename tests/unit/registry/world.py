@@ -33,6 +33,7 @@ from services.registry.documents.interface import (
 )
 from services.registry.documents.store import find_type
 from services.registry.main import Registry, build
+from services.registry.model.log_entries import NEWEST_VERSION
 from services.registry.model.statements import encode_statement
 from services.runtime.access import Caller, Role
 from services.runtime.errors import PermissionDenied, Unavailable
@@ -282,6 +283,13 @@ class World:
         request = consents_pb2.ListAccessesRequest(subject=subject)
         return list((await self.consents.ListAccesses(request, by(caller or citizen))).accesses)
 
+    async def identity_events(
+        self, caller: Caller | None = None, **asked: Any
+    ) -> consents_pb2.ListIdentityEventsResponse:
+        """The page of identity's events that the caller lists, the citizen if not said otherwise."""
+        request = consents_pb2.ListIdentityEventsRequest(**asked)
+        return await self.consents.ListIdentityEvents(request, by(caller or citizen))
+
 
 def verified(receipt: receipts_pb2.Receipt, content: bytes | None = None) -> VerifiedReceipt:
     """What a receipt proves. Fails the test unless it verifies."""
@@ -370,7 +378,9 @@ def look_up_request(
 
 
 @asynccontextmanager
-async def opened_world(url: str, folder: Path) -> AsyncIterator[World]:
+async def opened_world(
+    url: str, folder: Path, *, entry_version: int = NEWEST_VERSION
+) -> AsyncIterator[World]:
     """A registry that knows two document types; another one on the same database is its replica."""
     database = Database(url)
     directory = FakeDirectory(
@@ -398,6 +408,7 @@ async def opened_world(url: str, folder: Path) -> AsyncIterator[World]:
             content_key=CONTENT_KEY,
             verifier=verifier,
             directory=directory,
+            entry_version=entry_version,
             clock=clock,
         )
         await registry.sequencer.start()

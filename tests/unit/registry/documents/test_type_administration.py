@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,16 @@ from services.runtime.errors import (
     NotFound,
 )
 from tests.unit.registry.ledger import NOW
+from tests.unit.registry.log.reader import entries_of
 from tests.unit.registry.world import (
+    ADDRESS,
     CITIZEN,
     FIRST_BANK,
     LAW,
     MINISTRY,
     PURPOSE,
     World,
+    opened_world,
 )
 
 DIPLOMA = "documentTypes/diploma"
@@ -120,3 +124,41 @@ async def test_an_unknown_type_is_not_found(world: World) -> None:
         await world.get_type("documentTypes/nothing")
     with pytest.raises(NotFound):
         await world.update_type("documentTypes/nothing")
+
+
+async def test_each_creation_and_change_of_a_type_has_an_entry(world: World) -> None:
+    made = await world.create_type("diploma", issuers=[MINISTRY])
+    await world.update_type(made.name, "legal_bases", legal_bases=[basis()])
+    created, updated = [
+        entry for entry in await entries_of(world.database) if entry.get("document_type") == DIPLOMA
+    ]
+    assert created["event"] == updated["event"] == "type_changed"
+    assert (created["issuers"], created["legal_bases"]) == ([MINISTRY], [])
+    assert updated["legal_bases"] == [
+        {"organization": FIRST_BANK, "purpose": PURPOSE, "citation": LAW}
+    ]
+    assert created["type_sha256"] != updated["type_sha256"]
+
+
+async def test_a_refused_change_leaves_no_entry(world: World) -> None:
+    before = await entries_of(world.database)
+    with pytest.raises(AlreadyExists):
+        await world.create_type(ADDRESS.removeprefix("documentTypes/"))
+    with pytest.raises(Aborted):
+        await world.update_type(ADDRESS, "issuers", issuers=[MINISTRY], etag="another")
+    assert await entries_of(world.database) == before
+
+
+async def test_a_type_that_no_entry_can_hold_is_refused(world: World) -> None:
+    laws = [basis(citation=f"{number} " + "§" * 490) for number in range(100)]
+    with pytest.raises(InvalidArgument, match="legal_bases"):
+        await world.create_type("diploma", issuers=[MINISTRY], legal_bases=laws)
+    with pytest.raises(NotFound):
+        await world.get_type(DIPLOMA)
+
+
+async def test_a_replica_held_at_version_1_logs_no_type(database_url: str, tmp_path: Path) -> None:
+    async with opened_world(database_url, tmp_path, entry_version=1) as world:
+        made = await world.create_type("diploma", issuers=[MINISTRY])
+        assert await world.get_type(made.name) == made
+        assert await entries_of(world.database) == []

@@ -8,9 +8,12 @@ from typing import Any, cast
 from google.api import httpbody_pb2
 
 from qagazsyz import notes
+from qagazsyz.receipts import parse_entry
 from qagazsyz.registry.v1 import log_pb2
+from services.registry.log import store
 from services.registry.log.servicer import LogServicer
 from services.runtime.server import Call
+from services.runtime.storage.database import Database
 from tests.calls import FakeCall
 from tests.unit.registry.ledger import Ledger
 
@@ -48,3 +51,10 @@ class Reader:
 
 def reader(ledger: Ledger) -> Reader:
     return Reader(LogServicer(ledger.database, ledger.transparency_log))
+
+
+async def entries_of(database: Database) -> list[dict[str, Any]]:
+    """All entries of the log, read."""
+    async with database.reading() as connection:
+        stored = await store.read_entries(connection, 0, await store.count_entries(connection))
+    return [parse_entry(each.entry) for each in stored]
