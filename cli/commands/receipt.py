@@ -54,12 +54,15 @@ def verify(
             "treeSize": proved.tree_size,
             "entry": dict(proved.entry),
             "contentVerified": proved.content_verified,
+            "newer": proved.is_newer,
         }
         say(json_module.dumps(answer, ensure_ascii=False))
         return
     say(f"The receipt holds: entry {proved.log_index} of {verifier_key.name}")
     for member, value in proved.entry.items():
         say(f"  {member}: {value if isinstance(value, str) else json_module.dumps(value)}")
+    if proved.is_newer:
+        say("Its version is newer than this tool: only a newer one can say what it means.")
     if proved.content_verified:
         say("The content is the registered one.")
 

@@ -1,10 +1,12 @@
-"""`qagazsyz subject`: enrol and find people and organizations, and manage memberships."""
+"""`qagazsyz subject`: enrol and find people and organizations, manage memberships, and list what
+identity did."""
 
 from __future__ import annotations
 
 import enum
 import uuid
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,7 @@ from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organiza
 
 if TYPE_CHECKING:
     from qagazsyz.identity.v1 import subjects_pb2
+    from qagazsyz.registry.v1 import consents_pb2
 
 subject = typer.Typer(help="People and organizations.", no_args_is_help=True)
 
@@ -233,3 +236,61 @@ def members(
         for one in page.memberships
     ]
     print_rows("Members", ("name", "person", "role"), rows, as_machine_json=json)
+
+
+@subject.command()
+def events(
+    name: Annotated[
+        str, typer.Argument(help="subjects/…, for auditors; your own if not given.")
+    ] = "",
+    receipts: Annotated[
+        Path | None,
+        typer.Option(help="Write each event's receipt into this folder, as {log index}.json."),
+    ] = None,
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """List what identity did in your name: certificates and memberships, from the public log.
+
+    A certificate that you did not ask for: `qagazsyz certificate revoke NAME` ends it at once.
+    """
+    from cli.connection import call_pages
+    from cli.output import as_json, moment, print_rows
+    from qagazsyz.identity.v1 import events_pb2
+    from qagazsyz.registry.v1 import consents_pb2, consents_pb2_grpc
+
+    pages = call_pages(
+        lambda channel: consents_pb2_grpc.ConsentServiceStub(channel).ListIdentityEvents,
+        consents_pb2.ListIdentityEventsRequest(subject=name),
+        gateway,
+        credential,
+    )
+    found = [event for page in pages for event in page.events]
+    if receipts is not None:
+        receipts.mkdir(exist_ok=True)
+        for event in found:
+            path = receipts / f"{event.receipt.log_index}.json"
+            path.write_text(as_json(event.receipt) + "\n")
+    rows = [
+        (
+            moment(event.time),
+            events_pb2.IdentityEventKind.Name(event.kind)
+            .removeprefix("IDENTITY_EVENT_KIND_")
+            .lower(),
+            _certificate_of(event),
+            event.organization,
+            " ".join(event.officers),
+        )
+        for event in found
+    ]
+    columns = ("time", "event", "certificate", "organization", "officers")
+    print_rows("What identity did", columns, rows, as_machine_json=json)
+
+
+def _certificate_of(event: consents_pb2.LoggedIdentityEvent) -> str:
+    """Return the name of the event's certificate, "" for a membership."""
+    if not event.fingerprint:
+        return ""
+    holder = next(each.value for each in event.receipt.openings if each.field == "subject")
+    return f"{holder.decode()}/certificates/{event.fingerprint.hex()}"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from qagazsyz.receipts import ENTRY_VERSIONS
 from services.registry.audit import store
 from services.registry.audit.record_audit import Record
 from services.registry.model.accesses import Access
@@ -14,7 +15,6 @@ from services.registry.model.document_types import DocumentType, TypeChange, cha
 from services.registry.model.documents import Document
 from services.registry.model.identity_events import IdentityEvent
 from services.registry.model.log_entries import (
-    ENTRY_VERSIONS,
     accessed_entry,
     consented_entry,
     erased_entry,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from qagazsyz.receipts import commitment
+from qagazsyz.receipts import ENTRY_VERSIONS, commitment
 from services.registry.model.accesses import Access, AccessEvent
 from services.registry.model.consents import Consent
 from services.registry.model.document_types import TypeChange
@@ -27,8 +27,7 @@ from services.runtime.access import Role
 
 # Which version is written is a setting; both are read. Version 1 has documents of accesses in
 # clear, and neither reasons, consents of accesses, texts of purposes, types nor identity's events.
-ENTRY_VERSIONS = (1, 2)
-NEWEST_VERSION = 2
+NEWEST_VERSION = max(ENTRY_VERSIONS)
 # As long as the hash, so that equal values have unequal commitments.
 SALT_BYTES = 32
 

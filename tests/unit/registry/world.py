@@ -286,7 +286,7 @@ class World:
     async def identity_events(
         self, caller: Caller | None = None, **asked: Any
     ) -> consents_pb2.ListIdentityEventsResponse:
-        """The page of identity's events that the caller lists, the citizen if not said otherwise."""
+        """A page of identity's events that the caller lists, the citizen if not said otherwise."""
         request = consents_pb2.ListIdentityEventsRequest(**asked)
         return await self.consents.ListIdentityEvents(request, by(caller or citizen))
 
