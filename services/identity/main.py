@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from services.identity.authority.key_files import (
 )
 from services.identity.authority.servicer import AuthorityServicer
 from services.identity.authority.tsa import TimeStampAuthority
+from services.identity.certificates.certification import find_provenance
 from services.identity.certificates.servicer import CertificateServicer
+from services.identity.events.recorder import EventRecorder
 from services.identity.events.servicer import IdentityEventServicer
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
+from services.identity.subjects.membership_changes import MembershipChanges
 from services.identity.subjects.servicer import SubjectServicer
 from services.identity.tables import requests
 from services.identity.tokens.act_challenges import ActChallenges
@@ -70,6 +74,7 @@ def build(
     confirmations: Confirmations | None = None,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
+    membership_delay_seconds: int = 0,
     concurrent_calls: int = 1_000,
     bytes_in_flight: int = BYTES_IN_FLIGHT,
 ) -> Server:
@@ -82,10 +87,21 @@ def build(
         return token_keys.key_set()
 
     acts = ActChallenges(database=database, challenges=challenges, clock=clock)
+    events = EventRecorder(clock, randomness)
+    changes = MembershipChanges(
+        events=events,
+        find_certificate=find_provenance,
+        clock=clock,
+        delay=timedelta(seconds=membership_delay_seconds),
+    )
     return Server(
         {
             f"{PACKAGE}.SubjectService": SubjectServicer(
-                database=database, idempotency=idempotency, clock=clock, randomness=randomness
+                database=database,
+                idempotency=idempotency,
+                changes=changes,
+                clock=clock,
+                randomness=randomness,
             ),
             f"{PACKAGE}.CertificateService": CertificateServicer(
                 database=database,
@@ -157,6 +173,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             challenges=Challenges(challenge_key, settings.platform_name, randomness),
             external=validator,
             page_secret=challenge_key,
+            membership_delay_seconds=settings.membership_delay_seconds,
             concurrent_calls=settings.concurrent_calls,
             bytes_in_flight=settings.bytes_in_flight,
         )

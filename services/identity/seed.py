@@ -65,9 +65,10 @@ async def _import(connection: AsyncConnection, seed: Mapping[str, Any]) -> None:
             update_time=now,
         ),
     )
-    await add_membership(
-        connection, Membership(platform["name"], operator["name"], int(Role.ROLE_OPERATOR), now)
+    membership = Membership(
+        platform["name"], operator["name"], int(Role.ROLE_OPERATOR), now, begin_time=now
     )
+    await add_membership(connection, membership)
     certificates = [(operator["name"], "", operator["certificate"])]
     certificates += [("", name, pem) for name, pem in seed["services"].items()]
     for subject, service, pem in certificates:

@@ -9,7 +9,7 @@ from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates import store
 from services.identity.certificates.batch_check import BatchCheck
 from services.identity.certificates.certification import Certification
-from services.identity.certificates.dual_control import LAPSES_AFTER, listed_subject
+from services.identity.certificates.dual_control import listed_subject
 from services.identity.certificates.issuance import Issuance, Order
 from services.identity.certificates.managed_keys import key_fingerprints
 from services.identity.certificates.messages import (
@@ -31,6 +31,7 @@ from services.identity.certificates.requests import (
 )
 from services.identity.certificates.rules import check_may_read, check_may_revoke
 from services.identity.certificates.time_stamp_check import TimeStampVerifier
+from services.identity.subjects.dual_control import LAPSES_AFTER
 from services.identity.subjects.requests import check_batch
 from services.identity.subjects.rules import check_subject_name
 from services.identity.subjects.store import get_subject

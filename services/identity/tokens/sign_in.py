@@ -130,6 +130,8 @@ async def _use(
         certificate=certificate,
         holder=holder,
         organization=challenge.organization,
-        memberships={membership.organization: membership for membership in found.values()},
+        memberships={
+            each.organization: each for each in found.values() if each.is_in_force_at(now)
+        },
         platform=platform,
     )

@@ -43,7 +43,7 @@ from services.identity.new_secrets import Operator, Platform, create_secrets
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.subjects.iin_bin import check_digit
 from services.identity.subjects.rules import Membership
-from services.identity.subjects.store import add_membership, remove_membership
+from services.identity.subjects.store import add_membership, end_membership, get_membership
 from services.identity.tables import requests
 from services.identity.tokens.access_tokens import sign_token
 from services.identity.tokens.act_challenges import ActChallenges
@@ -78,8 +78,10 @@ UNSPECIFIED = certificates_pb2.REVOCATION_REASON_UNSPECIFIED
 
 @dataclass(frozen=True)
 class Made:
-    """Who had a part in an official's certificate."""
+    """Who had a part in an official's membership and certificate."""
 
+    membership_proposer: str = ""
+    membership_approver: str = ""
     certificate_proposer: str = ""
     certificate_approver: str = ""
 
@@ -226,7 +228,15 @@ class Identity:
             now=now,
         )
         async with self.database.transaction() as connection:
-            membership = Membership(self.platform, person, int(role), now)
+            membership = Membership(
+                self.platform,
+                person,
+                int(role),
+                now,
+                begin_time=now,
+                proposer=made.membership_proposer,
+                approver=made.membership_approver,
+            )
             await add_membership(connection, membership)
             certificate = replace(
                 certificate, proposer=made.certificate_proposer, approver=made.certificate_approver
@@ -240,7 +250,9 @@ class Identity:
     async def dismiss(self, person: str) -> None:
         """End the person's membership of the platform's organization."""
         async with self.database.transaction() as connection:
-            await remove_membership(connection, self.platform, person)
+            membership = await get_membership(connection, self.platform, person)
+            assert membership is not None
+            await end_membership(connection, membership, self.clock())
 
     async def approve(
         self, waiting: certificates_pb2.Certificate, token: str = ""

@@ -9,21 +9,19 @@ from itertools import product
 import pytest
 
 from services.identity.certificates.dual_control import (
-    LAPSES_AFTER,
     Application,
     CertificateState,
     Facts,
-    Provenance,
     Wanted,
     basis_alone,
     check_is_pending,
-    check_is_second,
     check_may_ask,
     check_may_decide,
     check_may_reject,
 )
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.events.event import IdentityEventBasis
+from services.identity.subjects.dual_control import LAPSES_AFTER, Provenance, check_is_second
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
 from services.runtime.errors import FailedPrecondition, PermissionDenied
