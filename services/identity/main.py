@@ -74,7 +74,7 @@ def build(
     confirmations: Confirmations | None = None,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
-    membership_delay_seconds: int = 0,
+    membership_delay_seconds: int = 86_400,
     concurrent_calls: int = 1_000,
     bytes_in_flight: int = BYTES_IN_FLIGHT,
 ) -> Server:

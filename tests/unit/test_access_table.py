@@ -16,6 +16,7 @@ CONFIRMED = {
     "ApproveCertificate",
     "RegisterCertificate",
     "AddMembership",
+    "ApproveMembership",
     "RemoveMembership",
     "UpdateSubject",
     "CreateKey",

@@ -74,6 +74,8 @@ CONCURRENT = 8
 SIGN = certificates_pb2.CERTIFICATE_USAGE_SIGN
 AUTHENTICATE = certificates_pb2.CERTIFICATE_USAGE_AUTHENTICATE
 UNSPECIFIED = certificates_pb2.REVOCATION_REASON_UNSPECIFIED
+# From the approval of a member of the platform's organization to the beginning.
+MEMBERSHIP_DELAY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Official:
 
     subject: str
     token: str
+    # The certificate's fingerprint.
+    certificate: str = ""
 
 
 @dataclass
@@ -245,7 +249,7 @@ class Identity:
         token = self.token(
             role, Role.ROLE_CITIZEN, subject=person, certificate=certificate.fingerprint
         )
-        return Official(person, token)
+        return Official(person, token, certificate.fingerprint)
 
     async def dismiss(self, person: str) -> None:
         """End the person's membership of the platform's organization."""
@@ -486,6 +490,7 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         external=validator,
         page_secret=b"secret",
         confirmations=confirmations(acts.use, of_any_certificate=True),
+        membership_delay_seconds=int(MEMBERSHIP_DELAY.total_seconds()),
         clock=clock,
     )
     port = server.listen("127.0.0.1:0")
