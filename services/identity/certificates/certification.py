@@ -34,7 +34,7 @@ from services.identity.certificates.dual_control import (
 )
 from services.identity.certificates.issuance import Issuance, Order, check_key, requested_key
 from services.identity.certificates.registration import Candidate, Registration
-from services.identity.certificates.rules import StoredCertificate
+from services.identity.certificates.rules import StoredCertificate, check_key_is_free
 from services.identity.store import Taken
 from services.identity.subjects.rules import Membership, Subject
 from services.identity.subjects.store import (
@@ -177,7 +177,7 @@ class Certification:
         for two people. Raises PermissionDenied, FailedPrecondition or AlreadyExists."""
         wanted = party.wants(draft.act, draft.usage)
         role = check_may_ask(caller, wanted, is_official=party.is_official)
-        await _check_can_be(connection, draft, party)
+        await _check_can_be(connection, draft, party, self._clock())
         facts = Facts(
             is_official=party.is_official,
             had_certificate=await store.has_certificate(connection, wanted.subject),
@@ -208,6 +208,7 @@ class Certification:
             request=draft.act.request if isinstance(draft.act, Order) else b"",
             der=draft.act.der if isinstance(draft.act, Candidate) else b"",
             chain=draft.act.intermediates if isinstance(draft.act, Candidate) else (),
+            key=draft.key,
             proposer=caller.subject,
             proposer_role=role,
             proposer_organization=caller.organization,
@@ -226,7 +227,7 @@ class Certification:
             application, party = await self._approvable(connection, subject, application_id, caller)
         draft = await self._draft(_act(application), party)
         async with self._database.reading() as connection:
-            await _check_can_be(connection, draft, party)
+            await _check_can_be(connection, draft, party, self._clock())
         return await self._signed(draft, party)
 
     async def commit_approval(
@@ -237,7 +238,7 @@ class Certification:
         application, party = await self._approvable(
             connection, draft.act.subject, application_id, caller
         )
-        await _check_can_be(connection, draft, party)
+        await _check_can_be(connection, draft, party, self._clock())
         await self._set_state(connection, application, CertificateState.ISSUED, caller)
         assert draft.certificate is not None  # noqa: S101 - prepare_approval makes it
         return await self._add(
@@ -348,7 +349,9 @@ async def _find_party(
     )
 
 
-async def _check_can_be(connection: AsyncConnection, draft: Draft, party: _Party) -> None:
+async def _check_can_be(
+    connection: AsyncConnection, draft: Draft, party: _Party, now: datetime
+) -> None:
     """Raise FailedPrecondition or AlreadyExists if there cannot be this certificate, whoever asks
     for it."""
     act = draft.act
@@ -364,6 +367,10 @@ async def _check_can_be(connection: AsyncConnection, draft: Draft, party: _Party
     await check_key(
         connection, draft.key, party.subject, draft.usage, issues=isinstance(act, Order)
     )
+    # Who has the key proved it once: with the same request nobody else is certified meanwhile.
+    since = now - LAPSES_AFTER
+    for subject in await store.list_pending_subjects(connection, draft.key, since=since):
+        check_key_is_free(subject, party.subject.name)
 
 
 async def _may_still_ask(

@@ -229,6 +229,19 @@ async def count_pending(connection: AsyncConnection, proposer: str) -> int:
     return (await connection.execute(query)).scalar_one()
 
 
+async def list_pending_subjects(
+    connection: AsyncConnection, key: str, *, since: datetime
+) -> list[str]:
+    """Return for whom a certificate over the key waits since later than a time."""
+    columns = certificate_requests.c
+    query = select(columns.subject).where(
+        columns.key == key,
+        columns.state == int(CertificateState.PENDING),
+        columns.create_time > since,
+    )
+    return list((await connection.execute(query)).scalars())
+
+
 async def list_pending(
     connection: AsyncConnection,
     *,

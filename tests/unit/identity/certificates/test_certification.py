@@ -253,24 +253,30 @@ async def test_the_decision_is_on_the_state_at_the_approval(identity: Identity) 
     await identity.approve(asked[1], identity.as_operator)
 
 
-async def test_a_key_that_was_certified_meanwhile_is_not_certified_again(
+async def test_a_key_that_waits_for_one_subject_is_certified_for_no_other(
     identity: Identity,
 ) -> None:
-    first, second = await identity.organization(), await identity.organization()
+    bank, (person, mine) = await identity.organization(), await certified(identity)
+    csr = certificate_request(ec.generate_private_key(ec.SECP256R1()))
+    request = pb.IssueCertificateRequest(subject=bank, certificate_request=csr)
+    waiting = await ask(identity, request, identity.as_operator)
+    stolen = pb.IssueCertificateRequest(subject=person, certificate_request=csr)
+    assert await identity.refused(ISSUE, stolen, mine) == FAILED
+    rejection = pb.RejectCertificateRequest(name=waiting.name)
+    await identity.call(REJECT, rejection, identity.as_operator)
+    assert (await ask(identity, stolen, mine)).state == ISSUED
+
+
+async def test_a_key_that_is_managed_meanwhile_signs_nobody_in(identity: Identity) -> None:
+    bank = await identity.organization()
     key = ec.generate_private_key(ec.SECP256R1())
-    one, other = [
-        await ask(
-            identity,
-            pb.IssueCertificateRequest(
-                subject=subject, certificate_request=certificate_request(key)
-            ),
-            identity.as_operator,
-        )
-        for subject in (first, second)
-    ]
-    await identity.approve(one)
+    request = pb.IssueCertificateRequest(
+        subject=bank, certificate_request=certificate_request(key), usage=AUTHENTICATE
+    )
+    waiting = await ask(identity, request, identity.as_operator)
+    await manage(identity, spki(key))
     official = await identity.official()
-    assert await identity.refused(APPROVE, approval(other), official.token) == FAILED
+    assert await identity.refused(APPROVE, approval(waiting), official.token) == FAILED
 
 
 # --- What becomes of it ---------------------------------------------------------------------------
