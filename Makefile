@@ -112,7 +112,7 @@ test-fast: setup ## Unit and property tests only
 
 fuzz: setup ## 200,000 mutated items through kernel and portable backend, 60,000 certificates, lists and OCSP answers; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/properties/test_differential.py -k two_hundred_thousand
-	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/identity/validation/test_foreign_bytes.py
+	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/properties/test_foreign_bytes.py
 
 crash: setup ## 200 kills -9 of a registry under load, on SQLite and on PostgreSQL; ten minutes
 	@LONG_RUN=1 $(BIN)/python -m pytest -q --durations=2 tests/unit/registry/test_crashes.py -k two_hundred_kills

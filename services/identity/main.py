@@ -22,6 +22,7 @@ from services.identity.authority.key_files import (
 from services.identity.authority.servicer import AuthorityServicer
 from services.identity.authority.tsa import TimeStampAuthority
 from services.identity.certificates.servicer import CertificateServicer
+from services.identity.events.servicer import IdentityEventServicer
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
 from services.identity.subjects.servicer import SubjectServicer
@@ -72,7 +73,7 @@ def build(
     concurrent_calls: int = 1_000,
     bytes_in_flight: int = BYTES_IN_FLIGHT,
 ) -> Server:
-    """Return the server with its four servicers.
+    """Return the server with its five servicers.
 
     confirmations: how acts are confirmed; by the callers' own certificates if unset.
     """
@@ -111,6 +112,7 @@ def build(
                 clock=clock,
                 randomness=randomness,
             ),
+            f"{PACKAGE}.IdentityEventService": IdentityEventServicer(database=database),
         },
         TokenVerifier(own_keys, now=lambda: clock().timestamp()),
         page_secret=page_secret,

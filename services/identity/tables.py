@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Date,
@@ -42,9 +43,31 @@ memberships = Table(
     Column("organization", ForeignKey("subjects.name"), primary_key=True),
     Column("person", ForeignKey("subjects.name"), primary_key=True),
     Column("role", Integer, nullable=False),
+    # When it was added or asked for, and from when it gives its role; null while it waits for a
+    # second operator.
     Column("create_time", UtcDateTime, nullable=False),
+    Column("begin_time", UtcDateTime),
+    # Who added or asked for it, and who approved that: subjects, or "".
+    Column("proposer", String(64), nullable=False, default=""),
+    Column("approver", String(64), nullable=False, default=""),
+    # Who asked for its removal and when, while that waits for a second operator.
+    Column("remove_proposer", String(64), nullable=False, default=""),
+    Column("remove_ask_time", UtcDateTime),
 )
 Index("memberships_by_person", memberships.c.person)
+
+# Memberships that were in force and ended.
+ended_memberships = Table(
+    "ended_memberships",
+    metadata,
+    Column("organization", String(64), primary_key=True),
+    Column("person", String(64), primary_key=True),
+    Column("role", Integer, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("begin_time", UtcDateTime, nullable=False),
+    Column("remove_time", UtcDateTime, primary_key=True),
+)
+Index("ended_memberships_by_person", ended_memberships.c.person)
 
 certificates = Table(
     "certificates",
@@ -135,6 +158,38 @@ certificate_requests = Table(
 )
 Index("certificate_requests_by_state", certificate_requests.c.state, certificate_requests.c.id)
 Index("certificate_requests_by_key", certificate_requests.c.key)
+
+# What happened to certificates and memberships, for the transparency log.
+identity_events = Table(
+    "identity_events",
+    metadata,
+    # From 1, without a gap.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Integer, nullable=False),
+    Column("basis", Integer, nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    # A subject, or "services/{service}".
+    Column("subject", String(64), nullable=False),
+    Column("organization", String(64), nullable=False),
+    # SHA-256 of the certificate's DER, or empty.
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("role", Integer, nullable=False),
+    # A list of subjects, JSON.
+    Column("officers", String, nullable=False),
+    # One behind the other.
+    Column("salts", LargeBinary, nullable=False),
+)
+
+# One row: the newest event's number, locked by each transaction that adds one.
+last_event = Table("last_event", metadata, Column("number", BigInteger, nullable=False))
+
+# Up to which number each reader keeps the events.
+event_readers = Table(
+    "event_readers",
+    metadata,
+    Column("reader", String(32), primary_key=True),
+    Column("through", BigInteger, nullable=False),
+)
 
 # Values that exist once, by the names in store.py.
 singletons = Table(

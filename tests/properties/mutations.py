@@ -45,27 +45,7 @@ _VALUES = (
     *_TIMES,
 )
 # Universal types, and the context's own.
-_TAGS = (
-    *(
-        0x01,
-        0x02,
-        0x03,
-        0x04,
-        0x05,
-        0x06,
-        0x09,
-        0x0A,
-        0x0C,
-        0x13,
-        0x14,
-        0x16,
-        0x17,
-        0x18,
-        0x1C,
-        0x1E,
-    ),
-    *(0x30, 0x31, 0x80, 0x81, 0x82, 0x86, 0x87, 0xA0, 0xA1, 0xA2, 0xA3, 0xA4),
-)
+_TAGS = bytes.fromhex("01020304050609 0a0c13141617181c1e 3031 80818286 87a0a1a2a3a4")
 _EXTENSIONS = tuple(
     encode_oid(oid)
     for oid in (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from services.identity.validation.ocsp_client import build_request, read_answer
 from services.identity.validation.paths import PathFinder
 from services.identity.validation.trust_store import TrustStore
 from services.identity.validation.validator import Validator
+from services.identity.x509.certification_requests import InvalidRequest, read_certification_request
 from services.identity.x509.time_stamp_tokens import MalformedTimeStamp, may_stamp, read_token
 from signatures.der import OCTET_STRING, SEQUENCE, Reader, encode, encode_oid
 from tests.properties.mutations import Mutator
@@ -33,14 +34,13 @@ from tests.unit.identity.authorities import (
     ocsp_answer,
     revocation_list,
 )
-from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Profile, make, sign
+from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Profile, make, new_key, sign
+from tests.unit.identity.service import certificate_request
 from tests.unit.identity.stamps import STAMPER, make_token
 
 # Items of a long run (LONG_RUN=1); a twentieth otherwise. SEED=n repeats the run that printed it.
 LONG_RUN_ITEMS = 40_000
 ITEMS = LONG_RUN_ITEMS if os.environ.get("LONG_RUN") else LONG_RUN_ITEMS // 20
-# Of one item, generously: what takes longer would hold up others.
-CPU_SECONDS = 2.0
 TIMES = (
     NOW,
     datetime(1, 1, 1, tzinfo=UTC),
@@ -78,15 +78,12 @@ def mutants(random: Random, ders: list[bytes], key: object, count: int) -> Itera
         yield resigned(changed, key) if key and random.random() < 0.7 else changed
 
 
-def answers_quickly(work: Callable[[], object], item: bytes) -> object:
+def answered(work: Callable[[], object], item: bytes) -> object:
     """Return what work returns. An exception fails the test with the item."""
-    began = time.thread_time()
     try:
-        result = work()
+        return work()
     except Exception as error:
         raise AssertionError(f"{type(error).__name__} for {item.hex()}") from error
-    assert time.thread_time() - began < CPU_SECONDS, item.hex()
-    return result
 
 
 ROOT_MADE = make(ROOT)
@@ -121,10 +118,10 @@ def test_every_certificate_has_a_path_or_a_reason_and_is_inspected(random: Rando
     ders = [LEAF.der, CONSTRAINED.der, ISSUER.der]
     for der in mutants(random, ders, ISSUER.key, ITEMS // 2):
         for at in TIMES:
-            found = answers_quickly(partial(paths.find, der, at), der)
+            found = answered(partial(paths.find, der, at), der)
             assert isinstance(found, Chain | Refused)
-        answers_quickly(partial(to_info, der), der)
-        answers_quickly(partial(paths.find, LEAF.der, NOW, [der, der]), der)
+        answered(partial(to_info, der), der)
+        answered(partial(paths.find, LEAF.der, NOW, [der, der]), der)
 
 
 def test_no_certificate_of_the_trust_folder_hides_the_others(random: Random) -> None:
@@ -170,33 +167,40 @@ def test_every_list_is_read_or_unusable(random: Random) -> None:
         ),
         revocation_list(ISSUER, extensions=[(x509.CRLNumber(7), False)]),
     ]
+    read = 0
     for der in mutants(random, lists, ISSUER.key, ITEMS // 5):
 
-        def look_up(der: bytes = der) -> None:
+        def look_up(der: bytes = der) -> bool:
             try:
                 read_crl(der, about.issuer).find(about, NOW)
             except UnusableEvidence:
-                return
+                return False
+            return True
 
-        answers_quickly(look_up, der)
+        read += answered(look_up, der) is True
+    # Some come through, or none would be read to its end.
+    assert read > 0
 
 
 def test_every_ocsp_answer_is_read_or_unusable(random: Random) -> None:
     about = link()
     answer = ocsp_answer(build_request(about, NONCE), LEAF, ISSUER, revoked_since=NOW)
     basic = asn1_ocsp.OCSPResponse.load(answer)["response_bytes"]["response"].contents
+    usable = 0
     for der in mutants(random, [basic], ISSUER.key, ITEMS // 5):
         # OCSPResponse (RFC 6960, section 4.2.1): successful, and the content by its type.
         typed = encode_oid(OCSP_BASIC) + encode(OCTET_STRING, der)
         whole = encode(SEQUENCE, b"\x0a\x01\0" + encode(0xA0, encode(SEQUENCE, typed)))
 
-        def read(data: bytes = whole) -> None:
+        def read(data: bytes = whole) -> bool:
             try:
                 read_answer(data, about, NONCE, NOW)
             except UnusableEvidence:
-                return
+                return False
+            return True
 
-        answers_quickly(read, whole)
+        usable += answered(read, whole) is True
+    assert usable > 0
 
 
 def test_every_time_stamp_is_read_or_malformed(random: Random) -> None:
@@ -212,4 +216,16 @@ def test_every_time_stamp_is_read_or_malformed(random: Random) -> None:
             for certificate in stamp.certificates:
                 may_stamp(certificate)
 
-        answers_quickly(read, der)
+        answered(read, der)
+
+
+def test_every_certification_request_is_read_or_invalid(random: Random) -> None:
+    key = new_key()
+    der = certificate_request(key)
+    for data in mutants(random, [der], key, ITEMS // 10):
+
+        def read(data: bytes = data) -> None:
+            with contextlib.suppress(InvalidRequest):
+                read_certification_request(data)
+
+        answered(read, data)

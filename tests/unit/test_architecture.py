@@ -41,8 +41,9 @@ ROOMS = {
     "identity": {
         "x509": set(),
         "validation": {"x509"},
-        "subjects": set(),
-        "certificates": {"subjects", "validation", "x509"},
+        "events": set(),
+        "subjects": {"events"},
+        "certificates": {"events", "subjects", "validation", "x509"},
         "authority": {"certificates", "x509"},
         "tokens": {"certificates", "subjects", "validation", "x509"},
     },

@@ -21,7 +21,6 @@ from services.identity.certificates.dual_control import (
     Application,
     CertificateState,
     Facts,
-    IdentityEventBasis,
     Provenance,
     Wanted,
     basis_alone,
@@ -35,6 +34,7 @@ from services.identity.certificates.dual_control import (
 from services.identity.certificates.issuance import Issuance, Order, check_key, requested_key
 from services.identity.certificates.registration import Candidate, Registration
 from services.identity.certificates.rules import StoredCertificate, check_key_is_free
+from services.identity.events.event import IdentityEventBasis
 from services.identity.store import Taken
 from services.identity.subjects.rules import Membership, Subject
 from services.identity.subjects.store import (

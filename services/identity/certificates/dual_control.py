@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from services.identity.certificates.rules import StoredCertificate
+from services.identity.events.event import IdentityEventBasis
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
 from services.runtime.errors import FailedPrecondition, NotFound, PermissionDenied
@@ -22,15 +23,6 @@ LAPSES_AFTER = timedelta(days=7)
 # Applications of one proposer that may wait at a time: nobody fills the list that others have to
 # read.
 PENDING_LIMIT = 100
-
-
-class IdentityEventBasis(IntEnum):
-    """How many people an act took; IdentityEventBasis of the contract."""
-
-    RENEWAL = 1
-    ALONE = 2
-    APPROVED = 3
-    INIT = 4
 
 
 class CertificateState(IntEnum):

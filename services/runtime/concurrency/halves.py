@@ -46,8 +46,9 @@ async def ask_in_halves(
     """Return an answer to each question, in order: what ask answers, or failed(error) for one that
     it fails over alone.
 
-    Raises what ask does about the call, not a question: Unavailable, DeadlineExceeded, and statuses
-    that are no failure over a question.
+    Raises what the first call does about the call, not a question: Unavailable, DeadlineExceeded,
+    and statuses that are no failure over a question. Where a further call does, its part has
+    failed, and what other parts were answered is kept.
     """
     left = EXTRA_CALLS
 
@@ -56,9 +57,10 @@ async def ask_in_halves(
         try:
             return list(await ask(part))
         except Exception as error:
-            if not is_over_a_question(error):
+            about_the_call = not is_over_a_question(error)
+            if about_the_call and left == EXTRA_CALLS:
                 raise
-            if len(part) == 1 or left < 2:
+            if about_the_call or len(part) == 1 or left < 2:
                 log.error(
                     "a question failed",
                     extra={"exception": type(error).__name__, "questions": len(part)},

@@ -9,7 +9,7 @@ from services.identity.certificates.managed_keys import certified_key
 from services.runtime.storage.database import UtcDateTime
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 
 def upgrade() -> None:

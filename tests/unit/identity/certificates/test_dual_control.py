@@ -13,7 +13,6 @@ from services.identity.certificates.dual_control import (
     Application,
     CertificateState,
     Facts,
-    IdentityEventBasis,
     Provenance,
     Wanted,
     basis_alone,
@@ -24,6 +23,7 @@ from services.identity.certificates.dual_control import (
     check_may_reject,
 )
 from services.identity.certificates.rules import StoredCertificate
+from services.identity.events.event import IdentityEventBasis
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
 from services.runtime.errors import FailedPrecondition, PermissionDenied

@@ -348,3 +348,11 @@ def test_a_certificate_that_a_library_fails_over_is_malformed_alone() -> None:
     found = paths.find(with_many_units(1_000), NOW)
     assert isinstance(found, Refused)
     assert found.status in (CertificateStatus.UNTRUSTED, CertificateStatus.MALFORMED)
+
+
+@pytest.mark.parametrize("count", [0, 1, 65, 1_000, 3_000])
+def test_there_is_an_answer_about_any_number_of_names(count: int) -> None:
+    root = make(ROOT)
+    paths = PathFinder(TrustStore((root.der,)))
+    der = with_many_units(count) if count else make(replace(ROOT, name=None)).der
+    assert isinstance(paths.find(der, NOW), Chain | Refused)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -161,9 +162,18 @@ class Site:
             case "/endless":
                 return await self._stream(request)
             case "/cut":
-                return web.Response(body=b"x", headers={"Content-Length": "1000"})
+                return await self._cut(request)
         await self.released.wait()
         return web.Response()
+
+    async def _cut(self, request: web.Request) -> web.StreamResponse:
+        """One byte of a thousand, then the end of the connection."""
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"x")
+        assert request.transport is not None
+        request.transport.close()
+        return response
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """An endless body without a length."""
@@ -246,6 +256,13 @@ async def test_a_response_that_does_not_come_times_out(site: Site) -> None:
 
 
 async def test_a_response_that_is_cut_short_is_refused(site: Site) -> None:
-    await refused(HERE, site.url("/cut"))
+    assert await refused(HERE, site.url("/cut")) == "ClientPayloadError"
     assert site.asked == ["/cut"]
-    await refused(HERE, "http://nobody.invalid/")
+
+
+async def test_a_name_that_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*_args: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert await refused(HERE, "http://nobody.invalid/") == "ClientConnectorDNSError"

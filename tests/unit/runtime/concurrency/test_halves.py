@@ -74,3 +74,15 @@ async def test_a_refusal_of_the_call_is_not_asked_again(code: grpc.StatusCode) -
     with pytest.raises(grpc.aio.AioRpcError):
         await ask_in_halves(asked, range(10), failed=lambda _error: -1)
     assert asked.calls == 1
+
+
+async def test_answers_are_kept_where_the_neighbour_goes_away_meanwhile() -> None:
+    async def ask(part: Sequence[int]) -> list[int]:
+        if len(part) == 4:
+            raise RuntimeError
+        if 3 in part:
+            raise Unavailable("away")
+        return [2 * number for number in part]
+
+    found = await ask_in_halves(ask, range(4), failed=lambda _error: -1)
+    assert found == [0, 2, -1, -1]
