@@ -22,6 +22,7 @@ from services.identity.authority.key_files import (
 from services.identity.authority.servicer import AuthorityServicer
 from services.identity.authority.tsa import TimeStampAuthority
 from services.identity.certificates.servicer import CertificateServicer
+from services.identity.events.recorder import EventRecorder
 from services.identity.events.servicer import IdentityEventServicer
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
@@ -82,6 +83,7 @@ def build(
         return token_keys.key_set()
 
     acts = ActChallenges(database=database, challenges=challenges, clock=clock)
+    events = EventRecorder(clock, randomness)
     return Server(
         {
             f"{PACKAGE}.SubjectService": SubjectServicer(
@@ -92,6 +94,7 @@ def build(
                 idempotency=idempotency,
                 authority=authority,
                 external=external,
+                events=events,
                 clock=clock,
                 randomness=randomness,
             ),
@@ -145,8 +148,9 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     idempotency = IdempotencyStore(requests, database, clock)
     try:
         await migrate(database, MIGRATIONS)
-        await import_seed(database, json.loads((folder / SEED).read_bytes()))
-        await register_time_stamper(database, time_stamper.certificate, clock())
+        events = EventRecorder(clock, randomness)
+        await import_seed(database, json.loads((folder / SEED).read_bytes()), events)
+        await register_time_stamper(database, time_stamper.certificate, events, clock())
         server = build(
             database=database,
             idempotency=idempotency,

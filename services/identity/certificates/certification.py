@@ -33,8 +33,13 @@ from services.identity.certificates.dual_control import (
 )
 from services.identity.certificates.issuance import Issuance, Order, check_key, requested_key
 from services.identity.certificates.registration import Candidate, Registration
-from services.identity.certificates.rules import StoredCertificate, check_key_is_free
-from services.identity.events.event import IdentityEventBasis
+from services.identity.certificates.rules import (
+    StoredCertificate,
+    check_key_is_free,
+    happening_to,
+)
+from services.identity.events.event import IdentityEventBasis, IdentityEventKind
+from services.identity.events.recorder import EventRecorder
 from services.identity.store import Taken
 from services.identity.subjects.rules import Membership, Subject
 from services.identity.subjects.store import (
@@ -105,12 +110,14 @@ class Certification:
         database: Database,
         issuance: Issuance,
         registration: Registration,
+        events: EventRecorder,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._database = database
         self._issuance = issuance
         self._registration = registration
+        self._events = events
         self._clock = clock
         self._randomness = randomness
 
@@ -323,11 +330,16 @@ class Certification:
         officers: Sequence[str],
     ) -> StoredCertificate:
         """Store the certificate and its event. Raises AlreadyExists or FailedPrecondition."""
+        await self._events.check_is_logged(connection)
         added = replace(certificate, proposer=made.proposer, approver=made.approver)
         try:
             await store.add_certificate(connection, added)
         except Taken:
             raise AlreadyExists("the certificate is registered", "der") from None
+        kind = (
+            IdentityEventKind.CERTIFIED if added.own else IdentityEventKind.CERTIFICATE_REGISTERED
+        )
+        await self._events.record(connection, happening_to(added, kind, basis, *officers))
         if party.is_operator and caller.subject != added.subject:
             await store.keep_second_operator(connection, self._clock())
         return added

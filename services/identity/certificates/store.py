@@ -286,8 +286,9 @@ LISTED_AFTER_EXPIRY = timedelta(days=2)
 
 async def revoke_certificate(
     connection: AsyncConnection, fingerprint: str, *, reason: RevocationReason, now: datetime
-) -> None:
-    """Revoke the certificate, unless it is revoked, and number the next revocation list."""
+) -> bool:
+    """Revoke the certificate, unless it is revoked, and number the next revocation list; return
+    whether it was not revoked before."""
     result = await connection.execute(
         update(certificates)
         .where(certificates.c.fingerprint == fingerprint, certificates.c.revoke_time.is_(None))
@@ -296,6 +297,7 @@ async def revoke_certificate(
     if result.rowcount:
         number = await get_revocation_number(connection)
         await set_singleton(connection, Singleton.REVOCATION_NUMBER, str(number + 1))
+    return result.rowcount > 0
 
 
 async def get_revocation_number(connection: AsyncConnection) -> int:
