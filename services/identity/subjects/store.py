@@ -86,7 +86,7 @@ async def get_memberships(
     """Return the memberships that exist, by (organization, person)."""
     key = tuple_(memberships.c.organization, memberships.c.person)
     rows = await connection.execute(select(memberships).where(key.in_(sorted(set(pairs)))))
-    found = [Membership(row.organization, row.person, row.role, row.create_time) for row in rows]
+    found = [Membership(**row._mapping) for row in rows]
     return {(membership.organization, membership.person): membership for membership in found}
 
 
@@ -100,10 +100,7 @@ async def list_memberships(
         .order_by(memberships.c.person)
         .limit(limit)
     )
-    return [
-        Membership(row.organization, row.person, row.role, row.create_time)
-        for row in await connection.execute(query)
-    ]
+    return [Membership(**row._mapping) for row in await connection.execute(query)]
 
 
 def _subject(row: Row[Any]) -> Subject:
