@@ -108,6 +108,7 @@ def build(
                 idempotency=idempotency,
                 authority=authority,
                 external=external,
+                events=events,
                 clock=clock,
                 randomness=randomness,
             ),
@@ -161,8 +162,9 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     idempotency = IdempotencyStore(requests, database, clock)
     try:
         await migrate(database, MIGRATIONS)
-        await import_seed(database, json.loads((folder / SEED).read_bytes()))
-        await register_time_stamper(database, time_stamper.certificate, clock())
+        events = EventRecorder(clock, randomness)
+        await import_seed(database, json.loads((folder / SEED).read_bytes()), events)
+        await register_time_stamper(database, time_stamper.certificate, events, clock())
         server = build(
             database=database,
             idempotency=idempotency,

@@ -145,6 +145,8 @@ certificate_requests = Table(
     Column("der", LargeBinary, nullable=False),
     # The issuers that came with it, one behind the other.
     Column("chain", LargeBinary, nullable=False),
+    # Of its key, as in certified_keys.
+    Column("key", String(64), nullable=False),
     Column("proposer", String(64), nullable=False),
     Column("proposer_role", Integer, nullable=False),
     Column("proposer_organization", String(64), nullable=False),
@@ -155,6 +157,7 @@ certificate_requests = Table(
     Column("decide_time", UtcDateTime),
 )
 Index("certificate_requests_by_state", certificate_requests.c.state, certificate_requests.c.id)
+Index("certificate_requests_by_key", certificate_requests.c.key)
 
 # What happened to certificates and memberships, for the transparency log.
 identity_events = Table(

@@ -30,8 +30,13 @@ from services.identity.certificates.dual_control import (
 )
 from services.identity.certificates.issuance import Issuance, Order, check_key, requested_key
 from services.identity.certificates.registration import Candidate, Registration
-from services.identity.certificates.rules import StoredCertificate
-from services.identity.events.event import IdentityEventBasis
+from services.identity.certificates.rules import (
+    StoredCertificate,
+    check_key_is_free,
+    happening_to,
+)
+from services.identity.events.event import IdentityEventBasis, IdentityEventKind
+from services.identity.events.recorder import EventRecorder
 from services.identity.store import Taken
 from services.identity.subjects.dual_control import LAPSES_AFTER, Provenance, check_is_second
 from services.identity.subjects.rules import Membership, MembershipState, Subject
@@ -103,12 +108,14 @@ class Certification:
         database: Database,
         issuance: Issuance,
         registration: Registration,
+        events: EventRecorder,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._database = database
         self._issuance = issuance
         self._registration = registration
+        self._events = events
         self._clock = clock
         self._randomness = randomness
 
@@ -206,6 +213,7 @@ class Certification:
             request=draft.act.request if isinstance(draft.act, Order) else b"",
             der=draft.act.der if isinstance(draft.act, Candidate) else b"",
             chain=draft.act.intermediates if isinstance(draft.act, Candidate) else (),
+            key=draft.key,
             proposer=caller.subject,
             proposer_role=role,
             proposer_organization=caller.organization,
@@ -319,11 +327,16 @@ class Certification:
         officers: Sequence[str],
     ) -> StoredCertificate:
         """Store the certificate and its event. Raises AlreadyExists or FailedPrecondition."""
+        await self._events.check_is_logged(connection)
         added = replace(certificate, proposer=made.proposer, approver=made.approver)
         try:
             await store.add_certificate(connection, added)
         except Taken:
             raise AlreadyExists("the certificate is registered", "der") from None
+        kind = (
+            IdentityEventKind.CERTIFIED if added.own else IdentityEventKind.CERTIFICATE_REGISTERED
+        )
+        await self._events.record(connection, happening_to(added, kind, basis, *officers))
         if party.is_operator and caller.subject != added.subject:
             await store.keep_second_operator(connection, self._clock())
         return added
@@ -362,6 +375,10 @@ async def _check_can_be(
     await check_key(
         connection, draft.key, party.subject, draft.usage, issues=isinstance(act, Order)
     )
+    # Who has the key proved it once: with the same request nobody else is certified meanwhile.
+    since = now - LAPSES_AFTER
+    for subject in await store.list_pending_subjects(connection, draft.key, since=since):
+        check_key_is_free(subject, party.subject.name)
 
 
 async def _may_still_ask(

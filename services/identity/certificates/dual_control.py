@@ -77,6 +77,8 @@ class Application:
     der: bytes
     # The issuers that came with it, DER.
     chain: tuple[bytes, ...]
+    # Fingerprint of its key.
+    key: str
     # Who asked, in which role, for which organization, with which certificate.
     proposer: str
     proposer_role: int

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.identity.certificates.managed_keys import certified_key
+from services.identity.events.event import Happening, IdentityEventBasis, IdentityEventKind
 from services.identity.subjects.rules import Subject
 from services.identity.validation.interface import CertificateStatus
 from services.identity.x509.inspection import fingerprint_of, has_expired
@@ -151,6 +152,23 @@ def holder_of(subject: Subject, organization: Subject | None) -> Holder:
         iin=subject.number,
         organization_name=organization.display_name if organization else "",
         bin=organization.number if organization else "",
+    )
+
+
+def happening_to(
+    certificate: StoredCertificate,
+    kind: IdentityEventKind,
+    basis: IdentityEventBasis,
+    *officers: str,
+) -> Happening:
+    """Return what happened to the certificate, for the transparency log."""
+    return Happening(
+        kind=kind,
+        basis=basis,
+        subject=certificate.holder,
+        organization=certificate.organization,
+        fingerprint=bytes.fromhex(certificate.fingerprint),
+        officers=officers,
     )
 
 

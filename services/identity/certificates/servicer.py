@@ -29,8 +29,14 @@ from services.identity.certificates.requests import (
     to_reason,
     to_stamped_data,
 )
-from services.identity.certificates.rules import check_may_read, check_may_revoke
+from services.identity.certificates.rules import (
+    check_may_read,
+    check_may_revoke,
+    happening_to,
+)
 from services.identity.certificates.time_stamp_check import TimeStampVerifier
+from services.identity.events.event import IdentityEventBasis, IdentityEventKind
+from services.identity.events.recorder import EventRecorder
 from services.identity.subjects.dual_control import LAPSES_AFTER
 from services.identity.subjects.requests import check_batch
 from services.identity.subjects.rules import check_subject_name
@@ -56,16 +62,19 @@ class CertificateServicer:
         idempotency: IdempotencyStore,
         authority: CertificateAuthority,
         external: ExternalValidator,
+        events: EventRecorder,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._database = database
         self._idempotency = idempotency
+        self._events = events
         self._clock = clock
         self._certification = Certification(
             database=database,
             issuance=Issuance(authority=authority, clock=clock, randomness=randomness),
             registration=Registration(external=external, clock=clock),
+            events=events,
             clock=clock,
             randomness=randomness,
         )
@@ -195,10 +204,17 @@ class CertificateServicer:
             subject = await get_subject(connection, subject_name)
             found = await store.get_certificate(connection, subject_name, fingerprint)
             is_person = subject is not None and subject.is_person
-            check_may_revoke(call.caller, found, is_person=is_person)
-            await store.revoke_certificate(
+            certificate = check_may_revoke(call.caller, found, is_person=is_person)
+            if await store.revoke_certificate(
                 connection, fingerprint, reason=reason, now=self._clock()
-            )
+            ):
+                happening = happening_to(
+                    certificate,
+                    IdentityEventKind.CERTIFICATE_REVOKED,
+                    IdentityEventBasis.ALONE,
+                    call.caller.subject,
+                )
+                await self._events.record(connection, happening)
             revoked = await store.get_certificate(connection, subject_name, fingerprint)
             assert revoked is not None  # noqa: S101 - it was there in this transaction
             return to_certificate(revoked)

@@ -229,6 +229,19 @@ async def count_pending(connection: AsyncConnection, proposer: str) -> int:
     return (await connection.execute(query)).scalar_one()
 
 
+async def list_pending_subjects(
+    connection: AsyncConnection, key: str, *, since: datetime
+) -> list[str]:
+    """Return for whom a certificate over the key waits since later than a time."""
+    columns = certificate_requests.c
+    query = select(columns.subject).where(
+        columns.key == key,
+        columns.state == int(CertificateState.PENDING),
+        columns.create_time > since,
+    )
+    return list((await connection.execute(query)).scalars())
+
+
 async def list_pending(
     connection: AsyncConnection,
     *,
@@ -273,8 +286,9 @@ LISTED_AFTER_EXPIRY = timedelta(days=2)
 
 async def revoke_certificate(
     connection: AsyncConnection, fingerprint: str, *, reason: RevocationReason, now: datetime
-) -> None:
-    """Revoke the certificate, unless it is revoked, and number the next revocation list."""
+) -> bool:
+    """Revoke the certificate, unless it is revoked, and number the next revocation list; return
+    whether it was not revoked before."""
     result = await connection.execute(
         update(certificates)
         .where(certificates.c.fingerprint == fingerprint, certificates.c.revoke_time.is_(None))
@@ -283,6 +297,7 @@ async def revoke_certificate(
     if result.rowcount:
         number = await get_revocation_number(connection)
         await set_singleton(connection, Singleton.REVOCATION_NUMBER, str(number + 1))
+    return result.rowcount > 0
 
 
 async def get_revocation_number(connection: AsyncConnection) -> int:

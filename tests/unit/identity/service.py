@@ -38,6 +38,7 @@ from services.identity.authority.key_files import (
 from services.identity.authority.tsa import TimeStampAuthority
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.certificates.store import add_certificate
+from services.identity.events.recorder import EventRecorder
 from services.identity.main import MIGRATIONS, build
 from services.identity.new_secrets import Operator, Platform, create_secrets
 from services.identity.seed import SEED, import_seed, register_time_stamper
@@ -472,11 +473,12 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         randomness=system_randomness,
     )
     await migrate(database, MIGRATIONS)
-    await import_seed(database, seed)
+    events = EventRecorder(clock, system_randomness)
+    await import_seed(database, seed, events)
     keys = TokenKeys(folder / TOKEN_KEYS_FOLDER)
     authority = load_authority(folder, ISSUING)
     stamper = load_time_stamper(folder, authority, now=clock(), randomness=system_randomness)
-    await register_time_stamper(database, stamper.certificate, clock())
+    await register_time_stamper(database, stamper.certificate, events, clock())
     challenges = Challenges(b"k" * 32, PLATFORM, system_randomness)
     acts = ActChallenges(database=database, challenges=challenges, clock=clock)
     server = build(

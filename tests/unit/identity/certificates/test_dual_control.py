@@ -257,6 +257,7 @@ def test_what_waits_lapses_after_seven_days() -> None:
         request=b"",
         der=b"",
         chain=(),
+        key="",
         proposer=OTHER,
         proposer_role=Role.ROLE_OPERATOR,
         proposer_organization="",
