@@ -24,6 +24,7 @@ from services.identity.authority.servicer import AuthorityServicer
 from services.identity.authority.tsa import TimeStampAuthority
 from services.identity.certificates.certification import find_provenance
 from services.identity.certificates.servicer import CertificateServicer
+from services.identity.events.log_watch import WATCH_SECONDS, LogWatch
 from services.identity.events.recorder import EventRecorder
 from services.identity.events.servicer import IdentityEventServicer
 from services.identity.seed import SEED, import_seed, register_time_stamper
@@ -180,10 +181,12 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             bytes_in_flight=settings.bytes_in_flight,
         )
         server.listen(settings.listen)
+        watch = LogWatch(database=database, clock=clock)
         log.info("identity takes calls")
         async with in_background(
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
+            every(WATCH_SECONDS, watch.check, name="watching the transparency log"),
         ):
             await wait_for(stop, server)
     finally:
