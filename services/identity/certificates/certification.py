@@ -80,6 +80,8 @@ class _Party:
     platform: str
     # The subject's membership of the platform's own organization, unless it has ended.
     membership: Membership | None
+    # It gives its role now.
+    is_in_force: bool
 
     @property
     def is_official(self) -> bool:
@@ -87,7 +89,8 @@ class _Party:
 
     @property
     def is_operator(self) -> bool:
-        return self.membership is not None and self.membership.role == Role.ROLE_OPERATOR
+        is_one = self.membership is not None and self.membership.role == Role.ROLE_OPERATOR
+        return is_one and self.is_in_force
 
     def wants(self, act: Order | Candidate, usage: CertificateUsage) -> Wanted:
         return Wanted(
@@ -357,6 +360,7 @@ async def _find_party(
         organization=found.get(_organization(act)),
         platform=platform,
         membership=None if has_ended else membership,
+        is_in_force=membership is not None and membership.is_in_force_at(now),
     )
 
 

@@ -18,6 +18,7 @@ from services.identity.tables import (
     certificate_requests,
     certificates,
     certified_keys,
+    ended_memberships,
     managed_keys,
     memberships,
 )
@@ -150,19 +151,23 @@ async def has_seal(connection: AsyncConnection, organization: str, key: str) -> 
 
 async def had_second_operator(connection: AsyncConnection, platform: str, first: str) -> bool:
     """Return whether an operator besides the first ever had a certificate. It is stored, and read
-    from the memberships where one became an operator with a certificate of before."""
+    from all memberships where one became an operator with a certificate of before."""
     if await get_singleton(connection, Singleton.SECOND_OPERATOR_CERTIFIED) is not None:
         return True
-    query = (
-        select(certificates.c.fingerprint)
-        .join(memberships, memberships.c.person == certificates.c.subject)
-        .where(
-            memberships.c.organization == platform,
-            memberships.c.role == int(Role.ROLE_OPERATOR),
-            memberships.c.person != first,
+    for table in (memberships, ended_memberships):
+        query = (
+            select(certificates.c.fingerprint)
+            .join(table, table.c.person == certificates.c.subject)
+            .where(
+                table.c.organization == platform,
+                table.c.role == int(Role.ROLE_OPERATOR),
+                table.c.person != first,
+                table.c.begin_time.is_not(None),
+            )
         )
-    )
-    return (await connection.execute(query.limit(1))).first() is not None
+        if (await connection.execute(query.limit(1))).first() is not None:
+            return True
+    return False
 
 
 async def keep_second_operator(connection: AsyncConnection, now: datetime) -> None:

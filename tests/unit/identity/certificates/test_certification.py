@@ -13,7 +13,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from qagazsyz.common.v1 import access_pb2
 from qagazsyz.identity.v1 import certificates_pb2 as pb
+from qagazsyz.identity.v1 import subjects_pb2
 from services.identity.certificates.dual_control import PENDING_LIMIT
 from services.identity.events.event import REGISTRY
 from services.identity.events.store import advance_place, get_last_number, read_events
@@ -193,19 +195,21 @@ async def test_nobody_approves_what_they_asked_for(identity: Identity) -> None:
         await identity.approve(waiting)
 
 
-async def test_nobody_approves_with_a_certificate_that_the_proposer_made(
-    identity: Identity,
-) -> None:
+async def test_nobody_approves_whom_the_proposer_made(identity: Identity) -> None:
     person, _ = await certified(identity)
     proposer = await identity.official()
     waiting = await ask(identity, issue_request(person), proposer.token)
     for made in (
         Made(certificate_proposer=proposer.subject),
-        Made(identity.operator, proposer.subject),
+        Made(certificate_proposer=identity.operator, certificate_approver=proposer.subject),
+        Made(membership_proposer=proposer.subject),
+        Made(membership_proposer=identity.operator, membership_approver=proposer.subject),
     ):
         puppet = await identity.official(made=made)
         assert await identity.refused(APPROVE, approval(waiting), puppet.token) == DENIED
-    independent = await identity.official(made=Made(identity.operator, puppet.subject))
+    independent = await identity.official(
+        made=Made(identity.operator, puppet.subject, identity.operator, puppet.subject)
+    )
     await identity.approve(waiting, independent.token)
 
 
@@ -487,6 +491,29 @@ async def test_an_operator_who_had_a_certificate_before_counts_as_the_second(
     third = await identity.person()
     await identity.member(identity.platform, third, Role.ROLE_OPERATOR)
     assert (await ask(identity, issue_request(third), identity.as_operator)).state == PENDING
+
+
+async def test_a_second_operator_counts_for_good(identity: Identity) -> None:
+    second, _ = await certified(identity)
+    await identity.member(identity.platform, second, Role.ROLE_OPERATOR)
+    await identity.dismiss(second)
+    third = await identity.person()
+    request = subjects_pb2.AddMembershipRequest(
+        organization=identity.platform,
+        membership=subjects_pb2.Membership(person=third, role=access_pb2.ROLE_OPERATOR),
+    )
+    await identity.call("SubjectService/AddMembership", request, identity.as_operator)
+    # Whose membership waits is no operator yet.
+    assert (await ask(identity, issue_request(third), identity.as_operator)).state == PENDING
+
+
+async def test_who_waits_to_become_an_operator_is_not_certified_alone(identity: Identity) -> None:
+    uncertified, third = await identity.person(), await identity.person()
+    for person in (uncertified, third):
+        await identity.member(identity.platform, person, Role.ROLE_OPERATOR)
+    assert (await ask(identity, issue_request(third), identity.as_operator)).state == PENDING
+    made = await ask(identity, issue_request(uncertified), identity.as_operator)
+    assert made.state == ISSUED
 
 
 async def test_the_first_registrar_and_auditor_take_two_operators(identity: Identity) -> None:
