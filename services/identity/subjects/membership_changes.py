@@ -75,7 +75,9 @@ class MembershipChanges:
             await store.add_membership(connection, added)
         except Taken:
             raise AlreadyExists("the person is a member already") from None
-        if not waits:
+        if waits:
+            log.warning("a new member of the platform's organization is asked for")
+        else:
             await self._added(connection, added, platform, IdentityEventBasis.ALONE, caller.subject)
         return added
 
