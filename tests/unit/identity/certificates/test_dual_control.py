@@ -248,6 +248,21 @@ def test_the_second_person_is_not_of_the_firsts_making(membership: str, certific
         check(OTHER)
 
 
+def test_the_fourth_operator_is_the_first_to_approve_for_the_first_one() -> None:
+    made = {
+        "second": Provenance("first"),
+        "third": Provenance("second", "first"),
+        "fourth": Provenance("third", "second"),
+    }
+    for approver in ("second", "third"):
+        with pytest.raises(PermissionDenied):
+            check_is_second(
+                approver, proposer="first", membership=made[approver], certificate=made[approver]
+            )
+    fourth = made["fourth"]
+    check_is_second("fourth", proposer="first", membership=fourth, certificate=fourth)
+
+
 def test_what_waits_lapses_after_seven_days() -> None:
     application = Application(
         id="i",
