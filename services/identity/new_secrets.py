@@ -19,6 +19,7 @@ from services.identity.authority.key_files import (
     make_time_stamper,
     write_authority,
 )
+from services.identity.certificates.rules import service_holder
 from services.identity.seed import SEED
 from services.identity.subjects.iin_bin import check_bin, check_iin
 from services.identity.tokens.challenges import CHALLENGE_KEY, CHALLENGE_KEY_BYTES
@@ -93,7 +94,12 @@ def create_secrets(
         return _issue_credential(issuing, holder, now=now, randomness=randomness)
 
     of_operator = issue(_operator_holder(operator))
-    of_services = {name: issue(_service_holder(name, platform)) for name in services}
+    of_services = {
+        name: issue(
+            service_holder(name, organization_name=platform.display_name, bin_=platform.bin)
+        )
+        for name in services
+    }
     seed = {
         "create_time": now.isoformat(),
         "platform": {
@@ -121,14 +127,6 @@ def _operator_holder(operator: Operator) -> Holder:
         surname=operator.family_name,
         patronymic=operator.patronymic,
         iin=operator.iin,
-    )
-
-
-def _service_holder(name: str, platform: Platform) -> Holder:
-    return Holder(
-        common_name=f"qagazsyz-{name}",
-        organization_name=platform.display_name,
-        bin=platform.bin,
     )
 
 

@@ -24,15 +24,16 @@ from services.identity.certificates.registration import Candidate, Registration
 from services.identity.certificates.requests import (
     application_key,
     certificate_key,
+    check_holder_name,
     to_candidate,
     to_order,
     to_reason,
     to_stamped_data,
 )
 from services.identity.certificates.rules import check_may_read, check_may_revoke
+from services.identity.certificates.service_renewal import ServiceRenewal
 from services.identity.certificates.time_stamp_check import TimeStampVerifier
 from services.identity.subjects.requests import check_batch
-from services.identity.subjects.rules import check_subject_name
 from services.identity.subjects.store import get_subject
 from services.identity.validation.interface import ExternalValidator
 from services.identity.worker_pools import JUDGING, inspection_pool
@@ -61,9 +62,13 @@ class CertificateServicer:
         self._database = database
         self._idempotency = idempotency
         self._clock = clock
+        issuance = Issuance(authority=authority, clock=clock, randomness=randomness)
+        self._service_renewal = ServiceRenewal(
+            database=database, issuance=issuance, clock=clock, randomness=randomness
+        )
         self._certification = Certification(
             database=database,
-            issuance=Issuance(authority=authority, clock=clock, randomness=randomness),
+            issuance=issuance,
             registration=Registration(external=external, clock=clock),
             clock=clock,
             randomness=randomness,
@@ -168,7 +173,7 @@ class CertificateServicer:
     async def ListCertificates(
         self, request: pb.ListCertificatesRequest, call: Call
     ) -> pb.ListCertificatesResponse:
-        name = check_subject_name(request.subject, "subject")
+        name = check_holder_name(request.subject, "subject")
         page = call.page(request, name)
         async with self._database.reading() as connection:
             subject = await get_subject(connection, name)
@@ -244,3 +249,18 @@ class CertificateServicer:
             return pb.HoldKeysResponse()
 
         return await self._database.run(work)
+
+    async def RenewServiceCredential(
+        self, request: pb.RenewServiceCredentialRequest, call: Call
+    ) -> pb.Certificate:
+        if (kept := await self._kept(request, call)) is not None:
+            return kept
+        caller = call.caller
+        renewed = await self._service_renewal.prepare(request.certificate_request, caller)
+
+        async def work(connection: AsyncConnection) -> pb.Certificate:
+            return to_certificate(await self._service_renewal.commit(connection, renewed, caller))
+
+        return await self._idempotency.run_once(
+            work, request=request, scope=caller.scope, response_type=pb.Certificate
+        )
