@@ -19,13 +19,17 @@ from services.identity.authority.key_files import (
     make_time_stamper,
     write_authority,
 )
-from services.identity.certificates.rules import service_holder
 from services.identity.seed import SEED
 from services.identity.subjects.iin_bin import check_bin, check_iin
 from services.identity.tokens.challenges import CHALLENGE_KEY, CHALLENGE_KEY_BYTES
 from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, make_token_key
 from services.identity.validation.trust_store import TRUST_FOLDER
-from services.identity.x509.issuing import CertificateAuthority, Holder, create_authority
+from services.identity.x509.issuing import (
+    CertificateAuthority,
+    Holder,
+    create_authority,
+    service_holder,
+)
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.clock import Randomness, uuid7
 from services.runtime.secret_files import make_private_folder, write_secret

@@ -14,7 +14,6 @@ from services.identity.certificates.rules import (
     check_key_is_free,
     holder_of,
     may_certify_managed_key,
-    service_holder,
 )
 from services.identity.subjects.rules import Subject
 from services.identity.worker_pools import AUTHORITY
@@ -23,7 +22,7 @@ from services.identity.x509.certification_requests import (
     InvalidRequest,
     read_certification_request,
 )
-from services.identity.x509.issuing import CertificateAuthority
+from services.identity.x509.issuing import CertificateAuthority, service_holder
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import FailedPrecondition, InvalidArgument

@@ -170,12 +170,6 @@ def holder_of(subject: Subject, organization: Subject | None) -> Holder:
     )
 
 
-def service_holder(service: str, *, organization_name: str, bin_: str) -> Holder:
-    """Return whom the credential of one of the platform's own services names; the organization is
-    the platform's."""
-    return Holder(common_name=f"qagazsyz-{service}", organization_name=organization_name, bin=bin_)
-
-
 # Who may do what
 
 

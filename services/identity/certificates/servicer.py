@@ -9,6 +9,7 @@ from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates import store
 from services.identity.certificates.batch_check import BatchCheck
 from services.identity.certificates.certification import Certification
+from services.identity.certificates.credential_renewal import CredentialRenewal
 from services.identity.certificates.dual_control import LAPSES_AFTER, listed_subject
 from services.identity.certificates.issuance import Issuance, Order
 from services.identity.certificates.managed_keys import key_fingerprints
@@ -31,7 +32,6 @@ from services.identity.certificates.requests import (
     to_stamped_data,
 )
 from services.identity.certificates.rules import check_may_read, check_may_revoke
-from services.identity.certificates.service_renewal import ServiceRenewal
 from services.identity.certificates.time_stamp_check import TimeStampVerifier
 from services.identity.subjects.requests import check_batch
 from services.identity.subjects.store import get_subject
@@ -63,7 +63,7 @@ class CertificateServicer:
         self._idempotency = idempotency
         self._clock = clock
         issuance = Issuance(authority=authority, clock=clock, randomness=randomness)
-        self._service_renewal = ServiceRenewal(
+        self._renewal = CredentialRenewal(
             database=database, issuance=issuance, clock=clock, randomness=randomness
         )
         self._certification = Certification(
@@ -256,10 +256,10 @@ class CertificateServicer:
         if (kept := await self._kept(request, call)) is not None:
             return kept
         caller = call.caller
-        renewed = await self._service_renewal.prepare(request.certificate_request, caller)
+        renewed = await self._renewal.prepare(request.certificate_request, caller)
 
         async def work(connection: AsyncConnection) -> pb.Certificate:
-            return to_certificate(await self._service_renewal.commit(connection, renewed, caller))
+            return to_certificate(await self._renewal.commit(connection, renewed, caller))
 
         return await self._idempotency.run_once(
             work, request=request, scope=caller.scope, response_type=pb.Certificate

@@ -26,7 +26,7 @@ from services.runtime.errors import FailedPrecondition
 from services.runtime.storage.database import Database
 
 
-class ServiceRenewal:
+class CredentialRenewal:
     """Renews the credentials of services."""
 
     def __init__(
