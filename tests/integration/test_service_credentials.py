@@ -46,10 +46,13 @@ async def test_a_renewed_credential_signs_in_until_an_operator_revokes_it(
         )
         found = {certificate.der: certificate for certificate in listed.certificates}
         assert found[first.certificate].HasField("sign_in_end_time")
-        await operators.RevokeCertificate(
-            certificates_pb2.RevokeCertificateRequest(name=found[new.certificate].name),
-            timeout=TIMEOUT_SECONDS,
-        )
+        async with world.http() as web:
+            revoked = await web.post(
+                f"/v1/{found[new.certificate].name}:revoke",
+                json={},
+                headers=await world.headers(world.operator),
+            )
+        assert revoked.json()["state"] == "CERTIFICATE_STATE_REVOKED"
         with pytest.raises(Unavailable):
             await InternalTokens(channel, new).get()
 
