@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +34,7 @@ from services.runtime.credentials.renewal import RENEW, renew_credential
 from services.runtime.errors import PermissionDenied
 from services.runtime.secret_files import write_secret
 from tests.builders import self_signed_credential
-from tests.unit.identity.service import Identity, certificate_request
+from tests.unit.identity.service import CONCURRENT, Identity, certificate_request
 
 SERVICE = "services/signing"
 METHOD = RENEW.removeprefix("qagazsyz.identity.v1.")
@@ -157,6 +158,17 @@ async def test_two_replicas_that_renew_the_same_credential_both_sign_in(
     assert not await signs_in(identity, first)
     assert await signs_in(identity, mine)
     assert await signs_in(identity, theirs)
+
+
+async def test_replicas_that_renew_at_the_same_moment_each_get_a_certificate(
+    identity: Identity, first: Credential
+) -> None:
+    made = await asyncio.gather(*(ask(identity, first, new_request()) for _ in range(CONCURRENT)))
+    names = {certificate.name for certificate in made}
+    listed_names = {each.name for each in await listed(identity, identity.as_operator)}
+    assert len(names) == CONCURRENT
+    assert names < listed_names
+    assert len(listed_names) == CONCURRENT + 1
 
 
 async def test_a_renewal_is_an_event_that_names_service_and_certificate(
