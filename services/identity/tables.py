@@ -95,6 +95,8 @@ certificates = Table(
     Column("revoke_time", UtcDateTime),
     Column("revocation_reason", Integer, nullable=False, default=0),
     Column("create_time", UtcDateTime, nullable=False),
+    # From when on a service's credential signs in no more, once it was renewed.
+    Column("sign_in_end_time", UtcDateTime),
 )
 Index("certificates_by_subject", certificates.c.subject, certificates.c.fingerprint)
 Index("certificates_by_serial", certificates.c.serial_number)

@@ -15,6 +15,7 @@ CONFIRMED = {
     "IssueCertificate",
     "ApproveCertificate",
     "RegisterCertificate",
+    "RenewServiceCredential",
     "AddMembership",
     "ApproveMembership",
     "RemoveMembership",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,6 +18,12 @@ from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
 from services.runtime.errors import FailedPrecondition, NotFound, PermissionDenied
+
+# The names of the platform's own services begin so.
+SERVICES = "services/"
+# How long a service's credential signs in after it was renewed: replicas and copies of its file
+# take the new one meanwhile.
+RENEWED_SIGNS_IN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class StoredCertificate:
     approver: str = ""
     revoke_time: datetime | None = None
     revocation_reason: RevocationReason = RevocationReason.UNSPECIFIED
+    # From when on a service's credential signs in no more; None if it was not renewed.
+    sign_in_end_time: datetime | None = None
 
     @classmethod
     def of(
@@ -80,15 +88,23 @@ class StoredCertificate:
 
     @property
     def name(self) -> str:
-        return f"{self.subject}/certificates/{self.fingerprint}"
+        return f"{self.holder}/certificates/{self.fingerprint}"
 
     @property
     def holder(self) -> str:
         """Whose key it certifies: the subject's, or "services/{service}"."""
-        return self.subject or f"services/{self.service}"
+        return self.subject or f"{SERVICES}{self.service}"
 
     def is_revoked_at(self, at: datetime) -> bool:
         return self.revoke_time is not None and self.revoke_time <= at
+
+    def signs_in_at(self, at: datetime) -> bool:
+        """Return whether its holder may sign in and confirm acts with it, as far as this platform
+        knows: not revoked here, within its dates, and not renewed a while ago."""
+        has_ended = self.sign_in_end_time is not None and self.sign_in_end_time <= at
+        return (
+            self.not_before <= at <= self.not_after and not self.is_revoked_at(at) and not has_ended
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +200,29 @@ def check_may_read(caller: Caller, *, subject: str, is_person: bool) -> None:
     if caller.has(*platform) or (caller.has(Role.ROLE_CITIZEN) and caller.subject == subject):
         return
     raise PermissionDenied()
+
+
+def check_may_renew(
+    caller: Caller, current: StoredCertificate | None, now: datetime
+) -> StoredCertificate:
+    """Return the credential that the call is confirmed with if it is the calling service's own and
+    signs in now. Raises PermissionDenied."""
+    if (
+        current is None
+        or not current.service
+        or current.service != caller.service
+        or current.fingerprint != caller.certificate
+        or not current.signs_in_at(now)
+    ):
+        raise PermissionDenied()
+    return current
+
+
+def check_key_is_new(certified_for: str | None) -> None:
+    """Raise FailedPrecondition if the key is certified, for the service itself too: a renewal with
+    the same key would outlive a theft."""
+    if certified_for is not None:
+        raise FailedPrecondition("KEY_IS_CERTIFIED", "the key has a certificate: make a new one")
 
 
 def check_may_revoke(

@@ -12,7 +12,12 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.certificates.dual_control import Application, CertificateState
-from services.identity.certificates.rules import Binding, StoredCertificate, check_key_is_free
+from services.identity.certificates.rules import (
+    SERVICES,
+    Binding,
+    StoredCertificate,
+    check_key_is_free,
+)
 from services.identity.store import Singleton, Taken, get_singleton, insert_row, set_singleton
 from services.identity.tables import (
     certificate_requests,
@@ -62,9 +67,10 @@ async def find_key_holder(connection: AsyncConnection, fingerprint: str) -> str 
 async def get_certificate(
     connection: AsyncConnection, subject: str, fingerprint: str
 ) -> StoredCertificate | None:
-    """Return the subject's certificate with that fingerprint, or None."""
+    """Return the certificate with that fingerprint of a subject, or of "services/{service}", or
+    None."""
     found = (await get_certificates(connection, [fingerprint])).get(fingerprint)
-    return found if found is not None and found.subject == subject else None
+    return found if found is not None and found.holder == subject else None
 
 
 async def get_certificates(
@@ -116,10 +122,16 @@ async def get_certificates_by_serial(
 async def list_certificates(
     connection: AsyncConnection, subject: str, *, after: str, limit: int
 ) -> list[StoredCertificate]:
-    """Return a subject's certificates sorted by fingerprint, behind the fingerprint `after`."""
+    """Return the certificates of a subject, or of "services/{service}", sorted by fingerprint,
+    behind the fingerprint `after`."""
+    service = subject.removeprefix(SERVICES) if subject.startswith(SERVICES) else ""
     query = (
         select(certificates)
-        .where(certificates.c.subject == subject, certificates.c.fingerprint > after)
+        .where(
+            certificates.c.subject == ("" if service else subject),
+            certificates.c.service == service,
+            certificates.c.fingerprint > after,
+        )
         .order_by(certificates.c.fingerprint)
         .limit(limit)
     )
@@ -144,6 +156,20 @@ async def has_seal(connection: AsyncConnection, organization: str, key: str) -> 
         columns.revoke_time.is_(None),
     )
     return (await connection.execute(query.limit(1))).first() is not None
+
+
+# Services' credentials
+
+
+async def end_credential(connection: AsyncConnection, fingerprint: str, *, at: datetime) -> None:
+    """Keep from when on a credential that is renewed signs in no more; the first time stays. The
+    row is locked, so that a revocation comes wholly before or after."""
+    columns = certificates.c
+    await connection.execute(
+        update(certificates)
+        .where(columns.fingerprint == fingerprint)
+        .values(sign_in_end_time=func.coalesce(columns.sign_in_end_time, at))
+    )
 
 
 # Dual control

@@ -52,6 +52,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "subject": {"name": PERSON, "person": {"familyName": "Әділханова", "givenName": "Айгүл"}},
         "updateMask": "person.familyName,person.givenName",
     },
+    "RenewServiceCredential": {"certificateRequest": "MAA="},
     "CreateKey": {
         "key": {"organization": ORGANIZATION, "algorithm": "SIGNATURE_ALGORITHM_ED25519"},
         "keyId": "seal",

@@ -491,7 +491,9 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         challenges=challenges,
         external=validator,
         page_secret=b"secret",
-        confirmations=confirmations(acts.use, of_any_certificate=True),
+        confirmations=confirmations(
+            acts.use, of_any_certificate=True, of_services=acts.find_certificate
+        ),
         membership_delay_seconds=int(MEMBERSHIP_DELAY.total_seconds()),
         clock=clock,
     )
