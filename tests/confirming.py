@@ -13,7 +13,7 @@ import jwt
 from google.protobuf.message import Message
 
 from qagazsyz.confirmations import HEADER, confirm
-from services.runtime.confirmations import Confirmations, UseChallenge
+from services.runtime.confirmations import Confirmations, FindCertificate, UseChallenge
 from signatures.x509 import is_signed_by_certificate
 from tests.builders import self_signed_credential
 
@@ -26,14 +26,20 @@ CHALLENGE = b"qagazsyz sign-in v1\nqagazsyz.example\n\n"
 
 
 def confirmations(
-    use_challenge: UseChallenge | None = None, *, of_any_certificate: bool = False
+    use_challenge: UseChallenge | None = None,
+    *,
+    of_any_certificate: bool = False,
+    of_services: FindCertificate | None = None,
 ) -> Confirmations:
     """Return a check of confirmations by CREDENTIAL, of any challenge if use_challenge is unset.
 
-    of_any_certificate: it confirms for tokens that name other certificates too.
+    of_any_certificate: it confirms for tokens that name other certificates too. of_services: finds
+    the certificates of the platform's own services, which confirm with their own.
     """
 
-    async def find_certificate(_subject: str, fingerprint: str) -> bytes | None:
+    async def find_certificate(subject: str, fingerprint: str) -> bytes | None:
+        if of_services is not None and subject.startswith("services/"):
+            return await of_services(subject, fingerprint)
         is_known = of_any_certificate or fingerprint == CERTIFICATE
         return CREDENTIAL.certificate if is_known else None
 

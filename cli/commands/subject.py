@@ -193,13 +193,34 @@ def add_member(
     print_message(added, as_machine_json=json)
 
 
+@subject.command("approve-member")
+def approve_member(
+    name: Annotated[str, typer.Argument(help="subjects/…/memberships/…")],
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Approve that a member of the platform's organization is added or removed."""
+    from cli.connection import call
+    from cli.output import print_message
+    from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
+
+    approved = call(
+        lambda channel: subjects_pb2_grpc.SubjectServiceStub(channel).ApproveMembership,
+        subjects_pb2.ApproveMembershipRequest(name=name),
+        gateway,
+        credential,
+    )
+    print_message(approved, as_machine_json=json)
+
+
 @subject.command("remove-member")
 def remove_member(
     name: Annotated[str, typer.Argument(help="subjects/…/memberships/…")],
     credential: CredentialFile = None,
     gateway: Gateway = DEFAULT_GATEWAY,
 ) -> None:
-    """End a membership."""
+    """End a membership; of the platform's organization once a second operator approves it."""
     from cli.connection import call
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
@@ -231,11 +252,16 @@ def members(
         credential,
     )
     rows = [
-        (one.name, one.person, access_pb2.Role.Name(one.role).removeprefix("ROLE_").lower())
+        (
+            one.name,
+            one.person,
+            access_pb2.Role.Name(one.role).removeprefix("ROLE_").lower(),
+            subjects_pb2.MembershipState.Name(one.state).removeprefix("MEMBERSHIP_STATE_").lower(),
+        )
         for page in pages
         for one in page.memberships
     ]
-    print_rows("Members", ("name", "person", "role"), rows, as_machine_json=json)
+    print_rows("Members", ("name", "person", "role", "state"), rows, as_machine_json=json)
 
 
 @subject.command()

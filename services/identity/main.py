@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,14 @@ from services.identity.authority.key_files import (
 )
 from services.identity.authority.servicer import AuthorityServicer
 from services.identity.authority.tsa import TimeStampAuthority
+from services.identity.certificates.certification import find_provenance
 from services.identity.certificates.servicer import CertificateServicer
+from services.identity.events.log_watch import WATCH_SECONDS, LogWatch
+from services.identity.events.recorder import EventRecorder
 from services.identity.events.servicer import IdentityEventServicer
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
+from services.identity.subjects.membership_changes import MembershipChanges
 from services.identity.subjects.servicer import SubjectServicer
 from services.identity.tables import requests
 from services.identity.tokens.act_challenges import ActChallenges
@@ -70,6 +75,7 @@ def build(
     confirmations: Confirmations | None = None,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
+    membership_delay_seconds: int = 86_400,
     concurrent_calls: int = 1_000,
     bytes_in_flight: int = BYTES_IN_FLIGHT,
 ) -> Server:
@@ -82,16 +88,28 @@ def build(
         return token_keys.key_set()
 
     acts = ActChallenges(database=database, challenges=challenges, clock=clock)
+    events = EventRecorder(clock, randomness)
+    changes = MembershipChanges(
+        events=events,
+        find_certificate=find_provenance,
+        clock=clock,
+        delay=timedelta(seconds=membership_delay_seconds),
+    )
     return Server(
         {
             f"{PACKAGE}.SubjectService": SubjectServicer(
-                database=database, idempotency=idempotency, clock=clock, randomness=randomness
+                database=database,
+                idempotency=idempotency,
+                changes=changes,
+                clock=clock,
+                randomness=randomness,
             ),
             f"{PACKAGE}.CertificateService": CertificateServicer(
                 database=database,
                 idempotency=idempotency,
                 authority=authority,
                 external=external,
+                events=events,
                 clock=clock,
                 randomness=randomness,
             ),
@@ -145,8 +163,9 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     idempotency = IdempotencyStore(requests, database, clock)
     try:
         await migrate(database, MIGRATIONS)
-        await import_seed(database, json.loads((folder / SEED).read_bytes()))
-        await register_time_stamper(database, time_stamper.certificate, clock())
+        events = EventRecorder(clock, randomness)
+        await import_seed(database, json.loads((folder / SEED).read_bytes()), events)
+        await register_time_stamper(database, time_stamper.certificate, events, clock())
         server = build(
             database=database,
             idempotency=idempotency,
@@ -157,14 +176,17 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             challenges=Challenges(challenge_key, settings.platform_name, randomness),
             external=validator,
             page_secret=challenge_key,
+            membership_delay_seconds=settings.membership_delay_seconds,
             concurrent_calls=settings.concurrent_calls,
             bytes_in_flight=settings.bytes_in_flight,
         )
         server.listen(settings.listen)
+        watch = LogWatch(database=database, clock=clock)
         log.info("identity takes calls")
         async with in_background(
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
+            every(WATCH_SECONDS, watch.check, name="watching the transparency log"),
         ):
             await wait_for(stop, server)
     finally:

@@ -24,7 +24,12 @@ from services.identity.subjects.iin_bin import check_bin, check_iin
 from services.identity.tokens.challenges import CHALLENGE_KEY, CHALLENGE_KEY_BYTES
 from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, make_token_key
 from services.identity.validation.trust_store import TRUST_FOLDER
-from services.identity.x509.issuing import CertificateAuthority, Holder, create_authority
+from services.identity.x509.issuing import (
+    CertificateAuthority,
+    Holder,
+    create_authority,
+    service_holder,
+)
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.clock import Randomness, uuid7
 from services.runtime.secret_files import make_private_folder, write_secret
@@ -93,7 +98,12 @@ def create_secrets(
         return _issue_credential(issuing, holder, now=now, randomness=randomness)
 
     of_operator = issue(_operator_holder(operator))
-    of_services = {name: issue(_service_holder(name, platform)) for name in services}
+    of_services = {
+        name: issue(
+            service_holder(name, organization_name=platform.display_name, bin_=platform.bin)
+        )
+        for name in services
+    }
     seed = {
         "create_time": now.isoformat(),
         "platform": {
@@ -121,14 +131,6 @@ def _operator_holder(operator: Operator) -> Holder:
         surname=operator.family_name,
         patronymic=operator.patronymic,
         iin=operator.iin,
-    )
-
-
-def _service_holder(name: str, platform: Platform) -> Holder:
-    return Holder(
-        common_name=f"qagazsyz-{name}",
-        organization_name=platform.display_name,
-        bin=platform.bin,
     )
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.identity.certificates.rules import StoredCertificate
+from services.identity.certificates.rules import StoredCertificate, happening_to
 from services.identity.certificates.store import add_certificate
+from services.identity.events.event import Happening, IdentityEventBasis, IdentityEventKind
+from services.identity.events.recorder import EventRecorder
 from services.identity.store import Singleton, Taken, get_singleton, set_singleton
 from services.identity.subjects.rules import ORGANIZATION, PERSON, Membership, Subject
 from services.identity.subjects.store import add_membership, add_subject, get_platform
@@ -23,13 +25,13 @@ from services.runtime.storage.database import Database
 SEED = "seed.json"
 
 
-async def import_seed(database: Database, seed: Mapping[str, Any]) -> None:
+async def import_seed(database: Database, seed: Mapping[str, Any], events: EventRecorder) -> None:
     """Import the platform's organization, the first operator and the services' certificates, unless
     that was done before."""
 
     async def work(connection: AsyncConnection) -> None:
         if await get_singleton(connection, Singleton.SEEDED) is None:
-            await _import(connection, seed)
+            await _import(connection, seed, events)
 
     try:
         await database.run(work)
@@ -38,7 +40,9 @@ async def import_seed(database: Database, seed: Mapping[str, Any]) -> None:
         await database.run(work)
 
 
-async def _import(connection: AsyncConnection, seed: Mapping[str, Any]) -> None:
+async def _import(
+    connection: AsyncConnection, seed: Mapping[str, Any], events: EventRecorder
+) -> None:
     now = datetime.fromisoformat(seed["create_time"])
     platform, operator = seed["platform"], seed["operator"]
     await add_subject(
@@ -65,9 +69,18 @@ async def _import(connection: AsyncConnection, seed: Mapping[str, Any]) -> None:
             update_time=now,
         ),
     )
-    await add_membership(
-        connection, Membership(platform["name"], operator["name"], int(Role.ROLE_OPERATOR), now)
+    membership = Membership(
+        platform["name"], operator["name"], int(Role.ROLE_OPERATOR), now, begin_time=now
     )
+    await add_membership(connection, membership)
+    added = Happening(
+        kind=IdentityEventKind.MEMBERSHIP_ADDED,
+        basis=IdentityEventBasis.INIT,
+        subject=membership.person,
+        organization=membership.organization,
+        role=membership.role,
+    )
+    await events.record(connection, added)
     certificates = [(operator["name"], "", operator["certificate"])]
     certificates += [("", name, pem) for name, pem in seed["services"].items()]
     for subject, service, pem in certificates:
@@ -79,13 +92,22 @@ async def _import(connection: AsyncConnection, seed: Mapping[str, Any]) -> None:
             service=service,
             now=now,
         )
-        await add_certificate(connection, certificate)
+        await _add(connection, certificate, events)
     await set_singleton(connection, Singleton.PLATFORM, platform["name"])
     await set_singleton(connection, Singleton.SEEDED, now.isoformat())
 
 
+async def _add(
+    connection: AsyncConnection, certificate: StoredCertificate, events: EventRecorder
+) -> None:
+    """Store the certificate and its event. Raises Taken."""
+    await add_certificate(connection, certificate)
+    happening = happening_to(certificate, IdentityEventKind.CERTIFIED, IdentityEventBasis.INIT)
+    await events.record(connection, happening)
+
+
 async def register_time_stamper(
-    database: Database, certificate: x509.Certificate, now: datetime
+    database: Database, certificate: x509.Certificate, events: EventRecorder, now: datetime
 ) -> None:
     """Register the time-stamping authority's certificate as one of the platform's organization,
     whose operators find and revoke it there, unless that was done before.
@@ -99,6 +121,6 @@ async def register_time_stamper(
             certificate, subject=platform, usage=CertificateUsage.STAMP_TIME, own=True, now=now
         )
         with contextlib.suppress(Taken):
-            await add_certificate(connection, registered)
+            await _add(connection, registered, events)
 
     await database.run(work)

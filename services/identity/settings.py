@@ -40,3 +40,9 @@ class IdentitySettings(ServiceSettings):
         default="",
         description="Networks, with commas, that may be requested although they are not public.",
     )
+    membership_delay_seconds: int = Field(
+        default=86_400,
+        ge=0,
+        description="Seconds from the second operator's approval of a membership of the platform's"
+        " own organization to its beginning.",
+    )

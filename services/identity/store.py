@@ -23,6 +23,9 @@ class Singleton(StrEnum):
     PLATFORM = "platform_organization"
     # Counts revocations; numbers the revocation list.
     REVOCATION_NUMBER = "revocation_number"
+    # Set once the platform had an operator besides the first one: from then on its memberships take
+    # two.
+    SECOND_OPERATOR = "second_operator"
     # Set once an operator besides the first one had a certificate: from then on two are needed.
     SECOND_OPERATOR_CERTIFIED = "second_operator_certified"
     # When the seed was imported.

@@ -95,6 +95,8 @@ certificates = Table(
     Column("revoke_time", UtcDateTime),
     Column("revocation_reason", Integer, nullable=False, default=0),
     Column("create_time", UtcDateTime, nullable=False),
+    # From when on a service's credential signs in no more, once it was renewed.
+    Column("sign_in_end_time", UtcDateTime),
 )
 Index("certificates_by_subject", certificates.c.subject, certificates.c.fingerprint)
 Index("certificates_by_serial", certificates.c.serial_number)
@@ -145,6 +147,8 @@ certificate_requests = Table(
     Column("der", LargeBinary, nullable=False),
     # The issuers that came with it, one behind the other.
     Column("chain", LargeBinary, nullable=False),
+    # Of its key, as in certified_keys.
+    Column("key", String(64), nullable=False),
     Column("proposer", String(64), nullable=False),
     Column("proposer_role", Integer, nullable=False),
     Column("proposer_organization", String(64), nullable=False),
@@ -155,6 +159,7 @@ certificate_requests = Table(
     Column("decide_time", UtcDateTime),
 )
 Index("certificate_requests_by_state", certificate_requests.c.state, certificate_requests.c.id)
+Index("certificate_requests_by_key", certificate_requests.c.key)
 
 # What happened to certificates and memberships, for the transparency log.
 identity_events = Table(

@@ -17,6 +17,8 @@ from typing import Any, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
+from qagazsyz.confirmations import HEADER as CONFIRMATION
+from qagazsyz.confirmations import confirm, needs_confirmation
 from qagazsyz.credentials import Credential, CredentialError
 from qagazsyz.identity.v1 import certificates_pb2, tokens_pb2
 from services.runtime import telemetry
@@ -93,7 +95,8 @@ class InternalTokens:
     def __init__(self, identity: grpc.aio.Channel, credential: Credential) -> None:
         self._identity = identity
         self._credential = credential
-        self._token = ""
+        # Until the first sign-in, an empty one.
+        self._token = tokens_pb2.Token()
         self._renew_at = 0.0
         self._renewing = asyncio.Lock()
 
@@ -113,24 +116,61 @@ class InternalTokens:
                 if time.monotonic() >= self._renew_at:
                     token = await self._sign_in()
                     lifetime = token.expires_in.ToTimedelta().total_seconds()
-                    self._token = token.access_token
+                    self._token = token
                     self._renew_at = time.monotonic() + lifetime - RENEW_AHEAD_SECONDS
-        return self._token
+        return self._token.access_token
+
+    async def headers(self, path: str, request: Message) -> Mapping[str, str]:
+        """Return what a call of "/package.Service/Method" carries: the token and, where the method
+        asks for one, the confirmation by the credential that the token was got with. Raises
+        Unavailable as get does."""
+        headers = {"authorization": f"Bearer {await self.get()}"}
+        # Before anything else is awaited, since another credential may come into use then.
+        credential, subject = self._credential, self._token.subject
+        if needs_confirmation(path, request):
+            try:
+                challenge = await self._create_challenge()
+            except grpc.aio.AioRpcError as error:
+                raise Unavailable("the call could not be confirmed") from error
+            headers[CONFIRMATION] = confirm(
+                credential,
+                method=path,
+                subject=subject,
+                organization="",
+                challenge=challenge,
+                request=request,
+            )
+        return headers
+
+    @property
+    def credential(self) -> Credential:
+        """The credential in use."""
+        return self._credential
+
+    async def use(self, credential: Credential) -> None:
+        """Sign in with another credential from the next call on. Calls under way keep the token
+        that they have."""
+        async with self._renewing:
+            self._credential, self._renew_at = credential, 0.0
+
+    async def _create_challenge(self) -> bytes:
+        created = await _invoke(
+            self._identity,
+            f"{TOKENS}/CreateChallenge",
+            tokens_pb2.CreateChallengeRequest(),
+            tokens_pb2.Challenge,
+        )
+        return created.challenge
 
     async def _sign_in(self) -> tokens_pb2.Token:
         try:
-            challenge = await _invoke(
-                self._identity,
-                f"{TOKENS}/CreateChallenge",
-                tokens_pb2.CreateChallengeRequest(),
-                tokens_pb2.Challenge,
-            )
-            algorithm, signature = self._credential.sign(challenge.challenge)
+            challenge = await self._create_challenge()
+            algorithm, signature = self._credential.sign(challenge)
             return await _invoke(
                 self._identity,
                 f"{TOKENS}/ExchangeToken",
                 tokens_pb2.ExchangeTokenRequest(
-                    challenge=challenge.challenge,
+                    challenge=challenge,
                     certificate=self._credential.certificate,
                     algorithm=cast("Any", algorithm),
                     signature=signature,
@@ -151,7 +191,7 @@ class ServiceClient:
     async def call(
         self, method: str, request: Message, response_type: type[R], during: Call | None = None
     ) -> R:
-        """Call "package.Service/Method" and return the response.
+        """Call "package.Service/Method", confirmed where it has to be, and return the response.
 
         during: the call being answered, whose deadline less DEADLINE_MARGIN_SECONDS bounds this.
         Raises DeadlineExceeded, or Unavailable if the service cannot be reached, is overloaded, or
@@ -165,7 +205,7 @@ class ServiceClient:
             if timeout <= 0:
                 raise DeadlineExceeded("no time was left")
         with telemetry.client_span(method) as headers:
-            token = await self._tokens.get()
+            own = await self._tokens.headers(f"/{method}", request)
             try:
                 return await _invoke(
                     self._channel,
@@ -173,7 +213,7 @@ class ServiceClient:
                     request,
                     response_type,
                     timeout=timeout,
-                    headers={**headers, "authorization": f"Bearer {token}"},
+                    headers={**headers, **own},
                 )
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from services.runtime.settings import CannotStart
 
@@ -53,6 +57,35 @@ def write_secret(path: Path, content: bytes) -> None:
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
+
+
+@contextmanager
+def replacing_secret(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file of mode 0600, which takes the place of path's at once when the block ends: a
+    process that reads path meanwhile gets the one content or the other, whole.
+
+    Both the file and its folder are synchronized to disk. If the block raises, path stays. Raises
+    OSError before the block runs if the folder cannot be written, so that the block may do what
+    must not be lost.
+    """
+    # A link stays one.
+    target = path.resolve()
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    replacement = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        replacement.replace(target)
+    except BaseException:
+        replacement.unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def make_private_folder(path: Path) -> Path:

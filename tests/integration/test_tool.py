@@ -375,7 +375,8 @@ def test_subjects_are_found_by_number_and_members_listed(operator: list[object])
     member = json.loads(created)["name"]
     membership = json.loads(ok("subject", "add-member", name, member, "--json", *operator))["name"]
     listed = json.loads(ok("subject", "members", name, "--json", *operator))
-    assert listed == {"name": membership, "person": member, "role": "officer"}
+    expected = {"name": membership, "person": member, "role": "officer", "state": "active"}
+    assert listed == expected
     ok("subject", "remove-member", membership, *operator)
     assert ok("subject", "members", name, "--json", *operator) == ""
     assert name in ok("subject", "list", "--json", *operator)

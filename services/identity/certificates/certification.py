@@ -16,16 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.certificates import store
 from services.identity.certificates.dual_control import (
-    LAPSES_AFTER,
     PENDING_LIMIT,
     Application,
     CertificateState,
     Facts,
-    Provenance,
     Wanted,
     basis_alone,
     check_is_pending,
-    check_is_second,
     check_may_ask,
     check_may_decide,
     check_may_reject,
@@ -33,12 +30,18 @@ from services.identity.certificates.dual_control import (
 )
 from services.identity.certificates.issuance import Issuance, Order, check_key, requested_key
 from services.identity.certificates.registration import Candidate, Registration
-from services.identity.certificates.rules import StoredCertificate
-from services.identity.events.event import IdentityEventBasis
+from services.identity.certificates.rules import (
+    StoredCertificate,
+    check_key_is_free,
+    happening_to,
+)
+from services.identity.events.event import IdentityEventBasis, IdentityEventKind
+from services.identity.events.recorder import EventRecorder
 from services.identity.store import Taken
-from services.identity.subjects.rules import Membership, Subject
+from services.identity.subjects.dual_control import LAPSES_AFTER, Provenance, check_is_second
+from services.identity.subjects.rules import Membership, MembershipState, Subject
 from services.identity.subjects.store import (
-    get_memberships,
+    get_membership,
     get_platform,
     get_subjects,
     lock_subject,
@@ -77,6 +80,8 @@ class _Party:
     platform: str
     # The subject's membership of the platform's own organization, unless it has ended.
     membership: Membership | None
+    # It gives its role now.
+    is_in_force: bool
 
     @property
     def is_official(self) -> bool:
@@ -84,7 +89,8 @@ class _Party:
 
     @property
     def is_operator(self) -> bool:
-        return self.membership is not None and self.membership.role == Role.ROLE_OPERATOR
+        is_one = self.membership is not None and self.membership.role == Role.ROLE_OPERATOR
+        return is_one and self.is_in_force
 
     def wants(self, act: Order | Candidate, usage: CertificateUsage) -> Wanted:
         return Wanted(
@@ -105,12 +111,14 @@ class Certification:
         database: Database,
         issuance: Issuance,
         registration: Registration,
+        events: EventRecorder,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._database = database
         self._issuance = issuance
         self._registration = registration
+        self._events = events
         self._clock = clock
         self._randomness = randomness
 
@@ -120,7 +128,7 @@ class Certification:
         """Check what is asked for, and make the certificate if the caller may have it alone. Raises
         PermissionDenied, NotFound, InvalidArgument, FailedPrecondition or AlreadyExists."""
         async with self._database.reading() as connection:
-            party = await _find_party(connection, act, caller)
+            party = await _find_party(connection, act, caller, self._clock())
             # Nobody learns more of a subject for whom they may not ask.
             check_may_ask(caller, party.wants(act, _usage(act)), is_official=party.is_official)
         draft = await self._draft(act, party)
@@ -134,7 +142,7 @@ class Certification:
         """Store the certificate if the caller may have it alone, else what waits. Raises as
         prepare does."""
         await lock_subject(connection, draft.act.subject)
-        party = await _find_party(connection, draft.act, caller)
+        party = await _find_party(connection, draft.act, caller, self._clock())
         role, basis = await self._decide(connection, draft, party, caller)
         if basis is None or draft.certificate is None:
             return await self._wait(connection, draft, caller, role)
@@ -177,7 +185,7 @@ class Certification:
         for two people. Raises PermissionDenied, FailedPrecondition or AlreadyExists."""
         wanted = party.wants(draft.act, draft.usage)
         role = check_may_ask(caller, wanted, is_official=party.is_official)
-        await _check_can_be(connection, draft, party)
+        await _check_can_be(connection, draft, party, self._clock())
         facts = Facts(
             is_official=party.is_official,
             had_certificate=await store.has_certificate(connection, wanted.subject),
@@ -208,6 +216,7 @@ class Certification:
             request=draft.act.request if isinstance(draft.act, Order) else b"",
             der=draft.act.der if isinstance(draft.act, Candidate) else b"",
             chain=draft.act.intermediates if isinstance(draft.act, Candidate) else (),
+            key=draft.key,
             proposer=caller.subject,
             proposer_role=role,
             proposer_organization=caller.organization,
@@ -226,7 +235,7 @@ class Certification:
             application, party = await self._approvable(connection, subject, application_id, caller)
         draft = await self._draft(_act(application), party)
         async with self._database.reading() as connection:
-            await _check_can_be(connection, draft, party)
+            await _check_can_be(connection, draft, party, self._clock())
         return await self._signed(draft, party)
 
     async def commit_approval(
@@ -237,7 +246,7 @@ class Certification:
         application, party = await self._approvable(
             connection, draft.act.subject, application_id, caller
         )
-        await _check_can_be(connection, draft, party)
+        await _check_can_be(connection, draft, party, self._clock())
         await self._set_state(connection, application, CertificateState.ISSUED, caller)
         assert draft.certificate is not None  # noqa: S101 - prepare_approval makes it
         return await self._add(
@@ -259,7 +268,7 @@ class Certification:
         application = await store.get_application(connection, subject, application_id)
         if application is None:
             raise missing(caller)
-        party = await _find_party(connection, _act(application), caller)
+        party = await _find_party(connection, _act(application), caller, self._clock())
         check_may_reject(
             caller,
             subject=subject,
@@ -280,16 +289,15 @@ class Certification:
         if application is None:
             raise missing(caller)
         act = _act(application)
-        party = await _find_party(connection, act, caller)
+        party = await _find_party(connection, act, caller, self._clock())
         check_may_decide(caller, is_person=party.subject.is_person, is_official=party.is_official)
-        certificate = await _find_certificate(connection, caller)
         check_is_second(
             caller.subject,
             proposer=application.proposer,
-            membership=await _membership_provenance(connection, party.platform, caller.subject),
-            certificate=None
-            if certificate is None
-            else Provenance(certificate.proposer, certificate.approver),
+            membership=await _membership_provenance(
+                connection, party.platform, caller.subject, self._clock()
+            ),
+            certificate=await find_provenance(connection, caller),
         )
         check_is_pending(application.at(self._clock()))
         if not await _may_still_ask(connection, application, party, self._clock()):
@@ -322,33 +330,43 @@ class Certification:
         officers: Sequence[str],
     ) -> StoredCertificate:
         """Store the certificate and its event. Raises AlreadyExists or FailedPrecondition."""
+        await self._events.check_is_logged(connection)
         added = replace(certificate, proposer=made.proposer, approver=made.approver)
         try:
             await store.add_certificate(connection, added)
         except Taken:
             raise AlreadyExists("the certificate is registered", "der") from None
+        kind = (
+            IdentityEventKind.CERTIFIED if added.own else IdentityEventKind.CERTIFICATE_REGISTERED
+        )
+        await self._events.record(connection, happening_to(added, kind, basis, *officers))
         if party.is_operator and caller.subject != added.subject:
             await store.keep_second_operator(connection, self._clock())
         return added
 
 
 async def _find_party(
-    connection: AsyncConnection, act: Order | Candidate, caller: Caller
+    connection: AsyncConnection, act: Order | Candidate, caller: Caller, now: datetime
 ) -> _Party:
     """Raises PermissionDenied, or NotFound for an operator, if the subject does not exist."""
     found = await get_subjects(connection, {act.subject, _organization(act)} - {""})
     if act.subject not in found:
         raise missing(caller)
     platform = await get_platform(connection)
+    membership = await get_membership(connection, platform, act.subject)
+    has_ended = membership is None or membership.state_at(now) is MembershipState.ENDED
     return _Party(
         subject=found[act.subject],
         organization=found.get(_organization(act)),
         platform=platform,
-        membership=await _find_membership(connection, platform, act.subject),
+        membership=None if has_ended else membership,
+        is_in_force=membership is not None and membership.is_in_force_at(now),
     )
 
 
-async def _check_can_be(connection: AsyncConnection, draft: Draft, party: _Party) -> None:
+async def _check_can_be(
+    connection: AsyncConnection, draft: Draft, party: _Party, now: datetime
+) -> None:
     """Raise FailedPrecondition or AlreadyExists if there cannot be this certificate, whoever asks
     for it."""
     act = draft.act
@@ -356,14 +374,15 @@ async def _check_can_be(connection: AsyncConnection, draft: Draft, party: _Party
         assert draft.certificate is not None  # noqa: S101 - it came with the act
         if await store.get_certificates(connection, [draft.certificate.fingerprint]):
             raise AlreadyExists("the certificate is registered", "der")
-    elif (
-        act.organization
-        and await _find_membership(connection, act.organization, act.subject) is None
-    ):
+    elif act.organization and not await _is_member(connection, act.organization, act.subject, now):
         raise FailedPrecondition("NOT_A_MEMBER", "the person is not a member of the organization")
     await check_key(
         connection, draft.key, party.subject, draft.usage, issues=isinstance(act, Order)
     )
+    # Who has the key proved it once: with the same request nobody else is certified meanwhile.
+    since = now - LAPSES_AFTER
+    for subject in await store.list_pending_subjects(connection, draft.key, since=since):
+        check_key_is_free(subject, party.subject.name)
 
 
 async def _may_still_ask(
@@ -374,14 +393,14 @@ async def _may_still_ask(
     role, proposer = application.proposer_role, application.proposer
     organization = application.proposer_organization
     if role in _OFFICIAL_ROLES:
-        membership = await _find_membership(connection, party.platform, proposer)
-        if membership is None or membership.role != role:
+        membership = await get_membership(connection, party.platform, proposer)
+        if membership is None or membership.role != role or not membership.is_in_force_at(now):
             return False
     if role == Role.ROLE_REGISTRAR and party.is_official:
         return False
     # An information system is its organization, a person its member.
     is_member = role == Role.ROLE_OFFICER and proposer != organization
-    if is_member and await _find_membership(connection, organization, proposer) is None:
+    if is_member and not await _is_member(connection, organization, proposer, now):
         return False
     certificate = await _find_certificate(connection, application.caller)
     return certificate is not None and not certificate.is_revoked_at(now)
@@ -394,20 +413,26 @@ async def _find_certificate(
     return await store.get_certificate(connection, caller.subject, caller.certificate)
 
 
-async def _find_membership(
-    connection: AsyncConnection, organization: str, person: str
-) -> Membership | None:
-    key = (organization, person)
-    return (await get_memberships(connection, [key])).get(key)
+async def find_provenance(connection: AsyncConnection, caller: Caller) -> Provenance | None:
+    """Return who made the certificate that the caller confirms with, or None."""
+    found = await _find_certificate(connection, caller)
+    return None if found is None else Provenance(found.proposer, found.approver)
+
+
+async def _is_member(
+    connection: AsyncConnection, organization: str, person: str, now: datetime
+) -> bool:
+    found = await get_membership(connection, organization, person)
+    return found is not None and found.is_in_force_at(now)
 
 
 async def _membership_provenance(
-    connection: AsyncConnection, platform: str, person: str
+    connection: AsyncConnection, platform: str, person: str, now: datetime
 ) -> Provenance | None:
     """Return who made the person's membership of the platform's own organization; None if there is
-    none."""
-    membership = await _find_membership(connection, platform, person)
-    return None if membership is None else Provenance()
+    none in force."""
+    found = await get_membership(connection, platform, person)
+    return found.provenance if found is not None and found.is_in_force_at(now) else None
 
 
 def _act(application: Application) -> Order | Candidate:

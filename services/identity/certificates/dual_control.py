@@ -8,18 +8,16 @@ IssueCertificate.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
 
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.events.event import IdentityEventBasis
+from services.identity.subjects.dual_control import LAPSES_AFTER
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
 from services.runtime.errors import FailedPrecondition, NotFound, PermissionDenied
 
-# As certificates.proto states it: long enough for a second person on leave to come back, too short
-# for what was forgotten to be approved by habit.
-LAPSES_AFTER = timedelta(days=7)
 # Applications of one proposer that may wait at a time: nobody fills the list that others have to
 # read.
 PENDING_LIMIT = 100
@@ -65,14 +63,6 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """Who made a membership or a certificate; "" where it took one person, or `init` wrote it."""
-
-    proposer: str = ""
-    approver: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Application:
     """A certificate that waits, or waited, for a second person; the row of the database."""
 
@@ -87,6 +77,8 @@ class Application:
     der: bytes
     # The issuers that came with it, DER.
     chain: tuple[bytes, ...]
+    # Fingerprint of its key.
+    key: str
     # Who asked, in which role, for which organization, with which certificate.
     proposer: str
     proposer_role: int
@@ -183,25 +175,6 @@ def check_may_decide(caller: Caller, *, is_person: bool, is_official: bool) -> N
     if caller.has(Role.ROLE_REGISTRAR) and is_person and not is_official:
         return
     raise PermissionDenied()
-
-
-def check_is_second(
-    approver: str,
-    *,
-    proposer: str,
-    membership: Provenance | None,
-    certificate: Provenance | None,
-) -> None:
-    """Raise PermissionDenied unless the approver is a second person, whom the proposer did not
-    make: membership and certificate are the approver's own, the latter that they confirm with.
-
-    One that is not there (any more) makes nobody a second person.
-    """
-    if approver == proposer:
-        raise PermissionDenied()
-    for made in (membership, certificate):
-        if made is None or proposer in (made.proposer, made.approver):
-            raise PermissionDenied()
 
 
 def check_may_reject(caller: Caller, *, subject: str, is_person: bool, is_official: bool) -> None:

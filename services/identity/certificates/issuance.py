@@ -22,7 +22,7 @@ from services.identity.x509.certification_requests import (
     InvalidRequest,
     read_certification_request,
 )
-from services.identity.x509.issuing import CertificateAuthority
+from services.identity.x509.issuing import CertificateAuthority, service_holder
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import FailedPrecondition, InvalidArgument
@@ -53,7 +53,7 @@ class Issuance:
     async def read(self, order: Order) -> CertificationRequest:
         """Return the PKCS#10 request, which proves possession of its key. Raises
         InvalidArgument."""
-        return await AUTHORITY.run(_read_request, order)
+        return await AUTHORITY.run(_read_request, order.request, order.usage)
 
     async def issue(
         self,
@@ -79,6 +79,29 @@ class Issuance:
             own=True,
             organization=order.organization,
             now=now,
+        )
+
+    async def read_for_service(self, request: bytes) -> CertificationRequest:
+        """Return the PKCS#10 request (DER) of a service's new key. Raises InvalidArgument."""
+        return await AUTHORITY.run(_read_request, request, CertificateUsage.AUTHENTICATE)
+
+    async def issue_to_service(
+        self, service: str, request: CertificationRequest, platform: Subject
+    ) -> StoredCertificate:
+        """Return a service's credential as `init` makes it, not yet stored."""
+        now, usage = self._clock(), CertificateUsage.AUTHENTICATE
+        certificate = await AUTHORITY.run(
+            self._authority.issue,
+            holder=service_holder(
+                service, organization_name=platform.display_name, bin_=platform.number
+            ),
+            key=request.key,
+            usage=usage,
+            now=now,
+            randomness=self._randomness,
+        )
+        return StoredCertificate.of(
+            certificate, subject="", service=service, usage=usage, own=True, now=now
         )
 
 
@@ -108,13 +131,13 @@ def requested_key(request: CertificationRequest) -> str:
     return key_fingerprint(request.spki)
 
 
-def _read_request(order: Order) -> CertificationRequest:
+def _read_request(der: bytes, usage: CertificateUsage) -> CertificationRequest:
     """Raises InvalidArgument."""
     try:
-        request = read_certification_request(order.request)
+        request = read_certification_request(der)
     except InvalidRequest as error:
         raise InvalidArgument("certificate_request", str(error)) from None
-    if order.usage is CertificateUsage.AUTHENTICATE and request.asks_to_sign:
+    if usage is CertificateUsage.AUTHENTICATE and request.asks_to_sign:
         # Requests by the signing service ask so too, and its keys must not sign in.
         raise InvalidArgument("usage", "the request asks for a certificate that signs")
     return request

@@ -33,6 +33,7 @@ def to_certificate(certificate: StoredCertificate) -> pb.Certificate:
         state=int(  # type: ignore[arg-type]
             CertificateState.ISSUED if certificate.revoke_time is None else CertificateState.REVOKED
         ),
+        sign_in_end_time=to_timestamp(certificate.sign_in_end_time),
     )
 
 

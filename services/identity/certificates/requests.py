@@ -21,15 +21,26 @@ CHAIN_LIMIT = 8
 _APPLICATION_NAME = re.compile(
     r"(subjects/[0-9a-f-]{36})/certificateRequests/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
 )
-_CERTIFICATE_NAME = re.compile(r"(subjects/[0-9a-f-]{36})/certificates/([0-9a-f]{64})")
+# One of the platform's own services.
+_SERVICE_NAME = re.compile(r"services/[a-z]{1,32}")
+_CERTIFICATE_NAME = re.compile(
+    rf"(subjects/[0-9a-f-]{{36}}|{_SERVICE_NAME.pattern})/certificates/([0-9a-f]{{64}})"
+)
 
 
 def certificate_key(name: str, field: str = "name") -> tuple[str, str]:
-    """Return (subject, fingerprint) of a certificate's name. Raises InvalidArgument."""
+    """Return (holder, fingerprint) of a certificate's name; the holder is a subject or one of the
+    platform's own services. Raises InvalidArgument."""
     match = _CERTIFICATE_NAME.fullmatch(name)
     if match is None:
         raise InvalidArgument(field, 'not of the form "subjects/{subject}/certificates/{hex}"')
     return match[1], match[2]
+
+
+def check_holder_name(name: str, field: str) -> str:
+    """Return the name of a subject or of one of the platform's own services. Raises
+    InvalidArgument."""
+    return name if _SERVICE_NAME.fullmatch(name) else check_subject_name(name, field)
 
 
 def application_key(name: str, field: str = "name") -> tuple[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.identity.certificates.managed_keys import certified_key
+from services.identity.events.event import Happening, IdentityEventBasis, IdentityEventKind
 from services.identity.subjects.rules import Subject
 from services.identity.validation.interface import CertificateStatus
 from services.identity.x509.inspection import fingerprint_of, has_expired
@@ -17,6 +18,12 @@ from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
 from services.runtime.errors import FailedPrecondition, NotFound, PermissionDenied
+
+# The names of the platform's own services begin so.
+SERVICES = "services/"
+# How long a service's credential signs in after it was renewed: replicas and copies of its file
+# take the new one meanwhile.
+RENEWED_SIGNS_IN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class StoredCertificate:
     approver: str = ""
     revoke_time: datetime | None = None
     revocation_reason: RevocationReason = RevocationReason.UNSPECIFIED
+    # From when on a service's credential signs in no more; None if it was not renewed.
+    sign_in_end_time: datetime | None = None
 
     @classmethod
     def of(
@@ -79,15 +88,23 @@ class StoredCertificate:
 
     @property
     def name(self) -> str:
-        return f"{self.subject}/certificates/{self.fingerprint}"
+        return f"{self.holder}/certificates/{self.fingerprint}"
 
     @property
     def holder(self) -> str:
         """Whose key it certifies: the subject's, or "services/{service}"."""
-        return self.subject or f"services/{self.service}"
+        return self.subject or f"{SERVICES}{self.service}"
 
     def is_revoked_at(self, at: datetime) -> bool:
         return self.revoke_time is not None and self.revoke_time <= at
+
+    def signs_in_at(self, at: datetime) -> bool:
+        """Return whether its holder may sign in and confirm acts with it, as far as this platform
+        knows: not revoked here, within its dates, and not renewed a while ago."""
+        has_ended = self.sign_in_end_time is not None and self.sign_in_end_time <= at
+        return (
+            self.not_before <= at <= self.not_after and not self.is_revoked_at(at) and not has_ended
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +171,23 @@ def holder_of(subject: Subject, organization: Subject | None) -> Holder:
     )
 
 
+def happening_to(
+    certificate: StoredCertificate,
+    kind: IdentityEventKind,
+    basis: IdentityEventBasis,
+    *officers: str,
+) -> Happening:
+    """Return what happened to the certificate, for the transparency log."""
+    return Happening(
+        kind=kind,
+        basis=basis,
+        subject=certificate.holder,
+        organization=certificate.organization,
+        fingerprint=bytes.fromhex(certificate.fingerprint),
+        officers=officers,
+    )
+
+
 # Who may do what
 
 
@@ -166,6 +200,29 @@ def check_may_read(caller: Caller, *, subject: str, is_person: bool) -> None:
     if caller.has(*platform) or (caller.has(Role.ROLE_CITIZEN) and caller.subject == subject):
         return
     raise PermissionDenied()
+
+
+def check_may_renew(
+    caller: Caller, current: StoredCertificate | None, now: datetime
+) -> StoredCertificate:
+    """Return the credential that the call is confirmed with if it is the calling service's own and
+    signs in now. Raises PermissionDenied."""
+    if (
+        current is None
+        or not current.service
+        or current.service != caller.service
+        or current.fingerprint != caller.certificate
+        or not current.signs_in_at(now)
+    ):
+        raise PermissionDenied()
+    return current
+
+
+def check_key_is_new(certified_for: str | None) -> None:
+    """Raise FailedPrecondition if the key is certified, for the service itself too: a renewal with
+    the same key would outlive a theft."""
+    if certified_for is not None:
+        raise FailedPrecondition("KEY_IS_CERTIFIED", "the key has a certificate: make a new one")
 
 
 def check_may_revoke(

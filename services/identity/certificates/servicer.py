@@ -9,7 +9,8 @@ from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates import store
 from services.identity.certificates.batch_check import BatchCheck
 from services.identity.certificates.certification import Certification
-from services.identity.certificates.dual_control import LAPSES_AFTER, listed_subject
+from services.identity.certificates.credential_renewal import CredentialRenewal
+from services.identity.certificates.dual_control import listed_subject
 from services.identity.certificates.issuance import Issuance, Order
 from services.identity.certificates.managed_keys import key_fingerprints
 from services.identity.certificates.messages import (
@@ -24,15 +25,22 @@ from services.identity.certificates.registration import Candidate, Registration
 from services.identity.certificates.requests import (
     application_key,
     certificate_key,
+    check_holder_name,
     to_candidate,
     to_order,
     to_reason,
     to_stamped_data,
 )
-from services.identity.certificates.rules import check_may_read, check_may_revoke
+from services.identity.certificates.rules import (
+    check_may_read,
+    check_may_revoke,
+    happening_to,
+)
 from services.identity.certificates.time_stamp_check import TimeStampVerifier
+from services.identity.events.event import IdentityEventBasis, IdentityEventKind
+from services.identity.events.recorder import EventRecorder
+from services.identity.subjects.dual_control import LAPSES_AFTER
 from services.identity.subjects.requests import check_batch
-from services.identity.subjects.rules import check_subject_name
 from services.identity.subjects.store import get_subject
 from services.identity.validation.interface import ExternalValidator
 from services.identity.worker_pools import JUDGING, inspection_pool
@@ -55,16 +63,23 @@ class CertificateServicer:
         idempotency: IdempotencyStore,
         authority: CertificateAuthority,
         external: ExternalValidator,
+        events: EventRecorder,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._database = database
         self._idempotency = idempotency
+        self._events = events
         self._clock = clock
+        issuance = Issuance(authority=authority, clock=clock, randomness=randomness)
+        self._renewal = CredentialRenewal(
+            database=database, issuance=issuance, events=events, clock=clock
+        )
         self._certification = Certification(
             database=database,
-            issuance=Issuance(authority=authority, clock=clock, randomness=randomness),
+            issuance=issuance,
             registration=Registration(external=external, clock=clock),
+            events=events,
             clock=clock,
             randomness=randomness,
         )
@@ -168,7 +183,7 @@ class CertificateServicer:
     async def ListCertificates(
         self, request: pb.ListCertificatesRequest, call: Call
     ) -> pb.ListCertificatesResponse:
-        name = check_subject_name(request.subject, "subject")
+        name = check_holder_name(request.subject, "subject")
         page = call.page(request, name)
         async with self._database.reading() as connection:
             subject = await get_subject(connection, name)
@@ -194,10 +209,17 @@ class CertificateServicer:
             subject = await get_subject(connection, subject_name)
             found = await store.get_certificate(connection, subject_name, fingerprint)
             is_person = subject is not None and subject.is_person
-            check_may_revoke(call.caller, found, is_person=is_person)
-            await store.revoke_certificate(
+            certificate = check_may_revoke(call.caller, found, is_person=is_person)
+            if await store.revoke_certificate(
                 connection, fingerprint, reason=reason, now=self._clock()
-            )
+            ):
+                happening = happening_to(
+                    certificate,
+                    IdentityEventKind.CERTIFICATE_REVOKED,
+                    IdentityEventBasis.ALONE,
+                    call.caller.subject,
+                )
+                await self._events.record(connection, happening)
             revoked = await store.get_certificate(connection, subject_name, fingerprint)
             assert revoked is not None  # noqa: S101 - it was there in this transaction
             return to_certificate(revoked)
@@ -244,3 +266,18 @@ class CertificateServicer:
             return pb.HoldKeysResponse()
 
         return await self._database.run(work)
+
+    async def RenewServiceCredential(
+        self, request: pb.RenewServiceCredentialRequest, call: Call
+    ) -> pb.Certificate:
+        if (kept := await self._kept(request, call)) is not None:
+            return kept
+        caller = call.caller
+        renewed = await self._renewal.prepare(request.certificate_request, caller)
+
+        async def work(connection: AsyncConnection) -> pb.Certificate:
+            return to_certificate(await self._renewal.commit(connection, renewed, caller))
+
+        return await self._idempotency.run_once(
+            work, request=request, scope=caller.scope, response_type=pb.Certificate
+        )

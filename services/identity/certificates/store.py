@@ -12,12 +12,18 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.certificates.dual_control import Application, CertificateState
-from services.identity.certificates.rules import Binding, StoredCertificate, check_key_is_free
+from services.identity.certificates.rules import (
+    SERVICES,
+    Binding,
+    StoredCertificate,
+    check_key_is_free,
+)
 from services.identity.store import Singleton, Taken, get_singleton, insert_row, set_singleton
 from services.identity.tables import (
     certificate_requests,
     certificates,
     certified_keys,
+    ended_memberships,
     managed_keys,
     memberships,
 )
@@ -61,9 +67,10 @@ async def find_key_holder(connection: AsyncConnection, fingerprint: str) -> str 
 async def get_certificate(
     connection: AsyncConnection, subject: str, fingerprint: str
 ) -> StoredCertificate | None:
-    """Return the subject's certificate with that fingerprint, or None."""
+    """Return the certificate with that fingerprint of a subject, or of "services/{service}", or
+    None."""
     found = (await get_certificates(connection, [fingerprint])).get(fingerprint)
-    return found if found is not None and found.subject == subject else None
+    return found if found is not None and found.holder == subject else None
 
 
 async def get_certificates(
@@ -115,10 +122,16 @@ async def get_certificates_by_serial(
 async def list_certificates(
     connection: AsyncConnection, subject: str, *, after: str, limit: int
 ) -> list[StoredCertificate]:
-    """Return a subject's certificates sorted by fingerprint, behind the fingerprint `after`."""
+    """Return the certificates of a subject, or of "services/{service}", sorted by fingerprint,
+    behind the fingerprint `after`."""
+    service = subject.removeprefix(SERVICES) if subject.startswith(SERVICES) else ""
     query = (
         select(certificates)
-        .where(certificates.c.subject == subject, certificates.c.fingerprint > after)
+        .where(
+            certificates.c.subject == ("" if service else subject),
+            certificates.c.service == service,
+            certificates.c.fingerprint > after,
+        )
         .order_by(certificates.c.fingerprint)
         .limit(limit)
     )
@@ -145,24 +158,42 @@ async def has_seal(connection: AsyncConnection, organization: str, key: str) -> 
     return (await connection.execute(query.limit(1))).first() is not None
 
 
+# Services' credentials
+
+
+async def end_credential(connection: AsyncConnection, fingerprint: str, *, at: datetime) -> None:
+    """Keep from when on a credential that is renewed signs in no more; the first time stays. The
+    row is locked, so that a revocation comes wholly before or after."""
+    columns = certificates.c
+    await connection.execute(
+        update(certificates)
+        .where(columns.fingerprint == fingerprint)
+        .values(sign_in_end_time=func.coalesce(columns.sign_in_end_time, at))
+    )
+
+
 # Dual control
 
 
 async def had_second_operator(connection: AsyncConnection, platform: str, first: str) -> bool:
     """Return whether an operator besides the first ever had a certificate. It is stored, and read
-    from the memberships where one became an operator with a certificate of before."""
+    from all memberships where one became an operator with a certificate of before."""
     if await get_singleton(connection, Singleton.SECOND_OPERATOR_CERTIFIED) is not None:
         return True
-    query = (
-        select(certificates.c.fingerprint)
-        .join(memberships, memberships.c.person == certificates.c.subject)
-        .where(
-            memberships.c.organization == platform,
-            memberships.c.role == int(Role.ROLE_OPERATOR),
-            memberships.c.person != first,
+    for table in (memberships, ended_memberships):
+        query = (
+            select(certificates.c.fingerprint)
+            .join(table, table.c.person == certificates.c.subject)
+            .where(
+                table.c.organization == platform,
+                table.c.role == int(Role.ROLE_OPERATOR),
+                table.c.person != first,
+                table.c.begin_time.is_not(None),
+            )
         )
-    )
-    return (await connection.execute(query.limit(1))).first() is not None
+        if (await connection.execute(query.limit(1))).first() is not None:
+            return True
+    return False
 
 
 async def keep_second_operator(connection: AsyncConnection, now: datetime) -> None:
@@ -229,6 +260,19 @@ async def count_pending(connection: AsyncConnection, proposer: str) -> int:
     return (await connection.execute(query)).scalar_one()
 
 
+async def list_pending_subjects(
+    connection: AsyncConnection, key: str, *, since: datetime
+) -> list[str]:
+    """Return for whom a certificate over the key waits since later than a time."""
+    columns = certificate_requests.c
+    query = select(columns.subject).where(
+        columns.key == key,
+        columns.state == int(CertificateState.PENDING),
+        columns.create_time > since,
+    )
+    return list((await connection.execute(query)).scalars())
+
+
 async def list_pending(
     connection: AsyncConnection,
     *,
@@ -273,8 +317,9 @@ LISTED_AFTER_EXPIRY = timedelta(days=2)
 
 async def revoke_certificate(
     connection: AsyncConnection, fingerprint: str, *, reason: RevocationReason, now: datetime
-) -> None:
-    """Revoke the certificate, unless it is revoked, and number the next revocation list."""
+) -> bool:
+    """Revoke the certificate, unless it is revoked, and number the next revocation list; return
+    whether it was not revoked before."""
     result = await connection.execute(
         update(certificates)
         .where(certificates.c.fingerprint == fingerprint, certificates.c.revoke_time.is_(None))
@@ -283,6 +328,7 @@ async def revoke_certificate(
     if result.rowcount:
         number = await get_revocation_number(connection)
         await set_singleton(connection, Singleton.REVOCATION_NUMBER, str(number + 1))
+    return result.rowcount > 0
 
 
 async def get_revocation_number(connection: AsyncConnection) -> int:

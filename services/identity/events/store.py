@@ -96,10 +96,13 @@ async def get_oldest_unread(connection: AsyncConnection, reader: str) -> datetim
     """Return the time of the oldest event that the reader lacks; None if it has all, or never read
     any."""
     through = await get_place(connection, reader)
-    if through is None:
-        return None
+    return None if through is None else await get_time_behind(connection, through)
+
+
+async def get_time_behind(connection: AsyncConnection, number: int) -> datetime | None:
+    """Return the time of the first event behind a number; None if there is none behind."""
     columns = identity_events.c
-    query = select(columns.time).where(columns.number > through).order_by(columns.number).limit(1)
+    query = select(columns.time).where(columns.number > number).order_by(columns.number).limit(1)
     time: datetime | None = (await connection.execute(query)).scalar_one_or_none()
     return time
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from google.type import date_pb2
 
 from qagazsyz.common.v1 import access_pb2
@@ -32,11 +34,14 @@ def to_subject(subject: Subject) -> pb.Subject:
     return message
 
 
-def to_membership(membership: Membership) -> pb.Membership:
-    """Return the contract's Membership."""
+def to_membership(membership: Membership, now: datetime) -> pb.Membership:
+    """Return the contract's Membership, in its state at a time."""
     return pb.Membership(
         name=membership.name,
         person=membership.person,
         role=access_pb2.Role.Name(membership.role),
         create_time=to_timestamp(membership.create_time),
+        state=pb.MembershipState.Name(membership.state_at(now)),
+        begin_time=to_timestamp(membership.begin_time),
+        remove_time=to_timestamp(membership.remove_time),
     )

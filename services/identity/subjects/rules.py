@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import IntEnum
 
+from services.identity.subjects.dual_control import LAPSES_AFTER, Provenance
 from services.identity.subjects.iin_bin import InvalidNumber, check_bin, check_iin
 from services.runtime.access import Caller, Role
 from services.runtime.errors import InvalidArgument, PermissionDenied
@@ -44,6 +46,15 @@ class Subject:
         return self.kind == PERSON
 
 
+class MembershipState(IntEnum):
+    """Whether a membership gives its role; MembershipState of the contract."""
+
+    ACTIVE = 1
+    PENDING = 2
+    ENDED = 3
+    ENDING = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """A person's role in an organization."""
@@ -51,11 +62,42 @@ class Membership:
     organization: str
     person: str
     role: int
+    # When it was added, or asked for.
     create_time: datetime
+    # From when it gives its role; None while it waits for a second operator.
+    begin_time: datetime | None = None
+    # Who added or asked for it, and who approved that.
+    proposer: str = ""
+    approver: str = ""
+    # Who asked for its removal and when, while that waits for a second operator.
+    remove_proposer: str = ""
+    remove_ask_time: datetime | None = None
+    remove_time: datetime | None = None
 
     @property
     def name(self) -> str:
         return f"{self.organization}/memberships/{self.person.removeprefix('subjects/')}"
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(self.proposer, self.approver)
+
+    def state_at(self, now: datetime) -> MembershipState:
+        """Return its state at a time: what waited for LAPSES_AFTER waits for nobody any more."""
+        if self.remove_time is not None:
+            return MembershipState.ENDED
+        if self.begin_time is None:
+            is_lapsed = now >= self.create_time + LAPSES_AFTER
+            return MembershipState.ENDED if is_lapsed else MembershipState.PENDING
+        if self.begin_time > now:
+            return MembershipState.PENDING
+        if self.remove_ask_time is not None and now < self.remove_ask_time + LAPSES_AFTER:
+            return MembershipState.ENDING
+        return MembershipState.ACTIVE
+
+    def is_in_force_at(self, now: datetime) -> bool:
+        """Return whether it gives its role at a time."""
+        return self.state_at(now) in (MembershipState.ACTIVE, MembershipState.ENDING)
 
 
 @dataclass(frozen=True, slots=True)

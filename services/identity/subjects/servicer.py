@@ -7,15 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qagazsyz.identity.v1 import subjects_pb2 as pb
 from services.identity.store import Taken
 from services.identity.subjects import store
+from services.identity.subjects.membership_changes import MembershipChanges
 from services.identity.subjects.messages import to_membership, to_subject
 from services.identity.subjects.requests import check_batch, to_changes, to_details, to_numbers
 from services.identity.subjects.rules import (
     ORGANIZATION,
     PERSON,
-    Membership,
+    MembershipState,
     check_may_read,
     check_may_resolve,
-    check_role,
     check_subject_name,
     membership_key,
     new_subject,
@@ -38,7 +38,9 @@ class SubjectServicer:
         idempotency: IdempotencyStore,
         clock: Clock,
         randomness: Randomness,
+        changes: MembershipChanges,
     ) -> None:
+        self._changes = changes
         self._database = database
         self._idempotency = idempotency
         self._clock = clock
@@ -123,7 +125,7 @@ class SubjectServicer:
     async def AddMembership(self, request: pb.AddMembershipRequest, call: Call) -> pb.Membership:
         organization = check_subject_name(request.organization, "organization")
         person = check_subject_name(request.membership.person, "membership.person")
-        membership = Membership(organization, person, int(request.membership.role), self._clock())
+        role = int(request.membership.role)
 
         async def work(connection: AsyncConnection) -> pb.Membership:
             found = await store.get_subjects(connection, [organization, person])
@@ -131,13 +133,21 @@ class SubjectServicer:
                 raise NotFound("the organization does not exist")
             if person not in found or found[person].kind != PERSON:
                 raise InvalidArgument("membership.person", "the person does not exist")
-            platform = await store.get_platform(connection)
-            check_role(membership.role, is_platform=organization == platform)
-            try:
-                await store.add_membership(connection, membership)
-            except Taken:
-                raise AlreadyExists("the person is a member already") from None
-            return to_membership(membership)
+            added = await self._changes.add(connection, organization, person, role, call.caller)
+            return to_membership(added, self._clock())
+
+        return await self._idempotency.run_once(
+            work, request=request, scope=call.caller.scope, response_type=pb.Membership
+        )
+
+    async def ApproveMembership(
+        self, request: pb.ApproveMembershipRequest, call: Call
+    ) -> pb.Membership:
+        key = membership_key(request.name)
+
+        async def work(connection: AsyncConnection) -> pb.Membership:
+            approved = await self._changes.approve(connection, *key, call.caller)
+            return to_membership(approved, self._clock())
 
         return await self._idempotency.run_once(
             work, request=request, scope=call.caller.scope, response_type=pb.Membership
@@ -146,11 +156,10 @@ class SubjectServicer:
     async def RemoveMembership(
         self, request: pb.RemoveMembershipRequest, call: Call
     ) -> pb.RemoveMembershipResponse:
-        organization, person = membership_key(request.name)
+        key = membership_key(request.name)
 
         async def work(connection: AsyncConnection) -> pb.RemoveMembershipResponse:
-            if not await store.remove_membership(connection, organization, person):
-                raise NotFound("the membership does not exist")
+            await self._changes.remove(connection, *key, call.caller)
             return pb.RemoveMembershipResponse()
 
         return await self._idempotency.run_once(
@@ -161,23 +170,44 @@ class SubjectServicer:
         )
 
     async def GetMembership(self, request: pb.GetMembershipRequest, _call: Call) -> pb.Membership:
-        key = membership_key(request.name)
+        key, now = membership_key(request.name), self._clock()
         async with self._database.reading() as connection:
-            found = await store.get_memberships(connection, [key])
-        if key not in found:
+            found = await store.get_membership(connection, *key)
+        if found is None or found.state_at(now) is MembershipState.ENDED:
             raise NotFound("the membership does not exist")
-        return to_membership(found[key])
+        return to_membership(found, now)
 
     async def BatchGetMemberships(
         self, request: pb.BatchGetMembershipsRequest, _call: Call
     ) -> pb.BatchGetMembershipsResponse:
         check_batch(request.names, "names")
         keys = [membership_key(name, f"names[{index}]") for index, name in enumerate(request.names)]
+        now = self._clock()
         async with self._database.reading() as connection:
             found = await store.get_memberships(connection, keys)
+        in_force = {key for key, membership in found.items() if membership.is_in_force_at(now)}
         return pb.BatchGetMembershipsResponse(
             memberships=[
-                to_membership(found[key]) if key in found else pb.Membership() for key in keys
+                to_membership(found[key], now) if key in in_force else pb.Membership()
+                for key in keys
+            ]
+        )
+
+    async def BatchListMemberships(
+        self, request: pb.BatchListMembershipsRequest, _call: Call
+    ) -> pb.BatchListMembershipsResponse:
+        check_batch(request.people, "people")
+        people = [
+            check_subject_name(person, f"people[{index}]")
+            for index, person in enumerate(request.people)
+        ]
+        now = self._clock()
+        async with self._database.reading() as connection:
+            found = await store.list_memberships_of(connection, people)
+        return pb.BatchListMembershipsResponse(
+            people=[
+                pb.PersonMemberships(memberships=[to_membership(each, now) for each in found[name]])
+                for name in people
             ]
         )
 
@@ -185,13 +215,13 @@ class SubjectServicer:
         self, request: pb.ListMembershipsRequest, call: Call
     ) -> pb.ListMembershipsResponse:
         organization = check_subject_name(request.organization, "organization")
-        page = call.page(request, organization)
+        page, now = call.page(request, organization), self._clock()
         async with self._database.reading() as connection:
             found = await store.list_memberships(
                 connection, organization, after=page.after, limit=page.limit
             )
         shown, next_page_token = page.cut(found, key=lambda membership: membership.person)
         return pb.ListMembershipsResponse(
-            memberships=[to_membership(membership) for membership in shown],
+            memberships=[to_membership(membership, now) for membership in shown],
             next_page_token=next_page_token,
         )

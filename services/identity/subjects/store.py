@@ -7,12 +7,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.store import Singleton, get_singleton, insert_row
 from services.identity.subjects.rules import Membership, Subject
-from services.identity.tables import memberships, subjects
+from services.identity.tables import ended_memberships, memberships, subjects
 
 
 async def add_subject(connection: AsyncConnection, subject: Subject) -> None:
@@ -66,28 +66,58 @@ async def get_platform(connection: AsyncConnection) -> str:
 
 
 async def add_membership(connection: AsyncConnection, membership: Membership) -> None:
-    """Insert a membership. Raises Taken if the person is a member already."""
-    await insert_row(connection, memberships, asdict(membership))
+    """Insert a membership. Raises Taken if the person has one already."""
+    await insert_row(connection, memberships, _row(membership))
 
 
-async def remove_membership(connection: AsyncConnection, organization: str, person: str) -> bool:
-    """Delete a membership; return whether it existed."""
-    result = await connection.execute(
-        delete(memberships).where(
-            memberships.c.organization == organization, memberships.c.person == person
-        )
-    )
-    return result.rowcount > 0
+async def change_membership(connection: AsyncConnection, changed: Membership) -> None:
+    """Replace a membership's row, by organization and person."""
+    await connection.execute(update(memberships).where(_is(changed)).values(_row(changed)))
+
+
+async def drop_membership(connection: AsyncConnection, membership: Membership) -> None:
+    """Delete a membership that never was in force."""
+    await connection.execute(delete(memberships).where(_is(membership)))
+
+
+async def end_membership(
+    connection: AsyncConnection, membership: Membership, now: datetime
+) -> None:
+    """Move a membership to those that ended."""
+    await drop_membership(connection, membership)
+    values = {column.name: getattr(membership, column.name) for column in ended_memberships.c}
+    await connection.execute(insert(ended_memberships).values(values | {"remove_time": now}))
 
 
 async def get_memberships(
     connection: AsyncConnection, pairs: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], Membership]:
-    """Return the memberships that exist, by (organization, person)."""
+    """Return the memberships that are there, in force or not, by (organization, person)."""
     key = tuple_(memberships.c.organization, memberships.c.person)
     rows = await connection.execute(select(memberships).where(key.in_(sorted(set(pairs)))))
     found = [Membership(**row._mapping) for row in rows]
     return {(membership.organization, membership.person): membership for membership in found}
+
+
+async def get_membership(
+    connection: AsyncConnection, organization: str, person: str
+) -> Membership | None:
+    """Return the membership that is there, in force or not, or None."""
+    key = (organization, person)
+    return (await get_memberships(connection, [key])).get(key)
+
+
+async def list_memberships_of(
+    connection: AsyncConnection, people: Iterable[str]
+) -> dict[str, list[Membership]]:
+    """Return all memberships of people, ended ones too, by person."""
+    wanted = sorted(set(people))
+    found: dict[str, list[Membership]] = {person: [] for person in wanted}
+    for table in (ended_memberships, memberships):
+        query = select(table).where(table.c.person.in_(wanted))
+        for row in await connection.execute(query.order_by(table.c.organization)):
+            found[row.person].append(Membership(**row._mapping))
+    return found
 
 
 async def list_memberships(
@@ -101,6 +131,17 @@ async def list_memberships(
         .limit(limit)
     )
     return [Membership(**row._mapping) for row in await connection.execute(query)]
+
+
+def _is(membership: Membership) -> ColumnElement[bool]:
+    return and_(
+        memberships.c.organization == membership.organization,
+        memberships.c.person == membership.person,
+    )
+
+
+def _row(membership: Membership) -> dict[str, Any]:
+    return {column.name: getattr(membership, column.name) for column in memberships.c}
 
 
 def _subject(row: Row[Any]) -> Subject:

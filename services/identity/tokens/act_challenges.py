@@ -33,16 +33,16 @@ class ActChallenges:
         self._clock = clock
 
     async def find_certificate(self, subject: str, fingerprint: str) -> bytes | None:
-        """Return the subject's certificate (DER) if it is valid now and not over a managed key."""
-        now = self._clock()
+        """Return the certificate (DER) of a subject or a service if it signs in now and is not over
+        a managed key."""
         async with self._database.reading() as connection:
             found = await get_certificate(connection, subject, fingerprint)
-            if found is None or found.is_revoked_at(now):
+            if found is None or not found.signs_in_at(self._clock()):
                 return None
             key = key_fingerprint(certificate_spki(found.der))
             if await is_managed(connection, key):
                 return None
-        return found.der if found.not_before <= now <= found.not_after else None
+        return found.der
 
     async def use(self, challenge: bytes, act: bytes) -> bool:
         """Use the challenge up for the act (SHA-256); return whether it serves."""

@@ -80,9 +80,7 @@ class SignIn:
         fingerprint = fingerprint_of(signed.certificate)
         async with self._database.reading() as connection:
             found = (await get_certificates(connection, [fingerprint])).get(fingerprint)
-        if found is None or found.is_revoked_at(now):
-            raise refusal
-        if not found.not_before <= now <= found.not_after:
+        if found is None or not found.signs_in_at(now):
             raise refusal
         key = await SIGNATURES.run(_signing_key, found.der, signed)
         if key is None:
@@ -130,6 +128,8 @@ async def _use(
         certificate=certificate,
         holder=holder,
         organization=challenge.organization,
-        memberships={membership.organization: membership for membership in found.values()},
+        memberships={
+            each.organization: each for each in found.values() if each.is_in_force_at(now)
+        },
         platform=platform,
     )

@@ -81,6 +81,12 @@ class Holder:
         return [oids.NCA_LEGAL_ENTITY, oids.NCA_INFORMATION_SYSTEM]
 
 
+def service_holder(service: str, *, organization_name: str, bin_: str) -> Holder:
+    """Return whom the credential of one of the platform's own services names; the organization is
+    the platform's."""
+    return Holder(common_name=f"qagazsyz-{service}", organization_name=organization_name, bin=bin_)
+
+
 @dataclass(frozen=True, slots=True)
 class CrlEntry:
     """A revoked certificate of our own on our revocation list."""

@@ -42,6 +42,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "organization": ORGANIZATION,
         "membership": {"person": PERSON, "role": "ROLE_OFFICER"},
     },
+    "ApproveMembership": {
+        "name": f"{ORGANIZATION}/memberships/018f0000-0000-7000-8000-00000000000a"
+    },
     "RemoveMembership": {
         "name": f"{ORGANIZATION}/memberships/018f0000-0000-7000-8000-00000000000a"
     },
@@ -49,6 +52,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "subject": {"name": PERSON, "person": {"familyName": "Әділханова", "givenName": "Айгүл"}},
         "updateMask": "person.familyName,person.givenName",
     },
+    "RenewServiceCredential": {"certificateRequest": "MAA="},
     "CreateKey": {
         "key": {"organization": ORGANIZATION, "algorithm": "SIGNATURE_ALGORITHM_ED25519"},
         "keyId": "seal",

@@ -38,12 +38,13 @@ from services.identity.authority.key_files import (
 from services.identity.authority.tsa import TimeStampAuthority
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.certificates.store import add_certificate
+from services.identity.events.recorder import EventRecorder
 from services.identity.main import MIGRATIONS, build
 from services.identity.new_secrets import Operator, Platform, create_secrets
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.subjects.iin_bin import check_digit
 from services.identity.subjects.rules import Membership
-from services.identity.subjects.store import add_membership, remove_membership
+from services.identity.subjects.store import add_membership, end_membership, get_membership
 from services.identity.tables import requests
 from services.identity.tokens.access_tokens import sign_token
 from services.identity.tokens.act_challenges import ActChallenges
@@ -74,12 +75,16 @@ CONCURRENT = 8
 SIGN = certificates_pb2.CERTIFICATE_USAGE_SIGN
 AUTHENTICATE = certificates_pb2.CERTIFICATE_USAGE_AUTHENTICATE
 UNSPECIFIED = certificates_pb2.REVOCATION_REASON_UNSPECIFIED
+# From the approval of a member of the platform's organization to the beginning.
+MEMBERSHIP_DELAY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Made:
-    """Who had a part in an official's certificate."""
+    """Who had a part in an official's membership and certificate."""
 
+    membership_proposer: str = ""
+    membership_approver: str = ""
     certificate_proposer: str = ""
     certificate_approver: str = ""
 
@@ -90,6 +95,8 @@ class Official:
 
     subject: str
     token: str
+    # The certificate's fingerprint.
+    certificate: str = ""
 
 
 @dataclass
@@ -226,7 +233,15 @@ class Identity:
             now=now,
         )
         async with self.database.transaction() as connection:
-            membership = Membership(self.platform, person, int(role), now)
+            membership = Membership(
+                self.platform,
+                person,
+                int(role),
+                now,
+                begin_time=now,
+                proposer=made.membership_proposer,
+                approver=made.membership_approver,
+            )
             await add_membership(connection, membership)
             certificate = replace(
                 certificate, proposer=made.certificate_proposer, approver=made.certificate_approver
@@ -235,12 +250,14 @@ class Identity:
         token = self.token(
             role, Role.ROLE_CITIZEN, subject=person, certificate=certificate.fingerprint
         )
-        return Official(person, token)
+        return Official(person, token, certificate.fingerprint)
 
     async def dismiss(self, person: str) -> None:
         """End the person's membership of the platform's organization."""
         async with self.database.transaction() as connection:
-            await remove_membership(connection, self.platform, person)
+            membership = await get_membership(connection, self.platform, person)
+            assert membership is not None
+            await end_membership(connection, membership, self.clock())
 
     async def approve(
         self, waiting: certificates_pb2.Certificate, token: str = ""
@@ -456,11 +473,12 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         randomness=system_randomness,
     )
     await migrate(database, MIGRATIONS)
-    await import_seed(database, seed)
+    events = EventRecorder(clock, system_randomness)
+    await import_seed(database, seed, events)
     keys = TokenKeys(folder / TOKEN_KEYS_FOLDER)
     authority = load_authority(folder, ISSUING)
     stamper = load_time_stamper(folder, authority, now=clock(), randomness=system_randomness)
-    await register_time_stamper(database, stamper.certificate, clock())
+    await register_time_stamper(database, stamper.certificate, events, clock())
     challenges = Challenges(b"k" * 32, PLATFORM, system_randomness)
     acts = ActChallenges(database=database, challenges=challenges, clock=clock)
     server = build(
@@ -473,7 +491,10 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         challenges=challenges,
         external=validator,
         page_secret=b"secret",
-        confirmations=confirmations(acts.use, of_any_certificate=True),
+        confirmations=confirmations(
+            acts.use, of_any_certificate=True, of_services=acts.find_certificate
+        ),
+        membership_delay_seconds=int(MEMBERSHIP_DELAY.total_seconds()),
         clock=clock,
     )
     port = server.listen("127.0.0.1:0")

@@ -13,6 +13,7 @@ from services.runtime.secret_files import (
     SecretRefused,
     make_private_folder,
     read_secret,
+    replacing_secret,
     write_secret,
 )
 
@@ -70,6 +71,40 @@ def test_a_secret_is_written_for_its_owner_alone_and_never_over_another(tmp_path
     with pytest.raises(FileExistsError):
         write_secret(tmp_path / "key", b"second")
     assert read_secret(tmp_path / "key") == b"first"
+
+
+def test_a_secret_is_replaced_at_once_by_a_file_of_its_owner_alone(tmp_path: Path) -> None:
+    path = secret(tmp_path / "key", 0o600, b"old")
+    before = os.umask(0)
+    try:
+        with replacing_secret(path) as file:
+            file.write(b"ne")
+            file.flush()
+            assert read_secret(path) == b"old"
+            file.write(b"w")
+    finally:
+        os.umask(before)
+    assert read_secret(path) == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_replacement_that_fails_leaves_the_secret_and_nothing_else(tmp_path: Path) -> None:
+    path = secret(tmp_path / "key", 0o600, b"old")
+    with pytest.raises(ZeroDivisionError), replacing_secret(path) as file:
+        file.write(b"new")
+        raise ZeroDivisionError
+    assert read_secret(path) == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_secret_behind_a_link_is_replaced(tmp_path: Path) -> None:
+    path = secret(tmp_path / "key", 0o600, b"old")
+    (tmp_path / "link").symlink_to(path)
+    with replacing_secret(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert read_secret(path) == b"new"
 
 
 def test_a_folder_that_others_may_enter_is_closed(tmp_path: Path) -> None:

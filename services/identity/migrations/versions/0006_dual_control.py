@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("request", sa.LargeBinary(), nullable=False),
         sa.Column("der", sa.LargeBinary(), nullable=False),
         sa.Column("chain", sa.LargeBinary(), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("proposer", sa.String(length=64), nullable=False),
         sa.Column("proposer_role", sa.Integer(), nullable=False),
         sa.Column("proposer_organization", sa.String(length=64), nullable=False),
@@ -47,3 +48,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("certificate_requests_by_state", "certificate_requests", ["state", "id"])
+    op.create_index("certificate_requests_by_key", "certificate_requests", ["key"])

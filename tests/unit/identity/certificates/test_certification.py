@@ -4,6 +4,7 @@ insiders and thieves do not get."""
 from __future__ import annotations
 
 import base64
+import hashlib
 import uuid
 from typing import Any
 
@@ -12,8 +13,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from qagazsyz.common.v1 import access_pb2
 from qagazsyz.identity.v1 import certificates_pb2 as pb
+from qagazsyz.identity.v1 import subjects_pb2
 from services.identity.certificates.dual_control import PENDING_LIMIT
+from services.identity.events.event import REGISTRY
+from services.identity.events.store import advance_place, get_last_number, read_events
 from services.identity.x509.inspection import fingerprint_of
 from tests.unit.identity.certificates.test_managed_keys import manage, spki
 from tests.unit.identity.service import (
@@ -190,19 +195,21 @@ async def test_nobody_approves_what_they_asked_for(identity: Identity) -> None:
         await identity.approve(waiting)
 
 
-async def test_nobody_approves_with_a_certificate_that_the_proposer_made(
-    identity: Identity,
-) -> None:
+async def test_nobody_approves_whom_the_proposer_made(identity: Identity) -> None:
     person, _ = await certified(identity)
     proposer = await identity.official()
     waiting = await ask(identity, issue_request(person), proposer.token)
     for made in (
         Made(certificate_proposer=proposer.subject),
-        Made(identity.operator, proposer.subject),
+        Made(certificate_proposer=identity.operator, certificate_approver=proposer.subject),
+        Made(membership_proposer=proposer.subject),
+        Made(membership_proposer=identity.operator, membership_approver=proposer.subject),
     ):
         puppet = await identity.official(made=made)
         assert await identity.refused(APPROVE, approval(waiting), puppet.token) == DENIED
-    independent = await identity.official(made=Made(identity.operator, puppet.subject))
+    independent = await identity.official(
+        made=Made(identity.operator, puppet.subject, identity.operator, puppet.subject)
+    )
     await identity.approve(waiting, independent.token)
 
 
@@ -253,24 +260,30 @@ async def test_the_decision_is_on_the_state_at_the_approval(identity: Identity) 
     await identity.approve(asked[1], identity.as_operator)
 
 
-async def test_a_key_that_was_certified_meanwhile_is_not_certified_again(
+async def test_a_key_that_waits_for_one_subject_is_certified_for_no_other(
     identity: Identity,
 ) -> None:
-    first, second = await identity.organization(), await identity.organization()
+    bank, (person, mine) = await identity.organization(), await certified(identity)
+    csr = certificate_request(ec.generate_private_key(ec.SECP256R1()))
+    request = pb.IssueCertificateRequest(subject=bank, certificate_request=csr)
+    waiting = await ask(identity, request, identity.as_operator)
+    stolen = pb.IssueCertificateRequest(subject=person, certificate_request=csr)
+    assert await identity.refused(ISSUE, stolen, mine) == FAILED
+    rejection = pb.RejectCertificateRequest(name=waiting.name)
+    await identity.call(REJECT, rejection, identity.as_operator)
+    assert (await ask(identity, stolen, mine)).state == ISSUED
+
+
+async def test_a_key_that_is_managed_meanwhile_signs_nobody_in(identity: Identity) -> None:
+    bank = await identity.organization()
     key = ec.generate_private_key(ec.SECP256R1())
-    one, other = [
-        await ask(
-            identity,
-            pb.IssueCertificateRequest(
-                subject=subject, certificate_request=certificate_request(key)
-            ),
-            identity.as_operator,
-        )
-        for subject in (first, second)
-    ]
-    await identity.approve(one)
+    request = pb.IssueCertificateRequest(
+        subject=bank, certificate_request=certificate_request(key), usage=AUTHENTICATE
+    )
+    waiting = await ask(identity, request, identity.as_operator)
+    await manage(identity, spki(key))
     official = await identity.official()
-    assert await identity.refused(APPROVE, approval(other), official.token) == FAILED
+    assert await identity.refused(APPROVE, approval(waiting), official.token) == FAILED
 
 
 # --- What becomes of it ---------------------------------------------------------------------------
@@ -390,6 +403,71 @@ async def test_nobody_fills_the_list_that_others_read(identity: Identity) -> Non
     await ask(identity, issue_request(person, usage=AUTHENTICATE), later(identity, mine))
 
 
+# --- What the transparency log is told ------------------------------------------------------------
+
+
+async def happenings(identity: Identity, subject: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """What happened to the subject's certificates: kind, basis and officers."""
+    async with identity.database.reading() as connection:
+        events = await read_events(connection, after=0, limit=1_000)
+    return [
+        (happening.kind.name, happening.basis.name, happening.officers)
+        for event in events
+        if (happening := event.happening).subject == subject and happening.fingerprint
+    ]
+
+
+async def test_each_act_is_told_with_its_officers(identity: Identity) -> None:
+    person = await identity.person()
+    registrar, second = (
+        await identity.official(Role.ROLE_REGISTRAR),
+        await identity.official(Role.ROLE_REGISTRAR),
+    )
+    first = await ask(identity, issue_request(person), registrar.token)
+    mine = identity.as_citizen(person, fingerprint_of(first.der))
+    await ask(identity, issue_request(person), mine)
+    waiting = await ask(identity, issue_request(person, usage=AUTHENTICATE), registrar.token)
+    told = [("CERTIFIED", "ALONE", (registrar.subject,)), ("CERTIFIED", "RENEWAL", ())]
+    assert await happenings(identity, person) == told, "what waits has not happened"
+    await identity.approve(waiting, second.token)
+    for _ in range(2):
+        await identity.revoke(first.name, mine)
+    assert await happenings(identity, person) == [
+        *told,
+        ("CERTIFIED", "APPROVED", (registrar.subject, second.subject)),
+        ("CERTIFICATE_REVOKED", "ALONE", (person,)),
+    ]
+
+
+async def test_an_event_names_the_certificate_and_its_organization(identity: Identity) -> None:
+    bank, officer, _ = await with_officer(identity)
+    (certificate,) = await identity.certificates(officer)
+    async with identity.database.reading() as connection:
+        last = await get_last_number(connection)
+        (event,) = await read_events(connection, after=last - 1, limit=1)
+    assert event.happening.fingerprint == hashlib.sha256(certificate.der).digest()
+    assert (event.happening.subject, event.happening.organization) == (officer, bank)
+
+
+async def test_nothing_is_issued_that_the_log_does_not_take_and_everything_revoked(
+    identity: Identity,
+) -> None:
+    person, mine = await certified(identity)
+    waiting = await ask(identity, issue_request(person, usage=AUTHENTICATE), mine)
+    async with identity.database.transaction() as connection:
+        await advance_place(connection, REGISTRY, 1)
+    identity.clock.move(hours=1)
+    official = await identity.official()
+    for method, request, token in (
+        (ISSUE, issue_request(await identity.person()), official.token),
+        (ISSUE, issue_request(person), later(identity, mine)),
+        (APPROVE, approval(waiting), official.token),
+    ):
+        assert await identity.refused(method, request, token) == FAILED
+    (certificate,) = await identity.certificates(person)
+    await identity.revoke(certificate.name, later(identity, mine))
+
+
 # --- A new platform -------------------------------------------------------------------------------
 
 
@@ -413,6 +491,29 @@ async def test_an_operator_who_had_a_certificate_before_counts_as_the_second(
     third = await identity.person()
     await identity.member(identity.platform, third, Role.ROLE_OPERATOR)
     assert (await ask(identity, issue_request(third), identity.as_operator)).state == PENDING
+
+
+async def test_a_second_operator_counts_for_good(identity: Identity) -> None:
+    second, _ = await certified(identity)
+    await identity.member(identity.platform, second, Role.ROLE_OPERATOR)
+    await identity.dismiss(second)
+    third = await identity.person()
+    request = subjects_pb2.AddMembershipRequest(
+        organization=identity.platform,
+        membership=subjects_pb2.Membership(person=third, role=access_pb2.ROLE_OPERATOR),
+    )
+    await identity.call("SubjectService/AddMembership", request, identity.as_operator)
+    # Whose membership waits is no operator yet.
+    assert (await ask(identity, issue_request(third), identity.as_operator)).state == PENDING
+
+
+async def test_who_waits_to_become_an_operator_is_not_certified_alone(identity: Identity) -> None:
+    uncertified, third = await identity.person(), await identity.person()
+    for person in (uncertified, third):
+        await identity.member(identity.platform, person, Role.ROLE_OPERATOR)
+    assert (await ask(identity, issue_request(third), identity.as_operator)).state == PENDING
+    made = await ask(identity, issue_request(uncertified), identity.as_operator)
+    assert made.state == ISSUED
 
 
 async def test_the_first_registrar_and_auditor_take_two_operators(identity: Identity) -> None:

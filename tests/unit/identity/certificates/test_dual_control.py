@@ -9,21 +9,19 @@ from itertools import product
 import pytest
 
 from services.identity.certificates.dual_control import (
-    LAPSES_AFTER,
     Application,
     CertificateState,
     Facts,
-    Provenance,
     Wanted,
     basis_alone,
     check_is_pending,
-    check_is_second,
     check_may_ask,
     check_may_decide,
     check_may_reject,
 )
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.events.event import IdentityEventBasis
+from services.identity.subjects.dual_control import LAPSES_AFTER, Provenance, check_is_second
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Caller, Role
 from services.runtime.errors import FailedPrecondition, PermissionDenied
@@ -250,6 +248,21 @@ def test_the_second_person_is_not_of_the_firsts_making(membership: str, certific
         check(OTHER)
 
 
+def test_the_fourth_operator_is_the_first_to_approve_for_the_first_one() -> None:
+    made = {
+        "second": Provenance("first"),
+        "third": Provenance("second", "first"),
+        "fourth": Provenance("third", "second"),
+    }
+    for approver in ("second", "third"):
+        with pytest.raises(PermissionDenied):
+            check_is_second(
+                approver, proposer="first", membership=made[approver], certificate=made[approver]
+            )
+    fourth = made["fourth"]
+    check_is_second("fourth", proposer="first", membership=fourth, certificate=fourth)
+
+
 def test_what_waits_lapses_after_seven_days() -> None:
     application = Application(
         id="i",
@@ -259,6 +272,7 @@ def test_what_waits_lapses_after_seven_days() -> None:
         request=b"",
         der=b"",
         chain=(),
+        key="",
         proposer=OTHER,
         proposer_role=Role.ROLE_OPERATOR,
         proposer_organization="",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from datetime import datetime
 
 import grpc
 import pytest
@@ -10,6 +12,9 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from qagazsyz.identity.v1 import certificates_pb2 as pb
+from services.identity.validation.interface import CertificateStatus, ValidationResult
+from services.identity.validation.validator import Validator
+from services.identity.x509.inspection import fingerprint_of
 from tests.unit.identity.chains import AUTHORITY, Profile, make
 from tests.unit.identity.service import Identity
 
@@ -63,3 +68,74 @@ async def test_certificates_out_of_bounds_are_refused_by_their_field(identity: I
             await identity.call(REGISTER, request, identity.as_citizen(person))
         assert caught.value.code() == INVALID
         assert str(caught.value.details()).startswith(f"{field}: ")
+
+
+async def test_a_person_registers_their_own_certificate_with_a_second_one(
+    identity: Identity, judged: dict[str, CertificateStatus]
+) -> None:
+    person, iin = await numbered(identity)
+    first, second, third = (outside(iin) for _ in range(3))
+    made = await register(identity, person, first, identity.as_registrar)
+    assert (made.state, made.der) == (pb.CERTIFICATE_STATE_ISSUED, first)
+    mine = identity.as_citizen(person, made.name.rpartition("/")[2])
+    for token in (mine, identity.as_registrar, identity.as_operator):
+        waiting = await register(identity, person, outside(iin), token)
+        assert waiting.state == pb.CERTIFICATE_STATE_PENDING and not waiting.der
+    waiting = await register(identity, person, second, mine)
+    approved = await identity.approve(waiting)
+    assert approved.name == f"{person}/certificates/{fingerprint_of(second)}"
+    # Its authority is asked again at the approval.
+    waiting = await register(identity, person, third, mine)
+    judged["status"] = CertificateStatus.REVOKED
+    approval = pb.ApproveCertificateRequest(name=waiting.name)
+    official = await identity.official()
+    code = await identity.refused("CertificateService/ApproveCertificate", approval, official.token)
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_registered_certificate_is_registered_once(
+    identity: Identity, judged: dict[str, CertificateStatus]
+) -> None:
+    assert judged
+    person, iin = await numbered(identity)
+    der = outside(iin)
+    await register(identity, person, der, identity.as_operator)
+    request = pb.RegisterCertificateRequest(subject=person, der=der, chain=CHAIN)
+    code = await identity.refused(REGISTER, request, identity.as_operator)
+    assert code == grpc.StatusCode.ALREADY_EXISTS
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> dict[str, CertificateStatus]:
+    """What the validator finds of every outside certificate: GOOD, until a test says otherwise."""
+    found = {"status": CertificateStatus.GOOD}
+
+    async def validate(
+        _self: Validator, _der: bytes, intermediates: Sequence[bytes], *, at: datetime
+    ) -> ValidationResult:
+        assert list(intermediates) == CHAIN
+        return ValidationResult(found["status"], at)
+
+    monkeypatch.setattr(Validator, "validate", validate)
+    return found
+
+
+CHAIN = [make(AUTHORITY).der, make(AUTHORITY).der]
+
+
+def outside(iin: str) -> bytes:
+    """An outside certificate over the number, and a key of its own."""
+    number = x509.NameAttribute(NameOID.SERIAL_NUMBER, f"IIN{iin}")
+    return make(Profile(name=x509.Name([number]))).der
+
+
+async def numbered(identity: Identity) -> tuple[str, str]:
+    """A new person and their IIN."""
+    iin = identity.iin()
+    return await identity.person(iin=iin), iin
+
+
+async def register(identity: Identity, subject: str, der: bytes, token: str) -> pb.Certificate:
+    request = pb.RegisterCertificateRequest(subject=subject, der=der, chain=CHAIN)
+    registered: pb.Certificate = await identity.call(REGISTER, request, token)
+    return registered
