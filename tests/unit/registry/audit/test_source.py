@@ -8,6 +8,7 @@ import pytest
 
 from services.registry.audit.audit import audit
 from services.registry.audit.source import all_records
+from services.registry.model.statements import StatementVersion
 from services.runtime.errors import (
     PermissionDenied,
 )
@@ -31,6 +32,12 @@ async def test_the_audit_finds_every_event_as_it_is_stored(world: World) -> None
         await world.look_up()
     await world.revoke(document.name)
     await world.erase(document.name)
+    assert await audited(world) == []
+
+
+async def test_the_audit_reads_statements_of_both_versions(world: World) -> None:
+    for version in StatementVersion:
+        await world.register(version=version)
     assert await audited(world) == []
 
 
