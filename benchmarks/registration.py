@@ -41,7 +41,10 @@ class Ministry:
         made = []
         for _ in range(count):
             document = documents_pb2.Document(
-                document_type=TYPE, subjects=[self.citizen], media_type="application/octet-stream"
+                document_type=TYPE,
+                subjects=[self.citizen],
+                issuer=self.officer.organization,
+                media_type="application/octet-stream",
             )
             made.append(
                 sign_document(

@@ -27,7 +27,7 @@ from qagazsyz.client import Client
 from qagazsyz.common.v1 import certificates_pb2 as common_certificates_pb2
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.credentials import Credential
-from qagazsyz.documents import sign_document, statement
+from qagazsyz.documents import STATEMENT_VERSION, sign_document, statement
 from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 from qagazsyz.registry.v1 import (
     consents_pb2,
@@ -263,6 +263,7 @@ class Demo:
             draft = documents_pb2.Document(
                 document_type=ADDRESS_TYPE if is_address else INCOME_TYPE,
                 subjects=[self._citizens[citizen].subject],
+                issuer=self._actors["ministry"].organization,
                 title="Мекенжай анықтамасы" if is_address else "Справка о доходах",
                 media_type=sample_documents.PDF if is_address else sample_documents.XML,
             )
@@ -299,6 +300,7 @@ class Demo:
                         certificate=self._seal,
                         algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256,
                         signature=result.signature,
+                        statement_version=STATEMENT_VERSION,
                     )
                 ],
                 request_id=str(uuid.uuid4()),
@@ -369,7 +371,7 @@ class Demo:
                 signer=verification_pb2.Signer(certificate=signature.certificate),
                 item=verification_pb2.SignedItem(
                     algorithm=signature.algorithm,
-                    message=statement(document, content),
+                    message=statement(document, content, signature.statement_version),
                     signature=signature.signature,
                 ),
             ),

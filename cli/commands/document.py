@@ -54,15 +54,21 @@ def register(
     json: Json = False,
 ) -> None:
     """Sign a file here and register it as a document."""
-    from cli.connection import call, load_credential
+    from cli.connection import call, load_credential, signing_in
     from cli.output import print_message
     from qagazsyz.documents import sign_document
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
     signing = load_credential(signer or credential)
+    with signing_in(gateway, credential, organization) as sign_in:
+        # An information system acts for its own organization without naming it.
+        issuer = sign_in.organization or sign_in.token().organization
+    if not issuer:
+        raise Failure("documents are registered for an organization: --organization")
     wanted = documents_pb2.Document(
         document_type=document_type,
         subjects=subject,
+        issuer=issuer,
         title=title,
         media_type=media_type or mimetypes.guess_type(file.name)[0] or "application/octet-stream",
     )

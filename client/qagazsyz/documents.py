@@ -10,21 +10,33 @@ import rfc8785
 from qagazsyz.credentials import Credential
 from qagazsyz.registry.v1 import documents_pb2
 
+STATEMENT_VERSION = 2
 
-def statement(document: documents_pb2.Document, content: bytes) -> bytes:
-    """Return the bytes that every signature of the document covers (documents.proto,
+
+def statement(
+    document: documents_pb2.Document, content: bytes, version: int = STATEMENT_VERSION
+) -> bytes:
+    """Return the bytes that a signature of the document covers (documents.proto,
     DocumentSignature).
 
     They are canonical JSON (RFC 8785) of the content's SHA-256, the type, the media type, the
-    subjects and, if set, the expiry time in whole seconds.
+    subjects, the issuer and, if set, the expiry time in whole seconds. version: of the signature to
+    verify, its `statement_version`; version 1 has no issuer. Raises ValueError for another version,
+    and if version 2 has no issuer.
     """
+    if version not in (1, 2):
+        raise ValueError(f"no statement of version {version} is known")
     members: dict[str, Any] = {
-        "v": 1,
+        "v": version,
         "content_sha256": hashlib.sha256(content).hexdigest(),
         "document_type": document.document_type,
         "media_type": document.media_type,
         "subjects": list(document.subjects),
     }
+    if version >= 2:
+        if not document.issuer:
+            raise ValueError("the document has no issuer, which its statement names")
+        members["issuer"] = document.issuer
     if document.HasField("expire_time"):
         expire_time = document.expire_time.ToDatetime()
         members["expire_time"] = expire_time.isoformat(timespec="seconds") + "Z"
@@ -40,6 +52,8 @@ def sign_document(
 ) -> documents_pb2.RegisterDocumentRequest:
     """Sign the document's statement with the credential; return the request that registers it.
 
+    The document's `issuer` is the organization that registers it, the signed-in caller's.
+    Raises ValueError without one.
     request_id: a UUID; a repeated request with the same one gets the first one's response.
     """
     algorithm, signature = credential.sign(statement(document, content))
@@ -48,7 +62,10 @@ def sign_document(
         content=content,
         signatures=[
             documents_pb2.DocumentSignature(
-                certificate=credential.certificate, algorithm=algorithm, signature=signature
+                certificate=credential.certificate,
+                algorithm=algorithm,
+                signature=signature,
+                statement_version=STATEMENT_VERSION,
             )
         ],
         request_id=request_id,

@@ -99,6 +99,9 @@ class IdentityClient:
         self._membership_batcher: RequestBatcher[str, bool] = RequestBatcher(
             self._batch_get_memberships, limit=NAMES_LIMIT, max_concurrent=MAX_CONCURRENT
         )
+        self._organizations_batcher: RequestBatcher[str, frozenset[str]] = RequestBatcher(
+            self._batch_list_memberships, limit=NAMES_LIMIT, max_concurrent=MAX_CONCURRENT
+        )
 
     async def find_subjects(
         self, names: Collection[str], during: Call | None
@@ -133,6 +136,17 @@ class IdentityClient:
             each for each, is_officer in zip(ordered, answers, strict=True) if is_officer
         )
 
+    async def find_organizations(
+        self, people: Collection[str], during: Call | None
+    ) -> Mapping[str, frozenset[str]]:
+        """Return the organizations that each person is or was an officer of.
+
+        Raises as find_subjects.
+        """
+        ordered = list(dict.fromkeys(people))
+        answers = await self._organizations_batcher.ask(ordered, during)
+        return dict(zip(ordered, answers, strict=True))
+
     async def _batch_get_subjects(
         self, names: Sequence[str], during: Call | None
     ) -> list[SubjectKind | None]:
@@ -161,6 +175,26 @@ class IdentityClient:
         return [
             bool(membership.name) and membership.role == Role.ROLE_OFFICER
             for membership in response.memberships
+        ]
+
+    async def _batch_list_memberships(
+        self, people: Sequence[str], during: Call | None
+    ) -> list[frozenset[str]]:
+        response = await self._identity.call(
+            f"{SUBJECTS}/BatchListMemberships",
+            subjects_pb2.BatchListMembershipsRequest(people=people),
+            subjects_pb2.BatchListMembershipsResponse,
+            during,
+        )
+        return [
+            frozenset(
+                membership.name.partition("/memberships/")[0]
+                for membership in each.memberships
+                if membership.role == Role.ROLE_OFFICER
+                # One that was never approved gave no role.
+                and membership.state != subjects_pb2.MEMBERSHIP_STATE_PENDING
+            )
+            for _, each in zip(people, response.people, strict=True)
         ]
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from qagazsyz import notes
@@ -20,6 +20,7 @@ from services.registry.documents.lifecycle import DocumentLifecycle
 from services.registry.documents.registration import Registration
 from services.registry.documents.signature_check import SignatureCheck
 from services.registry.documents.type_administration import TypeAdministration
+from services.registry.documents.version_one_end import VersionOneEnd
 from services.registry.health import follow_dependencies
 from services.registry.identity_events.clients import IdentityEventClient
 from services.registry.identity_events.collection import EventCollection
@@ -71,6 +72,7 @@ class Registry:
     log: LogServicer
     sequencer: Sequencer
     contents: Contents
+    version_1_end: VersionOneEnd
 
     def servicers(self) -> dict[str, object]:
         """Return the servicers by the names of their contracts."""
@@ -90,17 +92,19 @@ def build(
     verifier: Verifier,
     directory: Directory,
     witnesses: Sequence[notes.VerifierKey] = (),
+    version_1_until: datetime | None = None,
     entry_version: int = NEWEST_VERSION,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
 ) -> Registry:
-    """Wire a registry over ready objects; its sequencer has yet to be started.
+    """Wire a registry over ready objects. Its sequencer and version_1_end are yet to be started.
 
-    entry_version: which version of entries is written.
+    entry_version: which version of the log's entries is written.
     """
     transparency_log = TransparencyLog(log_key, witnesses)
     sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key))
     contents = Contents(objects, content_key, clock=clock, randomness=randomness)
+    version_1_end = VersionOneEnd(database, clock, version_1_until)
     return Registry(
         documents=DocumentServicer(
             database=database,
@@ -110,7 +114,7 @@ def build(
                 database=database,
                 sequencer=sequencer,
                 contents=contents,
-                signature_check=SignatureCheck(verifier, directory),
+                signature_check=SignatureCheck(verifier, directory, version_1_end, clock),
                 clock=clock,
                 randomness=randomness,
                 entry_version=entry_version,
@@ -131,6 +135,7 @@ def build(
         log=LogServicer(database, transparency_log),
         sequencer=sequencer,
         contents=contents,
+        version_1_end=version_1_end,
     )
 
 
@@ -152,6 +157,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         verifier=SigningClient(ServiceClient(signing, internal)),
         directory=IdentityClient(peer),
         witnesses=witnesses,
+        version_1_until=settings.version_1_end(),
         entry_version=settings.log_entry_version,
     )
     events = EventCollection(database, registry.sequencer, IdentityEventClient(peer))
@@ -167,6 +173,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
 
     try:
         await migrate(database, MIGRATIONS)
+        await registry.version_1_end.start()
         await registry.sequencer.start()
         server = Server(
             registry.servicers(),

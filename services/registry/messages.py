@@ -42,6 +42,7 @@ def document_message(document: Document, now: datetime) -> documents_pb2.Documen
             algorithm=cast("signatures_pb2.SignatureAlgorithm", each.algorithm),
             signature=each.signature,
             signer=each.signer,
+            statement_version=each.statement_version.value,
         )
     return message
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,17 @@ class RegistrySettings(ServiceSettings):
         default=None,
         description="The service's own certificate and key, PEM; credential.pem if unset.",
     )
+
+    statement_version_1_until: date | None = Field(
+        default=None,
+        description="Day (UTC) from which documents' statements of version 1, which do not name "
+        "their issuer, are refused; if unset, 90 days after the registry first started with "
+        "version 2.",
+    )
+
+    def version_1_end(self) -> datetime | None:
+        until = self.statement_version_1_until
+        return None if until is None else datetime.combine(until, time(), UTC)
 
     def log_key_file(self) -> Path:
         return self.log_key or self.folder / "log.key"

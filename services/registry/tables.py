@@ -175,6 +175,16 @@ document_signatures = Table(
     Column("algorithm", SmallInteger, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("signer", _NAME, nullable=False),
+    # Of the statement that it is over: 2 if it names the issuer.
+    Column("statement_version", SmallInteger, nullable=False),
+)
+
+# One row: when the registry first started with statements of version 2.
+statement_versions = Table(
+    "statement_versions",
+    metadata,
+    Column("version", SmallInteger, primary_key=True, autoincrement=False),
+    Column("first_start_time", UtcDateTime, nullable=False),
 )
 
 consents = Table(

@@ -148,7 +148,10 @@ def registration(
 ) -> documents_pb2.RegisterDocumentRequest:
     """Sign a document about the subject as the officer; return the request that registers it."""
     document = documents_pb2.Document(
-        document_type=document_type, subjects=[subject], media_type="text/plain"
+        document_type=document_type,
+        subjects=[subject],
+        issuer=officer.organization,
+        media_type="text/plain",
     )
     return sign_document(
         document, content or uuid.uuid4().bytes, officer.credential, request_id=str(uuid.uuid4())

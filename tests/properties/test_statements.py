@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.registry.log.canonical_json import canonical_json
 from services.registry.model.statements import (
+    StatementVersion,
     encode_statement,
     format_microseconds,
     format_seconds,
@@ -21,6 +22,8 @@ names = st.from_regex(r"subjects/[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 times = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
 statements = st.fixed_dictionaries(
     {
+        "version": st.sampled_from(StatementVersion),
+        "issuer": names,
         "content_sha256": st.binary(min_size=32, max_size=32),
         "document_type": st.from_regex(r"documentTypes/[a-z][a-z0-9]{0,20}", fullmatch=True),
         "media_type": st.text(st.characters(codec="utf-8"), max_size=40),
@@ -49,12 +52,14 @@ def test_a_statement_is_canonical_and_says_all(members: dict[str, object]) -> No
     assert rfc8785.dumps(read) == made
     expire_time = members["expire_time"]
     expected = {
-        "v": 1,
+        "v": members["version"].value,  # type: ignore[attr-defined]
         "content_sha256": members["content_sha256"].hex(),  # type: ignore[attr-defined]
         "document_type": members["document_type"],
         "media_type": members["media_type"],
         "subjects": members["subjects"],
     }
+    if members["version"] is StatementVersion.WITH_ISSUER:
+        expected["issuer"] = members["issuer"]
     if isinstance(expire_time, datetime):
         expected["expire_time"] = format_seconds(expire_time)
     assert read == expected
@@ -64,6 +69,8 @@ def test_a_statement_is_canonical_and_says_all(members: dict[str, object]) -> No
 def test_two_statements_are_the_same_only_where_all_is(
     one: dict[str, object], two: dict[str, object]
 ) -> None:
+    if one["version"] is StatementVersion.WITHOUT_ISSUER:
+        one = one | {"issuer": two["issuer"]}
     same = encode_statement(**one) == encode_statement(**two)  # type: ignore[arg-type]
     assert same == (one == two)
 
@@ -71,6 +78,7 @@ def test_two_statements_are_the_same_only_where_all_is(
 @given(statements, names, names)
 def test_a_statement_is_its_issuers_own(members: dict[str, object], one: str, two: str) -> None:
     assume(one != two)
+    members = members | {"version": StatementVersion.WITHOUT_ISSUER}
     made = encode_statement(**members)  # type: ignore[arg-type]
     assert statement_key(one, made) == statement_key(one, made)
     assert statement_key(one, made) != statement_key(two, made)

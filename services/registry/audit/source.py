@@ -24,7 +24,7 @@ from services.registry.model.log_entries import (
     type_changed_entry,
     withdrawn_entry,
 )
-from services.registry.model.statements import encode_statement, statement_key
+from services.registry.model.statements import StatementVersion, encode_statement, statement_key
 
 
 async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
@@ -80,6 +80,8 @@ def _registration(document: Document, key: bytes | None) -> Record:
 
 def _statement_key(document: Document) -> bytes:
     statement = encode_statement(
+        version=StatementVersion.WITHOUT_ISSUER,
+        issuer=document.issuer,
         content_sha256=document.content_sha256,
         document_type=document.document_type,
         media_type=document.media_type,

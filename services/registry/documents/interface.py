@@ -85,6 +85,15 @@ class Directory(Protocol):
         """Return those who are the organization's officers. Raises as find_subjects."""
         ...
 
+    async def find_organizations(
+        self, people: Collection[str], during: Call | None
+    ) -> Mapping[str, frozenset[str]]:
+        """Return the organizations that each person is or was an officer of.
+
+        Raises as find_subjects.
+        """
+        ...
+
 
 async def check_organizations(
     directory: Directory, named: Mapping[str, str], during: Call | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,11 @@ from services.registry.model.attributes import Attribute, AttributeKind
 from services.registry.model.document_types import DocumentType, LegalBasis
 from services.registry.model.documents import Signature, parse_verification_code
 from services.registry.model.resource_names import check_name, check_text
-from services.registry.model.statements import encode_statement, statement_key
+from services.registry.model.statements import (
+    StatementVersion,
+    encode_statement,
+    statement_key,
+)
 from services.runtime.access import Caller
 from services.runtime.clock import from_timestamp
 from services.runtime.errors import DomainError, InvalidArgument
@@ -70,8 +75,8 @@ class ParsedRegistration:
     content: bytes
     content_sha256: bytes
     signatures: tuple[Signature, ...]
-    # The text that the signatures must be over.
-    statement: bytes
+    # The texts that the signatures must be over, by their versions.
+    statements: Mapping[StatementVersion, bytes]
     statement_key: bytes
     # None without a request_id.
     request: RequestKey | None
@@ -105,13 +110,19 @@ def parse_registration(
     signatures = _parse_signatures(request)
     key = read_request_key(METHOD, caller.scope, request.request_id)
     content_sha256 = hashlib.sha256(content).digest()
-    statement = encode_statement(
-        content_sha256=content_sha256,
-        document_type=document_type,
-        media_type=media_type,
-        subjects=subjects,
-        expire_time=expire_time,
-    )
+    statements = {
+        version: encode_statement(
+            version=version,
+            issuer=caller.organization,
+            content_sha256=content_sha256,
+            document_type=document_type,
+            media_type=media_type,
+            subjects=subjects,
+            expire_time=expire_time,
+        )
+        for version in StatementVersion
+    }
+    identifying = statements[StatementVersion.WITHOUT_ISSUER]
     return ParsedRegistration(
         document_type=document_type,
         issuer=caller.organization,
@@ -122,10 +133,10 @@ def parse_registration(
         content=content,
         content_sha256=content_sha256,
         signatures=signatures,
-        statement=statement,
-        statement_key=statement_key(caller.organization, statement),
+        statements=statements,
+        statement_key=statement_key(caller.organization, identifying),
         request=key,
-        request_sha256=_fingerprint(statement, title, signatures) if key is not None else b"",
+        request_sha256=_fingerprint(identifying, title, signatures) if key is not None else b"",
     )
 
 
@@ -207,8 +218,21 @@ def _parse_signatures(
             raise InvalidArgument(f"{where}.certificate", f"over {CERTIFICATE_LIMIT_BYTES} bytes")
         if len(signature) > SIGNATURE_LIMIT_BYTES:
             raise InvalidArgument(f"{where}.signature", f"over {SIGNATURE_LIMIT_BYTES} bytes")
-        signatures.append(Signature(certificate, algorithm, signature, signer=""))
+        version = _parse_version(each.statement_version, f"{where}.statement_version")
+        signatures.append(
+            Signature(certificate, algorithm, signature, signer="", statement_version=version)
+        )
     return tuple(signatures)
+
+
+def _parse_version(number: int, field: str) -> StatementVersion:
+    # Clients of version 1 know no such field.
+    if number == 0:
+        return StatementVersion.WITHOUT_ISSUER
+    try:
+        return StatementVersion(number)
+    except ValueError:
+        raise InvalidArgument(field, "no version of the statement") from None
 
 
 def _fingerprint(statement: bytes, title: str, signatures: tuple[Signature, ...]) -> bytes:

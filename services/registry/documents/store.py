@@ -18,12 +18,13 @@ from services.registry.log.store import Rows
 from services.registry.model.attributes import Attribute, AttributeKind
 from services.registry.model.document_types import DocumentType, LegalBasis, TypeChange
 from services.registry.model.documents import Document, Signature
-from services.registry.model.statements import format_microseconds
+from services.registry.model.statements import StatementVersion, format_microseconds
 from services.registry.tables import (
     document_signatures,
     document_subjects,
     document_types,
     documents,
+    statement_versions,
     type_changes,
 )
 from services.runtime.errors import AlreadyExists
@@ -143,6 +144,26 @@ async def list_type_changes(
 
 
 # --- Registration ------------------------------------------------------------
+
+
+async def keep_first_start(connection: AsyncConnection, now: datetime) -> datetime:
+    """Return when the registry first started with statements of version 2; store it if it is now.
+
+    Raises AlreadyExists if another replica stored its own at the same time.
+    """
+    version = StatementVersion.WITH_ISSUER.value
+    first = select(statement_versions.c.first_start_time).where(
+        statement_versions.c.version == version
+    )
+    found: datetime | None = (await connection.execute(first)).scalar_one_or_none()
+    if found is None:
+        try:
+            await connection.execute(
+                insert(statement_versions).values(version=version, first_start_time=now)
+            )
+        except IntegrityError:
+            raise AlreadyExists("another replica started at the same time", "") from None
+    return found or now
 
 
 async def read_registration_view(
@@ -383,7 +404,13 @@ async def documents_of(connection: AsyncConnection, rows: Sequence[Row[Any]]) ->
         .order_by(by_signature.document, by_signature.position)
     ):
         signatures[row.document].append(
-            Signature(bytes(row.certificate), row.algorithm, bytes(row.signature), row.signer)
+            Signature(
+                bytes(row.certificate),
+                row.algorithm,
+                bytes(row.signature),
+                row.signer,
+                StatementVersion(row.statement_version),
+            )
         )
     return [_document_of(row, subjects[row.name], signatures[row.name]) for row in rows]
 
@@ -514,6 +541,7 @@ def _signature_rows(document: Document) -> list[dict[str, Any]]:
             "algorithm": each.algorithm,
             "signature": each.signature,
             "signer": each.signer,
+            "statement_version": each.statement_version.value,
         }
         for position, each in enumerate(document.signatures)
     ]

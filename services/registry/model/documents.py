@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from services.registry.model.accesses import Access
+from services.registry.model.statements import StatementVersion
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Randomness
 from services.runtime.errors import FailedPrecondition
@@ -42,6 +43,7 @@ class Signature:
     signature: bytes
     # The subject whose certificate it is; "" while unverified, or if it belongs to no subject.
     signer: str
+    statement_version: StatementVersion = StatementVersion.WITH_ISSUER
 
 
 @dataclass(frozen=True, slots=True)

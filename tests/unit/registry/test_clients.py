@@ -212,3 +212,35 @@ async def test_officers_are_members_of_that_role() -> None:
     assert found == {Officer("subjects/o", "subjects/a")}
     assert len(fake.requests[0].names) == 3
     assert await directory(fake, [0.0]).find_officers([], None) == frozenset()
+
+
+async def test_organizations_are_those_that_a_person_serves_or_served() -> None:
+    states = subjects_pb2.MembershipState
+    memberships = {
+        "subjects/a": [
+            ("subjects/o", access_pb2.ROLE_OFFICER, states.MEMBERSHIP_STATE_ACTIVE),
+            ("subjects/p", access_pb2.ROLE_OFFICER, states.MEMBERSHIP_STATE_ENDED),
+            ("subjects/q", access_pb2.ROLE_OFFICER, states.MEMBERSHIP_STATE_PENDING),
+            ("subjects/platform", access_pb2.ROLE_AUDITOR, states.MEMBERSHIP_STATE_ACTIVE),
+        ]
+    }
+
+    def answer(
+        _method: str, request: subjects_pb2.BatchListMembershipsRequest
+    ) -> subjects_pb2.BatchListMembershipsResponse:
+        response = subjects_pb2.BatchListMembershipsResponse()
+        for person in request.people:
+            each = response.people.add()
+            for organization, role, state in memberships.get(person, []):
+                each.memberships.add(name=f"{organization}/memberships/a", role=role, state=state)
+        return response
+
+    fake = FakePeer(answer)
+    found = await directory(fake, [0.0]).find_organizations(
+        ["subjects/a", "subjects/b", "subjects/a"], None
+    )
+    assert found == {
+        "subjects/a": {"subjects/o", "subjects/p"},
+        "subjects/b": frozenset(),
+    }
+    assert list(fake.requests[0].people) == ["subjects/a", "subjects/b"]

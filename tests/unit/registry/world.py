@@ -34,7 +34,7 @@ from services.registry.documents.interface import (
 from services.registry.documents.store import find_type
 from services.registry.main import Registry, build
 from services.registry.model.log_entries import NEWEST_VERSION
-from services.registry.model.statements import encode_statement
+from services.registry.model.statements import StatementVersion, encode_statement
 from services.runtime.access import Caller, Role
 from services.runtime.errors import PermissionDenied, Unavailable
 from services.runtime.server import Call
@@ -92,6 +92,7 @@ class FakeDirectory:
 
     subjects: dict[str, SubjectKind] = field(default_factory=dict)
     officers: set[Officer] = field(default_factory=set)
+    former_officers: set[Officer] = field(default_factory=set)
     is_down: bool = False
     subject_questions: list[set[str]] = field(default_factory=list)
 
@@ -110,13 +111,32 @@ class FakeDirectory:
             raise Unavailable("identity cannot be reached")
         return frozenset(each for each in people if each in self.officers)
 
+    async def find_organizations(
+        self, people: Collection[str], during: Call | None
+    ) -> Mapping[str, frozenset[str]]:
+        if self.is_down:
+            raise Unavailable("identity cannot be reached")
+        return {
+            person: frozenset(
+                each.organization
+                for each in self.officers | self.former_officers
+                if each.person == person
+            )
+            for person in people
+        }
 
-def sign(statement_bytes: bytes, signer: str) -> documents_pb2.DocumentSignature:
+
+def sign(
+    statement_bytes: bytes, signer: str, version: StatementVersion = StatementVersion.WITH_ISSUER
+) -> documents_pb2.DocumentSignature:
     """A signature that the fake verifier takes for the signer's."""
     certificate = b"certificate of " + signer.encode()
     signature = hashlib.sha256(certificate + statement_bytes).digest()
     return documents_pb2.DocumentSignature(
-        certificate=certificate, algorithm=ALGORITHM, signature=signature
+        certificate=certificate,
+        algorithm=ALGORITHM,
+        signature=signature,
+        statement_version=version.value,
     )
 
 
@@ -317,6 +337,8 @@ def registration(
     media_type: str = "application/pdf",
     expire_time: datetime | None = None,
     signers: Sequence[str] = (CLERK,),
+    issuer: str = MINISTRY,
+    version: StatementVersion = StatementVersion.WITH_ISSUER,
     request_id: str = "",
 ) -> documents_pb2.RegisterDocumentRequest:
     """A request that would be accepted, of a content like no other."""
@@ -328,6 +350,8 @@ def registration(
     if expire_time is not None:
         document.expire_time.FromDatetime(expire_time)
     signed = encode_statement(
+        version=version,
+        issuer=issuer,
         content_sha256=hashlib.sha256(content).digest(),
         document_type=document_type,
         media_type=media_type,
@@ -337,7 +361,7 @@ def registration(
     return documents_pb2.RegisterDocumentRequest(
         document=document,
         content=content,
-        signatures=[sign(signed, signer) for signer in signers],
+        signatures=[sign(signed, signer, version) for signer in signers],
         request_id=request_id,
     )
 
@@ -411,6 +435,7 @@ async def opened_world(
             entry_version=entry_version,
             clock=clock,
         )
+        await registry.version_1_end.start()
         await registry.sequencer.start()
         try:
             world = World(registry, database, objects, clock, directory, verifier)

@@ -9,6 +9,7 @@ import pytest
 
 from services.registry.audit.audit import audit
 from services.registry.audit.source import all_records
+from services.registry.model.statements import StatementVersion
 from services.runtime.errors import (
     PermissionDenied,
 )
@@ -52,6 +53,12 @@ async def everything_that_leaves_an_entry(world: World) -> None:
         await world.look_up()
     await world.revoke(document.name)
     await world.erase(document.name)
+
+
+async def test_the_audit_reads_statements_of_both_versions(world: World) -> None:
+    for version in StatementVersion:
+        await world.register(version=version)
+    assert await audited(world) == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tests.unit.registry.world import (
     ADDRESS,
     CITIZEN,
     CLERK,
+    FIRST_BANK,
     MINISTRY,
     SPOUSE,
     TELLER,
@@ -174,7 +175,8 @@ async def test_a_request_id_is_the_organizations_own(world: World) -> None:
     first = await world.register(content=b"one", request_id=REQUEST_ID)
     await world.update_type(ADDRESS, issuers=[MINISTRY, bank_officer.organization])
     other = await world.documents.RegisterDocument(
-        registration(content=b"two", request_id=REQUEST_ID, signers=[TELLER]), by(bank_officer)
+        registration(content=b"two", request_id=REQUEST_ID, signers=[TELLER], issuer=FIRST_BANK),
+        by(bank_officer),
     )
     assert other.name != first.name
 

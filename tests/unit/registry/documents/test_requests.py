@@ -28,6 +28,10 @@ from tests.unit.registry.world import (
         ("signatures[0].certificate", lambda r: r.signatures[0].ClearField("certificate")),
         ("signatures[0].algorithm", lambda r: r.signatures[0].ClearField("algorithm")),
         ("signatures[0].signature", lambda r: r.signatures[0].ClearField("signature")),
+        (
+            "signatures[0].statement_version",
+            lambda r: setattr(r.signatures[0], "statement_version", 3),
+        ),
         ("document.document_type", lambda r: r.document.ClearField("document_type")),
         ("document.document_type", lambda r: setattr(r.document, "document_type", "types/a")),
         ("document.subjects", lambda r: r.document.ClearField("subjects")),
