@@ -107,7 +107,7 @@ async def _audit(settings: RegistrySettings, seen: list[bytes]) -> list[Differen
 async def _compare_with_identity(
     database: Database, settings: RegistrySettings
 ) -> list[Difference]:
-    """Return what identity_audit.py finds. Raises NotCompared."""
+    """Return every difference between identity and the log. Raises NotCompared."""
     import grpc
 
     from services.registry.audit.identity_audit import compare_with_identity
