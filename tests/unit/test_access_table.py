@@ -23,6 +23,7 @@ CONFIRMED = {
     "DestroyKeyVersion",
     "CreateDocumentType",
     "UpdateDocumentType",
+    "ApproveLegalBases",
     "GrantConsent",
     "EraseDocument",
 }

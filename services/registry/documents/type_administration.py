@@ -1,4 +1,8 @@
-"""Creation and change of document types."""
+"""Creation and change of document types.
+
+New legal bases let organizations read without consent, so they take two operators, unless the
+platform never had a second one; identity knows (Operators).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,20 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.documents import store
-from services.registry.documents.interface import Directory, check_organizations
-from services.registry.model.document_types import DocumentType, check_document_type, etag_of
+from services.registry.documents.interface import Directory, Operators, check_organizations
+from services.registry.model.document_types import (
+    DocumentType,
+    LegalBasis,
+    approve,
+    await_second,
+    check_document_type,
+    etag_of,
+    has_new_bases,
+    not_pending,
+)
 from services.registry.model.resource_names import check_name
-from services.runtime.errors import Aborted
+from services.runtime.clock import Clock
+from services.runtime.errors import Aborted, PermissionDenied
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.kept_requests import RequestKey
@@ -19,9 +33,13 @@ from services.runtime.storage.kept_requests import RequestKey
 class TypeAdministration:
     """Stores types, once everything in them is checked, and each request once."""
 
-    def __init__(self, database: Database, directory: Directory) -> None:
+    def __init__(
+        self, database: Database, directory: Directory, operators: Operators, clock: Clock
+    ) -> None:
         self._database = database
         self._directory = directory
+        self._operators = operators
+        self._clock = clock
 
     async def find_kept(
         self, request: RequestKey | None, request_sha256: bytes
@@ -42,10 +60,10 @@ class TypeAdministration:
         *,
         request: RequestKey | None,
         request_sha256: bytes,
-        during: Call | None,
+        during: Call,
     ) -> DocumentType:
         """Store a new type; return it with its etag. Raises InvalidArgument and AlreadyExists."""
-        checked = await self._checked(document_type, during)
+        checked = await self._checked(document_type, (), during)
 
         async def work(connection: AsyncConnection) -> None:
             await store.insert_type(connection, checked)
@@ -57,29 +75,67 @@ class TypeAdministration:
     async def update(
         self,
         document_type: DocumentType,
-        etag: str,
+        present: DocumentType,
         *,
         request: RequestKey | None,
         request_sha256: bytes,
-        during: Call | None,
+        during: Call,
     ) -> DocumentType:
-        """Store a changed type in place of the one with that etag; return it with its new one.
+        """Store a changed type in place of the present one; return it with its new etag.
 
-        Raises InvalidArgument, and Aborted if the stored type has another etag.
+        Raises InvalidArgument, and Aborted if the stored type is no longer the present one.
         """
-        checked = await self._checked(document_type, during)
+        checked = await self._checked(document_type, present.legal_bases, during)
+        return await self._replace(checked, present.etag, request, request_sha256)
 
+    async def approve(
+        self,
+        present: DocumentType,
+        *,
+        request: RequestKey | None,
+        request_sha256: bytes,
+        during: Call,
+    ) -> DocumentType:
+        """Store the present type with the legal bases that waited for the caller's approval.
+
+        Raises FailedPrecondition, PermissionDenied, and Aborted as update.
+        """
+        pending = present.pending_at(self._clock())
+        if pending is None:
+            raise not_pending()
+        caller = during.caller
+        if caller.subject == pending.proposer or not await self._operators.may_approve(
+            pending.proposer, caller.subject, caller.certificate, during
+        ):
+            raise PermissionDenied
+        approved = approve(present, pending)
+        approved = replace(approved, etag=etag_of(approved))
+        return await self._replace(approved, present.etag, request, request_sha256)
+
+    async def _replace(
+        self,
+        document_type: DocumentType,
+        etag: str,
+        request: RequestKey | None,
+        request_sha256: bytes,
+    ) -> DocumentType:
         async def work(connection: AsyncConnection) -> bool:
-            if not await store.update_type(connection, checked, etag):
+            if not await store.update_type(connection, document_type, etag):
                 return False
-            await store.keep_request(connection, request, request_sha256, checked.name)
+            await store.keep_request(connection, request, request_sha256, document_type.name)
             return True
 
         if not await self._database.run(work):
             raise Aborted("the type was changed since it was read")
-        return checked
+        return document_type
 
-    async def _checked(self, document_type: DocumentType, during: Call | None) -> DocumentType:
+    async def _checked(
+        self, document_type: DocumentType, present: tuple[LegalBasis, ...], during: Call
+    ) -> DocumentType:
+        """Return the type with its etag, its new legal bases waiting if they have to.
+
+        present: the legal bases that look-ups rest on already.
+        """
         check_document_type(document_type)
         named = {
             f"document_type.issuers[{index}]": issuer
@@ -91,4 +147,7 @@ class TypeAdministration:
         for field, name in named.items():
             check_name(name, "subjects", field)
         await check_organizations(self._directory, named, during)
+        if has_new_bases(document_type, present) and await self._operators.second_existed(during):
+            proposer, now = during.caller.subject, self._clock()
+            document_type = await_second(document_type, present, proposer, now)
         return replace(document_type, etag=etag_of(document_type))
