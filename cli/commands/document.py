@@ -86,6 +86,41 @@ def register(
     print_message(registered, as_machine_json=json)
 
 
+@document.command("approve-legal-bases")
+def approve_legal_bases(
+    document_type: Annotated[str, typer.Argument(help="documentTypes/…")],
+    etag: Annotated[
+        str, typer.Option(help="The type's etag. Without it, what waits is shown with its etag.")
+    ] = "",
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Approve the legal bases that another operator asked for."""
+    from cli.connection import call
+    from cli.output import print_message
+    from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
+
+    if not etag:
+        found = call(
+            lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).GetDocumentType,
+            documents_pb2.GetDocumentTypeRequest(name=document_type),
+            gateway,
+            credential,
+        )
+        if not found.HasField("pending_legal_bases"):
+            raise Failure("no legal bases wait for a second operator")
+        print_message(found, as_machine_json=json)
+        return
+    approved = call(
+        lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).ApproveLegalBases,
+        documents_pb2.ApproveLegalBasesRequest(name=document_type, etag=etag),
+        gateway,
+        credential,
+    )
+    print_message(approved, as_machine_json=json)
+
+
 @document.command()
 def get(
     name: Name,

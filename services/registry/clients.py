@@ -147,6 +147,35 @@ class IdentityClient:
         answers = await self._organizations_batcher.ask(ordered, during)
         return dict(zip(ordered, answers, strict=True))
 
+    async def second_existed(self, during: Call | None) -> bool:
+        """Return whether the platform ever had a second operator.
+
+        Raises Unavailable or DeadlineExceeded.
+        """
+        return (await self._check_second(subjects_pb2.CheckSecondOperatorRequest(), during)).existed
+
+    async def may_approve(
+        self, proposer: str, approver: str, certificate: str, during: Call | None
+    ) -> bool:
+        """Return whether the approver is a second operator, whom the proposer did not make.
+
+        Raises as second_existed.
+        """
+        request = subjects_pb2.CheckSecondOperatorRequest(
+            proposer=proposer, approver=approver, approver_certificate=certificate
+        )
+        return (await self._check_second(request, during)).may_approve
+
+    async def _check_second(
+        self, request: subjects_pb2.CheckSecondOperatorRequest, during: Call | None
+    ) -> subjects_pb2.CheckSecondOperatorResponse:
+        return await self._identity.call(
+            f"{SUBJECTS}/CheckSecondOperator",
+            request,
+            subjects_pb2.CheckSecondOperatorResponse,
+            during,
+        )
+
     async def _batch_get_subjects(
         self, names: Sequence[str], during: Call | None
     ) -> list[SubjectKind | None]:

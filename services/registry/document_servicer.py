@@ -100,7 +100,7 @@ class DocumentServicer:
         created = await self._types.find_kept(key, asked) or await self._types.create(
             document_type, request=key, request_sha256=asked, during=call
         )
-        return document_type_message(created)
+        return document_type_message(created, self._clock())
 
     async def UpdateDocumentType(
         self, request: documents_pb2.UpdateDocumentTypeRequest, call: Call
@@ -110,20 +110,40 @@ class DocumentServicer:
         asked = fingerprint(request)
         kept = await self._types.find_kept(key, asked)
         if kept is not None:
-            return document_type_message(kept)
+            return document_type_message(kept, self._clock())
         present = await self._find_type(name)
         if request.document_type.etag not in ("", present.etag):
             raise Aborted("the type was changed since it was read")
-        changed = replace(present, **parse_type_changes(request))
+        changes = parse_type_changes(request)
+        if "legal_bases" in changes:
+            # They take the place of what waits.
+            changes["pending"] = None
         updated = await self._types.update(
-            changed, present.etag, request=key, request_sha256=asked, during=call
+            replace(present, **changes), present, request=key, request_sha256=asked, during=call
         )
-        return document_type_message(updated)
+        return document_type_message(updated, self._clock())
+
+    async def ApproveLegalBases(
+        self, request: documents_pb2.ApproveLegalBasesRequest, call: Call
+    ) -> documents_pb2.DocumentType:
+        name = check_name(request.name, "documentTypes", "name")
+        key = read_request_key("ApproveLegalBases", call.caller.scope, request.request_id)
+        asked = fingerprint(request)
+        kept = await self._types.find_kept(key, asked)
+        if kept is not None:
+            return document_type_message(kept, self._clock())
+        present = await self._find_type(name)
+        if request.etag != present.etag:
+            raise Aborted("the type was changed since it was read")
+        approved = await self._types.approve(
+            present, request=key, request_sha256=asked, during=call
+        )
+        return document_type_message(approved, self._clock())
 
     async def GetDocumentType(
         self, request: documents_pb2.GetDocumentTypeRequest, _call: Call
     ) -> documents_pb2.DocumentType:
-        return document_type_message(await self._find_type(request.name))
+        return document_type_message(await self._find_type(request.name), self._clock())
 
     async def ListDocumentTypes(
         self, request: documents_pb2.ListDocumentTypesRequest, call: Call
@@ -132,8 +152,9 @@ class DocumentServicer:
         async with self._database.reading() as connection:
             found = await store.list_types(connection, page.after, page.limit)
         shown, next_page_token = page.cut(found, key=lambda each: each.name)
+        now = self._clock()
         return documents_pb2.ListDocumentTypesResponse(
-            document_types=[document_type_message(each) for each in shown],
+            document_types=[document_type_message(each, now) for each in shown],
             next_page_token=next_page_token,
         )
 

@@ -15,7 +15,7 @@ from services.registry.consent_servicer import ConsentServicer
 from services.registry.contents.packs import Contents, WrappingKey
 from services.registry.document_servicer import DocumentServicer
 from services.registry.documents.content_reader import ContentReader
-from services.registry.documents.interface import Directory, Verifier
+from services.registry.documents.interface import Directory, Operators, Verifier
 from services.registry.documents.lifecycle import DocumentLifecycle
 from services.registry.documents.registration import Registration
 from services.registry.documents.signature_check import SignatureCheck
@@ -91,6 +91,7 @@ def build(
     content_key: WrappingKey,
     verifier: Verifier,
     directory: Directory,
+    operators: Operators,
     witnesses: Sequence[notes.VerifierKey] = (),
     version_1_until: datetime | None = None,
     entry_version: int = NEWEST_VERSION,
@@ -109,7 +110,9 @@ def build(
         documents=DocumentServicer(
             database=database,
             transparency_log=transparency_log,
-            types=TypeAdministration(database, sequencer, directory, clock, entry_version),
+            types=TypeAdministration(
+                database, sequencer, directory, operators, clock, entry_version
+            ),
             registration=Registration(
                 database=database,
                 sequencer=sequencer,
@@ -149,13 +152,15 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     signing = open_channel(settings.signing_address)
     internal = InternalTokens.load(identity, settings.credential_file())
     peer = ServiceClient(identity, internal)
+    directory = IdentityClient(peer)
     registry = build(
         database=database,
         objects=open_object_store(settings.contents_location()),
         log_key=log_key,
         content_key=content_key,
         verifier=SigningClient(ServiceClient(signing, internal)),
-        directory=IdentityClient(peer),
+        directory=directory,
+        operators=directory,
         witnesses=witnesses,
         version_1_until=settings.version_1_end(),
         entry_version=settings.log_entry_version,

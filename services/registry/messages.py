@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
@@ -11,7 +12,7 @@ from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
 from services.registry.model.accesses import Access
 from services.registry.model.attributes import Attribute
 from services.registry.model.consents import Consent
-from services.registry.model.document_types import DocumentType
+from services.registry.model.document_types import DocumentType, LegalBasis
 from services.registry.model.documents import Document, format_verification_code
 from services.registry.model.identity_events import IdentityEvent
 from services.runtime.clock import to_timestamp
@@ -62,21 +63,13 @@ def check_message(
     )
 
 
-def document_type_message(document_type: DocumentType) -> documents_pb2.DocumentType:
-    """Return the type, which everybody may read."""
-    return documents_pb2.DocumentType(
+def document_type_message(document_type: DocumentType, now: datetime) -> documents_pb2.DocumentType:
+    """Return the type, which everybody may read, with what waits for a second operator then."""
+    message = documents_pb2.DocumentType(
         name=document_type.name,
         display_names=dict(document_type.display_names),
         issuers=document_type.issuers,
-        legal_bases=[
-            documents_pb2.LegalBasis(
-                organization=basis.organization,
-                purpose=basis.purpose,
-                citation=basis.citation,
-                expire_time=to_timestamp(basis.expire_time),
-            )
-            for basis in document_type.legal_bases
-        ],
+        legal_bases=_basis_messages(document_type.legal_bases),
         etag=document_type.etag,
         attributes=[
             documents_pb2.Attribute(
@@ -88,6 +81,24 @@ def document_type_message(document_type: DocumentType) -> documents_pb2.Document
             for attribute in document_type.attributes
         ],
     )
+    pending = document_type.pending_at(now)
+    if pending is not None:
+        message.pending_legal_bases.legal_bases.extend(_basis_messages(pending.legal_bases))
+        message.pending_legal_bases.proposer = pending.proposer
+        message.pending_legal_bases.create_time.FromDatetime(pending.create_time)
+    return message
+
+
+def _basis_messages(legal_bases: Sequence[LegalBasis]) -> list[documents_pb2.LegalBasis]:
+    return [
+        documents_pb2.LegalBasis(
+            organization=basis.organization,
+            purpose=basis.purpose,
+            citation=basis.citation,
+            expire_time=to_timestamp(basis.expire_time),
+        )
+        for basis in legal_bases
+    ]
 
 
 def attribute_message(

@@ -107,6 +107,8 @@ document_types = Table(
     # Empty if contents have no structure.
     Column("attributes", JSON, nullable=False),
     Column("etag", String(32), nullable=False),
+    # With who asked for them and when; NULL if none wait for a second operator.
+    Column("pending_legal_bases", JSON(none_as_null=True)),
 )
 
 # What each entry of a type's change was made from; the newest of a type is what the type is.

@@ -26,6 +26,7 @@ CONFIRMED = {
     "DestroyKeyVersion",
     "CreateDocumentType",
     "UpdateDocumentType",
+    "ApproveLegalBases",
     "GrantConsent",
     "EraseDocument",
 }

@@ -95,6 +95,27 @@ class Directory(Protocol):
         ...
 
 
+class Operators(Protocol):
+    """Knows whether an act takes two operators, and who may be the second."""
+
+    async def second_existed(self, during: Call | None) -> bool:
+        """Return whether the platform ever had a second operator.
+
+        Raises Unavailable or DeadlineExceeded.
+        """
+        ...
+
+    async def may_approve(
+        self, proposer: str, approver: str, certificate: str, during: Call | None
+    ) -> bool:
+        """Return whether the approver is a second operator, whom the proposer did not make.
+
+        certificate: the one that the approver confirms with, lower-case hex SHA-256 of its DER.
+        Raises as second_existed.
+        """
+        ...
+
+
 async def check_organizations(
     directory: Directory, named: Mapping[str, str], during: Call | None
 ) -> None:

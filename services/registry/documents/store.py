@@ -16,7 +16,12 @@ from services.registry.contents import store as content_store
 from services.registry.contents.store import ContentReference
 from services.registry.log.store import Rows
 from services.registry.model.attributes import Attribute, AttributeKind
-from services.registry.model.document_types import DocumentType, LegalBasis, TypeChange
+from services.registry.model.document_types import (
+    DocumentType,
+    LegalBasis,
+    PendingLegalBases,
+    TypeChange,
+)
 from services.registry.model.documents import Document, Signature
 from services.registry.model.statements import StatementVersion, format_microseconds
 from services.registry.tables import (
@@ -448,17 +453,7 @@ def _type_of(row: Row[Any]) -> DocumentType:
         name=row.name,
         display_names=dict(row.display_names),
         issuers=tuple(row.issuers),
-        legal_bases=tuple(
-            LegalBasis(
-                organization=basis["organization"],
-                purpose=basis["purpose"],
-                citation=basis["citation"],
-                expire_time=(
-                    datetime.fromisoformat(basis["expire_time"]) if basis["expire_time"] else None
-                ),
-            )
-            for basis in row.legal_bases
-        ),
+        legal_bases=_bases_of(row.legal_bases),
         attributes=tuple(
             Attribute(
                 pointer=attribute["pointer"],
@@ -469,6 +464,31 @@ def _type_of(row: Row[Any]) -> DocumentType:
             for attribute in row.attributes
         ),
         etag=row.etag,
+        pending=_pending_of(row.pending_legal_bases),
+    )
+
+
+def _pending_of(stored: dict[str, Any] | None) -> PendingLegalBases | None:
+    if stored is None:
+        return None
+    return PendingLegalBases(
+        legal_bases=_bases_of(stored["legal_bases"]),
+        proposer=stored["proposer"],
+        create_time=datetime.fromisoformat(stored["create_time"]),
+    )
+
+
+def _bases_of(stored: list[dict[str, str]]) -> tuple[LegalBasis, ...]:
+    return tuple(
+        LegalBasis(
+            organization=basis["organization"],
+            purpose=basis["purpose"],
+            citation=basis["citation"],
+            expire_time=(
+                datetime.fromisoformat(basis["expire_time"]) if basis["expire_time"] else None
+            ),
+        )
+        for basis in stored
     )
 
 
@@ -480,15 +500,7 @@ def _type_row(document_type: DocumentType) -> dict[str, Any]:
         "name": document_type.name,
         "display_names": dict(document_type.display_names),
         "issuers": list(document_type.issuers),
-        "legal_bases": [
-            {
-                "organization": basis.organization,
-                "purpose": basis.purpose,
-                "citation": basis.citation,
-                "expire_time": format_microseconds(basis.expire_time) if basis.expire_time else "",
-            }
-            for basis in document_type.legal_bases
-        ],
+        "legal_bases": _stored_bases(document_type.legal_bases),
         "attributes": [
             {
                 "pointer": attribute.pointer,
@@ -499,7 +511,30 @@ def _type_row(document_type: DocumentType) -> dict[str, Any]:
             for attribute in document_type.attributes
         ],
         "etag": document_type.etag,
+        "pending_legal_bases": _stored_pending(document_type.pending),
     }
+
+
+def _stored_pending(pending: PendingLegalBases | None) -> dict[str, Any] | None:
+    if pending is None:
+        return None
+    return {
+        "legal_bases": _stored_bases(pending.legal_bases),
+        "proposer": pending.proposer,
+        "create_time": format_microseconds(pending.create_time),
+    }
+
+
+def _stored_bases(legal_bases: Sequence[LegalBasis]) -> list[dict[str, str]]:
+    return [
+        {
+            "organization": basis.organization,
+            "purpose": basis.purpose,
+            "citation": basis.citation,
+            "expire_time": format_microseconds(basis.expire_time) if basis.expire_time else "",
+        }
+        for basis in legal_bases
+    ]
 
 
 def _document_row(document: Document, statement_key: bytes) -> dict[str, Any]:

@@ -6,15 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.registry.log.canonical_json import canonical_json
 from services.registry.model.attributes import Attribute, check_attributes
 from services.registry.model.consents import check_purpose
 from services.registry.model.statements import format_microseconds
-from services.runtime.errors import InvalidArgument
+from services.runtime.errors import FailedPrecondition, InvalidArgument
 
 # Far more than any type needs; they bound a type's row and answer.
 ISSUERS_LIMIT = 1_000
@@ -22,6 +22,8 @@ LEGAL_BASES_LIMIT = 1_000
 DISPLAY_NAMES_LIMIT = 50
 DISPLAY_NAME_LENGTH = 200
 CITATION_LENGTH = 500
+# As long as a membership or a certificate waits for its second person.
+LAPSES_AFTER = timedelta(days=7)
 
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # The part of BCP 47 that languages here need: "kk", "kk-Latn", "ru-KZ".
@@ -47,6 +49,15 @@ class LegalBasis:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingLegalBases:
+    """All legal bases of a type, as one operator wants them; another has yet to approve them."""
+
+    legal_bases: tuple[LegalBasis, ...]
+    proposer: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentType:
     """A type of documents. Its etag changes with each update."""
 
@@ -56,6 +67,13 @@ class DocumentType:
     legal_bases: tuple[LegalBasis, ...]
     attributes: tuple[Attribute, ...] = ()
     etag: str = ""
+    pending: PendingLegalBases | None = None
+
+    def pending_at(self, now: datetime) -> PendingLegalBases | None:
+        """Return the legal bases that wait for a second operator at that time, unless lapsed."""
+        if self.pending is None or now >= self.pending.create_time + LAPSES_AFTER:
+            return None
+        return self.pending
 
     def attribute(self, pointer: str) -> Attribute | None:
         """Return the attribute that the type declares at a JSON pointer, or None."""
@@ -81,6 +99,35 @@ class TypeChange:
     # The members of each, as in type_json.
     legal_bases: Sequence[Mapping[str, Any]]
     log_index: int = -1
+
+
+def has_new_bases(document_type: DocumentType, present: tuple[LegalBasis, ...]) -> bool:
+    """Return whether the type has legal bases beside those present."""
+    return any(each not in present for each in document_type.legal_bases)
+
+
+def await_second(
+    document_type: DocumentType, present: tuple[LegalBasis, ...], proposer: str, now: datetime
+) -> DocumentType:
+    """Return the type with the present legal bases that it keeps, while its new ones wait.
+
+    Those that it leaves out end at once: that only stops something.
+    """
+    return replace(
+        document_type,
+        legal_bases=tuple(each for each in document_type.legal_bases if each in present),
+        pending=PendingLegalBases(document_type.legal_bases, proposer, now),
+    )
+
+
+def approve(document_type: DocumentType, pending: PendingLegalBases) -> DocumentType:
+    """Return the type with the legal bases that waited."""
+    return replace(document_type, legal_bases=pending.legal_bases, pending=None)
+
+
+def not_pending() -> FailedPrecondition:
+    """Return the refusal of an approval for which nothing waits."""
+    return FailedPrecondition("NOT_PENDING", "no legal bases wait for a second operator")
 
 
 def name_of(document_type_id: str) -> str:
@@ -132,19 +179,11 @@ def _check_display_names(names: Mapping[str, str], field: str) -> None:
 
 def etag_of(document_type: DocumentType) -> str:
     """Return the etag: a hash over the type's content."""
-    content = [
+    content: list[object] = [
         document_type.name,
         sorted(document_type.display_names.items()),
         document_type.issuers,
-        [
-            [
-                basis.organization,
-                basis.purpose,
-                basis.citation,
-                format_microseconds(basis.expire_time) if basis.expire_time else "",
-            ]
-            for basis in document_type.legal_bases
-        ],
+        _bases_content(document_type.legal_bases),
         [
             [
                 attribute.pointer,
@@ -155,6 +194,15 @@ def etag_of(document_type: DocumentType) -> str:
             for attribute in document_type.attributes
         ],
     ]
+    pending = document_type.pending
+    if pending is not None:
+        content.append(
+            [
+                _bases_content(pending.legal_bases),
+                pending.proposer,
+                format_microseconds(pending.create_time),
+            ]
+        )
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
@@ -200,3 +248,15 @@ def _legal_basis_members(basis: LegalBasis) -> dict[str, Any]:
     if basis.expire_time is not None:
         members["expire_time"] = format_microseconds(basis.expire_time)
     return members
+
+
+def _bases_content(legal_bases: tuple[LegalBasis, ...]) -> list[list[str]]:
+    return [
+        [
+            basis.organization,
+            basis.purpose,
+            basis.citation,
+            format_microseconds(basis.expire_time) if basis.expire_time else "",
+        ]
+        for basis in legal_bases
+    ]

@@ -71,6 +71,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "documentType": {"name": "documentTypes/address-certificate", "etag": "e"},
         "updateMask": "displayNames",
     },
+    "ApproveLegalBases": {"name": "documentTypes/address-certificate", "etag": "e"},
     "EraseDocument": {"name": "documents/018f0000-0000-7000-8000-00000000000c", "citation": "§ 1"},
     "GrantConsent": {
         "consent": {

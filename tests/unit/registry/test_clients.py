@@ -244,3 +244,17 @@ async def test_organizations_are_those_that_a_person_serves_or_served() -> None:
         "subjects/b": frozenset(),
     }
     assert list(fake.requests[0].people) == ["subjects/a", "subjects/b"]
+
+
+async def test_identity_says_who_may_be_the_second_operator() -> None:
+    def answer(
+        _method: str, request: subjects_pb2.CheckSecondOperatorRequest
+    ) -> subjects_pb2.CheckSecondOperatorResponse:
+        return subjects_pb2.CheckSecondOperatorResponse(
+            existed=True, may_approve=request.approver_certificate == "ab"
+        )
+
+    asked = directory(FakePeer(answer), [0.0])
+    assert await asked.second_existed(None)
+    assert await asked.may_approve("subjects/a", "subjects/b", "ab", None)
+    assert not await asked.may_approve("subjects/a", "subjects/b", "cd", None)

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -79,6 +79,7 @@ spouse = _caller(SPOUSE, "", Role.ROLE_CITIZEN)
 stranger = _caller(STRANGER, "", Role.ROLE_CITIZEN)
 auditor = _caller(AUDITOR, "", Role.ROLE_CITIZEN, Role.ROLE_AUDITOR)
 operator = _caller(OPERATOR, "", Role.ROLE_CITIZEN, Role.ROLE_OPERATOR)
+second_operator = replace(operator, subject="subjects/second-operator", certificate="ab" * 32)
 
 
 def by(caller: Caller | None) -> Call:
@@ -124,6 +125,24 @@ class FakeDirectory:
             )
             for person in people
         }
+
+
+@dataclass(slots=True)
+class FakeOperators:
+    """Whether there ever was a second operator, and who may approve what who asked for."""
+
+    is_second_known: bool = False
+    dependent: set[tuple[str, str]] = field(default_factory=set)
+    certificates: list[str] = field(default_factory=list)
+
+    async def second_existed(self, during: Call | None) -> bool:
+        return self.is_second_known
+
+    async def may_approve(
+        self, proposer: str, approver: str, certificate: str, during: Call | None
+    ) -> bool:
+        self.certificates.append(certificate)
+        return (proposer, approver) not in self.dependent
 
 
 def sign(
@@ -180,6 +199,7 @@ class World:
     clock: Clock
     directory: FakeDirectory
     verifier: FakeVerifier
+    operators: FakeOperators
 
     @property
     def documents(self) -> DocumentServicer:
@@ -256,6 +276,15 @@ class World:
             update_mask=FieldMask(paths=paths),
         )
         return await self.documents.UpdateDocumentType(request, by(operator))
+
+    async def approve_bases(
+        self, document_type: documents_pb2.DocumentType, caller: Caller | None = None
+    ) -> documents_pb2.DocumentType:
+        """Approve a type's legal bases as the caller read it, as the second operator."""
+        request = documents_pb2.ApproveLegalBasesRequest(
+            name=document_type.name, etag=document_type.etag
+        )
+        return await self.documents.ApproveLegalBases(request, by(caller or second_operator))
 
     async def get_type(self, name: str) -> documents_pb2.DocumentType:
         request = documents_pb2.GetDocumentTypeRequest(name=name)
@@ -421,7 +450,7 @@ async def opened_world(
             Officer(SECOND_BANK, RIVAL),
         },
     )
-    verifier, clock = FakeVerifier(), Clock(NOW)
+    verifier, clock, operators = FakeVerifier(), Clock(NOW), FakeOperators()
     try:
         await create_tables(database)
         objects = open_object_store(str(folder / "contents"))
@@ -433,12 +462,13 @@ async def opened_world(
             verifier=verifier,
             directory=directory,
             entry_version=entry_version,
+            operators=operators,
             clock=clock,
         )
         await registry.version_1_end.start()
         await registry.sequencer.start()
         try:
-            world = World(registry, database, objects, clock, directory, verifier)
+            world = World(registry, database, objects, clock, directory, verifier, operators)
             for name in (ADDRESS, MARRIAGE):
                 async with database.reading() as connection:
                     if await find_type(connection, name) is not None:

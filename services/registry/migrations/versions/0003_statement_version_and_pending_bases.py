@@ -1,4 +1,4 @@
-"""A signature says which version of the statement it is over."""
+"""A signature says the version of its statement; legal bases wait for a second operator."""
 
 from __future__ import annotations
 
@@ -23,3 +23,4 @@ def upgrade() -> None:
         sa.Column("first_start_time", UtcDateTime, nullable=False),
         sa.PrimaryKeyConstraint("version"),
     )
+    op.add_column("document_types", sa.Column("pending_legal_bases", sa.JSON()))
