@@ -167,8 +167,21 @@ def requests(
         credential,
         organization,
     )
-    rows = [(one.name,) for page in pages for one in page.certificates]
-    print_rows("Certificates that wait", ("name",), rows, as_machine_json=json)
+    rows = [
+        (
+            one.name,
+            certificates_pb2.CertificateUsage.Name(one.application.usage)
+            .removeprefix("CERTIFICATE_USAGE_")
+            .lower(),
+            one.application.organization,
+            one.application.key_fingerprint,
+            one.application.proposer,
+        )
+        for page in pages
+        for one in page.certificates
+    ]
+    header = ("name", "usage", "organization", "key", "asked by")
+    print_rows("Certificates that wait", header, rows, as_machine_json=json)
 
 
 @certificate.command()

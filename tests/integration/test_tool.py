@@ -213,7 +213,7 @@ def test_a_further_certificate_is_approved_by_another_operator(
     assert [each["state"] for each in asked] == ["CERTIFICATE_STATE_PENDING"] * 2
     assert b"CERTIFICATE" not in key.read_bytes()
     waiting, other = (each["name"] for each in asked)
-    listed = ok("certificate", "requests", *own)
+    listed = ok("certificate", "requests", "--json", *own)
     assert waiting in listed and other in listed
     ok("certificate", "reject", other, *own)
     refused = run("certificate", "approve", waiting, *second)

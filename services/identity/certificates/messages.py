@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from qagazsyz.common.v1 import access_pb2
 from qagazsyz.identity.v1 import certificates_pb2 as pb
 from services.identity.certificates.batch_check import CertificateCheck
 from services.identity.certificates.dual_control import Application, CertificateState
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.certificates.time_stamp_check import TimeStampCheck, TimeStampStatus
-from services.identity.x509.inspection import NotACertificate, inspect
+from services.identity.subjects.dual_control import LAPSES_AFTER
+from services.identity.x509.inspection import NotACertificate, fingerprint_of, inspect
 from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES
 from services.runtime.clock import to_timestamp
 
@@ -42,6 +44,16 @@ def to_application(application: Application) -> pb.Certificate:
     return pb.Certificate(
         name=application.name,
         state=int(application.state),  # type: ignore[arg-type]
+        application=pb.CertificateApplication(
+            organization=application.organization,
+            usage=int(application.usage),  # type: ignore[arg-type]
+            key_fingerprint=application.key,
+            proposer=application.proposer,
+            proposer_role=access_pb2.Role.Name(application.proposer_role),
+            create_time=to_timestamp(application.create_time),
+            expire_time=to_timestamp(application.create_time + LAPSES_AFTER),
+            external_fingerprint=fingerprint_of(application.der) if application.der else "",
+        ),
     )
 
 

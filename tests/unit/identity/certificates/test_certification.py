@@ -19,6 +19,7 @@ from qagazsyz.identity.v1 import subjects_pb2
 from services.identity.certificates.dual_control import PENDING_LIMIT
 from services.identity.events.event import REGISTRY
 from services.identity.events.store import advance_place, get_last_number, read_events
+from services.identity.subjects.dual_control import LAPSES_AFTER
 from services.identity.x509.inspection import fingerprint_of
 from tests.unit.identity.certificates.test_managed_keys import manage, spki
 from tests.unit.identity.service import (
@@ -336,6 +337,24 @@ async def test_of_concurrent_approvals_one_issues(identity: Identity) -> None:
     )
     assert counts == {"OK": 1, "FAILED_PRECONDITION": 3}
     assert len(await identity.certificates(person)) == 2
+
+
+async def test_who_approves_sees_what_was_asked_for(identity: Identity) -> None:
+    person, _ = await certified(identity)
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = pb.IssueCertificateRequest(
+        subject=person, certificate_request=certificate_request(key), usage=AUTHENTICATE
+    )
+    waiting = await ask(identity, request, identity.as_operator)
+    listed = await identity.call(LIST, pb.ListCertificateRequestsRequest(), identity.as_operator)
+    (found,) = [each for each in listed.certificates if each.name == waiting.name]
+    assert found.application == waiting.application
+    shown = found.application
+    assert shown.key_fingerprint == hashlib.sha256(spki(key)).hexdigest()
+    assert (shown.usage, shown.organization) == (AUTHENTICATE, "")
+    assert (shown.proposer, shown.proposer_role) == (identity.operator, Role.ROLE_OPERATOR)
+    lapses_after = shown.expire_time.ToDatetime() - shown.create_time.ToDatetime()
+    assert lapses_after == LAPSES_AFTER
 
 
 async def test_the_holder_rejects_what_waits_over_them(identity: Identity) -> None:
