@@ -297,7 +297,7 @@ class Certification:
             membership=await _membership_provenance(
                 connection, party.platform, caller.subject, self._clock()
             ),
-            certificate=await find_provenance(connection, caller),
+            certificate=await find_provenance(connection, caller.subject, caller.certificate),
         )
         check_is_pending(application.at(self._clock()))
         if not await _may_still_ask(connection, application, party, self._clock()):
@@ -413,9 +413,11 @@ async def _find_certificate(
     return await store.get_certificate(connection, caller.subject, caller.certificate)
 
 
-async def find_provenance(connection: AsyncConnection, caller: Caller) -> Provenance | None:
-    """Return who made the certificate that the caller confirms with, or None."""
-    found = await _find_certificate(connection, caller)
+async def find_provenance(
+    connection: AsyncConnection, subject: str, fingerprint: str
+) -> Provenance | None:
+    """Return who made the subject's certificate with that fingerprint, or None."""
+    found = await store.get_certificate(connection, subject, fingerprint)
     return None if found is None else Provenance(found.proposer, found.approver)
 
 

@@ -23,12 +23,12 @@ from services.identity.subjects.dual_control import Provenance, check_is_second
 from services.identity.subjects.rules import Membership, MembershipState, check_role
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock
-from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound
+from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied
 
 log = logging.getLogger(__name__)
 
-# Who made the certificate that a caller confirms with; None if it is not there.
-FindProvenance = Callable[[AsyncConnection, Caller], Awaitable[Provenance | None]]
+# Who made a subject's certificate, by its fingerprint; None if it is not there.
+FindProvenance = Callable[[AsyncConnection, str, str], Awaitable[Provenance | None]]
 
 
 class MembershipChanges:
@@ -62,7 +62,7 @@ class MembershipChanges:
         present = await store.get_membership(connection, organization, person)
         if present is not None and present.state_at(now) is MembershipState.ENDED:
             await store.drop_membership(connection, present)
-        waits = organization == platform and await _had_second_operator(connection)
+        waits = organization == platform and await had_second_operator(connection)
         added = Membership(
             organization,
             person,
@@ -97,7 +97,9 @@ class MembershipChanges:
             proposer = present.proposer
         else:
             raise FailedPrecondition("NOT_PENDING", "it waits for no second operator")
-        await self._check_is_second(connection, platform, proposer, caller)
+        await self._check_is_second(
+            connection, platform, proposer, caller.subject, caller.certificate
+        )
         if present.begin_time is not None:
             return await self._end(
                 connection, present, IdentityEventBasis.APPROVED, proposer, caller.subject
@@ -122,7 +124,7 @@ class MembershipChanges:
             await store.drop_membership(connection, present)
             return replace(present, remove_time=now)
         is_in_force = present.is_in_force_at(now)
-        if organization == platform and is_in_force and await _had_second_operator(connection):
+        if organization == platform and is_in_force and await had_second_operator(connection):
             if present.state_at(now) is MembershipState.ENDING:
                 return present
             ending = replace(present, remove_proposer=caller.subject, remove_ask_time=now)
@@ -139,23 +141,50 @@ class MembershipChanges:
             raise NotFound("the membership does not exist")
         return found
 
+    async def may_approve(
+        self, connection: AsyncConnection, *, proposer: str, approver: str, certificate: str
+    ) -> bool:
+        """Return whether an operator is a second person to another one, both in force.
+
+        certificate: fingerprint of the one that the approver confirms with.
+        """
+        platform = await store.get_platform(connection)
+        if not await self._is_operator(connection, platform, approver):
+            return False
+        try:
+            await self._check_is_second(connection, platform, proposer, approver, certificate)
+        except (PermissionDenied, FailedPrecondition):
+            return False
+        return True
+
     async def _check_is_second(
-        self, connection: AsyncConnection, platform: str, proposer: str, caller: Caller
+        self,
+        connection: AsyncConnection,
+        platform: str,
+        proposer: str,
+        approver: str,
+        certificate: str,
     ) -> None:
-        """Raise PermissionDenied unless the caller is a second operator, and FailedPrecondition if
+        """Raise PermissionDenied unless the approver is a second person, and FailedPrecondition if
         who asked is an operator no more."""
-        now = self._clock()
-        own = await store.get_membership(connection, platform, caller.subject)
+        own = await store.get_membership(connection, platform, approver)
+        is_in_force = own is not None and own.is_in_force_at(self._clock())
         check_is_second(
-            caller.subject,
+            approver,
             proposer=proposer,
-            membership=own.provenance if own is not None and own.is_in_force_at(now) else None,
-            certificate=await self._find_certificate(connection, caller),
+            membership=own.provenance if own is not None and is_in_force else None,
+            certificate=await self._find_certificate(connection, approver, certificate),
         )
-        first = await store.get_membership(connection, platform, proposer)
-        is_operator = first is not None and first.role == Role.ROLE_OPERATOR
-        if first is None or not is_operator or not first.is_in_force_at(now):
+        if not await self._is_operator(connection, platform, proposer):
             raise FailedPrecondition("NOT_PENDING", "who asked for it is an operator no more")
+
+    async def _is_operator(self, connection: AsyncConnection, platform: str, person: str) -> bool:
+        found = await store.get_membership(connection, platform, person)
+        return (
+            found is not None
+            and found.role == Role.ROLE_OPERATOR
+            and found.is_in_force_at(self._clock())
+        )
 
     async def _added(
         self,
@@ -207,7 +236,7 @@ class MembershipChanges:
         await self._events.record(connection, happening)
 
 
-async def _had_second_operator(connection: AsyncConnection) -> bool:
+async def had_second_operator(connection: AsyncConnection) -> bool:
     """Return whether there ever was an operator besides the first one."""
     return await get_singleton(connection, Singleton.SECOND_OPERATOR) is not None
 

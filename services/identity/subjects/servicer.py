@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qagazsyz.identity.v1 import subjects_pb2 as pb
 from services.identity.store import Taken
 from services.identity.subjects import store
-from services.identity.subjects.membership_changes import MembershipChanges
+from services.identity.subjects.membership_changes import MembershipChanges, had_second_operator
 from services.identity.subjects.messages import to_membership, to_subject
 from services.identity.subjects.requests import check_batch, to_changes, to_details, to_numbers
 from services.identity.subjects.rules import (
@@ -210,6 +210,20 @@ class SubjectServicer:
                 for name in people
             ]
         )
+
+    async def CheckSecondOperator(
+        self, request: pb.CheckSecondOperatorRequest, _call: Call
+    ) -> pb.CheckSecondOperatorResponse:
+        async with self._database.reading() as connection:
+            return pb.CheckSecondOperatorResponse(
+                existed=await had_second_operator(connection),
+                may_approve=await self._changes.may_approve(
+                    connection,
+                    proposer=request.proposer,
+                    approver=request.approver,
+                    certificate=request.approver_certificate,
+                ),
+            )
 
     async def ListMemberships(
         self, request: pb.ListMembershipsRequest, call: Call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import grpc
@@ -268,3 +269,31 @@ def later(identity: Identity, official: Official) -> str:
         subject=official.subject,
         certificate=official.certificate,
     )
+
+
+async def test_services_learn_who_is_a_second_operator(identity: Identity) -> None:
+    async def check(approver: Official) -> tuple[bool, bool]:
+        request = pb.CheckSecondOperatorRequest(
+            proposer=identity.operator,
+            approver=approver.subject,
+            approver_certificate=approver.certificate,
+        )
+        found = await identity.call(
+            "SubjectService/CheckSecondOperator", request, identity.as_service
+        )
+        return found.existed, found.may_approve
+
+    stranger = await identity.official()
+    assert await check(stranger) == (False, True)
+    await with_two_operators(identity)
+    assert await check(stranger) == (True, True)
+    made = Made(certificate_approver=identity.operator)
+    for other in (
+        await identity.official(made=made),
+        await identity.official(Role.ROLE_AUDITOR),
+        replace(stranger, certificate="0" * 64),
+        Official("", "", ""),
+    ):
+        assert await check(other) == (True, False)
+    await identity.dismiss(stranger.subject)
+    assert await check(stranger) == (True, False)
