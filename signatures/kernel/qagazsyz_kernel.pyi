@@ -6,6 +6,7 @@ from typing import final
 
 __all__ = [
     "Batch",
+    "instructions",
     "parse_batch",
     "parse_single",
     "streebog256",
@@ -77,3 +78,7 @@ def streebog256(message: bytes) -> bytes:
 
 def streebog512(message: bytes) -> bytes:
     """Return the 64 bytes of the Streebog-512 digest, in the same order."""
+
+def instructions() -> str:
+    """Return the set of instructions that is used: "ifma", "avx2" or "scalar", at most the one that
+    QAGAZSYZ_KERNEL_INSTRUCTIONS names. RuntimeError where that names none."""

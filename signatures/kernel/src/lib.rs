@@ -9,6 +9,7 @@ mod ed25519;
 mod gost;
 mod gost_curves;
 mod group;
+mod instructions;
 mod jobs;
 mod keys;
 mod modular;
@@ -173,6 +174,12 @@ fn streebog512<'py>(
     Ok(PyBytes::new(py, &digest))
 }
 
+/// Return the set of instructions that is used: "ifma", "avx2" or "scalar".
+#[pyfunction(name = "instructions")]
+fn used_instructions() -> PyResult<&'static str> {
+    guarded(|| instructions::instructions().name())
+}
+
 /// Returns the pool that all calls share; None for one thread, the caller's own. It is as large as
 /// its first call asks for, and made by that call, because threads do not survive a fork.
 fn pool(threads: usize) -> Option<&'static rayon::ThreadPool> {
@@ -193,7 +200,9 @@ fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
 #[pymodule]
 mod qagazsyz_kernel {
     #[pymodule_export]
-    use super::{Batch, parse_batch, parse_single, streebog256, streebog512, verify};
+    use super::{
+        Batch, parse_batch, parse_single, streebog256, streebog512, used_instructions, verify,
+    };
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
