@@ -44,6 +44,11 @@ class Batch(Protocol):
         """The message as it came, or None if the field is unset."""
         ...
 
+    @property
+    def algorithms(self) -> bytes:
+        """Each item's algorithm by its number in the contract, a byte each; 0 for any other."""
+        ...
+
     def named_signers(self) -> list[tuple[int, int, bytes]]:
         """Return index, source and value of each signer that is not a bare public key.
 

@@ -61,6 +61,11 @@ class KernelBatch:
     def required_role(self) -> RequiredRole | None:
         return self._required_role
 
+    @property
+    def algorithms(self) -> bytes:
+        numbers: bytes = self._batch.algorithms
+        return numbers
+
     def named_signers(self) -> list[tuple[int, int, bytes]]:
         named: list[tuple[int, int, bytes]] = self._batch.named_signers()
         return named

@@ -222,6 +222,10 @@ class PortableBatch:
     def required_role(self) -> RequiredRole | None:
         return self._request.required_role if self._request.HasField("required_role") else None
 
+    @property
+    def algorithms(self) -> bytes:
+        return bytes(item.algorithm if item.algorithm in SCHEMES else 0 for item in self._items)
+
     def named_signers(self) -> list[tuple[int, int, bytes]]:
         named: list[tuple[int, int, bytes]] = []
         for index, signer in enumerate(self._signers):

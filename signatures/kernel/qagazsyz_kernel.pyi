@@ -34,6 +34,10 @@ class Batch:
         """TrustPolicy's number, known or not."""
 
     @property
+    def algorithms(self) -> bytes:
+        """Each item's algorithm by its number in the contract, a byte each; 0 for any other."""
+
+    @property
     def at(self) -> tuple[int, int] | None:
         """Seconds and nanoseconds since the epoch; None when unset."""
 

@@ -3,11 +3,11 @@
 Large requests are cut into chunks and take turns (round-robin): each gets one chunk verified, then
 the next request one of its own. So a batch of a hundred items waits for a few chunks, not for the
 ten thousand items that came before it. A chunk has as many items as one thread verifies in about
-CHUNK_SECONDS, by the pace of the request's last chunk (for its first one, of the last chunk of any
-request): short enough that turns come round quickly and that a cancelled call stops soon; long
-enough that the hand-over to a thread is negligible and that Ed25519 keeps nearly all the gain of
-its batch equation. A batch that fits one chunk is not cut, although two threads would answer it
-sooner: under load, the work per item counts.
+CHUNK_SECONDS, by what items of their algorithms took before (paces.py): short enough that turns
+come round quickly and that a cancelled call stops soon; long enough that the hand-over to a thread
+is negligible and that Ed25519 keeps nearly all the gain of its batch equation. A batch that fits
+one chunk is not cut, although two threads would answer it sooner: under load, the work per item
+counts.
 
 Small requests, a single Verify above all, have one more thread than there are cores, which chunks
 never occupy. A small request starts at once if no other is being verified. Those that arrive
@@ -25,6 +25,7 @@ Everything but the verification runs on the event loop: no locks.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ from typing import TypeVar
 
 from services.runtime.concurrency.worker_pool import lower_priority
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted
+from services.signing.verification.paces import PACE_WEIGHT, Paces
 from signatures.backend import Backend, Batch
 
 T = TypeVar("T")
@@ -46,11 +48,8 @@ CHUNK_SECONDS = 0.02
 LARGEST_CHUNK = 1_024
 # Handing over a chunk costs about 0.1 ms: little beside a dozen items of the slowest algorithm.
 SMALLEST_CHUNK = 8
-# Before the first measurement: ECDSA P-256 on one core of 2023.
+# What a small request takes, before the first measurement: ECDSA P-256 on one core of 2023.
 FIRST_PACE_SECONDS = 80e-6
-# Weight of a faster measurement; a slower one counts fully. A request with fast items before slow
-# ones still gets one long chunk: 1,024 of P-521 are about 0.4 seconds of a thread.
-PACE_WEIGHT = 0.5
 
 # Under contention, chunks get a third of the event loop's share, and the loop wakes at once.
 CHUNK_NICENESS = 5
@@ -78,11 +77,11 @@ class _Job:
     deadline: float
     done: asyncio.Future[None]
     verdicts: bytearray
+    # Each item's algorithm, a byte each.
+    algorithms: bytes
     # The first item that was not given to a thread yet, and the number of verified items.
     next: int = 0
     verified: int = 0
-    # CPU seconds an item, measured with its last chunk.
-    pace: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +95,7 @@ class _SmallRequest:
 
 
 class _Pace:
-    """CPU seconds an item: an estimate that follows the measurements."""
+    """CPU seconds a small request takes: an estimate that follows the measurements."""
 
     __slots__ = ("seconds",)
 
@@ -104,7 +103,7 @@ class _Pace:
         self.seconds = FIRST_PACE_SECONDS
 
     def update(self, seconds: float) -> None:
-        """Take a measurement into account."""
+        """Take a measurement into account: a slower one fully, a faster one by PACE_WEIGHT."""
         if seconds < self.seconds:
             seconds = self.seconds + PACE_WEIGHT * (seconds - self.seconds)
         self.seconds = seconds
@@ -151,7 +150,7 @@ class Scheduler:
         self._small: deque[_SmallRequest] = deque()
         self._chunks_running = 0
         self._micro_batches_running = 0
-        self._chunk_pace = _Pace()
+        self._paces = Paces()
         self._small_pace = _Pace()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -188,7 +187,7 @@ class Scheduler:
             self._small.append(small)
             self._dispatch()
             return await small.done
-        job = _Job(batch, count, deadline, loop.create_future(), bytearray(count))
+        job = _Job(batch, count, deadline, loop.create_future(), bytearray(count), batch.algorithms)
         self._ring.append(job)
         self._dispatch()
         await job.done
@@ -229,11 +228,13 @@ class Scheduler:
 
     def _chunk_size(self, job: _Job) -> int:
         """Return how many items are about CHUNK_SECONDS of work; a job's chunks are near equal."""
-        pace = job.pace or self._chunk_pace.seconds
-        most = max(SMALLEST_CHUNK, min(LARGEST_CHUNK, int(CHUNK_SECONDS / max(pace, 1e-9))))
-        left = job.size - job.next
-        chunks = -(-left // most)
-        return -(-left // chunks)
+        left = job.algorithms[job.next :]
+        chunks = max(1, math.ceil(self._paces.total(left) / CHUNK_SECONDS))
+        chunks = max(chunks, -(-len(left) // LARGEST_CHUNK))
+        if chunks == 1:
+            return len(left)
+        size = self._paces.cut(left[:LARGEST_CHUNK], self._paces.total(left) / chunks)
+        return min(max(size, SMALLEST_CHUNK), len(left))
 
     def _end_chunk(self, job: _Job, start: int, work: asyncio.Future[tuple[bytes, float]]) -> None:
         self._chunks_running -= 1
@@ -245,8 +246,7 @@ class Scheduler:
             verdicts, seconds = work.result()
             job.verdicts[start : start + len(verdicts)] = verdicts
             job.verified += len(verdicts)
-            job.pace = seconds / len(verdicts)
-            self._chunk_pace.update(job.pace)
+            self._paces.update(job.algorithms[start : start + len(verdicts)], seconds)
             if job.verified == job.size and not job.done.done():
                 job.done.set_result(None)
         self._dispatch()

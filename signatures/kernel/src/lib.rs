@@ -27,6 +27,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use streebog::{Digest, Streebog256, Streebog512};
 
+use crate::algorithm::Algorithm;
 use crate::jobs::{Job, Signer};
 use crate::wire::Source;
 
@@ -66,6 +67,14 @@ impl Batch {
     #[getter]
     fn trust_policy(&self) -> i32 {
         self.parsed.trust_policy
+    }
+
+    /// Each item's algorithm by its number in the contract, a byte each; 0 for any other.
+    #[getter]
+    fn algorithms<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let known = |number| Algorithm::from_number(number).map_or(0, |_| number as u8);
+        let numbers: Vec<u8> = self.parsed.items.iter().map(|item| known(item.algorithm)).collect();
+        PyBytes::new(py, &numbers)
     }
 
     /// Seconds and nanoseconds; None when unset.

@@ -16,13 +16,16 @@ import pytest
 
 from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted
+from services.signing.verification.paces import FASTEST, FIRST_PACES
 from services.signing.verification.scheduler import (
+    CHUNK_SECONDS,
     LARGEST_CHUNK,
     MICRO_BATCH_LIMIT,
     MICRO_BATCH_WAIT_SECONDS,
     RETRY_AFTER_SECONDS,
     SMALL_BYTES,
     SMALL_ITEMS,
+    SMALLEST_CHUNK,
     Scheduler,
 )
 from signatures.backend import Batch
@@ -43,6 +46,12 @@ class FakeBatch:
     at: tuple[int, int] | None = None
     required_role: RequiredRole | None = None
     fails: bool = False
+    # A byte an item; Ed25519 if not given.
+    given_algorithms: bytes = b""
+
+    @property
+    def algorithms(self) -> bytes:
+        return self.given_algorithms or bytes([ED25519]) * self.item_count
 
     def named_signers(self) -> list[tuple[int, int, bytes]]:
         return []
@@ -56,6 +65,9 @@ class FakeBatch:
             raise RuntimeError("kernel")
         self.log.append((self.name, start, stop))
         return bytes(i % 7 + 1 for i in range(start, stop))
+
+
+ED25519, P256, P521 = 1, 2, 4
 
 
 @dataclass(slots=True)
@@ -137,8 +149,10 @@ class Bench:
         size: int = LARGE_REQUEST,
         time_remaining: float | None = None,
         fails: bool = False,
+        algorithms: bytes = b"",
     ) -> asyncio.Task[bytes]:
         batch = self.backend.batch(name, items)
+        batch.given_algorithms = algorithms
         batch.fails = fails
         task = asyncio.create_task(
             self.scheduler.verify(batch, size=size, time_remaining=time_remaining)
@@ -168,12 +182,24 @@ async def test_verdicts_come_back_in_order_whatever_the_chunks() -> None:
 
 async def test_chunks_grow_with_the_pace_that_was_measured() -> None:
     bench = Bench()
-    await bench.ask("big", 100_000)
+    await bench.ask("big", 20_000, algorithms=bytes([P256]) * 20_000)
     await bench.executor.drain()
     first, last = bench.backend.log[0], bench.backend.log[-1]
     # The fake takes next to no time: the largest chunk there is, or nearly.
     assert first[2] - first[1] < last[2] - last[1]
     assert LARGEST_CHUNK * 0.9 < last[2] - last[1] <= LARGEST_CHUNK
+
+
+async def test_slow_items_behind_fast_ones_make_no_long_chunk() -> None:
+    bench = Bench()
+    algorithms = bytes([ED25519]) * 10 * LARGEST_CHUNK + bytes([P521]) * 2_000
+    await bench.ask("mixed", len(algorithms), algorithms=algorithms)
+    await bench.executor.drain()
+    slow = [algorithms[start:stop].count(P521) for _, start, stop in bench.backend.log]
+    assert sum(slow) == 2_000
+    # By what they are known to take, and not by what the items before them took.
+    most = FASTEST * CHUNK_SECONDS / FIRST_PACES[P521]
+    assert max(slow) <= most + SMALLEST_CHUNK
 
 
 async def test_a_batch_that_fits_a_chunk_is_not_cut() -> None:
