@@ -1,13 +1,12 @@
 //! GOST R 34.10-2012 (GOST 34.10-2015 in Kazakhstan), RFC 7091, with Streebog, RFC 6986.
 
-use streebog::{Digest, Streebog256, Streebog512};
-
 use crate::algorithm::{Size, Verdict};
 use crate::aws_lc::Signed;
 use crate::der::{Der, OCTET_STRING, SEQUENCE};
 use crate::gost_curves;
 use crate::group::{Group, Point};
 use crate::modular::Words;
+use crate::streebog;
 use crate::weierstrass::{Jacobian, Table};
 
 /// Window width of a key's first table, of eight points: it serves a key that comes once or twice.
@@ -111,10 +110,10 @@ impl Key {
             (Self::Bits256(key), Signed::Digest(digest)) => key.verify(digest, signature),
             (Self::Bits512(key), Signed::Digest(digest)) => key.verify(digest, signature),
             (Self::Bits256(key), Signed::Message(message)) => {
-                key.verify(&Streebog256::digest(message), signature)
+                key.verify(&streebog::digest256(message), signature)
             }
             (Self::Bits512(key), Signed::Message(message)) => {
-                key.verify(&Streebog512::digest(message), signature)
+                key.verify(&streebog::digest512(message), signature)
             }
         }
     }
@@ -356,7 +355,7 @@ mod tests {
     #[test]
     fn messages_are_hashed_by_streebog_of_the_key_s_size() {
         let signer = Signer::new(gost_curves::of_256_bits(TC26_256_A).unwrap());
-        let digest = Streebog256::digest(b"message");
+        let digest = streebog::digest256(b"message");
         let signature = kazakh(&signer.sign(&digest, 99));
         let key = Key::Bits256(signer.key(Writing::Kazakh));
         assert_eq!(key.verify(Signed::Message(b"message"), &signature), Verdict::Valid);

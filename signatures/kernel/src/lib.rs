@@ -6,6 +6,8 @@ mod algorithm;
 mod aws_lc;
 mod der;
 mod ed25519;
+#[cfg(target_arch = "x86_64")]
+mod entries;
 mod gost;
 mod gost_curves;
 mod group;
@@ -14,6 +16,11 @@ mod jobs;
 mod keys;
 mod modular;
 mod nist;
+mod streebog;
+#[cfg(target_arch = "x86_64")]
+mod streebog_constants;
+#[cfg(target_arch = "x86_64")]
+mod streebog_gfni;
 #[cfg(test)]
 mod testing;
 mod weierstrass;
@@ -25,7 +32,6 @@ use std::sync::OnceLock;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use streebog::{Digest, Streebog256, Streebog512};
 
 use crate::algorithm::Algorithm;
 use crate::jobs::{Job, Signer};
@@ -168,7 +174,7 @@ fn streebog256<'py>(
     message: &Bound<'py, PyBytes>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let bytes = message.as_bytes();
-    let digest = py.detach(|| guarded(|| Streebog256::digest(bytes)))?;
+    let digest = py.detach(|| guarded(|| streebog::digest256(bytes)))?;
     Ok(PyBytes::new(py, &digest))
 }
 
@@ -179,7 +185,7 @@ fn streebog512<'py>(
     message: &Bound<'py, PyBytes>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let bytes = message.as_bytes();
-    let digest = py.detach(|| guarded(|| Streebog512::digest(bytes)))?;
+    let digest = py.detach(|| guarded(|| streebog::digest512(bytes)))?;
     Ok(PyBytes::new(py, &digest))
 }
 

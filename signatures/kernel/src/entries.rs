@@ -1,0 +1,15 @@
+//! The entry points of functions for instructions that not every machine has: the only unsafe code.
+//!
+//! Each is called where `instructions()` has found what it is compiled for.
+#![allow(unsafe_code)]
+
+use crate::instructions::{Instructions, instructions};
+use crate::streebog_gfni;
+
+/// Returns Streebog's last state, from the first one; None without the instructions.
+pub fn streebog(message: &[u8], initial: [u64; 8]) -> Option<[u8; 64]> {
+    (instructions() >= Instructions::Ifma).then(|| {
+        // SAFETY: Ifma says that the machine has AVX-512 F, BW and VBMI, and GFNI.
+        unsafe { streebog_gfni::digest(message, initial) }
+    })
+}
