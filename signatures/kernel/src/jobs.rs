@@ -10,6 +10,8 @@ use crate::algorithm::{Algorithm, Verdict};
 use crate::aws_lc::Signed;
 use crate::ed25519::{self, Claim};
 use crate::keys::{self, Key, Resolved};
+#[cfg(target_arch = "x86_64")]
+use crate::p256_claims;
 use crate::wire::{Item, Payload, Source};
 
 /// Ed25519 batches are not split into smaller ones than this to keep more cores busy: at this size
@@ -80,31 +82,24 @@ pub struct Job<'a> {
 /// Returns one verdict for each job, in order. Works on the pool's threads if a pool is given.
 pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     let prepared: Vec<_> = match pool {
-        None => jobs.iter().map(Job::claim).collect(),
-        Some(pool) => pool.install(|| jobs.par_iter().map(Job::claim).collect()),
+        None => jobs.iter().map(Job::prepare).collect(),
+        Some(pool) => pool.install(|| jobs.par_iter().map(Job::prepare).collect()),
     };
-    let mut verdicts = Vec::with_capacity(jobs.len());
-    let (mut places, mut claims) = (Vec::new(), Vec::new());
+    let mut verdicts = vec![0; jobs.len()];
+    let mut ed25519 = Gathered::default();
+    #[cfg(target_arch = "x86_64")]
+    let mut p256 = Gathered::default();
     for (place, prepared) in prepared.into_iter().enumerate() {
-        verdicts.push(match prepared {
-            Err(verdict) => verdict as u8,
-            Ok(claim) => {
-                places.push(place);
-                claims.push(claim);
-                0
-            }
-        });
-    }
-    let settled: Vec<Verdict> = match pool {
-        None => ed25519::settle(&claims),
-        Some(pool) => {
-            let share = claims.len().div_ceil(pool.current_num_threads()).max(SMALLEST_SHARE);
-            pool.install(|| claims.par_chunks(share).flat_map_iter(ed25519::settle).collect())
+        match prepared {
+            Prepared::Verdict(verdict) => verdicts[place] = verdict as u8,
+            Prepared::Ed25519(claim) => ed25519.push(place, claim),
+            #[cfg(target_arch = "x86_64")]
+            Prepared::P256(claim) => p256.push(place, claim),
         }
-    };
-    for (place, verdict) in places.into_iter().zip(settled) {
-        verdicts[place] = verdict as u8;
     }
+    ed25519.settle(pool, ed25519::settle, &mut verdicts);
+    #[cfg(target_arch = "x86_64")]
+    p256.settle(pool, p256_claims::settle, &mut verdicts);
     for (verdict, job) in verdicts.iter_mut().zip(jobs) {
         if *verdict == Verdict::Valid as u8 {
             *verdict = job.signers[job.item.signer as usize].trust.load(Ordering::Relaxed);
@@ -113,10 +108,63 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     verdicts
 }
 
+/// An item as far as it is verified by itself.
+enum Prepared<'a> {
+    Verdict(Verdict),
+    Ed25519(Claim<'a>),
+    #[cfg(target_arch = "x86_64")]
+    P256(p256_claims::Claim<'a>),
+}
+
+/// Claims that are settled together, and the places of their items.
+struct Gathered<C> {
+    places: Vec<usize>,
+    claims: Vec<C>,
+}
+
+impl<C> Default for Gathered<C> {
+    fn default() -> Self {
+        Self { places: Vec::new(), claims: Vec::new() }
+    }
+}
+
+impl<C: Sync> Gathered<C> {
+    fn push(&mut self, place: usize, claim: C) {
+        self.places.push(place);
+        self.claims.push(claim);
+    }
+
+    fn settle(
+        self,
+        pool: Option<&rayon::ThreadPool>,
+        settle: fn(&[C]) -> Vec<Verdict>,
+        verdicts: &mut [u8],
+    ) {
+        let settled: Vec<Verdict> = match pool {
+            None => settle(&self.claims),
+            Some(pool) => {
+                let share = self.claims.len().div_ceil(pool.current_num_threads());
+                let shares = self.claims.par_chunks(share.max(SMALLEST_SHARE));
+                pool.install(|| shares.flat_map_iter(settle).collect())
+            }
+        };
+        for (place, verdict) in self.places.into_iter().zip(settled) {
+            verdicts[place] = verdict as u8;
+        }
+    }
+}
+
 impl<'a> Job<'a> {
-    /// Returns the item's verdict as the error: the first that applies in signatures.proto's order.
-    /// For a well-formed Ed25519 signature it returns the claim, to be settled in a batch.
-    fn claim(&self) -> Result<Claim<'a>, Verdict> {
+    /// Returns the item's verdict, the first that applies in signatures.proto's order; or, for a
+    /// well-formed signature that is settled with others, the claim that it holds.
+    fn prepare(&'a self) -> Prepared<'a> {
+        match self.claim() {
+            Ok(prepared) => prepared,
+            Err(verdict) => Prepared::Verdict(verdict),
+        }
+    }
+
+    fn claim(&'a self) -> Result<Prepared<'a>, Verdict> {
         let signer = self.signers.get(self.item.signer as usize).ok_or(Verdict::UnknownSigner)?;
         let key = match signer.key(self.data) {
             Err(Verdict::UnknownSigner) => return Err(Verdict::UnknownSigner),
@@ -132,9 +180,14 @@ impl<'a> Job<'a> {
         let signature = self.item.signature.of(self.data);
         Err(match (key, algorithm, signed) {
             (Key::Ed25519(key), _, Signed::Message(message)) => {
-                return Claim::new(key, message, signature).ok_or(Verdict::MalformedSignature);
+                let claim = Claim::new(key, message, signature);
+                return claim.map(Prepared::Ed25519).ok_or(Verdict::MalformedSignature);
             }
             (Key::Ecdsa(key), Algorithm::Ecdsa(_, encoding), signed) => {
+                #[cfg(target_arch = "x86_64")]
+                if let Some(claim) = key.claim(encoding, signed, signature) {
+                    return Ok(Prepared::P256(claim));
+                }
                 key.verify(encoding, signed, signature)
             }
             (Key::Rsa(key), Algorithm::Rsa(padding, hash), signed) => {

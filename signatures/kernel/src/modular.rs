@@ -220,7 +220,7 @@ pub fn add<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
 }
 
 #[inline]
-fn subtract<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
+pub fn subtract<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
     let mut difference = [0; N];
     let mut borrow = false;
     for i in 0..N {

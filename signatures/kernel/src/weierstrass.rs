@@ -77,6 +77,30 @@ impl<const N: usize> Curve<N> {
         self.affine(&shifted)?.iter().map(|point| self.table(point, width)).collect()
     }
 
+    /// Returns the odd multiples of 2ʷʲP for each of so many windows j, 2ʷ⁻¹ a window. None if one of
+    /// them is infinity.
+    #[cfg(target_arch = "x86_64")]
+    pub fn comb(&self, point: &Affine<N>, width: u32, windows: usize) -> Option<Vec<Affine<N>>> {
+        let mut shifted = vec![self.jacobian(point)];
+        let mut doubles = vec![self.double(&shifted[0])];
+        for window in 1..windows {
+            let next = (1..width).fold(doubles[window - 1], |point, _| self.double(&point));
+            shifted.push(next);
+            doubles.push(self.double(&next));
+        }
+        let doubles = self.affine(&doubles)?;
+        let mut multiples = Vec::with_capacity(windows << (width - 1));
+        for (first, double) in shifted.iter().zip(&doubles) {
+            let mut multiple = *first;
+            multiples.push(multiple);
+            for _ in 1..1 << (width - 1) {
+                multiple = self.add(&multiple, double);
+                multiples.push(multiple);
+            }
+        }
+        self.affine(&multiples)
+    }
+
     /// Returns u·P + v·Q, by P's word tables and Q's one table.
     pub fn sum(&self, u: &Words<N>, p: &WordTables<N>, v: &Words<N>, q: &Table<N>) -> Jacobian<N> {
         let mut terms = by_word(u, p);
