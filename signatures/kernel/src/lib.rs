@@ -1,11 +1,14 @@
 //! Verifies whole batches of signatures, from the request's bytes to packed verdicts, without the
 //! GIL; and hashes with Streebog. Where to read on: `wire` walks the request, `keys` parses and
-//! keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic.
+//! keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc`, `rsa` and `gost` do the
+//! arithmetic.
 
 mod algorithm;
 mod aws_lc;
 mod der;
 mod ed25519;
+#[cfg(target_arch = "x86_64")]
+mod entries;
 mod gost;
 mod gost_curves;
 mod group;
@@ -14,6 +17,10 @@ mod jobs;
 mod keys;
 mod modular;
 mod nist;
+mod rsa;
+#[cfg(target_arch = "x86_64")]
+mod rsa_lanes;
+mod rsa_padding;
 #[cfg(test)]
 mod testing;
 mod weierstrass;
