@@ -110,6 +110,18 @@ fn joined(limbs: &[u64], size: usize) -> Vec<u8> {
     padded.split_off(padded.len() - size)
 }
 
+/// Subtracts n from a number below 2n that is not below n.
+fn subtract_once(number: &mut [u64], n: &[u64]) {
+    if number.iter().rev().lt(n.iter().rev()) {
+        return;
+    }
+    let mut borrow = 0;
+    for (limb, &n) in number.iter_mut().zip(n) {
+        let difference = limb.wrapping_sub(n).wrapping_sub(borrow);
+        (*limb, borrow) = (difference & LIMB, difference >> 63);
+    }
+}
+
 /// Returns s⁶⁵⁵³⁷ mod n of each lane, big-endian and as long as the modulus. The moduli have one
 /// size, and each s, big-endian, is as long as its modulus and less.
 #[target_feature(enable = "avx512f,avx512ifma")]
@@ -125,8 +137,11 @@ pub fn powers(moduli: [&Modulus; LANES], bases: [&[u8]; LANES]) -> [Vec<u8>; LAN
     }
     // s·R^(…): the last product is by s itself, and takes R away.
     field.multiply(&mut power, &s, &mut columns);
-    field.subtract_once(&mut power);
-    scattered(&power[..field.size()]).map(|limbs| joined(&limbs, field.bits / 8))
+    let mut powers = scattered(&power[..field.size()]);
+    for (power, modulus) in powers.iter_mut().zip(moduli) {
+        subtract_once(power, &modulus.limbs);
+    }
+    powers.map(|power| joined(&power, field.bits / 8))
 }
 
 /// The eight moduli.
@@ -270,22 +285,6 @@ impl Field {
             carry = shifted_right(sum);
         }
         debug_assert!(is_zero(carry), "a result is too large");
-    }
-
-    /// Subtracts n from the numbers that are not below it. They are below 2n.
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn subtract_once(&self, number: &mut [Limbs; MOST]) {
-        let mut difference = [zero(); MOST];
-        let mut carry = zero();
-        for ((less, &limb), &n) in difference.iter_mut().zip(&*number).zip(&self.n) {
-            let sum = add(_mm512_sub_epi64(limb, n), carry);
-            *less = _mm512_and_si512(sum, splat(LIMB));
-            carry = _mm512_srai_epi64::<{ LIMB_BITS as u32 }>(sum);
-        }
-        let is_below = _mm512_cmplt_epi64_mask(carry, zero());
-        for (limb, less) in number.iter_mut().zip(difference) {
-            *limb = _mm512_mask_mov_epi64(less, is_below, *limb);
-        }
     }
 }
 
@@ -539,30 +538,17 @@ mod tests {
 
     #[test]
     fn a_result_from_n_to_2n_is_reduced() {
-        #[target_feature(enable = "avx512f,avx512ifma")]
-        fn reduced(modulus: &Modulus, number: &[u64]) -> Vec<u64> {
-            let field = Field::new([modulus; LANES]);
-            let mut number = gathered([number; LANES], field.size());
-            field.subtract_once(&mut number);
-            scattered(&number[..field.size()])[LANES - 1].clone()
-        }
         let mut random = Random::new(4);
+        let split = |number: &BigUint| {
+            let limb = |j: usize| (number >> (LIMB_BITS * j)) & BigUint::from(LIMB);
+            (0..MOST).map(|j| limb(j).try_into().unwrap()).collect::<Vec<u64>>()
+        };
         for size in [256, 384, 512] {
-            let bytes = modulus(&mut random, size);
-            let (n, parsed) = (BigUint::from_bytes_be(&bytes), Modulus::new(&bytes).unwrap());
-            let one = BigUint::from(1u32);
-            for number in [BigUint::ZERO, &n - &one, n.clone(), &n + &one, &n + &n - &one] {
-                let limbs: Vec<_> = (0..parsed.limbs.len())
-                    .map(|j| (&number >> (LIMB_BITS * j)) & BigUint::from(LIMB))
-                    .map(|limb| limb.try_into().unwrap())
-                    .collect();
-                let _ = (&limbs, &n);
-                #[allow(unsafe_code)]
-                if crate::instructions::instructions() >= crate::instructions::Instructions::Ifma {
-                    // SAFETY: as in entries.rs.
-                    let result = unsafe { reduced(&parsed, &limbs) };
-                    assert_eq!(joined(&result, size), padded(&(&number % &n), size));
-                }
+            let n = BigUint::from_bytes_be(&modulus(&mut random, size));
+            for number in [BigUint::ZERO, &n - 1u32, n.clone(), &n + 1u32, &n + &n - 1u32] {
+                let mut limbs = split(&number);
+                subtract_once(&mut limbs, &split(&n));
+                assert_eq!(limbs, split(&(number % &n)));
             }
         }
     }
