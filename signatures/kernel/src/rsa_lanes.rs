@@ -4,8 +4,8 @@
 //! A number is an array of registers; register j holds limb j, 52 bits, of all eight. A product is
 //! made in columns: 64-bit sums of low and high halves, whose carries wait until the end. Four rows
 //! are added in one pass over the columns, so that a column is loaded and stored once for eight
-//! products. Montgomery's reduction (HAC, algorithm 14.32, four limbs a pass) then takes
-//! t < R·n + n² to t/R mod n, with R = 2^(52·limbs).
+//! products. Montgomery's reduction (HAC, algorithm 14.32, four limbs a pass) then takes t to
+//! t/R mod n, with R = 2^(52·limbs).
 //!
 //! Bounds. Between products a number is below 2n, not n: R exceeds n at least 2³²-fold, so that a
 //! product of two numbers below 2n, reduced, is below 4n²/R + n < n + n/2³⁰. A column is the sum of
@@ -53,21 +53,11 @@ impl Modulus {
 
     /// Returns the odd modulus, big-endian. None unless its size is one of SIZES.
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let size = match bytes.len() {
-            256 => 40,
-            384 => 60,
-            512 => MOST,
-            _ => return None,
-        };
-        let is_odd = bytes[bytes.len() - 1] & 1 == 1;
-        (bytes[0] >= 0x80 && is_odd).then(|| {
-            let limbs: Box<[u64]> = limbs(bytes)[..size].into();
-            Self {
-                bits: 8 * bytes.len(),
-                inverse: inverse(limbs[0]),
-                limbs,
-                square: OnceLock::new(),
-            }
+        let bits = 8 * bytes.len();
+        let is_odd = bytes.last().is_some_and(|byte| byte & 1 == 1);
+        (Self::SIZES.contains(&bits) && bytes[0] >= 0x80 && is_odd).then(|| {
+            let limbs: Box<[u64]> = limbs(bytes)[..count(bits)].into();
+            Self { bits, inverse: inverse(limbs[0]), limbs, square: OnceLock::new() }
         })
     }
 
@@ -75,6 +65,11 @@ impl Modulus {
     pub fn bits(&self) -> usize {
         self.bits
     }
+}
+
+/// Returns how many limbs the numbers of a modulus have: enough for R to exceed it 2³²-fold.
+fn count(bits: usize) -> usize {
+    (bits + 32).div_ceil(LIMB_BITS).next_multiple_of(ROWS)
 }
 
 /// Returns −1/n mod 2⁵². Newton's method doubles the bits that are right: n·n = 1 mod 2³.
@@ -120,6 +115,7 @@ fn subtract_once(number: &mut [u64], n: &[u64]) {
         let difference = limb.wrapping_sub(n).wrapping_sub(borrow);
         (*limb, borrow) = (difference & LIMB, difference >> 63);
     }
+    debug_assert!(number.iter().rev().lt(n.iter().rev()), "the number was 2n or more");
 }
 
 /// Returns s⁶⁵⁵³⁷ mod n of each lane, big-endian and as long as the modulus. The moduli have one
@@ -135,7 +131,7 @@ pub fn powers(moduli: [&Modulus; LANES], bases: [&[u8]; LANES]) -> [Vec<u8>; LAN
     for _ in 0..16 {
         field.square(&mut power, &mut columns);
     }
-    // s·R^(…): the last product is by s itself, and takes R away.
+    // Now s⁶⁵⁵³⁶·R: the last product is by s itself, and takes R away.
     field.multiply(&mut power, &s, &mut columns);
     let mut powers = scattered(&power[..field.size()]);
     for (power, modulus) in powers.iter_mut().zip(moduli) {
@@ -163,9 +159,8 @@ impl Field {
         }
     }
 
-    /// Returns how many limbs a number has: enough for R to exceed n 2³²-fold.
     fn size(&self) -> usize {
-        (self.bits + 32).div_ceil(LIMB_BITS).next_multiple_of(ROWS)
+        count(self.bits)
     }
 
     /// Returns R² mod n, below 2n, of each lane. It is computed for all if one lacks it, and kept.
@@ -206,9 +201,9 @@ impl Field {
         while left > 0 {
             let step = left.min(STEP);
             left -= step;
-            // q is the integer nearest to an estimate of number·2^step / n, less than 1 away from
-            // it, so that number·2^step − q·n + n is from 0 to 2n. The halves that go beyond the
-            // top cancel, because all is right mod R.
+            // q is the integer nearest to an estimate of number·2^step / n, which is below 2⁴⁵. The
+            // estimate is off by less than 2⁻⁵, q by less than 1, so that number·2^step − q·n + n is
+            // from 0 to 2n. It is computed mod R, so what goes beyond the top is dropped.
             let factor = splat(1 << step);
             let scale = _mm512_set1_pd((1u64 << step) as f64);
             let quotient = _mm512_mul_pd(_mm512_div_pd(leading(&number), leading(&self.n)), scale);
