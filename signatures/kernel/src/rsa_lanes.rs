@@ -300,28 +300,39 @@ fn add_product(columns: &mut [Limbs], rows: &[Limbs; ROWS], number: &[Limbs]) {
     add_upper_product(columns, rows, number);
 }
 
-/// Adds rows · number to the columns from the fifth on.
+/// Adds rows · number to the columns from the fifth on, four in a turn.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn add_upper_product(columns: &mut [Limbs], rows: &[Limbs; ROWS], number: &[Limbs]) {
-    let [r0, r1, r2, r3] = *rows;
-    let size = number.len();
-    let (columns, last) = columns[ROWS..ROWS + size].split_at_mut(size - ROWS);
-    // The limbs c − 1 to c − 4, which roll through the registers.
-    let [mut n4, mut n3, mut n2, mut n1] = number[..ROWS] else { unreachable!() };
-    for (column, &n0) in columns.iter_mut().zip(&number[ROWS..]) {
-        let lows = low(low(low(low(*column, r3, n3), r2, n2), r1, n1), r0, n0);
-        let highs = high(high(high(high(zero(), r3, n4), r2, n3), r1, n2), r0, n1);
-        *column = add(lows, highs);
-        (n4, n3, n2, n1) = (n3, n2, n1, n0);
+    let (first, number) = number.split_first_chunk::<ROWS>().expect("a number has limbs");
+    let (columns, last) =
+        columns[ROWS..].as_chunks_mut::<ROWS>().0.split_at_mut(number.len() / ROWS);
+    let mut before = first;
+    for (columns, limbs) in columns.iter_mut().zip(number.as_chunks().0) {
+        for c in 0..ROWS {
+            let mut sum = columns[c];
+            for i in 0..ROWS {
+                sum = low(sum, rows[i], if i <= c { limbs[c - i] } else { before[ROWS + c - i] });
+            }
+            for i in 0..ROWS {
+                sum = high(
+                    sum,
+                    rows[i],
+                    if i < c { limbs[c - 1 - i] } else { before[ROWS - 1 + c - i] },
+                );
+            }
+            columns[c] = sum;
+        }
+        before = limbs;
     }
-    let window = [n4, n3, n2, n1];
-    for (c, column) in last.iter_mut().enumerate() {
+    for c in 0..ROWS {
+        let mut sum = last[0][c];
         for i in c + 1..ROWS {
-            *column = low(*column, rows[i], window[ROWS + c - i]);
+            sum = low(sum, rows[i], before[ROWS + c - i]);
         }
         for i in c..ROWS {
-            *column = high(*column, rows[i], window[ROWS - 1 + c - i]);
+            sum = high(sum, rows[i], before[ROWS - 1 + c - i]);
         }
+        last[0][c] = sum;
     }
 }
 
