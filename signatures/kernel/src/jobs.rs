@@ -1,5 +1,5 @@
-//! Verifies many items at once. Each is parsed and, unless it is Ed25519, verified by itself; the
-//! Ed25519 signatures of all items are then verified together, as one batch.
+//! Verifies many items at once. Each is parsed and, unless it is Ed25519 or GOST, verified by itself.
+//! The Ed25519 signatures of all items are then verified together, as one batch, and so are GOST's.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -8,13 +8,17 @@ use rayon::prelude::*;
 
 use crate::algorithm::{Algorithm, Verdict};
 use crate::aws_lc::Signed;
-use crate::ed25519::{self, Claim};
+use crate::ed25519;
+use crate::gost;
 use crate::keys::{self, Key, Resolved};
 use crate::wire::{Item, Payload, Source};
 
 /// Ed25519 batches are not split into smaller ones than this to keep more cores busy: at this size
 /// a signature already costs a quarter more than in a batch of a thousand.
 const SMALLEST_SHARE: usize = 128;
+
+/// Shares of a batch that is split are a multiple of this, to fill lanes.
+const LANES: usize = 8;
 
 /// The SubjectPublicKeyInfo that the caller resolved for a signer. None if it has no key.
 type Given = Option<Box<[u8]>>;
@@ -77,34 +81,29 @@ pub struct Job<'a> {
     pub item: &'a Item,
 }
 
+/// A well-formed signature that is verified together with others of its kind.
+enum Claim<'a> {
+    Ed25519(ed25519::Claim<'a>),
+    Gost(gost::Claim<'a>),
+}
+
 /// Returns one verdict for each job, in order. Works on the pool's threads if a pool is given.
 pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     let prepared: Vec<_> = match pool {
         None => jobs.iter().map(Job::claim).collect(),
         Some(pool) => pool.install(|| jobs.par_iter().map(Job::claim).collect()),
     };
-    let mut verdicts = Vec::with_capacity(jobs.len());
-    let (mut places, mut claims) = (Vec::new(), Vec::new());
+    let mut verdicts = vec![0; jobs.len()];
+    let (mut ed25519, mut gost) = (Group::default(), Group::default());
     for (place, prepared) in prepared.into_iter().enumerate() {
-        verdicts.push(match prepared {
-            Err(verdict) => verdict as u8,
-            Ok(claim) => {
-                places.push(place);
-                claims.push(claim);
-                0
-            }
-        });
-    }
-    let settled: Vec<Verdict> = match pool {
-        None => ed25519::settle(&claims),
-        Some(pool) => {
-            let share = claims.len().div_ceil(pool.current_num_threads()).max(SMALLEST_SHARE);
-            pool.install(|| claims.par_chunks(share).flat_map_iter(ed25519::settle).collect())
+        match prepared {
+            Err(verdict) => verdicts[place] = verdict as u8,
+            Ok(Claim::Ed25519(claim)) => ed25519.push(place, claim),
+            Ok(Claim::Gost(claim)) => gost.push(place, claim),
         }
-    };
-    for (place, verdict) in places.into_iter().zip(settled) {
-        verdicts[place] = verdict as u8;
     }
+    ed25519.settle(ed25519::settle, SMALLEST_SHARE, pool, &mut verdicts);
+    gost.settle(gost::settle, LANES, pool, &mut verdicts);
     for (verdict, job) in verdicts.iter_mut().zip(jobs) {
         if *verdict == Verdict::Valid as u8 {
             *verdict = job.signers[job.item.signer as usize].trust.load(Ordering::Relaxed);
@@ -113,9 +112,50 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     verdicts
 }
 
+/// The claims of one kind, and the places of their items.
+struct Group<C> {
+    places: Vec<usize>,
+    claims: Vec<C>,
+}
+
+impl<C> Default for Group<C> {
+    fn default() -> Self {
+        Self { places: Vec::new(), claims: Vec::new() }
+    }
+}
+
+impl<C: Sync> Group<C> {
+    fn push(&mut self, place: usize, claim: C) {
+        self.places.push(place);
+        self.claims.push(claim);
+    }
+
+    /// Settles the claims, on each thread of the pool a share that fills the lanes, and stores
+    /// their verdicts.
+    fn settle(
+        &self,
+        settle: impl Fn(&[C]) -> Vec<Verdict> + Sync + Send,
+        smallest: usize,
+        pool: Option<&rayon::ThreadPool>,
+        verdicts: &mut [u8],
+    ) {
+        let settled: Vec<Verdict> = match pool {
+            None => settle(&self.claims),
+            Some(pool) => {
+                let share = self.claims.len().div_ceil(pool.current_num_threads());
+                let share = share.max(smallest).next_multiple_of(LANES);
+                pool.install(|| self.claims.par_chunks(share).flat_map_iter(settle).collect())
+            }
+        };
+        for (&place, verdict) in self.places.iter().zip(settled) {
+            verdicts[place] = verdict as u8;
+        }
+    }
+}
+
 impl<'a> Job<'a> {
     /// Returns the item's verdict as the error: the first that applies in signatures.proto's order.
-    /// For a well-formed Ed25519 signature it returns the claim, to be settled in a batch.
+    /// For a well-formed Ed25519 or GOST signature it returns the claim, to be settled in a batch.
     fn claim(&self) -> Result<Claim<'a>, Verdict> {
         let signer = self.signers.get(self.item.signer as usize).ok_or(Verdict::UnknownSigner)?;
         let key = match signer.key(self.data) {
@@ -132,7 +172,8 @@ impl<'a> Job<'a> {
         let signature = self.item.signature.of(self.data);
         Err(match (key, algorithm, signed) {
             (Key::Ed25519(key), _, Signed::Message(message)) => {
-                return Claim::new(key, message, signature).ok_or(Verdict::MalformedSignature);
+                let claim = ed25519::Claim::new(key, message, signature);
+                return claim.map(Claim::Ed25519).ok_or(Verdict::MalformedSignature);
             }
             (Key::Ecdsa(key), Algorithm::Ecdsa(_, encoding), signed) => {
                 key.verify(encoding, signed, signature)
@@ -141,7 +182,10 @@ impl<'a> Job<'a> {
                 key.verify(padding, hash, signed, signature)
             }
             (Key::MlDsa(key), _, Signed::Message(message)) => key.verify(message, signature),
-            (Key::Gost(key), _, signed) => key.verify(signed, signature),
+            (Key::Gost(key), _, signed) => {
+                let claim = key.claim(signed, signature);
+                return claim.map(Claim::Gost).ok_or(Verdict::MalformedSignature);
+            }
             _ => Verdict::KeyMismatch,
         })
     }
