@@ -433,6 +433,41 @@ mod tests {
         assert_eq!(settle(&claims), [Verdict::Valid, Verdict::Valid, Verdict::InvalidSignature]);
     }
 
+    /// Claims of two sizes, four groups, known and new keys, one of them bad at every place in turn.
+    #[test]
+    fn claims_settled_together_keep_their_places() {
+        const COUNT: usize = 4 * 11;
+        let (digest, other) = (&[0x5a; 64], &[0x5b; 64]);
+        fn key<const N: usize>(group: &'static Group<N>, digest: &[u8]) -> (Signer<N>, Vec<u8>) {
+            let signer = Signer::new(group);
+            let signature = kazakh(&signer.sign(&digest[..8 * N], 99));
+            (signer, signature)
+        }
+        let of_256 = [TC26_256_A, TC26_256_B].map(|name| gost_curves::of_256_bits(name).unwrap());
+        let of_512 = [TC26_512_A, TC26_512_C].map(|name| gost_curves::of_512_bits(name).unwrap());
+        let of_256 = of_256.map(|group| key(group, digest));
+        let of_512 = of_512.map(|group| key(group, digest));
+        let mut keys = Vec::new();
+        for at in 0..2 {
+            keys.push((Key::Bits256(of_256[at].0.key(Writing::Kazakh)), &of_256[at].1));
+            keys.push((Key::Bits512(of_512[at].0.key(Writing::Kazakh)), &of_512[at].1));
+        }
+        let claim = |at: usize, digest: &[u8; 64]| {
+            let (key, signature) = &keys[at % keys.len()];
+            let digest = if at.is_multiple_of(2) { &digest[..32] } else { &digest[..] };
+            key.claim(Signed::Digest(digest), signature).unwrap()
+        };
+        for bad in 0..=COUNT {
+            let claims: Vec<_> =
+                (0..COUNT).map(|at| claim(at, if at == bad { other } else { digest })).collect();
+            let mut expected = [Verdict::Valid; COUNT];
+            if let Some(verdict) = expected.get_mut(bad) {
+                *verdict = Verdict::InvalidSignature;
+            }
+            assert_eq!(settle(&claims), expected);
+        }
+    }
+
     #[test]
     fn keys_are_parsed_with_and_without_the_digest_s_name() {
         let key = Signer::new(gost_curves::of_256_bits(TC26_256_A).unwrap()).encoded_key();
