@@ -9,6 +9,8 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 use crate::algorithm::{Curve, Encoding, Hash, Level, Padding, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
 use crate::nist;
+#[cfg(target_arch = "x86_64")]
+use crate::p256_claims;
 
 /// The order of each curve's group, big-endian: SEC 2, section 2.
 const P256_ORDER: &[u8] =
@@ -80,6 +82,30 @@ impl EcdsaKey {
     /// Returns about how many bytes the key takes in memory, with the tables that it may get.
     pub fn weight(&self) -> usize {
         1024 + self.repeated.as_ref().map_or(0, |key| key.tables_bytes())
+    }
+
+    /// Returns the claim that a well-formed signature holds, if the key has come often enough for it
+    /// to be verified in step with others.
+    #[cfg(target_arch = "x86_64")]
+    pub fn claim<'a>(
+        &'a self,
+        encoding: Encoding,
+        signed: Signed,
+        signature: &'a [u8],
+    ) -> Option<p256_claims::Claim<'a>> {
+        let Some(nist::Key::P256(key)) = self.repeated.as_deref() else { return None };
+        let comb = key.comb.comb(&key.point)?;
+        let (r, s) = self.curve.split(encoding, signature)?;
+        Some(p256_claims::Claim {
+            key: self,
+            point: &key.point,
+            comb,
+            encoding,
+            digest: signed.digest(self.curve.hash())?,
+            signature,
+            r: nist::words(r),
+            s: nist::words(s),
+        })
     }
 
     pub fn verify(&self, encoding: Encoding, signed: Signed, signature: &[u8]) -> Verdict {

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::instructions::{Instructions, instructions};
+use crate::p256_lanes::{self, Curve, Item};
 use crate::streebog_gfni;
 
 /// Returns Streebog's last state, from the first one; None without the instructions.
@@ -12,4 +13,13 @@ pub fn streebog(message: &[u8], initial: [u64; 8]) -> Option<[u8; 64]> {
         // SAFETY: Ifma says that the machine has AVX-512 F, BW and VBMI, and GFNI.
         unsafe { streebog_gfni::digest(message, initial) }
     })
+}
+
+/// Returns p256_lanes::holds; None without the instructions, too.
+pub fn p256_holds(curve: &Curve, items: &[Item]) -> Option<Vec<bool>> {
+    if instructions() < Instructions::Ifma {
+        return None;
+    }
+    // SAFETY: Ifma says that the machine has AVX-512 F and IFMA.
+    unsafe { p256_lanes::holds(curve, items) }
 }

@@ -13,6 +13,9 @@ use crate::weierstrass::{Jacobian, Table};
 /// Window width of a key's first table, of eight points: it serves a key that comes once or twice.
 const FIRST_WIDTH: u32 = 5;
 
+/// Batches are not split into smaller ones than this to keep more cores busy: one tree's items.
+pub const SMALLEST_SHARE: usize = trees::CHUNK;
+
 /// Fewer signatures than this are verified one by one: they would share the tree's inversions with
 /// too few others.
 const LEAST_FOR_TREE: usize = 4;

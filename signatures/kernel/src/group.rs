@@ -37,6 +37,11 @@ impl<const N: usize> Group<N> {
         Self { curve, order, cofactor, base, base_tables, base_comb }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    pub fn base(&self) -> &Affine<N> {
+        &self.base
+    }
+
     pub fn base_tables(&self) -> &WordTables<N> {
         self.base_tables.get_or_init(|| {
             let tables = self.curve.word_tables(&self.base, BASE_WIDTH);

@@ -16,6 +16,10 @@ mod jobs;
 mod keys;
 mod modular;
 mod nist;
+#[cfg(target_arch = "x86_64")]
+mod p256_claims;
+#[cfg(target_arch = "x86_64")]
+mod p256_lanes;
 mod streebog;
 #[cfg(target_arch = "x86_64")]
 mod streebog_constants;

@@ -8,9 +8,11 @@ use std::sync::LazyLock;
 use crate::algorithm::Curve;
 use crate::group::{Group, Point};
 use crate::modular::Words;
+#[cfg(target_arch = "x86_64")]
+use crate::p256_claims;
 
 /// SP 800-186, section 3.2.1.3.
-static P256: LazyLock<Group<4>> = LazyLock::new(|| {
+pub static P256: LazyLock<Group<4>> = LazyLock::new(|| {
     Group::new(
         1,
         [
@@ -67,16 +69,32 @@ static P521: LazyLock<Group<9>> = LazyLock::new(|| {
 });
 
 pub enum Key {
-    P256(Point<4>),
+    P256(P256Key),
     P384(Point<6>),
     P521(Point<9>),
+}
+
+pub struct P256Key {
+    pub point: Point<4>,
+    #[cfg(target_arch = "x86_64")]
+    pub comb: p256_claims::Slot,
+}
+
+impl P256Key {
+    fn new(point: Point<4>) -> Self {
+        Self {
+            point,
+            #[cfg(target_arch = "x86_64")]
+            comb: Default::default(),
+        }
+    }
 }
 
 impl Key {
     /// Parses coordinates side by side. None if they are no point of the curve.
     pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
         match curve {
-            Curve::P256 => point(&P256, coordinates).map(Self::P256),
+            Curve::P256 => point(&P256, coordinates).map(|point| Self::P256(P256Key::new(point))),
             Curve::P384 => point(&P384, coordinates).map(Self::P384),
             Curve::P521 => point(&P521, coordinates).map(Self::P521),
         }
@@ -95,7 +113,7 @@ impl Key {
     /// (FIPS 186-5, section 6.4.2). None for the key's first uses, when it has no tables yet.
     pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
         match self {
-            Self::P256(key) => holds(key, digest, r, s),
+            Self::P256(key) => holds(&key.point, digest, r, s),
             Self::P384(key) => holds(key, digest, r, s),
             Self::P521(key) => holds(key, digest, r, s),
         }
@@ -115,7 +133,7 @@ fn holds<const N: usize>(key: &Point<N>, digest: &[u8], r: &[u8], s: &[u8]) -> O
 }
 
 /// Reads a big-endian number of at most N words.
-fn words<const N: usize>(bytes: &[u8]) -> Words<N> {
+pub fn words<const N: usize>(bytes: &[u8]) -> Words<N> {
     let mut number = [0; N];
     for (word, bytes) in number.iter_mut().zip(bytes.rchunks(8)) {
         *word = bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
