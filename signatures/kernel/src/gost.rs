@@ -7,10 +7,18 @@ use crate::gost_curves;
 use crate::group::{Group, Point};
 use crate::modular::Words;
 use crate::streebog;
+use crate::trees::{self, Item};
 use crate::weierstrass::{Jacobian, Table};
 
 /// Window width of a key's first table, of eight points: it serves a key that comes once or twice.
 const FIRST_WIDTH: u32 = 5;
+
+/// Batches are not split into smaller ones than this to keep more cores busy: one tree's items.
+pub const SMALLEST_SHARE: usize = trees::CHUNK;
+
+/// Fewer signatures than this are verified one by one: they would share the tree's inversions with
+/// too few others.
+const LEAST_FOR_TREE: usize = 4;
 
 // Contents of object identifiers.
 const TC26_KEY: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x01, 0x01];
@@ -105,18 +113,84 @@ impl Key {
         }
     }
 
-    pub fn verify(&self, signed: Signed, signature: &[u8]) -> Verdict {
-        match (self, signed) {
-            (Self::Bits256(key), Signed::Digest(digest)) => key.verify(digest, signature),
-            (Self::Bits512(key), Signed::Digest(digest)) => key.verify(digest, signature),
-            (Self::Bits256(key), Signed::Message(message)) => {
-                key.verify(&streebog::digest256(message), signature)
+    /// Returns the claim that a signature makes, to be settled with others. None if the signature
+    /// is malformed, or the digest is of another size.
+    pub fn claim(&self, signed: Signed, signature: &[u8]) -> Option<Claim<'_>> {
+        let hashed;
+        let digest = match (self, signed) {
+            (_, Signed::Digest(digest)) => digest,
+            (Self::Bits256(_), Signed::Message(message)) => {
+                hashed = streebog::digest256(message).to_vec();
+                &hashed
             }
-            (Self::Bits512(key), Signed::Message(message)) => {
-                key.verify(&streebog::digest512(message), signature)
+            (Self::Bits512(_), Signed::Message(message)) => {
+                hashed = streebog::digest512(message).to_vec();
+                &hashed
             }
+        };
+        match self {
+            Self::Bits256(key) => key.claim(digest, signature).map(Claim::Bits256),
+            Self::Bits512(key) => key.claim(digest, signature).map(Claim::Bits512),
         }
     }
+}
+
+/// A well-formed signature, and what it signs.
+pub enum Claim<'a> {
+    Bits256(PointClaim<'a, 4>),
+    Bits512(PointClaim<'a, 8>),
+}
+
+/// Returns one verdict for each claim, in order.
+pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
+    let mut verdicts = vec![Verdict::InvalidSignature; claims.len()];
+    let (mut of_256_bits, mut of_512_bits) = (Vec::new(), Vec::new());
+    for (place, claim) in claims.iter().enumerate() {
+        match claim {
+            Claim::Bits256(claim) => of_256_bits.push((place, claim)),
+            Claim::Bits512(claim) => of_512_bits.push((place, claim)),
+        }
+    }
+    let valid = [settle_points(of_256_bits), settle_points(of_512_bits)];
+    for place in valid.into_iter().flatten() {
+        verdicts[place] = Verdict::Valid;
+    }
+    verdicts
+}
+
+/// Returns the places of the claims that hold.
+fn settle_points<const N: usize>(mut claims: Vec<(usize, &PointClaim<N>)>) -> Vec<usize> {
+    let address = |claim: &PointClaim<N>| std::ptr::from_ref(claim.key.point.group).addr();
+    claims.sort_by_key(|(_, claim)| address(claim));
+    let of_one_group = claims.chunk_by(|(_, a), (_, b)| address(a) == address(b));
+    let chunks = of_one_group.flat_map(|claims| claims.chunks(trees::CHUNK));
+    chunks.flat_map(settle_chunk).collect()
+}
+
+/// Returns the places of the claims of one group that hold: those where the x of
+/// C = e⁻¹(sP − rQ) is r modulo q (RFC 7091, section 6.2).
+fn settle_chunk<const N: usize>(claims: &[(usize, &PointClaim<N>)]) -> Vec<usize> {
+    let group = claims[0].1.key.point.group;
+    let q = &group.order;
+    let mut inverses: Vec<_> = claims.iter().map(|(_, claim)| q.encode(&claim.e)).collect();
+    q.invert_all(&mut inverses).expect("e is neither 0 nor a multiple of the prime q");
+    let (mut known, mut items, mut valid) = (Vec::new(), Vec::new(), Vec::new());
+    for ((place, claim), inverse) in claims.iter().zip(&inverses) {
+        // An encoded factor and a plain one make a plain product.
+        let u = q.reduce(&q.multiply(&claim.s, inverse));
+        let v = q.negate(&q.reduce(&q.multiply(&claim.r, inverse)));
+        if let Some(tables) = claim.key.point.tables() {
+            known.push((*place, &claim.r));
+            items.push(Item { u, v, tables });
+        } else if group.has_x(&claim.key.sum(&u, &v), &claim.r) {
+            valid.push(*place);
+        }
+    }
+    let sums = (items.len() >= LEAST_FOR_TREE).then(|| group.sums(&items)).flatten();
+    let sums = sums.unwrap_or_else(|| items.iter().map(|item| group.sum(item)).collect());
+    let held = known.iter().zip(&sums).filter(|((_, r), sum)| group.has_x(sum, r));
+    valid.extend(held.map(|((place, _), _)| place));
+    valid
 }
 
 /// Splits parameters into the curve's identifier and the hash's, which is optional.
@@ -145,41 +219,36 @@ impl<const N: usize> PointKey<N> {
         is_in_group.then(|| Self { writing, point: Point::new(group, point), first_table })
     }
 
-    fn verify(&self, digest: &[u8], signature: &[u8]) -> Verdict {
+    fn claim(&self, digest: &[u8], signature: &[u8]) -> Option<PointClaim<'_, N>> {
         let group = self.point.group;
-        let numbers = match self.writing {
+        let (r, s) = match self.writing {
             Writing::Kazakh => halves(signature),
             Writing::Tc26 => halves(&signature.iter().rev().copied().collect::<Vec<_>>()),
-        };
-        let numbers = numbers.filter(|(r, s)| group.has_scalar(r) && group.has_scalar(s));
-        let Some((r, s)) = numbers else {
-            return Verdict::MalformedSignature;
-        };
-        match words(digest).and_then(|digest| self.holds(&digest, &r, &s)) {
-            Some(true) => Verdict::Valid,
-            _ => Verdict::InvalidSignature,
+        }?;
+        if !group.has_scalar(&r) || !group.has_scalar(&s) {
+            return None;
         }
-    }
-
-    /// Returns whether the x of C = e⁻¹(sP − rQ) is r modulo q (RFC 7091, section 6.2).
-    fn holds(&self, digest: &Words<N>, r: &Words<N>, s: &Words<N>) -> Option<bool> {
-        let q = &self.point.group.order;
-        let mut e = q.reduce(digest);
+        let mut e = group.order.reduce(&words(digest)?);
         if e == [0; N] {
             e[0] = 1;
         }
-        let v = q.invert(&q.encode(&e))?;
-        // An encoded factor and a plain one make a plain product.
-        let c = self.sum(&q.multiply(s, &v), &q.negate(&q.multiply(r, &v)));
-        Some(self.point.group.has_x(&c, r))
+        Some(PointClaim { key: self, e, r, s })
     }
 
-    fn sum(&self, by_base: &Words<N>, by_key: &Words<N>) -> Jacobian<N> {
-        self.point.sum(by_base, by_key).unwrap_or_else(|| {
-            let group = self.point.group;
-            group.curve.sum(by_base, group.base_tables(), by_key, &self.first_table)
-        })
+    /// Returns u·P + v·Q by the key's first table.
+    fn sum(&self, u: &Words<N>, v: &Words<N>) -> Jacobian<N> {
+        let group = self.point.group;
+        group.curve.sum(u, group.base_tables(), v, &self.first_table)
     }
+}
+
+/// The numbers of a well-formed signature, with e as RFC 7091, section 6.2, has it: never 0.
+#[derive(Clone, Copy)]
+pub struct PointClaim<'a, const N: usize> {
+    key: &'a PointKey<N>,
+    e: Words<N>,
+    r: Words<N>,
+    s: Words<N>,
 }
 
 /// Splits bytes into two little-endian numbers of N words. None for any other length.
@@ -271,13 +340,16 @@ mod tests {
         kazakh(numbers).into_iter().rev().collect()
     }
 
-    /// The same verdict five times: by the first table twice, then by tables of words.
+    /// Returns the verdict that comes in any company: by the first table twice, then by tables of
+    /// words, and beside as many of the same that all are summed by trees.
     fn verdict<const N: usize>(key: &PointKey<N>, digest: &[u8], signature: &[u8]) -> Verdict {
-        let first = key.verify(digest, signature);
-        for _ in 0..4 {
-            assert_eq!(key.verify(digest, signature), first);
+        let Some(first) = key.claim(digest, signature) else { return Verdict::MalformedSignature };
+        let is_valid = settle_points(vec![(0, &first)]) == [0];
+        for many in [1, 1, 1, LEAST_FOR_TREE, trees::CHUNK + 3] {
+            let places = settle_points([first].repeat(many).iter().enumerate().collect());
+            assert_eq!(places, (0..if is_valid { many } else { 0 }).collect::<Vec<_>>());
         }
-        first
+        if is_valid { Verdict::Valid } else { Verdict::InvalidSignature }
     }
 
     #[test]
@@ -358,9 +430,45 @@ mod tests {
         let digest = streebog::digest256(b"message");
         let signature = kazakh(&signer.sign(&digest, 99));
         let key = Key::Bits256(signer.key(Writing::Kazakh));
-        assert_eq!(key.verify(Signed::Message(b"message"), &signature), Verdict::Valid);
-        assert_eq!(key.verify(Signed::Digest(&digest), &signature), Verdict::Valid);
-        assert_eq!(key.verify(Signed::Message(b"other"), &signature), Verdict::InvalidSignature);
+        let signed =
+            [Signed::Message(b"message"), Signed::Digest(&digest), Signed::Message(b"other")];
+        let claims = signed.map(|signed| key.claim(signed, &signature).unwrap());
+        assert_eq!(settle(&claims), [Verdict::Valid, Verdict::Valid, Verdict::InvalidSignature]);
+    }
+
+    /// Claims of two sizes, four groups, known and new keys, one of them bad at every place in turn.
+    #[test]
+    fn claims_settled_together_keep_their_places() {
+        const COUNT: usize = 4 * 11;
+        let (digest, other) = (&[0x5a; 64], &[0x5b; 64]);
+        fn key<const N: usize>(group: &'static Group<N>, digest: &[u8]) -> (Signer<N>, Vec<u8>) {
+            let signer = Signer::new(group);
+            let signature = kazakh(&signer.sign(&digest[..8 * N], 99));
+            (signer, signature)
+        }
+        let of_256 = [TC26_256_A, TC26_256_B].map(|name| gost_curves::of_256_bits(name).unwrap());
+        let of_512 = [TC26_512_A, TC26_512_C].map(|name| gost_curves::of_512_bits(name).unwrap());
+        let of_256 = of_256.map(|group| key(group, digest));
+        let of_512 = of_512.map(|group| key(group, digest));
+        let mut keys = Vec::new();
+        for at in 0..2 {
+            keys.push((Key::Bits256(of_256[at].0.key(Writing::Kazakh)), &of_256[at].1));
+            keys.push((Key::Bits512(of_512[at].0.key(Writing::Kazakh)), &of_512[at].1));
+        }
+        let claim = |at: usize, digest: &[u8; 64]| {
+            let (key, signature) = &keys[at % keys.len()];
+            let digest = if at.is_multiple_of(2) { &digest[..32] } else { &digest[..] };
+            key.claim(Signed::Digest(digest), signature).unwrap()
+        };
+        for bad in 0..=COUNT {
+            let claims: Vec<_> =
+                (0..COUNT).map(|at| claim(at, if at == bad { other } else { digest })).collect();
+            let mut expected = [Verdict::Valid; COUNT];
+            if let Some(verdict) = expected.get_mut(bad) {
+                *verdict = Verdict::InvalidSignature;
+            }
+            assert_eq!(settle(&claims), expected);
+        }
     }
 
     #[test]

@@ -9,11 +9,14 @@ use crate::weierstrass::{Affine, Curve, Jacobian, WordTables};
 /// Window width of the base point's tables: each of a word's has 64 points.
 const BASE_WIDTH: u32 = 8;
 
+/// Window width of the base point's comb: each of 8N windows has 128 points.
+pub const COMB_WIDTH: u32 = 8;
+
 /// After this many uses a key gets word tables. They cost about as much as one verification to
 /// make, and halve the cost of every later one.
 const USES_BEFORE_TABLES: u32 = 2;
 /// Window width of a key's tables: each of a word's has 16 points.
-const KEY_WIDTH: u32 = 6;
+pub const KEY_WIDTH: u32 = 6;
 
 pub struct Group<const N: usize> {
     pub curve: Curve<N>,
@@ -21,6 +24,7 @@ pub struct Group<const N: usize> {
     pub cofactor: u32,
     base: Affine<N>,
     base_tables: OnceLock<WordTables<N>>,
+    base_comb: OnceLock<Vec<Affine<N>>>,
 }
 
 impl<const N: usize> Group<N> {
@@ -29,7 +33,8 @@ impl<const N: usize> Group<N> {
         let curve = Curve::new(parse(p), parse(a), parse(b));
         let base = Affine { x: curve.p.encode(&parse(x)), y: curve.p.encode(&parse(y)) };
         let order = Modulus::new(parse(q));
-        Self { curve, order, cofactor, base, base_tables: OnceLock::new() }
+        let (base_tables, base_comb) = (OnceLock::new(), OnceLock::new());
+        Self { curve, order, cofactor, base, base_tables, base_comb }
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -41,6 +46,14 @@ impl<const N: usize> Group<N> {
         self.base_tables.get_or_init(|| {
             let tables = self.curve.word_tables(&self.base, BASE_WIDTH);
             tables.expect("no small multiple of the base point is infinity")
+        })
+    }
+
+    /// Returns the odd multiples of 2⁸ʲ times the base point, for each window j of a scalar.
+    pub fn base_comb(&self) -> &[Affine<N>] {
+        self.base_comb.get_or_init(|| {
+            let comb = self.curve.comb(&self.base, COMB_WIDTH, 64 * N / COMB_WIDTH as usize);
+            comb.expect("no small multiple of the base point is infinity")
         })
     }
 
@@ -99,15 +112,20 @@ impl<const N: usize> Point<N> {
         Self { group, point, uses: AtomicU32::new(0), tables: OnceLock::new() }
     }
 
-    /// Returns u·P + v·Q for the group's base point P and this point Q, and counts the use. None
-    /// for the first uses, when Q has no tables yet.
-    pub fn sum(&self, u: &Words<N>, v: &Words<N>) -> Option<Jacobian<N>> {
+    /// Returns Q's tables, and counts a use. None for the first uses, when there are none yet.
+    pub fn tables(&self) -> Option<&WordTables<N>> {
         if self.uses.fetch_add(1, Ordering::Relaxed) < USES_BEFORE_TABLES {
             return None;
         }
-        let curve = &self.group.curve;
-        let tables = self.tables.get_or_init(|| curve.word_tables(&self.point, KEY_WIDTH));
-        Some(curve.sum_by_words(u, self.group.base_tables(), v, tables.as_ref()?))
+        let tables = || self.group.curve.word_tables(&self.point, KEY_WIDTH);
+        self.tables.get_or_init(tables).as_ref()
+    }
+
+    /// Returns u·P + v·Q for the group's base point P and this point Q, and counts the use. None
+    /// for the first uses, when Q has no tables yet.
+    pub fn sum(&self, u: &Words<N>, v: &Words<N>) -> Option<Jacobian<N>> {
+        let tables = self.tables()?;
+        Some(self.group.curve.sum_by_words(u, self.group.base_tables(), v, tables))
     }
 }
 

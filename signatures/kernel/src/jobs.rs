@@ -1,5 +1,5 @@
-//! Verifies many items at once. Each is parsed and, unless it is Ed25519 or RSA, verified by itself.
-//! The Ed25519 signatures of all items are then verified together, as one batch, and so are RSA's.
+//! Verifies many items at once. Each is parsed, and verified by itself unless its kind gains from
+//! company: Ed25519, RSA, GOST and, in lanes, P-256 are then verified together, each as one batch.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::algorithm::{Algorithm, Verdict};
 use crate::aws_lc::Signed;
 use crate::ed25519;
+use crate::gost;
 use crate::keys::{self, Key, Resolved};
 #[cfg(target_arch = "x86_64")]
 use crate::p256_claims;
@@ -87,6 +88,7 @@ pub struct Job<'a> {
 enum Claim<'a> {
     Ed25519(ed25519::Claim<'a>),
     Rsa(rsa::Claim<'a>),
+    Gost(gost::Claim<'a>),
     #[cfg(target_arch = "x86_64")]
     P256(p256_claims::Claim<'a>),
 }
@@ -98,7 +100,7 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
         Some(pool) => pool.install(|| jobs.par_iter().map(Job::claim).collect()),
     };
     let mut verdicts = vec![0; jobs.len()];
-    let (mut ed25519, mut rsa) = (Group::default(), Group::default());
+    let (mut ed25519, mut rsa, mut gost) = (Group::default(), Group::default(), Group::default());
     #[cfg(target_arch = "x86_64")]
     let mut p256 = Group::default();
     for (place, prepared) in prepared.into_iter().enumerate() {
@@ -106,12 +108,14 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
             Err(verdict) => verdicts[place] = verdict as u8,
             Ok(Claim::Ed25519(claim)) => ed25519.push(place, claim),
             Ok(Claim::Rsa(claim)) => rsa.push(place, claim),
+            Ok(Claim::Gost(claim)) => gost.push(place, claim),
             #[cfg(target_arch = "x86_64")]
             Ok(Claim::P256(claim)) => p256.push(place, claim),
         }
     }
     ed25519.settle(ed25519::settle, SMALLEST_SHARE, pool, &mut verdicts);
     rsa.settle(rsa::settle, LANES, pool, &mut verdicts);
+    gost.settle(gost::settle, gost::SMALLEST_SHARE, pool, &mut verdicts);
     #[cfg(target_arch = "x86_64")]
     p256.settle(p256_claims::settle, p256_claims::SMALLEST_SHARE, pool, &mut verdicts);
     for (verdict, job) in verdicts.iter_mut().zip(jobs) {
@@ -196,7 +200,10 @@ impl<'a> Job<'a> {
                 return rsa::Claim::new(key, padding, hash, signed, signature).map(Claim::Rsa);
             }
             (Key::MlDsa(key), _, Signed::Message(message)) => key.verify(message, signature),
-            (Key::Gost(key), _, signed) => key.verify(signed, signature),
+            (Key::Gost(key), _, signed) => {
+                let claim = key.claim(signed, signature);
+                return claim.map(Claim::Gost).ok_or(Verdict::MalformedSignature);
+            }
             _ => Verdict::KeyMismatch,
         })
     }

@@ -31,6 +31,7 @@ mod streebog_constants;
 mod streebog_gfni;
 #[cfg(test)]
 mod testing;
+mod trees;
 mod weierstrass;
 mod wire;
 

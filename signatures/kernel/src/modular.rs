@@ -100,7 +100,7 @@ impl<const N: usize> Modulus<N> {
     }
 
     pub fn square(&self, a: &Words<N>) -> Words<N> {
-        self.multiply(a, a)
+        if self.fold != 0 { self.square_fold(a) } else { self.multiply_montgomery(a, a) }
     }
 
     /// Returns an encoded product of encoded factors; and a plain product, perhaps not reduced, of
@@ -111,17 +111,48 @@ impl<const N: usize> Modulus<N> {
 
     #[inline]
     fn multiply_fold(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
-        let mut product = [0; 2 * MAX_WORDS];
+        let (mut low, mut high) = ([0; N], [0; N]);
         for i in 0..N {
-            let mut carry = 0;
-            for j in 0..N {
-                (product[i + j], carry) = multiply_add(a[j], b[i], product[i + j], carry);
+            let mut carry;
+            (low[i], carry) = multiply_add(a[0], b[i], high[0], 0);
+            for j in 1..N {
+                (high[j - 1], carry) = multiply_add(a[j], b[i], high[j], carry);
             }
-            product[i + N] = carry;
+            high[N - 1] = carry;
         }
-        let (mut low, mut carry) = ([0; N], 0);
+        self.fold_back(low, &high)
+    }
+
+    /// Takes the products of different words once, and doubles them.
+    #[inline]
+    fn square_fold(&self, a: &Words<N>) -> Words<N> {
+        let mut square = [0; 2 * MAX_WORDS];
+        for i in 0..N - 1 {
+            let mut carry = 0;
+            for j in i + 1..N {
+                (square[i + j], carry) = multiply_add(a[i], a[j], square[i + j], carry);
+            }
+            square[i + N] = carry;
+        }
+        let (mut shifted_out, mut carry) = (0, 0);
         for i in 0..N {
-            (low[i], carry) = multiply_add(product[i + N], self.fold, product[i], carry);
+            let lower = square[2 * i] << 1 | shifted_out;
+            let upper = square[2 * i + 1] << 1 | square[2 * i] >> 63;
+            shifted_out = square[2 * i + 1] >> 63;
+            let (word, over) = multiply_add(a[i], a[i], lower, carry);
+            let (next, over_again) = over.overflowing_add(upper);
+            (square[2 * i], square[2 * i + 1], carry) = (word, next, u64::from(over_again));
+        }
+        let low = std::array::from_fn(|i| square[i]);
+        self.fold_back(low, &std::array::from_fn(|i| square[N + i]))
+    }
+
+    /// Returns low + 2⁶⁴ᴺ·high in N words.
+    #[inline]
+    fn fold_back(&self, mut low: Words<N>, high: &Words<N>) -> Words<N> {
+        let mut carry = 0;
+        for i in 0..N {
+            (low[i], carry) = multiply_add(high[i], self.fold, low[i], carry);
         }
         let (low, overflow) = add_word(low, carry * self.fold);
         self.reduce_once(low, overflow)
@@ -152,6 +183,24 @@ impl<const N: usize> Modulus<N> {
         let modulus = Odd::new(Uint::from_words(self.words)).into_option()?;
         let inverse = Uint::from_words(self.decode(a)).invert_odd_mod_vartime(&modulus);
         Some(self.encode(&inverse.into_option()?.to_words()))
+    }
+
+    /// Replaces encoded numbers by their inverses, with one inversion for all (Montgomery's trick).
+    /// None, with the numbers as they were, if one has none.
+    pub fn invert_all(&self, numbers: &mut [Words<N>]) -> Option<()> {
+        let mut product = self.one();
+        let mut before = Vec::with_capacity(numbers.len());
+        for number in &*numbers {
+            before.push(product);
+            product = self.multiply(&product, number);
+        }
+        let mut inverse = self.invert(&product)?;
+        for (number, before) in numbers.iter_mut().zip(&before).rev() {
+            let next = self.multiply(&inverse, number);
+            *number = self.multiply(&inverse, before);
+            inverse = next;
+        }
+        Some(())
     }
 
     /// Brings a sum of two encoded numbers, or a product, into N words. `overflow` is its 2⁶⁴ᴺ.
@@ -219,6 +268,7 @@ pub fn add<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
     (sum, carry)
 }
 
+/// Returns a − b, and whether that borrows 2⁶⁴ᴺ.
 #[inline]
 pub fn subtract<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) {
     let mut difference = [0; N];
@@ -362,6 +412,8 @@ mod tests {
                     assert_eq!(big(&m.decode(&m.subtract(&a, &b))), difference);
                     assert_eq!(big(&m.decode(&m.multiply(&a, &b))), &big_a * &big_b % &modulus);
                 }
+                let big_a = big(&a);
+                assert_eq!(big(&m.decode(&m.square(&a))), &big_a * &big_a % &modulus);
             }
         }
         check(&power_less::<4>(617));
@@ -398,6 +450,25 @@ mod tests {
                 assert_eq!(m.decode(&m.multiply(&encoded, &inverse)), m.decode(&m.one()));
             }
             assert_eq!(m.invert(&[0; N]), None);
+        }
+        for_each_modulus!(check);
+    }
+
+    #[test]
+    fn numbers_inverted_together_are_those_inverted_one_by_one() {
+        fn check<const N: usize>(m: &Modulus<N>) {
+            let encoded = numbers(m).into_iter().map(|number| m.encode(&number));
+            let mut inverses: Vec<_> =
+                encoded.filter(|number| m.invert(number).is_some()).collect();
+            let expected: Vec<_> = inverses.iter().map(|number| m.invert(number)).collect();
+            m.invert_all(&mut inverses).unwrap();
+            for (inverse, expected) in inverses.iter().zip(&expected) {
+                assert!(m.equals(inverse, &expected.unwrap()));
+            }
+            inverses.push([0; N]);
+            let before = inverses.clone();
+            assert!(m.invert_all(&mut inverses).is_none() && inverses == before);
+            assert!(m.invert_all(&mut []).is_some());
         }
         for_each_modulus!(check);
     }

@@ -51,6 +51,17 @@ mod tests {
         let mut digest = bytes("00557be5e584fd52a449b16b0251d05d27f94ab76cbaa6da890b59d8ef1e159d");
         digest.reverse();
         assert_eq!(digest256(first)[..], digest);
+        let second = bytes(concat!(
+            "d1e520e2e5f2f0e82c20d1f2f0e8e1eee6e820e2edf3f6e82c20e2e5fef2fa20f120eceef0ff20",
+            "f1f2f0e5ebe0ece820ede020f5f0e0e1f0fbff20efebfaeafb20c8e3eef0e5e2fb",
+        ));
+        let digest = bytes(concat!(
+            "1e88e62226bfca6f9994f1f2d51569e0daf8475a3b0fe61a5300eee46d961376",
+            "035fe83549ada2b8620fcd7c496ce5b33f0cb9dddc2b6460143b03dabac9fb28",
+        ));
+        assert_eq!(digest512(&second)[..], digest);
+        let digest = bytes("9dd2fe4e90409e5da87f53976d7405b0c0cac628fc669a741d50063c557e8f50");
+        assert_eq!(digest256(&second)[..], digest);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Curve<const N: usize> {
 /// The odd multiples P, 3P, 5P … of a point, 2ʷ⁻² of them.
 pub struct Table<const N: usize> {
     width: u32,
-    multiples: Vec<Affine<N>>,
+    pub multiples: Vec<Affine<N>>,
 }
 
 /// Tables of P, 2⁶⁴P, 2¹²⁸P …, one for each word of a scalar: sums by these double 64 times only.
@@ -79,7 +79,6 @@ impl<const N: usize> Curve<N> {
 
     /// Returns the odd multiples of 2ʷʲP for each of so many windows j, 2ʷ⁻¹ a window. None if one of
     /// them is infinity.
-    #[cfg(target_arch = "x86_64")]
     pub fn comb(&self, point: &Affine<N>, width: u32, windows: usize) -> Option<Vec<Affine<N>>> {
         let mut shifted = vec![self.jacobian(point)];
         let mut doubles = vec![self.double(&shifted[0])];
@@ -145,7 +144,7 @@ impl<const N: usize> Curve<N> {
         sum
     }
 
-    fn jacobian(&self, point: &Affine<N>) -> Jacobian<N> {
+    pub fn jacobian(&self, point: &Affine<N>) -> Jacobian<N> {
         Jacobian { x: point.x, y: point.y, z: self.p.one() }
     }
 
@@ -173,7 +172,7 @@ impl<const N: usize> Curve<N> {
 
     /// Doubles a point, by dbl-2001-b of the Explicit-Formulas Database if a = −3, and by
     /// dbl-1998-cmo-2 otherwise. Infinity stays infinity.
-    fn double(&self, point: &Jacobian<N>) -> Jacobian<N> {
+    pub fn double(&self, point: &Jacobian<N>) -> Jacobian<N> {
         let (p, Jacobian { x, y, z }) = (&self.p, point);
         let z_square = p.square(z);
         let m = if self.a_is_minus_3 {
@@ -198,7 +197,7 @@ impl<const N: usize> Curve<N> {
     }
 
     /// Adds an affine point to any point, infinity, the same and the opposite one included.
-    fn add(&self, left: &Jacobian<N>, right: &Affine<N>) -> Jacobian<N> {
+    pub fn add(&self, left: &Jacobian<N>, right: &Affine<N>) -> Jacobian<N> {
         let (p, Jacobian { x, y, z }) = (&self.p, left);
         if p.is_zero(z) {
             return self.jacobian(right);
