@@ -6,6 +6,12 @@ mod algorithm;
 mod aws_lc;
 mod der;
 mod ed25519;
+#[cfg(target_arch = "x86_64")]
+mod ed25519_lanes;
+#[cfg(target_arch = "x86_64")]
+mod entries;
+#[cfg(target_arch = "x86_64")]
+mod field25519_lanes;
 mod gost;
 mod gost_curves;
 mod group;
@@ -14,6 +20,8 @@ mod jobs;
 mod keys;
 mod modular;
 mod nist;
+#[cfg(target_arch = "x86_64")]
+mod sha512_lanes;
 #[cfg(test)]
 mod testing;
 mod weierstrass;

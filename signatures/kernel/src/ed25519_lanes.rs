@@ -1,0 +1,441 @@
+//! The batch equation of Ed25519 in eight lanes: points are decoded eight at a time, and a sum of
+//! multiples is made by Pippenger's buckets. Nothing here is secret: times depend on the numbers.
+//!
+//! Scalars are written in signed digits of eight or four bits, d₀ + d₁·2ʷ + …, each window's digits
+//! sort the points into buckets of equal |d|, and every lane fills one bucket at a time. Twisted
+//! Edwards addition is complete with these constants: there are no exceptional points.
+
+use std::arch::x86_64::*;
+use std::array;
+
+use crate::field25519_lanes::Lanes;
+use crate::sha512_lanes::{row, transpose, words};
+
+/// Points and sums are worked on eight at a time.
+pub const LANES: usize = 8;
+
+/// Bits of a scalar: two's 256, because those modulo the group's order have 253.
+const SCALAR_BITS: usize = 256;
+
+/// From this many points on, windows of eight bits cost less than those of four: a point costs half
+/// as many additions, but emptying the buckets eight times as many.
+const MANY: usize = 256;
+
+const D: [u64; 5] =
+    [0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff];
+const TWICE_D: [u64; 5] =
+    [0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977, 0x2406d9dc56dff];
+/// The square root of −1.
+const ROOT: [u64; 5] =
+    [0x61b274a0ea0b0, 0x0d5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d];
+
+/// A point ready to be added, affine: five limbs each of y + x, y − x and 2dxy.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Point([u64; 16]);
+
+const IDENTITY: Point = Point([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+/// The base point: RFC 8032, section 5.1.
+pub const BASE: Point = Point([
+    0x493c6f58c3b85, 0x0df7181c325f7, 0x0f50b0b3e4cb7, 0x5329385a44c32, 0x07cf9d3a33d4b,
+    0x03905d740913e, 0x0ba2817d673a2, 0x23e2827f4e67c, 0x133d2e0c21a34, 0x44fd2f9298f81,
+    0x11205877aaa68, 0x479955893d579, 0x50d66309b67a0, 0x2d42d0dbee5ee, 0x6f117b689f0c6,
+    0,
+]);
+
+/// A scalar plus 128·(1 + 2⁸ + … + 2²⁴⁸), little-endian: each byte less 128 is a signed digit.
+#[derive(Clone, Copy)]
+pub struct Scalar([u8; 32]);
+
+impl Scalar {
+    /// Takes a number below 2²⁵⁴, little-endian.
+    pub fn new(number: &[u8; 32]) -> Self {
+        Self(added(number, 0x80))
+    }
+
+    /// Takes 16 signed digits, each given with 128 added: the number less `COEFFICIENT_OFFSET`.
+    pub fn from_coefficient(number: u128) -> Self {
+        let mut digits = [0x80; 32];
+        digits[..16].copy_from_slice(&number.to_le_bytes());
+        Self(digits)
+    }
+}
+
+/// 128·(1 + 2⁸ + … + 2¹²⁰).
+pub const COEFFICIENT_OFFSET: u128 = u128::from_le_bytes([0x80; 16]);
+
+/// Adds to each byte of a little-endian number, without overflow.
+fn added(number: &[u8; 32], to_each: u16) -> [u8; 32] {
+    let mut carry = 0;
+    number.map(|byte| {
+        let sum = u16::from(byte) + to_each + carry;
+        carry = sum >> 8;
+        sum as u8
+    })
+}
+
+/// Eight affine points ready to be added.
+struct Affine {
+    y_plus_x: Lanes,
+    y_minus_x: Lanes,
+    xy2d: Lanes,
+}
+
+/// Eight points in extended coordinates: x = X/Z, y = Y/Z, xy = T/Z.
+#[derive(Clone, Copy)]
+struct Extended {
+    x: Lanes,
+    y: Lanes,
+    z: Lanes,
+    t: Lanes,
+}
+
+impl Affine {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn load(points: [&Point; LANES], negative: __mmask8) -> Self {
+        let zero = _mm512_setzero_si512();
+        let mut limbs = [zero; 16];
+        for half in 0..2 {
+            let mut rows = [zero; LANES];
+            for lane in 0..LANES {
+                rows[lane] = row(points[lane].0[8 * half..][..8].try_into().unwrap());
+            }
+            limbs[8 * half..][..8].copy_from_slice(&transpose(rows));
+        }
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, _] = limbs;
+        let (plus, minus) = (Lanes([a, b, c, d, e]), Lanes([f, g, h, i, j]));
+        Self {
+            y_plus_x: plus.or(negative, &minus),
+            y_minus_x: minus.or(negative, &plus),
+            xy2d: Lanes([k, l, m, n, o]).negated_factor(negative),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn store(&self) -> [Point; LANES] {
+        let mut points = [IDENTITY; LANES];
+        let numbers = [&self.y_plus_x, &self.y_minus_x, &self.xy2d];
+        for (place, &limb) in numbers.into_iter().flat_map(|number| &number.0).enumerate() {
+            for (point, word) in points.iter_mut().zip(words(limb)) {
+                point.0[place] = word;
+            }
+        }
+        points
+    }
+}
+
+impl Extended {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn identity() -> Self {
+        let (zero, one) = (Lanes::zero(), Lanes::one());
+        Self { x: zero, y: one, z: one, t: zero }
+    }
+
+    /// Adds affine points: add-2008-hwcd-3 with Z₂ = 1, seven products.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn plus_affine(&self, other: &Affine) -> Self {
+        let a = self.y.minus(&self.x).times(&other.y_minus_x);
+        let b = self.y.plus(&self.x).times(&other.y_plus_x);
+        let c = self.t.times(&other.xy2d);
+        Self::joined(&a, &b, &c, &self.z.plus(&self.z))
+    }
+
+    /// Adds points: add-2008-hwcd-3, nine products.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn plus(&self, other: &Self) -> Self {
+        let a = self.y.minus(&self.x).times(&other.y.minus(&other.x));
+        let b = self.y.plus(&self.x).times(&other.y.plus(&other.x));
+        let c = self.t.times(&other.t).times(&Lanes::all(TWICE_D));
+        let zz = self.z.times(&other.z);
+        Self::joined(&a, &b, &c, &zz.plus(&zz))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn joined(a: &Lanes, b: &Lanes, c: &Lanes, d: &Lanes) -> Self {
+        let (e, f, g, h) = (b.minus(a), d.minus(c), d.plus(c), b.plus(a));
+        Self { x: e.times(&f), y: g.times(&h), z: f.times(&g), t: e.times(&h) }
+    }
+
+    /// Doubles: dbl-2008-hwcd with a = −1 and all signs turned.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn doubled(&self) -> Self {
+        let (a, b, zz) = (self.x.squared(), self.y.squared(), self.z.squared());
+        let h = a.plus(&b);
+        let e = h.minus(&self.x.plus(&self.y).squared());
+        let g = a.minus(&b);
+        let f = zz.plus(&zz).plus(&g);
+        Self { x: e.times(&f), y: g.times(&h), z: f.times(&g), t: e.times(&h) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn doubled_times(&self, count: usize) -> Self {
+        let mut out = *self;
+        for _ in 0..count {
+            out = out.doubled();
+        }
+        out
+    }
+
+    /// Moves every lane down, around the end.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn rotated(&self, by: i64) -> Self {
+        let places: [u64; 8] = array::from_fn(|lane| (lane as u64 + by as u64) % 8);
+        let places = row(&places);
+        let mut out = *self;
+        for number in [&mut out.x, &mut out.y, &mut out.z, &mut out.t] {
+            for limb in &mut number.0 {
+                *limb = _mm512_permutexvar_epi64(places, *limb);
+            }
+        }
+        out
+    }
+
+    /// Returns the words of each lane's point as three rows, and four words of nothing.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn store(&self) -> [[__m512i; 3]; LANES] {
+        let zero = _mm512_setzero_si512();
+        let mut limbs = [zero; 24];
+        for (i, number) in [&self.x, &self.y, &self.z, &self.t].into_iter().enumerate() {
+            limbs[5 * i..][..5].copy_from_slice(&number.0);
+        }
+        let mut out = [[zero; 3]; LANES];
+        for third in 0..3 {
+            let rows = transpose(limbs[8 * third..][..8].try_into().unwrap());
+            for (out, row) in out.iter_mut().zip(rows) {
+                out[third] = row;
+            }
+        }
+        out
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn load(points: [&[__m512i; 3]; LANES]) -> Self {
+        let mut limbs = [_mm512_setzero_si512(); 24];
+        for third in 0..3 {
+            let mut rows = [_mm512_setzero_si512(); LANES];
+            for lane in 0..LANES {
+                rows[lane] = points[lane][third];
+            }
+            limbs[8 * third..][..8].copy_from_slice(&transpose(rows));
+        }
+        let number = |i: usize| Lanes(limbs[5 * i..][..5].try_into().unwrap());
+        Self { x: number(0), y: number(1), z: number(2), t: number(3) }
+    }
+}
+
+/// Decodes points (RFC 8032, section 5.1.3), whose encodings were found canonical. None for those
+/// that are not on the curve.
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
+    let mut points = Vec::with_capacity(encoded.len().next_multiple_of(LANES));
+    for group in encoded.chunks(LANES) {
+        let group: [[u8; 32]; LANES] = array::from_fn(|i| *group.get(i).unwrap_or(&group[0]));
+        let y = Lanes::from_bytes(&group);
+        let yy = y.squared();
+        // x² = u / v, so x = u·v³·(u·v⁷)^((p − 5)/8), perhaps times the root of −1.
+        let u = yy.minus(&Lanes::one());
+        let v = yy.times(&Lanes::all(D)).plus(&Lanes::one());
+        let v3 = v.squared().times(&v);
+        let v7 = v3.squared().times(&v);
+        let x = u.times(&v3).times(&u.times(&v7).to_p58());
+        let vxx = x.squared().times(&v);
+        let is_root = vxx.minus(&u).is_zero();
+        let is_other_root = vxx.plus(&u).is_zero();
+        let x = x.or(!is_root, &x.times(&Lanes::all(ROOT)));
+        let mut negative = 0;
+        for (lane, encoded) in group.iter().enumerate() {
+            negative |= (encoded[31] >> 7) << lane;
+        }
+        let x = x.or(x.is_odd() ^ negative, &Lanes::zero().minus(&x));
+        let affine = Affine {
+            y_plus_x: y.plus(&x),
+            y_minus_x: y.minus(&x),
+            xy2d: x.times(&y).times(&Lanes::all(TWICE_D)),
+        };
+        let on_curve = is_root | is_other_root;
+        let decoded = affine.store().into_iter().enumerate();
+        points.extend(decoded.map(|(lane, point)| (on_curve >> lane & 1 == 1).then_some(point)));
+    }
+    points.truncate(encoded.len());
+    points
+}
+
+/// How scalars are cut into digits.
+#[derive(Clone, Copy)]
+struct Windows {
+    bits: usize,
+}
+
+impl Windows {
+    fn count(self) -> usize {
+        SCALAR_BITS / self.bits
+    }
+
+    /// Buckets of a window: one for each |d| but 0.
+    fn buckets(self) -> usize {
+        1 << (self.bits - 1)
+    }
+
+    /// Adds to the scalar so that every window less half its range is the signed digit: 8 to each
+    /// lower half of a byte for windows of four bits, whose upper half has its 8 already.
+    fn recoded(self, scalar: &Scalar) -> [u8; 32] {
+        if self.bits == 8 { scalar.0 } else { added(&scalar.0, 0x08) }
+    }
+
+    fn digit(self, recoded: &[u8; 32], window: usize) -> i32 {
+        let byte = recoded[window * self.bits / 8];
+        let unsigned = if self.bits == 8 { byte } else { byte >> (4 * (window % 2)) & 0xf };
+        i32::from(unsigned) - (1 << (self.bits - 1))
+    }
+}
+
+/// Returns whether 8 times the sum of the multiples is the identity.
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+pub fn is_small(points: &[&Point], scalars: &[Scalar]) -> bool {
+    let windows = Windows { bits: if points.len() < MANY { 4 } else { 8 } };
+    let scalars: Vec<_> = scalars.iter().map(|scalar| windows.recoded(scalar)).collect();
+    let groups = windows.count() / LANES;
+    // Lane l of group g has window l·groups + g.
+    let mut sum = Extended::identity();
+    let mut scratch = Buckets::new(windows);
+    for group in (0..groups).rev() {
+        let lanes = scratch.sums(points, &scalars, array::from_fn(|lane| lane * groups + group));
+        sum = sum.doubled_times(windows.bits).plus(&lanes);
+    }
+    let mut lane_bits = SCALAR_BITS / LANES;
+    for by in [1, 2, 4] {
+        // Only the lanes that are multiples of 2·by matter from here on.
+        sum = sum.plus(&sum.rotated(by).doubled_times(lane_bits));
+        lane_bits *= 2;
+    }
+    let eightfold = sum.doubled_times(3);
+    eightfold.x.is_zero() & eightfold.y.minus(&eightfold.z).is_zero() & 1 == 1
+}
+
+/// The buckets of eight windows, and what sorts points into them.
+struct Buckets {
+    windows: Windows,
+    sums: Vec<[__m512i; 3]>,
+    /// Where in `entries` each bucket's begin.
+    starts: Vec<u32>,
+    /// Points, by twice their place, plus 1 for the negative.
+    entries: Vec<u32>,
+    by_length: Vec<u32>,
+}
+
+impl Buckets {
+    fn new(windows: Windows) -> Self {
+        Self {
+            windows,
+            sums: Vec::new(),
+            starts: Vec::new(),
+            entries: Vec::new(),
+            by_length: Vec::new(),
+        }
+    }
+
+    /// Returns the sum of digit times point for eight windows, one in each lane.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn sums(&mut self, points: &[&Point], scalars: &[[u8; 32]], windows: [usize; LANES]) -> Extended {
+        self.sort(scalars, windows);
+        self.fill(points);
+        self.empty()
+    }
+
+    /// Sorts the points by window and digit, and the buckets by how many points they have.
+    fn sort(&mut self, scalars: &[[u8; 32]], windows: [usize; LANES]) {
+        let per_window = self.windows.buckets();
+        let count = LANES * per_window;
+        let place = |lane: usize, digit: i32| lane * per_window + digit.unsigned_abs() as usize - 1;
+        self.starts.clear();
+        self.starts.resize(count + 1, 0);
+        for scalar in scalars {
+            for (lane, &window) in windows.iter().enumerate() {
+                let digit = self.windows.digit(scalar, window);
+                if digit != 0 {
+                    self.starts[place(lane, digit)] += 1;
+                }
+            }
+        }
+        let longest = *self.starts.iter().max().expect("there are buckets") as usize;
+        let mut of_length = vec![0; longest + 2];
+        for &length in &self.starts[..count] {
+            of_length[longest - length as usize + 1] += 1;
+        }
+        for length in 1..of_length.len() {
+            of_length[length] += of_length[length - 1];
+        }
+        self.by_length.resize(count, 0);
+        let mut end = 0;
+        for bucket in 0..count {
+            let length = self.starts[bucket];
+            let slot = &mut of_length[longest - length as usize];
+            self.by_length[*slot] = bucket as u32;
+            *slot += 1;
+            end += length;
+            // The end for now: filling from the back turns it into the start.
+            self.starts[bucket] = end;
+        }
+        self.starts[count] = end;
+        self.entries.resize(end as usize, 0);
+        for (point, scalar) in scalars.iter().enumerate() {
+            for (lane, &window) in windows.iter().enumerate() {
+                let digit = self.windows.digit(scalar, window);
+                if digit != 0 {
+                    let start = &mut self.starts[place(lane, digit)];
+                    *start -= 1;
+                    self.entries[*start as usize] = 2 * point as u32 + u32::from(digit < 0);
+                }
+            }
+        }
+    }
+
+    /// Sums up the points of every bucket, of eight at a time that have about as many.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn fill(&mut self, points: &[&Point]) {
+        self.sums.resize(self.by_length.len(), [_mm512_setzero_si512(); 3]);
+        for buckets in self.by_length.chunks(LANES) {
+            let lists: [&[u32]; LANES] = array::from_fn(|lane| {
+                let bucket = buckets[lane] as usize;
+                &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize]
+            });
+            let mut sum = Extended::identity();
+            for step in 0..lists[0].len() {
+                let mut chosen = [&IDENTITY; LANES];
+                let mut negative = 0;
+                for lane in 0..LANES {
+                    if let Some(&entry) = lists[lane].get(step) {
+                        chosen[lane] = points[(entry >> 1) as usize];
+                        negative |= ((entry & 1) as u8) << lane;
+                    }
+                }
+                sum = sum.plus_affine(&Affine::load(chosen, negative));
+            }
+            for (&bucket, point) in buckets.iter().zip(sum.store()) {
+                self.sums[bucket as usize] = point;
+            }
+        }
+    }
+
+    /// Sums up |d| times each window's bucket of |d|, one window in each lane.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn empty(&self) -> Extended {
+        let per_window = self.windows.buckets();
+        let mut running = Extended::identity();
+        let mut sum = Extended::identity();
+        for bucket in (0..per_window).rev() {
+            let lanes: [&[__m512i; 3]; LANES] =
+                array::from_fn(|lane| &self.sums[lane * per_window + bucket]);
+            running = running.plus(&Extended::load(lanes));
+            sum = sum.plus(&running);
+        }
+        sum
+    }
+}

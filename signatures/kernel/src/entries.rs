@@ -1,0 +1,32 @@
+//! The entries to functions for instructions that not every machine has: each asks first whether
+//! this one has them.
+#![allow(unsafe_code)]
+
+use crate::instructions::{Instructions, instructions};
+use crate::{ed25519_lanes, sha512_lanes};
+
+fn has_ifma() -> bool {
+    instructions() >= Instructions::Ifma
+}
+
+/// Returns the SHA-512 digest of each message. None if the machine has no lanes for it.
+pub fn sha512(messages: &[sha512_lanes::Parts]) -> Option<Vec<[u8; 64]>> {
+    // SAFETY: `instructions` found AVX-512 F and BW, all that the function is compiled for.
+    has_ifma().then(|| unsafe { sha512_lanes::digests(messages) })
+}
+
+/// Decodes points of edwards25519. None if the machine has no lanes for it.
+pub fn decode25519(encoded: &[[u8; 32]]) -> Option<Vec<Option<ed25519_lanes::Point>>> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::decode(encoded) })
+}
+
+/// Returns whether 8 times the sum of the multiples is the identity of edwards25519. None if the
+/// machine has no lanes for it.
+pub fn is_small25519(
+    points: &[&ed25519_lanes::Point],
+    scalars: &[ed25519_lanes::Scalar],
+) -> Option<bool> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::is_small(points, scalars) })
+}
