@@ -7,9 +7,11 @@
 //! are not canonical and keys of small order are refused beforehand, by looking at the bytes.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
-use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::constants::{
+    ED25519_BASEPOINT_COMPRESSED, ED25519_BASEPOINT_POINT, EIGHT_TORSION,
+};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
@@ -30,20 +32,49 @@ const SMALLEST_BATCH: usize = 4;
 /// A smaller batch does not fill the eight lanes.
 const SMALLEST_IN_LANES: usize = 8;
 
-/// A parsed public key: its encoding, which every signature's hash includes, −A, and A for lanes
-/// from its first use there on.
+/// A part of at most so many that fails is verified one by one, in lanes: that costs as much as the
+/// batch equations of its parts.
+const FEW_IN_LANES: usize = 16;
+
+/// A parsed public key: its encoding, which every signature's hash includes, and its point for each
+/// kind of arithmetic, from the first use on.
 pub struct Key {
     encoded: [u8; 32],
-    minus_a: EdwardsPoint,
+    minus_a: OnceLock<EdwardsPoint>,
     in_lanes: OnceLock<lanes::Point>,
 }
 
 impl Key {
     /// Parses a key. None if the encoding is not canonical or not a point, or has small order.
     pub fn new(encoded: &[u8]) -> Option<Self> {
-        let encoded = encoded.try_into().ok()?;
-        let a = decode_point(&encoded)?;
-        (!a.is_small_order()).then(|| Self { encoded, minus_a: -a, in_lanes: OnceLock::new() })
+        let encoded = encoded.try_into().ok().filter(may_be_key)?;
+        let a = decompress(&encoded)?;
+        Some(Self { encoded, minus_a: OnceLock::from(-a), in_lanes: OnceLock::new() })
+    }
+
+    /// Parses keys, eight at a time if possible.
+    pub fn new_all(encoded: &[&[u8]]) -> Vec<Option<Self>> {
+        if encoded.len() < SMALLEST_IN_LANES {
+            return encoded.iter().map(|encoded| Self::new(encoded)).collect();
+        }
+        let whole: Vec<Option<[u8; 32]>> = encoded
+            .iter()
+            .map(|&encoded| encoded.try_into().ok().filter(may_be_key))
+            .collect();
+        // What is refused already is decoded as the base point, for nothing.
+        let points: Vec<_> = whole.iter().map(|encoded| encoded.unwrap_or(ED25519_BASEPOINT_COMPRESSED.0)).collect();
+        let Some(points) = entries::decode25519(&points) else {
+            return encoded.iter().map(|encoded| Self::new(encoded)).collect();
+        };
+        let key = |(encoded, point): (Option<[u8; 32]>, Option<lanes::Point>)| {
+            let (encoded, in_lanes) = (encoded?, OnceLock::from(point?));
+            Some(Self { encoded, minus_a: OnceLock::new(), in_lanes })
+        };
+        whole.into_iter().zip(points).map(key).collect()
+    }
+
+    fn minus_a(&self) -> &EdwardsPoint {
+        self.minus_a.get_or_init(|| -decompress(&self.encoded).expect("it was decoded before"))
     }
 }
 
@@ -69,7 +100,7 @@ impl<'a> Claim<'a> {
     }
 
     fn minus_r(&self) -> Option<EdwardsPoint> {
-        CompressedEdwardsY(*self.r).decompress().map(|r| -r)
+        decompress(self.r).map(|r| -r)
     }
 }
 
@@ -96,7 +127,7 @@ impl Equation<'_> {
 
     fn holds(&self) -> bool {
         let Claim { key, s, .. } = self.claim;
-        let by_base = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.k, &key.minus_a, s);
+        let by_base = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.k, key.minus_a(), s);
         (by_base + self.minus_r()).mul_by_cofactor().is_identity()
     }
 }
@@ -115,9 +146,7 @@ pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
             }
         })
         .collect();
-    let z = coefficients(equations.len());
-    let mut settled = vec![Verdict::InvalidSignature; equations.len()];
-    settle_part(&equations, &z, &mut settled);
+    let settled = settle_equations(&equations);
     let well_formed = verdicts.iter_mut().filter(|&&mut v| v == Verdict::InvalidSignature);
     for (verdict, settled) in well_formed.zip(settled) {
         *verdict = settled;
@@ -164,27 +193,52 @@ fn equations_in_lanes<'a>(claims: &'a [Claim<'a>]) -> Option<Vec<Option<Equation
     Some(claims.iter().zip(hashes).zip(points).map(equation).collect())
 }
 
-fn settle_each(equations: &[Equation], verdicts: &mut [Verdict]) {
-    for (equation, verdict) in equations.iter().zip(verdicts) {
-        if equation.holds() {
-            *verdict = Verdict::Valid;
+fn settle_equations(equations: &[Equation]) -> Vec<Verdict> {
+    let z = coefficients(equations.len());
+    let mut settled = vec![Verdict::InvalidSignature; equations.len()];
+    // To be checked each by itself, because the batch equation of their part did not hold.
+    let mut suspects = Vec::new();
+    let mut parts = vec![0..equations.len()];
+    while let Some(part) = parts.pop() {
+        if part.len() < SMALLEST_BATCH {
+            suspects.extend(part);
+        } else if all_hold(&equations[part.clone()], &z[part.clone()]) {
+            settled[part].fill(Verdict::Valid);
+        } else if matches!(equations[part.start].r, R::InLanes(_)) && part.len() <= FEW_IN_LANES {
+            suspects.extend(part);
+        } else {
+            let size = part.len().div_ceil(PARTS);
+            let starts = part.clone().step_by(size);
+            parts.extend(starts.map(|start| start..part.end.min(start + size)));
         }
     }
+    for (&suspect, holds) in suspects.iter().zip(hold(equations, &suspects)) {
+        if holds {
+            settled[suspect] = Verdict::Valid;
+        }
+    }
+    settled
 }
 
-fn settle_part(equations: &[Equation], z: &[u128], verdicts: &mut [Verdict]) {
-    if equations.len() < SMALLEST_BATCH {
-        settle_each(equations, verdicts);
-    } else if all_hold(equations, z) {
-        verdicts.fill(Verdict::Valid);
-    } else {
-        let size = equations.len().div_ceil(PARTS);
-        for ((equations, z), verdicts) in
-            equations.chunks(size).zip(z.chunks(size)).zip(verdicts.chunks_mut(size))
-        {
-            settle_part(equations, z, verdicts);
-        }
+/// Returns whether each of the equations at these places holds, eight at a time if possible.
+fn hold(equations: &[Equation], places: &[usize]) -> Vec<bool> {
+    if places.len() >= SMALLEST_BATCH
+        && let Some(hold) = hold_in_lanes(equations, places)
+    {
+        return hold;
     }
+    places.iter().map(|&place| equations[place].holds()).collect()
+}
+
+fn hold_in_lanes(equations: &[Equation], places: &[usize]) -> Option<Vec<bool>> {
+    let equation = |&place: &usize| {
+        let Equation { claim: Claim { key, s, .. }, r: R::InLanes(r), k } = &equations[place] else {
+            return None;
+        };
+        let scalars = [k, &-s].map(|scalar| lanes::Scalar::new(scalar.as_bytes()));
+        Some(lanes::Equation { a: key.in_lanes.get()?, r, k: scalars[0], minus_s: scalars[1] })
+    };
+    entries::hold25519(&places.iter().map(equation).collect::<Option<Vec<_>>>()?)
 }
 
 /// Returns whether the batch equation holds. Signatures by one key share a term.
@@ -197,7 +251,7 @@ fn all_hold(equations: &[Equation], z: &[u128]) -> bool {
     let z: Vec<_> = z.iter().map(|&z| Scalar::from(z)).collect();
     let Sums { base, keys, by_key } = Sums::new(equations, &z);
     let mut scalars = by_key;
-    let mut points: Vec<_> = keys.iter().map(|key| key.minus_a).collect();
+    let mut points: Vec<_> = keys.iter().map(|key| *key.minus_a()).collect();
     scalars.push(base);
     points.push(ED25519_BASEPOINT_POINT);
     scalars.extend_from_slice(&z);
@@ -271,9 +325,16 @@ fn is_canonical(encoded: &[u8; 32]) -> bool {
     !(is_large && encoded[0] > 0xec || negative && (is_one || is_minus_one))
 }
 
-/// Decodes a point. None unless the encoding is canonical.
-fn decode_point(encoded: &[u8; 32]) -> Option<EdwardsPoint> {
-    is_canonical(encoded).then(|| CompressedEdwardsY(*encoded).decompress())?
+/// Returns whether the encoding is canonical, and of no point of small order.
+fn may_be_key(encoded: &[u8; 32]) -> bool {
+    static SMALL: LazyLock<[[u8; 32]; 8]> =
+        LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().to_bytes()));
+    is_canonical(encoded) && !SMALL.contains(encoded)
+}
+
+/// Decodes a point that is canonical. None if it is not on the curve.
+fn decompress(encoded: &[u8; 32]) -> Option<EdwardsPoint> {
+    CompressedEdwardsY(*encoded).decompress()
 }
 
 /// Stands for the lanes where the processor's kind has none.
@@ -285,7 +346,15 @@ mod lanes {
     #[derive(Clone, Copy)]
     pub struct Point;
 
+    #[derive(Clone, Copy)]
     pub struct Scalar;
+
+    pub struct Equation<'a> {
+        pub a: &'a Point,
+        pub r: &'a Point,
+        pub k: Scalar,
+        pub minus_s: Scalar,
+    }
 
     impl Scalar {
         pub fn new(_: &[u8; 32]) -> Self {
@@ -310,6 +379,10 @@ mod entries {
         None
     }
 
+    pub fn hold25519(_: &[lanes::Equation]) -> Option<Vec<bool>> {
+        None
+    }
+
     pub fn is_small25519(_: &[&lanes::Point], _: &[lanes::Scalar]) -> Option<bool> {
         None
     }
@@ -317,8 +390,6 @@ mod entries {
 
 #[cfg(test)]
 mod tests {
-    use curve25519_dalek::constants::EIGHT_TORSION;
-
     use super::*;
     use crate::testing::bytes;
 
@@ -443,7 +514,7 @@ mod tests {
             for highest in [0x7f, 0xff] {
                 let mut encoded = [0xff; 32];
                 (encoded[0], encoded[31]) = (lowest, highest);
-                assert!(decode_point(&encoded).is_none(), "{lowest:x} {highest:x}");
+                assert!(!is_canonical(&encoded), "{lowest:x} {highest:x}");
                 assert!(Key::new(&encoded).is_none());
             }
         }
@@ -455,9 +526,9 @@ mod tests {
         one[0] = 1;
         (minus_one[0], minus_one[31]) = (0xec, 0x7f);
         for mut encoded in [one, minus_one] {
-            assert!(decode_point(&encoded).is_some());
+            assert!(is_canonical(&encoded) && decompress(&encoded).is_some());
             encoded[31] |= 0x80;
-            assert!(decode_point(&encoded).is_none());
+            assert!(!is_canonical(&encoded));
         }
     }
 

@@ -183,6 +183,13 @@ impl Extended {
         out
     }
 
+    /// Returns the lanes whose point times 8 is the identity.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn are_small(&self) -> __mmask8 {
+        let eightfold = self.doubled_times(3);
+        eightfold.x.is_zero() & eightfold.y.minus(&eightfold.z).is_zero()
+    }
+
     /// Moves every lane down, around the end.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
     fn rotated(&self, by: i64) -> Self {
@@ -315,8 +322,78 @@ pub fn is_small(points: &[&Point], scalars: &[Scalar]) -> bool {
         sum = sum.plus(&sum.rotated(by).doubled_times(lane_bits));
         lane_bits *= 2;
     }
-    let eightfold = sum.doubled_times(3);
-    eightfold.x.is_zero() & eightfold.y.minus(&eightfold.z).is_zero() & 1 == 1
+    sum.are_small() & 1 == 1
+}
+
+/// One signature's equation: 8·(k·A + (−s)·B + R) = 0.
+pub struct Equation<'a> {
+    pub a: &'a Point,
+    pub r: &'a Point,
+    pub k: Scalar,
+    pub minus_s: Scalar,
+}
+
+/// Returns whether each equation holds, eight at a time: four doublings a window, and one addition
+/// each from the multiples of A and of the base point.
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+pub fn hold(equations: &[Equation]) -> Vec<bool> {
+    let windows = Windows { bits: 4 };
+    let of_base = Multiples::new([&BASE; LANES]);
+    let mut verdicts = Vec::with_capacity(equations.len().next_multiple_of(LANES));
+    for group in equations.chunks(LANES) {
+        let group: [&Equation; LANES] = array::from_fn(|i| group.get(i).unwrap_or(&group[0]));
+        let of_a = Multiples::new(group.map(|equation| equation.a));
+        let k = group.map(|equation| windows.recoded(&equation.k));
+        let minus_s = group.map(|equation| windows.recoded(&equation.minus_s));
+        let mut sum = Extended::identity();
+        for window in (0..windows.count()).rev() {
+            sum = sum.doubled_times(windows.bits);
+            for (multiples, scalars) in [(&of_a, &k), (&of_base, &minus_s)] {
+                let mut digits = [0; LANES];
+                for lane in 0..LANES {
+                    digits[lane] = windows.digit(&scalars[lane], window);
+                }
+                sum = sum.plus(&multiples.look_up(&digits));
+            }
+        }
+        sum = sum.plus_affine(&Affine::load(group.map(|equation| equation.r), 0));
+        let small = sum.are_small();
+        verdicts.extend((0..LANES).map(|lane| small >> lane & 1 == 1));
+    }
+    verdicts.truncate(equations.len());
+    verdicts
+}
+
+/// Eight points times 0 to 8.
+struct Multiples([[[__m512i; 3]; LANES]; 9]);
+
+impl Multiples {
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn new(points: [&Point; LANES]) -> Self {
+        let points = Affine::load(points, 0);
+        let mut multiple = Extended::identity();
+        let mut multiples = [multiple.store(); 9];
+        for stored in &mut multiples[1..] {
+            multiple = multiple.plus_affine(&points);
+            *stored = multiple.store();
+        }
+        Self(multiples)
+    }
+
+    /// Returns the multiples by −8 to 8. X and T of negatives are 2p less the limbs: not carried,
+    /// but below 2⁵² and not above 2p, which an addition's formula bears.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn look_up(&self, digits: &[i32; LANES]) -> Extended {
+        let mut negative = 0;
+        let mut chosen = [&self.0[0][0]; LANES];
+        for lane in 0..LANES {
+            chosen[lane] = &self.0[digits[lane].unsigned_abs() as usize][lane];
+            negative |= u8::from(digits[lane] < 0) << lane;
+        }
+        let point = Extended::load(chosen);
+        let (x, t) = (point.x.negated_factor(negative), point.t.negated_factor(negative));
+        Extended { x, t, ..point }
+    }
 }
 
 /// The buckets of eight windows, and what sorts points into them.

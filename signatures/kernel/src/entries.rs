@@ -30,3 +30,9 @@ pub fn is_small25519(
     // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
     has_ifma().then(|| unsafe { ed25519_lanes::is_small(points, scalars) })
 }
+
+/// Returns whether each equation holds. None if the machine has no lanes for it.
+pub fn hold25519(equations: &[ed25519_lanes::Equation]) -> Option<Vec<bool>> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::hold(equations) })
+}

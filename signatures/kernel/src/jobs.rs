@@ -16,6 +16,9 @@ use crate::wire::{Item, Payload, Source};
 /// a signature already costs a quarter more than in a batch of a thousand.
 const SMALLEST_SHARE: usize = 128;
 
+/// Keys that one thread parses together: enough to fill its lanes.
+const KEYS_AT_ONCE: usize = 64;
+
 /// The SubjectPublicKeyInfo that the caller resolved for a signer. None if it has no key.
 type Given = Option<Box<[u8]>>;
 
@@ -77,8 +80,26 @@ pub struct Job<'a> {
     pub item: &'a Item,
 }
 
+/// Parses the bare Ed25519 keys of signers that no item used before, many at once.
+fn parse_keys(jobs: &[Job], pool: Option<&rayon::ThreadPool>) {
+    let mut new: Vec<(&Signer, &[u8])> = jobs.iter().filter_map(Job::new_key).collect();
+    new.sort_unstable_by_key(|&(signer, _)| &raw const *signer);
+    new.dedup_by_key(|&mut (signer, _)| &raw const *signer);
+    let parse = |new: &[(&Signer, &[u8])]| {
+        let spkis: Vec<_> = new.iter().map(|&(_, spki)| spki).collect();
+        for ((signer, _), key) in new.iter().zip(keys::resolve_all(&spkis)) {
+            signer.key.get_or_init(|| key);
+        }
+    };
+    match pool {
+        None => parse(&new),
+        Some(pool) => pool.install(|| new.par_chunks(KEYS_AT_ONCE).for_each(parse)),
+    }
+}
+
 /// Returns one verdict for each job, in order. Works on the pool's threads if a pool is given.
 pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
+    parse_keys(jobs, pool);
     let prepared: Vec<_> = match pool {
         None => jobs.iter().map(Job::claim).collect(),
         Some(pool) => pool.install(|| jobs.par_iter().map(Job::claim).collect()),
@@ -114,6 +135,17 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
 }
 
 impl<'a> Job<'a> {
+    /// Returns the item's signer and SubjectPublicKeyInfo, if that is a bare Ed25519 key
+    /// that was not used yet.
+    fn new_key(&self) -> Option<(&'a Signer, &'a [u8])> {
+        let signer = self.signers.get(self.item.signer as usize)?;
+        let Source::PublicKey(span) = signer.source else { return None };
+        let spki = span.of(self.data);
+        let is_new = signer.key.get().is_none() && keys::is_ed25519(spki);
+        let is_given = || signer.given.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        (is_new && !is_given()).then_some((signer, spki))
+    }
+
     /// Returns the item's verdict as the error: the first that applies in signatures.proto's order.
     /// For a well-formed Ed25519 signature it returns the claim, to be settled in a batch.
     fn claim(&self) -> Result<Claim<'a>, Verdict> {
