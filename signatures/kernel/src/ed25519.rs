@@ -57,12 +57,11 @@ impl Key {
         if encoded.len() < SMALLEST_IN_LANES {
             return encoded.iter().map(|encoded| Self::new(encoded)).collect();
         }
-        let whole: Vec<Option<[u8; 32]>> = encoded
-            .iter()
-            .map(|&encoded| encoded.try_into().ok().filter(may_be_key))
-            .collect();
+        let whole: Vec<Option<[u8; 32]>> =
+            encoded.iter().map(|&encoded| encoded.try_into().ok().filter(may_be_key)).collect();
         // What is refused already is decoded as the base point, for nothing.
-        let points: Vec<_> = whole.iter().map(|encoded| encoded.unwrap_or(ED25519_BASEPOINT_COMPRESSED.0)).collect();
+        let points: Vec<_> =
+            whole.iter().map(|encoded| encoded.unwrap_or(ED25519_BASEPOINT_COMPRESSED.0)).collect();
         let Some(points) = entries::decode25519(&points) else {
             return encoded.iter().map(|encoded| Self::new(encoded)).collect();
         };
@@ -232,7 +231,8 @@ fn hold(equations: &[Equation], places: &[usize]) -> Vec<bool> {
 
 fn hold_in_lanes(equations: &[Equation], places: &[usize]) -> Option<Vec<bool>> {
     let equation = |&place: &usize| {
-        let Equation { claim: Claim { key, s, .. }, r: R::InLanes(r), k } = &equations[place] else {
+        let Equation { claim: Claim { key, s, .. }, r: R::InLanes(r), k } = &equations[place]
+        else {
             return None;
         };
         let scalars = [k, &-s].map(|scalar| lanes::Scalar::new(scalar.as_bytes()));
@@ -614,12 +614,91 @@ mod tests {
         let one_more = with_s_plus(signature, &[1]);
         let one_less = with_s_plus(signature, &[0xff; 32]);
         let signatures = [signature, one_more, one_less, signature];
-        let claims = signatures
-            .each_ref()
-            .map(|signature| Claim::new(&key, b"message", signature).unwrap());
+        let claims =
+            signatures.each_ref().map(|signature| Claim::new(&key, b"message", signature).unwrap());
         let sum: Scalar = claims.iter().map(|claim| claim.s).sum();
         assert_eq!(sum, claims[0].s * Scalar::from(4u32));
         let (valid, invalid) = (Verdict::Valid, Verdict::InvalidSignature);
         assert_eq!(settle(&claims), [valid, invalid, invalid, valid]);
+    }
+
+    #[test]
+    fn a_bad_signature_is_found_in_every_lane_and_an_r_that_is_no_point_is_malformed() {
+        let signer = Signer::new(5, EIGHT_TORSION[1]);
+        let key = signer.key();
+        // No x belongs to y = 2.
+        let mut no_point = signer.sign(b"message", EIGHT_TORSION[0]);
+        no_point[..32].fill(0);
+        no_point[0] = 2;
+        let good = signer.sign(b"message", EIGHT_TORSION[2]);
+        let bad = with_s_plus(good, &[1]);
+        for count in [8, 9, 16, 17] {
+            for place in 0..count {
+                let mut signatures = vec![good; count];
+                let mut expected = vec![Verdict::Valid; count];
+                signatures[place] = bad;
+                signatures[(place + 3) % count] = no_point;
+                expected[place] = Verdict::InvalidSignature;
+                expected[(place + 3) % count] = Verdict::MalformedSignature;
+                let claims: Vec<_> = signatures
+                    .iter()
+                    .map(|signature| Claim::new(&key, b"message", signature).unwrap())
+                    .collect();
+                assert_eq!(settle(&claims), expected, "{count} {place}");
+                for (claim, verdict) in claims.iter().zip(expected) {
+                    assert_eq!(settle(std::slice::from_ref(claim)), [verdict]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_parsed_together_are_those_parsed_alone() {
+        let honest = honest().public.compress().to_bytes();
+        let (mut no_point, mut not_canonical) = ([0; 32], [0xff; 32]);
+        no_point[0] = 2;
+        not_canonical[31] = 0x7f;
+        let small = EIGHT_TORSION.map(|point| point.compress().to_bytes());
+        let mut encoded: Vec<&[u8]> = vec![&honest, &no_point, &honest[..31], &not_canonical];
+        encoded.extend(small.iter().map(|small| &small[..]));
+        for _ in 0..encoded.len() {
+            encoded.rotate_left(1);
+            for (encoded, key) in encoded.iter().zip(Key::new_all(&encoded)) {
+                let alone = Key::new(encoded);
+                assert_eq!(key.is_some(), *encoded == honest);
+                assert_eq!(key.map(|key| *key.minus_a()), alone.map(|key| *key.minus_a()));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_multiples_in_lanes_are_those_of_the_scalars() {
+        let l_minus_1 = -Scalar::ONE;
+        let numbers: Vec<Scalar> =
+            [0u128, 1, 7, 8, 9, 127, 128, 129, 255, u128::MAX, u128::MAX / 255]
+                .map(Scalar::from)
+                .into_iter()
+                .chain([
+                    l_minus_1,
+                    l_minus_1 - Scalar::from(8u8),
+                    Scalar::from_bytes_mod_order([0x7f; 32]),
+                ])
+                .collect();
+        let scalar = |scalar: &Scalar| lanes::Scalar::new(scalar.as_bytes());
+        for count in [1, 2, 14, 100, 500] {
+            let multiples = (0..count).map(|i| Scalar::from(3 * i as u64 + 1));
+            let encoded: Vec<_> =
+                multiples.clone().map(|m| EdwardsPoint::mul_base(&m).compress().0).collect();
+            let Some(points) = entries::decode25519(&encoded) else { return };
+            let points: Vec<_> = points.iter().map(|point| point.as_ref().unwrap()).collect();
+            let factors: Vec<_> = (0..count).map(|i| numbers[i % numbers.len()]).collect();
+            let sum: Scalar = factors.iter().zip(multiples).map(|(a, b)| a * b).sum();
+            for (last, expected) in [(-sum, true), (Scalar::ONE - sum, false)] {
+                let mut scalars: Vec<_> = factors.iter().map(scalar).collect();
+                scalars.push(scalar(&last));
+                let points = [&points[..], &[&lanes::BASE]].concat();
+                assert_eq!(entries::is_small25519(&points, &scalars), Some(expected), "{count}");
+            }
+        }
     }
 }

@@ -5,6 +5,9 @@
 //! sort the points into buckets of equal |d|, and every lane fills one bucket at a time. Twisted
 //! Edwards addition is complete with these constants: there are no exceptional points.
 
+// The same lane in several arrays.
+#![allow(clippy::needless_range_loop)]
+
 use std::arch::x86_64::*;
 use std::array;
 
@@ -14,12 +17,12 @@ use crate::sha512_lanes::{row, transpose, words};
 /// Points and sums are worked on eight at a time.
 pub const LANES: usize = 8;
 
-/// Bits of a scalar: two's 256, because those modulo the group's order have 253.
+/// Bits that are cut into windows; scalars modulo the group's order have 253.
 const SCALAR_BITS: usize = 256;
 
 /// From this many points on, windows of eight bits cost less than those of four: a point costs half
 /// as many additions, but emptying the buckets eight times as many.
-const MANY: usize = 256;
+const MANY: usize = 400;
 
 const D: [u64; 5] =
     [0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff];
@@ -38,9 +41,21 @@ const IDENTITY: Point = Point([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 
 /// The base point: RFC 8032, section 5.1.
 pub const BASE: Point = Point([
-    0x493c6f58c3b85, 0x0df7181c325f7, 0x0f50b0b3e4cb7, 0x5329385a44c32, 0x07cf9d3a33d4b,
-    0x03905d740913e, 0x0ba2817d673a2, 0x23e2827f4e67c, 0x133d2e0c21a34, 0x44fd2f9298f81,
-    0x11205877aaa68, 0x479955893d579, 0x50d66309b67a0, 0x2d42d0dbee5ee, 0x6f117b689f0c6,
+    0x493c6f58c3b85,
+    0x0df7181c325f7,
+    0x0f50b0b3e4cb7,
+    0x5329385a44c32,
+    0x07cf9d3a33d4b,
+    0x03905d740913e,
+    0x0ba2817d673a2,
+    0x23e2827f4e67c,
+    0x133d2e0c21a34,
+    0x44fd2f9298f81,
+    0x11205877aaa68,
+    0x479955893d579,
+    0x50d66309b67a0,
+    0x2d42d0dbee5ee,
+    0x6f117b689f0c6,
     0,
 ]);
 
@@ -251,7 +266,7 @@ pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
         let v = yy.times(&Lanes::all(D)).plus(&Lanes::one());
         let v3 = v.squared().times(&v);
         let v7 = v3.squared().times(&v);
-        let x = u.times(&v3).times(&u.times(&v7).to_p58());
+        let x = u.times(&v3).times(&u.times(&v7).power_p58());
         let vxx = x.squared().times(&v);
         let is_root = vxx.minus(&u).is_zero();
         let is_other_root = vxx.plus(&u).is_zero();
@@ -420,7 +435,12 @@ impl Buckets {
 
     /// Returns the sum of digit times point for eight windows, one in each lane.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn sums(&mut self, points: &[&Point], scalars: &[[u8; 32]], windows: [usize; LANES]) -> Extended {
+    fn sums(
+        &mut self,
+        points: &[&Point],
+        scalars: &[[u8; 32]],
+        windows: [usize; LANES],
+    ) -> Extended {
         self.sort(scalars, windows);
         self.fill(points);
         self.empty()
@@ -514,5 +534,57 @@ impl Buckets {
             sum = sum.plus(&running);
         }
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::edwards::CompressedEdwardsY;
+    use num_bigint::BigUint;
+
+    use crate::entries;
+    use crate::testing::{Random, bytes};
+
+    #[test]
+    fn points_are_decoded_or_refused_as_by_dalek() {
+        let p = (BigUint::from(1u32) << 255u32) - 19u32;
+        let number = |limbs: &[u64]| {
+            limbs.iter().rev().fold(BigUint::ZERO, |sum, &limb| (sum << 51u32) + limb) % &p
+        };
+        // RFC 8032, section 5.1.
+        let d = bytes("a3785913ca4deb75abd841414d0a700098e879777940c78c73fe6f2bee6c0352");
+        let d = BigUint::from_bytes_le(&d);
+        let mut random = Random::new(7);
+        let mut encoded: Vec<[u8; 32]> = Vec::new();
+        for small in 0..40 {
+            for sign in [0, 0x80] {
+                let mut low = [0; 32];
+                (low[0], low[31]) = (small, sign);
+                // p − 1 − small.
+                let mut high = [0xff; 32];
+                (high[0], high[31]) = (0xec - small, 0x7f | sign);
+                encoded.extend([low, high]);
+            }
+        }
+        for _ in 0..500 {
+            encoded.push(random.words::<4>().map(u64::to_le_bytes).concat().try_into().unwrap());
+        }
+        let Some(points) = entries::decode25519(&encoded) else { return };
+        for (encoded, point) in encoded.iter().zip(points) {
+            let other = CompressedEdwardsY(*encoded).decompress();
+            assert_eq!(point.is_some(), other.is_some(), "{encoded:x?}");
+            let Some(point) = point else { continue };
+            let [plus, minus, xy2d] = [0, 5, 10].map(|i| number(&point.0[i..i + 5]));
+            // y + x and y − x, halved modulo p.
+            let half = (&p + 1u32) / 2u32;
+            let y = (&plus + &minus) * &half % &p;
+            let x = (&plus + &p - &minus) * &half % &p;
+            assert_eq!(&x * &y * &d * 2u32 % &p, xy2d);
+            let mut again = y.to_bytes_le();
+            again.resize(32, 0);
+            again[31] |= (x.bit(0) as u8) << 7;
+            let is_zero = x == BigUint::ZERO;
+            assert!(again[..] == encoded[..] || is_zero, "{encoded:x?}");
+        }
     }
 }

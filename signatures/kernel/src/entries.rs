@@ -36,3 +36,11 @@ pub fn hold25519(equations: &[ed25519_lanes::Equation]) -> Option<Vec<bool>> {
     // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
     has_ifma().then(|| unsafe { ed25519_lanes::hold(equations) })
 }
+
+#[cfg(test)]
+pub fn compare_field25519() {
+    if has_ifma() {
+        // SAFETY: `instructions` found all that the function is compiled for.
+        unsafe { crate::field25519_lanes::tests::compare() }
+    }
+}

@@ -3,6 +3,9 @@
 //! Between operations every limb is *carried*: at most 2⁵¹ + 2¹⁴. `vpmadd52` reads 52 bits of a
 //! factor and ignores the rest in silence, so a product asserts that its factors have no more.
 
+// The same index in several arrays of limbs.
+#![allow(clippy::needless_range_loop)]
+
 use std::arch::x86_64::*;
 
 use crate::sha512_lanes::row;
@@ -244,7 +247,7 @@ impl Lanes {
 
     /// Raises to (p − 5) / 8 = 2²⁵² − 3.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn to_p58(&self) -> Self {
+    pub fn power_p58(&self) -> Self {
         // Exponents 2ⁿ − 1, by their n.
         let n2 = self.squared().times(self);
         let n4 = n2.squared_times(2).times(&n2);
@@ -278,5 +281,82 @@ impl Lanes {
             *lane = _mm512_and_si512(row(limb), mask);
         }
         Self(lanes)
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::entries;
+    use crate::sha512_lanes::words;
+    use crate::testing::Random;
+
+    /// Numbers whose limbs are the least and the greatest that may be, mixed.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn mixed(random: &mut Random, greatest: u64) -> Lanes {
+        let limbs = [0, 1, MASK as u64, greatest - 1, greatest];
+        let mut lanes = Lanes::zero();
+        for lane in &mut lanes.0 {
+            *lane = row(&random.words::<8>().map(|word| limbs[word as usize % limbs.len()]));
+        }
+        lanes
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn numbers(lanes: &Lanes) -> [BigUint; 8] {
+        let limbs = lanes.0.map(|limb| words(limb));
+        std::array::from_fn(|lane| {
+            limbs.iter().rev().fold(BigUint::ZERO, |sum, limb| (sum << BITS) + limb[lane])
+        })
+    }
+
+    /// Compares with big integers. Called through `entries`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    pub fn compare() {
+        let p = &((BigUint::from(1u32) << 255u32) - 19u32);
+        let mut random = Random::new(3);
+        for round in 0..500 {
+            let (a, b) = (mixed(&mut random, (1 << 51) + (1 << 14)), mixed(&mut random, 1 << 51));
+            let (sum, difference) = (numbers(&a.plus(&b)), numbers(&a.minus(&b)));
+            let negated = numbers(&a.negated_factor(0x5a));
+            let (numbers_a, numbers_b) = (numbers(&a), numbers(&b));
+            // Factors may have 52 bits.
+            let (f, g) = (mixed(&mut random, (1 << 52) - 1), mixed(&mut random, (1 << 52) - 1));
+            let (product, square) = (numbers(&f.times(&g)), numbers(&f.squared()));
+            let (canonical, is_zero, is_odd) = (numbers(&f.canonical()), f.is_zero(), f.is_odd());
+            let (f, g) = (numbers(&f), numbers(&g));
+            for lane in 0..8 {
+                let (a, b, f, g) = (&numbers_a[lane], &numbers_b[lane], &f[lane], &g[lane]);
+                assert_eq!(&sum[lane] % p, (a + b) % p, "{round}");
+                assert_eq!((&difference[lane] + b) % p, a % p, "{round}");
+                let is_negated = 0x5a >> lane & 1 == 1;
+                let expected = if is_negated { p * 4u32 - a } else { a.clone() };
+                assert_eq!(&negated[lane] % p, expected % p, "{round}");
+                assert_eq!(&product[lane] % p, f * g % p, "{round}");
+                assert_eq!(&square[lane] % p, f * f % p, "{round}");
+                assert_eq!(canonical[lane], f % p, "{round}");
+                assert_eq!(is_zero >> lane & 1 == 1, f % p == BigUint::ZERO, "{round}");
+                assert_eq!(is_odd >> lane & 1 == 1, (f % p).bit(0), "{round}");
+            }
+        }
+        // 0, p, p + 1, 2p and 2p + 1.
+        for (low, high, expected) in [
+            (0, 0, 0u32),
+            (MASK as u64 - 18, MASK as u64, 0),
+            (MASK as u64 - 17, MASK as u64, 1),
+            ((1 << 52) - 38, (1 << 52) - 2, 0),
+            ((1 << 52) - 37, (1 << 52) - 2, 1),
+        ] {
+            let number = Lanes::all([low, high, high, high, high]);
+            assert_eq!(numbers(&number.canonical()), std::array::from_fn(|_| expected.into()));
+            assert_eq!(number.is_zero(), if expected == 0 { 0xff } else { 0 });
+        }
+    }
+
+    #[test]
+    fn results_are_those_of_big_integers() {
+        entries::compare_field25519();
     }
 }

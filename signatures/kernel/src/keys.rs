@@ -30,7 +30,7 @@ const NULL: &[u8] = &[0x05, 0x00];
 
 /// A public key, parsed and checked.
 pub enum Key {
-    Ed25519(ed25519::Key),
+    Ed25519(Box<ed25519::Key>),
     Ecdsa(EcdsaKey),
     Rsa(Box<RsaKey>),
     MlDsa(MlDsaKey),
@@ -46,7 +46,7 @@ impl Key {
         let (algorithm, parameters, key) = split(spki).ok_or(Verdict::MalformedKey)?;
         let plain = parameters.is_empty();
         let key = match algorithm {
-            ED25519 if plain => ed25519::Key::new(key).map(Self::Ed25519),
+            ED25519 if plain => ed25519::Key::new(key).map(|key| Self::Ed25519(Box::new(key))),
             EC => {
                 let mut parameters = Der(parameters);
                 let curve = parameters.object_identifier().filter(|_| parameters.is_empty());
@@ -189,7 +189,7 @@ pub fn resolve_all(spkis: &[&[u8]]) -> Vec<Resolved> {
     let keys = ed25519::Key::new_all(&encoded);
     let mut cache = lock();
     for (place, key) in places.into_iter().zip(keys) {
-        let key = key.map(|key| Arc::new(Key::Ed25519(key))).ok_or(Verdict::MalformedKey);
+        let key = key.map(|key| Arc::new(Key::Ed25519(Box::new(key)))).ok_or(Verdict::MalformedKey);
         resolved[place] = Some(key.map(|key| cache.put(spkis[place].into(), key)));
     }
     drop(cache);
@@ -207,7 +207,7 @@ mod tests {
     fn key() -> Arc<Key> {
         // RFC 8032, section 7.1, test 1.
         let encoded = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-        Arc::new(Key::Ed25519(ed25519::Key::new(&encoded).unwrap()))
+        Arc::new(Key::Ed25519(Box::new(ed25519::Key::new(&encoded).unwrap())))
     }
 
     /// Stores a key under that many equal bytes.

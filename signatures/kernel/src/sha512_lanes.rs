@@ -3,6 +3,9 @@
 //! Messages are sorted by length, so that the eight of a group end near one another; a lane that has
 //! ended keeps its state while the longer ones go on.
 
+// The same lane in several arrays.
+#![allow(clippy::needless_range_loop)]
+
 use std::arch::x86_64::*;
 use std::cmp::Reverse;
 
@@ -68,8 +71,10 @@ pub fn digests(messages: &[Parts]) -> Vec<[u8; 64]> {
             continue;
         }
         // A group that is not full repeats its first message.
-        let lanes: [usize; LANES] = std::array::from_fn(|lane| *group.get(lane).unwrap_or(&group[0]));
-        let group_digests = hash(lanes.map(|place| &messages[place]), lanes.map(|place| blocks[place]));
+        let lanes: [usize; LANES] =
+            std::array::from_fn(|lane| *group.get(lane).unwrap_or(&group[0]));
+        let group_digests =
+            hash(lanes.map(|place| &messages[place]), lanes.map(|place| blocks[place]));
         for (&place, digest) in group.iter().zip(group_digests) {
             digests[place] = digest;
         }
