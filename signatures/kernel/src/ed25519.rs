@@ -32,6 +32,9 @@ const SMALLEST_BATCH: usize = 4;
 /// A smaller batch does not fill the eight lanes.
 const SMALLEST_IN_LANES: usize = 8;
 
+/// A new key with so many signatures in a batch gets its multiple by 2¹²⁸ at once.
+const PER_HIGH_KEY: usize = 8;
+
 /// A part of at most so many that fails is verified one by one, in lanes: that costs as much as the
 /// batch equations of its parts.
 const FEW_IN_LANES: usize = 16;
@@ -42,6 +45,8 @@ pub struct Key {
     encoded: [u8; 32],
     minus_a: OnceLock<EdwardsPoint>,
     in_lanes: OnceLock<lanes::Point>,
+    /// 2¹²⁸·A, so that the halves of its scalars are no longer than the coefficients.
+    high_in_lanes: OnceLock<lanes::Point>,
 }
 
 impl Key {
@@ -49,7 +54,12 @@ impl Key {
     pub fn new(encoded: &[u8]) -> Option<Self> {
         let encoded = encoded.try_into().ok().filter(may_be_key)?;
         let a = decompress(&encoded)?;
-        Some(Self { encoded, minus_a: OnceLock::from(-a), in_lanes: OnceLock::new() })
+        Some(Self {
+            encoded,
+            minus_a: OnceLock::from(-a),
+            in_lanes: OnceLock::new(),
+            high_in_lanes: OnceLock::new(),
+        })
     }
 
     /// Parses keys, eight at a time if possible.
@@ -67,7 +77,12 @@ impl Key {
         };
         let key = |(encoded, point): (Option<[u8; 32]>, Option<lanes::Point>)| {
             let (encoded, in_lanes) = (encoded?, OnceLock::from(point?));
-            Some(Self { encoded, minus_a: OnceLock::new(), in_lanes })
+            Some(Self {
+                encoded,
+                minus_a: OnceLock::new(),
+                in_lanes,
+                high_in_lanes: OnceLock::new(),
+            })
         };
         whole.into_iter().zip(points).map(key).collect()
     }
@@ -173,16 +188,22 @@ fn equations_in_lanes<'a>(claims: &'a [Claim<'a>]) -> Option<Vec<Option<Equation
     let hashed: Vec<_> = claims.iter().map(Claim::hashed).collect();
     let hashes = entries::sha512(&hashed)?;
     let mut encoded: Vec<_> = claims.iter().map(|claim| *claim.r).collect();
-    let mut keys: HashMap<*const Key, &Key> = HashMap::new();
-    for Claim { key, .. } in claims {
-        if key.in_lanes.get().is_none() && keys.insert(*key, key).is_none() {
-            encoded.push(key.encoded);
-        }
-    }
-    let keys: HashMap<[u8; 32], &Key> = keys.into_values().map(|key| (key.encoded, key)).collect();
+    let mut keys: Vec<&Key> = claims.iter().map(|claim| claim.key).collect();
+    keys.sort_unstable_by_key(|&key| &raw const *key);
+    keys.dedup_by_key(|key| &raw const **key);
+    let (used, new): (Vec<&Key>, Vec<&Key>) =
+        keys.iter().partition(|key| key.in_lanes.get().is_some());
+    encoded.extend(new.iter().map(|key| key.encoded));
     let mut points = entries::decode25519(&encoded)?;
-    for (encoded, point) in encoded.iter().zip(&points).skip(claims.len()) {
-        keys[encoded].in_lanes.get_or_init(|| point.expect("the key is a point"));
+    for (key, point) in new.iter().zip(&points[claims.len()..]) {
+        key.in_lanes.get_or_init(|| point.expect("the key is a point"));
+    }
+    // Worth it if the key comes again, or has many signatures here.
+    let mut lasting = if keys.len() * PER_HIGH_KEY <= claims.len() { keys } else { used };
+    lasting.retain(|key| key.high_in_lanes.get().is_none());
+    let of_lasting: Vec<_> = lasting.iter().filter_map(|key| key.in_lanes.get()).collect();
+    for (key, high) in lasting.iter().zip(entries::high25519(&of_lasting)?) {
+        key.high_in_lanes.get_or_init(|| high);
     }
     points.truncate(claims.len());
     let equation = |((claim, hash), point): ((&'a Claim, [u8; 64]), Option<lanes::Point>)| {
@@ -197,7 +218,7 @@ fn settle_equations(equations: &[Equation]) -> Vec<Verdict> {
     let mut settled = vec![Verdict::InvalidSignature; equations.len()];
     // To be checked each by itself, because the batch equation of their part did not hold.
     let mut suspects = Vec::new();
-    let mut parts = vec![0..equations.len()];
+    let mut parts: Vec<_> = std::iter::once(0..equations.len()).collect();
     while let Some(part) = parts.pop() {
         if part.len() < SMALLEST_BATCH {
             suspects.extend(part);
@@ -235,7 +256,7 @@ fn hold_in_lanes(equations: &[Equation], places: &[usize]) -> Option<Vec<bool>> 
         else {
             return None;
         };
-        let scalars = [k, &-s].map(|scalar| lanes::Scalar::new(scalar.as_bytes()));
+        let scalars = [k, &-s].map(|scalar| lanes::WINDOWS_ALONE.scalar(scalar.as_bytes()));
         Some(lanes::Equation { a: key.in_lanes.get()?, r, k: scalars[0], minus_s: scalars[1] })
     };
     entries::hold25519(&places.iter().map(equation).collect::<Option<Vec<_>>>()?)
@@ -262,22 +283,34 @@ fn all_hold(equations: &[Equation], z: &[u128]) -> bool {
 /// The equation with all signs turned, and with coefficients of 16 signed digits. None if the
 /// machine has no lanes for it.
 fn all_hold_in_lanes(equations: &[Equation], z: &[u128]) -> Option<bool> {
-    let offset = Scalar::from(lanes::COEFFICIENT_OFFSET);
+    let halves = equations.iter().all(|one| one.claim.key.high_in_lanes.get().is_some());
+    let windows = lanes::Windows::new(equations.len(), halves);
+    let offset = Scalar::from(windows.coefficient_offset());
     let signed: Vec<_> = z.iter().map(|&z| Scalar::from(z) - offset).collect();
     let Sums { base, keys, by_key } = Sums::new(equations, &signed);
-    let scalar = |scalar: &Scalar| lanes::Scalar::new(scalar.as_bytes());
-    let mut scalars = vec![scalar(&-base)];
-    let mut points = vec![&lanes::BASE];
-    scalars.extend(by_key.iter().map(scalar));
-    for key in keys {
-        points.push(key.in_lanes.get()?);
+    let count = equations.len() + 2 * (keys.len() + 1);
+    let (mut points, mut scalars) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut add = |scalar: &Scalar, point, high: Option<_>| {
+        let scalar = windows.scalar(scalar.as_bytes());
+        if halves {
+            scalars.extend(scalar.halves());
+            points.extend([point, high?]);
+        } else {
+            scalars.push(scalar);
+            points.push(point);
+        }
+        Some(())
+    };
+    add(&-base, &lanes::BASE, Some(&lanes::BASE_HIGH))?;
+    for (key, scalar) in keys.iter().zip(&by_key) {
+        add(scalar, key.in_lanes.get()?, key.high_in_lanes.get())?;
     }
-    scalars.extend(z.iter().map(|&z| lanes::Scalar::from_coefficient(z)));
-    for equation in equations {
+    for (equation, &z) in equations.iter().zip(z) {
         let R::InLanes(point) = &equation.r else { return None };
         points.push(point);
+        scalars.push(windows.coefficient(z));
     }
-    entries::is_small25519(&points, &scalars)
+    entries::is_small25519(windows, &points, &scalars)
 }
 
 /// The scalars of a batch equation: of the base point, Σ zᵢsᵢ, and Σ zᵢkᵢ of each key.
@@ -340,8 +373,9 @@ fn decompress(encoded: &[u8; 32]) -> Option<EdwardsPoint> {
 /// Stands for the lanes where the processor's kind has none.
 #[cfg(not(target_arch = "x86_64"))]
 mod lanes {
-    pub const COEFFICIENT_OFFSET: u128 = 0;
     pub const BASE: Point = Point;
+    pub const BASE_HIGH: Point = Point;
+    pub const WINDOWS_ALONE: Windows = Windows;
 
     #[derive(Clone, Copy)]
     pub struct Point;
@@ -349,6 +383,10 @@ mod lanes {
     #[derive(Clone, Copy)]
     pub struct Scalar;
 
+    #[derive(Clone, Copy)]
+    pub struct Windows;
+
+    #[allow(dead_code)]
     pub struct Equation<'a> {
         pub a: &'a Point,
         pub r: &'a Point,
@@ -356,13 +394,27 @@ mod lanes {
         pub minus_s: Scalar,
     }
 
-    impl Scalar {
-        pub fn new(_: &[u8; 32]) -> Self {
+    impl Windows {
+        pub fn new(_: usize, _: bool) -> Self {
             Self
         }
 
-        pub fn from_coefficient(_: u128) -> Self {
-            Self
+        pub fn scalar(self, _: &[u8; 32]) -> Scalar {
+            Scalar
+        }
+
+        pub fn coefficient(self, _: u128) -> Scalar {
+            Scalar
+        }
+
+        pub fn coefficient_offset(self) -> u128 {
+            0
+        }
+    }
+
+    impl Scalar {
+        pub fn halves(&self) -> [Self; 2] {
+            [*self; 2]
         }
     }
 }
@@ -383,7 +435,15 @@ mod entries {
         None
     }
 
-    pub fn is_small25519(_: &[&lanes::Point], _: &[lanes::Scalar]) -> Option<bool> {
+    pub fn high25519(_: &[&lanes::Point]) -> Option<Vec<lanes::Point>> {
+        None
+    }
+
+    pub fn is_small25519(
+        _: lanes::Windows,
+        _: &[&lanes::Point],
+        _: &[lanes::Scalar],
+    ) -> Option<bool> {
         None
     }
 }
@@ -684,20 +744,29 @@ mod tests {
                     Scalar::from_bytes_mod_order([0x7f; 32]),
                 ])
                 .collect();
-        let scalar = |scalar: &Scalar| lanes::Scalar::new(scalar.as_bytes());
         for count in [1, 2, 14, 100, 500] {
             let multiples = (0..count).map(|i| Scalar::from(3 * i as u64 + 1));
             let encoded: Vec<_> =
                 multiples.clone().map(|m| EdwardsPoint::mul_base(&m).compress().0).collect();
             let Some(points) = entries::decode25519(&encoded) else { return };
             let points: Vec<_> = points.iter().map(|point| point.as_ref().unwrap()).collect();
+            let high = entries::high25519(&points).unwrap();
             let factors: Vec<_> = (0..count).map(|i| numbers[i % numbers.len()]).collect();
             let sum: Scalar = factors.iter().zip(multiples).map(|(a, b)| a * b).sum();
             for (last, expected) in [(-sum, true), (Scalar::ONE - sum, false)] {
-                let mut scalars: Vec<_> = factors.iter().map(scalar).collect();
-                scalars.push(scalar(&last));
-                let points = [&points[..], &[&lanes::BASE]].concat();
-                assert_eq!(entries::is_small25519(&points, &scalars), Some(expected), "{count}");
+                let all = factors.iter().chain([&last]);
+                let windows = lanes::Windows::new(count, false);
+                let scalars: Vec<_> =
+                    all.clone().map(|scalar| windows.scalar(scalar.as_bytes())).collect();
+                let whole = [&points[..], &[&lanes::BASE]].concat();
+                assert_eq!(entries::is_small25519(windows, &whole, &scalars), Some(expected));
+                let windows = lanes::Windows::new(count, true);
+                let scalars: Vec<_> =
+                    all.flat_map(|scalar| windows.scalar(scalar.as_bytes()).halves()).collect();
+                let mut halves: Vec<_> =
+                    points.iter().zip(&high).flat_map(|(&point, high)| [point, high]).collect();
+                halves.extend([&lanes::BASE, &lanes::BASE_HIGH]);
+                assert_eq!(entries::is_small25519(windows, &halves, &scalars), Some(expected));
             }
         }
     }

@@ -17,9 +17,6 @@ use crate::sha512_lanes::{row, transpose, words};
 /// Points and sums are worked on eight at a time.
 pub const LANES: usize = 8;
 
-/// Bits that are cut into windows; scalars modulo the group's order have 253.
-const SCALAR_BITS: usize = 256;
-
 /// From this many points on, windows of eight bits cost less than those of four: a point costs half
 /// as many additions, but emptying the buckets eight times as many.
 const MANY: usize = 400;
@@ -34,7 +31,6 @@ const ROOT: [u64; 5] =
 
 /// A point ready to be added, affine: five limbs each of y + x, y − x and 2dxy.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
 pub struct Point([u64; 16]);
 
 const IDENTITY: Point = Point([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -59,32 +55,86 @@ pub const BASE: Point = Point([
     0,
 ]);
 
-/// A scalar plus 128·(1 + 2⁸ + … + 2²⁴⁸), little-endian: each byte less 128 is a signed digit.
+/// The base point times 2¹²⁸.
+#[rustfmt::skip]
+pub const BASE_HIGH: Point = Point([
+    0x304bfacad8ea2, 0x502917d108b07, 0x043176ca6dd0f, 0x5d5158f2c1d84, 0x2b5449e58eb3b,
+    0x27562eb3dbe47, 0x291d7b4170be7, 0x5d1ca67dfa8e1, 0x2a88061f298a2, 0x1304e9e71627d,
+    0x014d26adc9cfe, 0x7f1691ba16f13, 0x5e71828f06eac, 0x349ed07f0fffc, 0x4468de2d7c2dd,
+    0,
+]);
+
+/// How the scalars of a sum are cut into signed digits, one for each window.
+#[derive(Clone, Copy)]
+pub struct Windows {
+    bits: usize,
+    /// Of each scalar: 32, or 16 for halves.
+    bytes: usize,
+}
+
+/// A scalar plus 128·(1 + 2⁸ + …), little-endian, or for windows of four bits 8·(1 + 2⁴ + …): the
+/// bits of a window, less half their range, are its signed digit.
 #[derive(Clone, Copy)]
 pub struct Scalar([u8; 32]);
 
-impl Scalar {
-    /// Takes a number below 2²⁵⁴, little-endian.
-    pub fn new(number: &[u8; 32]) -> Self {
-        Self(added(number, 0x80))
+impl Windows {
+    /// Returns what suits a sum of so many points, of whole scalars or halves.
+    pub fn new(points: usize, halves: bool) -> Self {
+        Self { bits: if points < MANY { 4 } else { 8 }, bytes: if halves { 16 } else { 32 } }
     }
 
-    /// Takes 16 signed digits, each given with 128 added: the number less `COEFFICIENT_OFFSET`.
-    pub fn from_coefficient(number: u128) -> Self {
-        let mut digits = [0x80; 32];
+    /// Takes a number below 2²⁵⁴, little-endian.
+    pub fn scalar(self, number: &[u8; 32]) -> Scalar {
+        Scalar(added(number, self.offset()))
+    }
+
+    /// Takes 128 bits as digits: the number less `coefficient_offset`.
+    pub fn coefficient(self, number: u128) -> Scalar {
+        let mut digits = [self.offset(); 32];
         digits[..16].copy_from_slice(&number.to_le_bytes());
-        Self(digits)
+        Scalar(digits)
+    }
+
+    pub fn coefficient_offset(self) -> u128 {
+        u128::from_le_bytes([self.offset(); 16])
+    }
+
+    /// What is added to each byte.
+    fn offset(self) -> u8 {
+        if self.bits == 8 { 0x80 } else { 0x88 }
+    }
+
+    fn count(self) -> usize {
+        8 * self.bytes / self.bits
+    }
+
+    /// Buckets of a window: one for each |d| but 0.
+    fn buckets(self) -> usize {
+        1 << (self.bits - 1)
+    }
+
+    fn digit(self, scalar: &Scalar, window: usize) -> i32 {
+        let byte = scalar.0[window * self.bits / 8];
+        let unsigned = if self.bits == 8 { byte } else { byte >> (4 * (window % 2)) & 0xf };
+        i32::from(unsigned) - (1 << (self.bits - 1))
     }
 }
 
-/// 128·(1 + 2⁸ + … + 2¹²⁰).
-pub const COEFFICIENT_OFFSET: u128 = u128::from_le_bytes([0x80; 16]);
+impl Scalar {
+    /// Returns the halves: the scalar is the first and 2¹²⁸ times the second.
+    pub fn halves(&self) -> [Self; 2] {
+        let (mut low, mut high) = ([0; 32], [0; 32]);
+        low[..16].copy_from_slice(&self.0[..16]);
+        high[..16].copy_from_slice(&self.0[16..]);
+        [Self(low), Self(high)]
+    }
+}
 
 /// Adds to each byte of a little-endian number, without overflow.
-fn added(number: &[u8; 32], to_each: u16) -> [u8; 32] {
+fn added(number: &[u8; 32], to_each: u8) -> [u8; 32] {
     let mut carry = 0;
     number.map(|byte| {
-        let sum = u16::from(byte) + to_each + carry;
+        let sum = u16::from(byte) + u16::from(to_each) + carry;
         carry = sum >> 8;
         sum as u8
     })
@@ -107,6 +157,15 @@ struct Extended {
 }
 
 impl Affine {
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn new(x: &Lanes, y: &Lanes) -> Self {
+        Self {
+            y_plus_x: y.plus(x),
+            y_minus_x: y.minus(x),
+            xy2d: x.times(y).times(&Lanes::all(TWICE_D)),
+        }
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
     fn load(points: [&Point; LANES], negative: __mmask8) -> Self {
@@ -276,11 +335,7 @@ pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
             negative |= (encoded[31] >> 7) << lane;
         }
         let x = x.or(x.is_odd() ^ negative, &Lanes::zero().minus(&x));
-        let affine = Affine {
-            y_plus_x: y.plus(&x),
-            y_minus_x: y.minus(&x),
-            xy2d: x.times(&y).times(&Lanes::all(TWICE_D)),
-        };
+        let affine = Affine::new(&x, &y);
         let on_curve = is_root | is_other_root;
         let decoded = affine.store().into_iter().enumerate();
         points.extend(decoded.map(|(lane, point)| (on_curve >> lane & 1 == 1).then_some(point)));
@@ -289,49 +344,34 @@ pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
     points
 }
 
-/// How scalars are cut into digits.
-#[derive(Clone, Copy)]
-struct Windows {
-    bits: usize,
-}
-
-impl Windows {
-    fn count(self) -> usize {
-        SCALAR_BITS / self.bits
+/// Returns the points times 2¹²⁸.
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+pub fn high(points: &[&Point]) -> Vec<Point> {
+    let mut high = Vec::with_capacity(points.len().next_multiple_of(LANES));
+    for group in points.chunks(LANES) {
+        let group = array::from_fn(|i| *group.get(i).unwrap_or(&group[0]));
+        let points = Extended::identity().plus_affine(&Affine::load(group, 0)).doubled_times(128);
+        // 1/Z = Z^(p − 2), and p − 2 = 8·(p − 5)/8 + 3.
+        let z3 = points.z.squared().times(&points.z);
+        let inverse = points.z.power_p58().squared_times(3).times(&z3);
+        high.extend(Affine::new(&points.x.times(&inverse), &points.y.times(&inverse)).store());
     }
-
-    /// Buckets of a window: one for each |d| but 0.
-    fn buckets(self) -> usize {
-        1 << (self.bits - 1)
-    }
-
-    /// Adds to the scalar so that every window less half its range is the signed digit: 8 to each
-    /// lower half of a byte for windows of four bits, whose upper half has its 8 already.
-    fn recoded(self, scalar: &Scalar) -> [u8; 32] {
-        if self.bits == 8 { scalar.0 } else { added(&scalar.0, 0x08) }
-    }
-
-    fn digit(self, recoded: &[u8; 32], window: usize) -> i32 {
-        let byte = recoded[window * self.bits / 8];
-        let unsigned = if self.bits == 8 { byte } else { byte >> (4 * (window % 2)) & 0xf };
-        i32::from(unsigned) - (1 << (self.bits - 1))
-    }
+    high.truncate(points.len());
+    high
 }
 
 /// Returns whether 8 times the sum of the multiples is the identity.
 #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-pub fn is_small(points: &[&Point], scalars: &[Scalar]) -> bool {
-    let windows = Windows { bits: if points.len() < MANY { 4 } else { 8 } };
-    let scalars: Vec<_> = scalars.iter().map(|scalar| windows.recoded(scalar)).collect();
+pub fn is_small(windows: Windows, points: &[&Point], scalars: &[Scalar]) -> bool {
     let groups = windows.count() / LANES;
     // Lane l of group g has window l·groups + g.
     let mut sum = Extended::identity();
     let mut scratch = Buckets::new(windows);
     for group in (0..groups).rev() {
-        let lanes = scratch.sums(points, &scalars, array::from_fn(|lane| lane * groups + group));
+        let lanes = scratch.sums(points, scalars, array::from_fn(|lane| lane * groups + group));
         sum = sum.doubled_times(windows.bits).plus(&lanes);
     }
-    let mut lane_bits = SCALAR_BITS / LANES;
+    let mut lane_bits = groups * windows.bits;
     for by in [1, 2, 4] {
         // Only the lanes that are multiples of 2·by matter from here on.
         sum = sum.plus(&sum.rotated(by).doubled_times(lane_bits));
@@ -339,6 +379,9 @@ pub fn is_small(points: &[&Point], scalars: &[Scalar]) -> bool {
     }
     sum.are_small() & 1 == 1
 }
+
+/// The windows of an equation's scalars.
+pub const WINDOWS_ALONE: Windows = Windows { bits: 4, bytes: 32 };
 
 /// One signature's equation: 8·(k·A + (−s)·B + R) = 0.
 pub struct Equation<'a> {
@@ -352,14 +395,14 @@ pub struct Equation<'a> {
 /// each from the multiples of A and of the base point.
 #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
 pub fn hold(equations: &[Equation]) -> Vec<bool> {
-    let windows = Windows { bits: 4 };
+    let windows = WINDOWS_ALONE;
     let of_base = Multiples::new([&BASE; LANES]);
     let mut verdicts = Vec::with_capacity(equations.len().next_multiple_of(LANES));
     for group in equations.chunks(LANES) {
         let group: [&Equation; LANES] = array::from_fn(|i| group.get(i).unwrap_or(&group[0]));
         let of_a = Multiples::new(group.map(|equation| equation.a));
-        let k = group.map(|equation| windows.recoded(&equation.k));
-        let minus_s = group.map(|equation| windows.recoded(&equation.minus_s));
+        let k = group.map(|equation| equation.k);
+        let minus_s = group.map(|equation| equation.minus_s);
         let mut sum = Extended::identity();
         for window in (0..windows.count()).rev() {
             sum = sum.doubled_times(windows.bits);
@@ -435,19 +478,14 @@ impl Buckets {
 
     /// Returns the sum of digit times point for eight windows, one in each lane.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn sums(
-        &mut self,
-        points: &[&Point],
-        scalars: &[[u8; 32]],
-        windows: [usize; LANES],
-    ) -> Extended {
+    fn sums(&mut self, points: &[&Point], scalars: &[Scalar], windows: [usize; LANES]) -> Extended {
         self.sort(scalars, windows);
         self.fill(points);
         self.empty()
     }
 
     /// Sorts the points by window and digit, and the buckets by how many points they have.
-    fn sort(&mut self, scalars: &[[u8; 32]], windows: [usize; LANES]) {
+    fn sort(&mut self, scalars: &[Scalar], windows: [usize; LANES]) {
         let per_window = self.windows.buckets();
         let count = LANES * per_window;
         let place = |lane: usize, digit: i32| lane * per_window + digit.unsigned_abs() as usize - 1;

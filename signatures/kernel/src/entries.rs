@@ -21,14 +21,21 @@ pub fn decode25519(encoded: &[[u8; 32]]) -> Option<Vec<Option<ed25519_lanes::Poi
     has_ifma().then(|| unsafe { ed25519_lanes::decode(encoded) })
 }
 
+/// Returns points of edwards25519 times 2¹²⁸. None if the machine has no lanes for it.
+pub fn high25519(points: &[&ed25519_lanes::Point]) -> Option<Vec<ed25519_lanes::Point>> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::high(points) })
+}
+
 /// Returns whether 8 times the sum of the multiples is the identity of edwards25519. None if the
 /// machine has no lanes for it.
 pub fn is_small25519(
+    windows: ed25519_lanes::Windows,
     points: &[&ed25519_lanes::Point],
     scalars: &[ed25519_lanes::Scalar],
 ) -> Option<bool> {
     // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
-    has_ifma().then(|| unsafe { ed25519_lanes::is_small(points, scalars) })
+    has_ifma().then(|| unsafe { ed25519_lanes::is_small(windows, points, scalars) })
 }
 
 /// Returns whether each equation holds. None if the machine has no lanes for it.
