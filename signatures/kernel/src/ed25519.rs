@@ -5,8 +5,12 @@
 //! A signature alone is checked by the same equation with z = 1, so that the cofactor makes both
 //! agree whatever torsion A and R carry (the reasoning of ZIP 215). Unlike ZIP 215, encodings that
 //! are not canonical and keys of small order are refused beforehand, by looking at the bytes.
+//!
+//! Eight or more signatures are hashed, decoded and summed up in lanes where the machine has them
+//! (`ed25519_lanes`), and by curve25519-dalek otherwise. Nothing is secret: variable time is right.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
 use curve25519_dalek::constants::{
@@ -32,8 +36,9 @@ const SMALLEST_BATCH: usize = 4;
 /// A smaller batch does not fill the eight lanes.
 const SMALLEST_IN_LANES: usize = 8;
 
-/// A new key with so many signatures in a batch gets its multiple by 2¹²⁸ at once.
-const PER_HIGH_KEY: usize = 8;
+/// If keys have so many signatures each, their multiples by 2¹²⁸ are made at the first use, and
+/// their scalars summed up before they are reduced.
+const SHARED_BY: usize = 8;
 
 /// A part of at most so many that fails is verified one by one, in lanes: that costs as much as the
 /// batch equations of its parts.
@@ -47,6 +52,8 @@ pub struct Key {
     in_lanes: OnceLock<lanes::Point>,
     /// 2¹²⁸·A, so that the halves of its scalars are no longer than the coefficients.
     high_in_lanes: OnceLock<lanes::Point>,
+    /// Whether a batch in lanes had signatures by the key.
+    is_used: AtomicBool,
 }
 
 impl Key {
@@ -54,12 +61,7 @@ impl Key {
     pub fn new(encoded: &[u8]) -> Option<Self> {
         let encoded = encoded.try_into().ok().filter(may_be_key)?;
         let a = decompress(&encoded)?;
-        Some(Self {
-            encoded,
-            minus_a: OnceLock::from(-a),
-            in_lanes: OnceLock::new(),
-            high_in_lanes: OnceLock::new(),
-        })
+        Some(Self::known(encoded, OnceLock::from(-a), OnceLock::new()))
     }
 
     /// Parses keys, eight at a time if possible.
@@ -76,15 +78,18 @@ impl Key {
             return encoded.iter().map(|encoded| Self::new(encoded)).collect();
         };
         let key = |(encoded, point): (Option<[u8; 32]>, Option<lanes::Point>)| {
-            let (encoded, in_lanes) = (encoded?, OnceLock::from(point?));
-            Some(Self {
-                encoded,
-                minus_a: OnceLock::new(),
-                in_lanes,
-                high_in_lanes: OnceLock::new(),
-            })
+            Some(Self::known(encoded?, OnceLock::new(), OnceLock::from(point?)))
         };
         whole.into_iter().zip(points).map(key).collect()
+    }
+
+    fn known(
+        encoded: [u8; 32],
+        minus_a: OnceLock<EdwardsPoint>,
+        in_lanes: OnceLock<lanes::Point>,
+    ) -> Self {
+        let (high_in_lanes, is_used) = (OnceLock::new(), AtomicBool::new(false));
+        Self { encoded, minus_a, in_lanes, high_in_lanes, is_used }
     }
 
     fn minus_a(&self) -> &EdwardsPoint {
@@ -191,15 +196,18 @@ fn equations_in_lanes<'a>(claims: &'a [Claim<'a>]) -> Option<Vec<Option<Equation
     let mut keys: Vec<&Key> = claims.iter().map(|claim| claim.key).collect();
     keys.sort_unstable_by_key(|&key| &raw const *key);
     keys.dedup_by_key(|key| &raw const **key);
-    let (used, new): (Vec<&Key>, Vec<&Key>) =
-        keys.iter().partition(|key| key.in_lanes.get().is_some());
+    let new: Vec<_> = keys.iter().filter(|key| key.in_lanes.get().is_none()).collect();
     encoded.extend(new.iter().map(|key| key.encoded));
     let mut points = entries::decode25519(&encoded)?;
     for (key, point) in new.iter().zip(&points[claims.len()..]) {
         key.in_lanes.get_or_init(|| point.expect("the key is a point"));
     }
+    let mut lasting = keys.clone();
+    lasting.retain(|key| key.is_used.swap(true, Ordering::Relaxed));
     // Worth it if the key comes again, or has many signatures here.
-    let mut lasting = if keys.len() * PER_HIGH_KEY <= claims.len() { keys } else { used };
+    if keys.len() * SHARED_BY <= claims.len() {
+        lasting = keys;
+    }
     lasting.retain(|key| key.high_in_lanes.get().is_none());
     let of_lasting: Vec<_> = lasting.iter().filter_map(|key| key.in_lanes.get()).collect();
     for (key, high) in lasting.iter().zip(entries::high25519(&of_lasting)?) {
@@ -269,13 +277,12 @@ fn all_hold(equations: &[Equation], z: &[u128]) -> bool {
     {
         return hold;
     }
-    let z: Vec<_> = z.iter().map(|&z| Scalar::from(z)).collect();
-    let Sums { base, keys, by_key } = Sums::new(equations, &z);
+    let Sums { base, keys, by_key } = Sums::new(equations, z, 0);
     let mut scalars = by_key;
     let mut points: Vec<_> = keys.iter().map(|key| *key.minus_a()).collect();
     scalars.push(base);
     points.push(ED25519_BASEPOINT_POINT);
-    scalars.extend_from_slice(&z);
+    scalars.extend(z.iter().map(|&z| Scalar::from(z)));
     points.extend(equations.iter().map(Equation::minus_r));
     EdwardsPoint::vartime_multiscalar_mul(scalars, points).mul_by_cofactor().is_identity()
 }
@@ -285,9 +292,7 @@ fn all_hold(equations: &[Equation], z: &[u128]) -> bool {
 fn all_hold_in_lanes(equations: &[Equation], z: &[u128]) -> Option<bool> {
     let halves = equations.iter().all(|one| one.claim.key.high_in_lanes.get().is_some());
     let windows = lanes::Windows::new(equations.len(), halves);
-    let offset = Scalar::from(windows.coefficient_offset());
-    let signed: Vec<_> = z.iter().map(|&z| Scalar::from(z) - offset).collect();
-    let Sums { base, keys, by_key } = Sums::new(equations, &signed);
+    let Sums { base, keys, by_key } = Sums::new(equations, z, windows.coefficient_offset());
     let count = equations.len() + 2 * (keys.len() + 1);
     let (mut points, mut scalars) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let mut add = |scalar: &Scalar, point, high: Option<_>| {
@@ -321,21 +326,70 @@ struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    fn new(equations: &[Equation<'a>], z: &[Scalar]) -> Self {
-        let mut base = Scalar::ZERO;
+    /// Every coefficient is given with `offset` added.
+    fn new(equations: &[Equation<'a>], z: &[u128], offset: u128) -> Self {
         let mut places = HashMap::with_capacity(equations.len());
-        let (mut keys, mut by_key) = (Vec::new(), Vec::<Scalar>::new());
-        for (Equation { claim, k, .. }, z) in equations.iter().zip(z) {
-            base += z * claim.s;
-            let place = *places.entry(&raw const *claim.key).or_insert(keys.len());
+        let mut keys = Vec::new();
+        let mut place_of = |key: &'a Key| {
+            let place = *places.entry(&raw const *key).or_insert(keys.len());
             if place == keys.len() {
-                keys.push(claim.key);
-                by_key.push(z * k);
-            } else {
-                by_key[place] += z * k;
+                keys.push(key);
+            }
+            place
+        };
+        let places: Vec<_> = equations.iter().map(|one| place_of(one.claim.key)).collect();
+        let offset = Scalar::from(offset);
+        let mut base = Sum::default();
+        for (equation, &z) in equations.iter().zip(z) {
+            base.add(z, &equation.claim.s);
+        }
+        let terms = || equations.iter().zip(z).zip(&places);
+        let by_key = if keys.len() * SHARED_BY <= equations.len() {
+            let mut sums = vec![Sum::default(); keys.len()];
+            terms().for_each(|((equation, &z), &place)| sums[place].add(z, &equation.k));
+            sums.iter().map(|sum| sum.value(offset)).collect()
+        } else {
+            let mut sums = vec![Scalar::ZERO; keys.len()];
+            for ((equation, &z), &place) in terms() {
+                sums[place] += (Scalar::from(z) - offset) * equation.k;
+            }
+            sums
+        };
+        Self { base: base.value(offset), keys, by_key }
+    }
+}
+
+/// A sum of coefficients times scalars that is reduced at its end.
+#[derive(Clone, Default)]
+struct Sum {
+    /// Little-endian. A product has at most 381 bits, so that 2¹³¹ of them fit.
+    products: [u64; 8],
+    scalars: Scalar,
+}
+
+impl Sum {
+    fn add(&mut self, coefficient: u128, scalar: &Scalar) {
+        self.scalars += scalar;
+        let (words, _) = scalar.as_bytes().as_chunks::<8>();
+        for (i, factor) in [coefficient as u64, (coefficient >> 64) as u64].into_iter().enumerate()
+        {
+            let mut carry = 0;
+            for (j, word) in self.products[i..].iter_mut().enumerate() {
+                let other = words.get(j).map_or(0, |&bytes| u64::from_le_bytes(bytes));
+                let sum = u128::from(factor) * u128::from(other) + u128::from(*word) + carry;
+                *word = sum as u64;
+                carry = sum >> 64;
             }
         }
-        Self { base, keys, by_key }
+    }
+
+    /// Returns the sum for coefficients that are less by `offset`.
+    fn value(&self, offset: Scalar) -> Scalar {
+        let mut bytes = [0; 64];
+        for (bytes, word) in bytes.chunks_exact_mut(8).zip(self.products) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        Scalar::from_bytes_mod_order_wide(&bytes) - offset * self.scalars
     }
 }
 
