@@ -1,7 +1,7 @@
 //! Verifies whole batches of signatures, from the request's bytes to packed verdicts, without the
 //! GIL; and hashes with Streebog. Where to read on: `wire` walks the request, `keys` parses and
-//! keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic; `entries` leads
-//! to what is done in lanes.
+//! keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic,
+//! `entries` leads to what is done in lanes.
 
 mod algorithm;
 mod aws_lc;
