@@ -5,16 +5,25 @@
 //! A signature alone is checked by the same equation with z = 1, so that the cofactor makes both
 //! agree whatever torsion A and R carry (the reasoning of ZIP 215). Unlike ZIP 215, encodings that
 //! are not canonical and keys of small order are refused beforehand, by looking at the bytes.
+//!
+//! Eight or more signatures are hashed, decoded and summed up in lanes where the machine has them
+//! (`ed25519_lanes`), and by curve25519-dalek otherwise. Nothing is secret: variable time is right.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
-use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::constants::{
+    ED25519_BASEPOINT_COMPRESSED, ED25519_BASEPOINT_POINT, EIGHT_TORSION,
+};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use sha2::{Digest, Sha512};
 
 use crate::algorithm::Verdict;
+#[cfg(target_arch = "x86_64")]
+use crate::{ed25519_lanes as lanes, entries};
 
 /// A part of a batch that fails is split into this many, down to single signatures. Eight leave
 /// three levels between 1,000 and 1, so that a batch of nothing but bad signatures costs less than
@@ -24,135 +33,477 @@ const PARTS: usize = 8;
 /// A smaller batch is cheaper to verify one by one.
 const SMALLEST_BATCH: usize = 4;
 
-/// A parsed public key: its encoding, which every signature's hash includes, and −A.
+/// A smaller batch does not fill the eight lanes.
+const SMALLEST_IN_LANES: usize = 8;
+
+/// If keys have so many signatures each, their multiples by 2¹²⁸ are made at the first use, and
+/// their scalars summed up before they are reduced.
+const SHARED_BY: usize = 8;
+
+/// A part of at most so many that fails is verified one by one, in lanes: that costs as much as the
+/// batch equations of its parts.
+const FEW_IN_LANES: usize = 16;
+
+/// A parsed public key: its encoding, which every signature's hash includes, and its point for each
+/// kind of arithmetic, from the first use on.
 pub struct Key {
     encoded: [u8; 32],
-    minus_a: EdwardsPoint,
+    minus_a: OnceLock<EdwardsPoint>,
+    in_lanes: OnceLock<lanes::Point>,
+    /// 2¹²⁸·A, so that the halves of its scalars are no longer than the coefficients.
+    high_in_lanes: OnceLock<lanes::Point>,
+    /// Whether a batch in lanes had signatures by the key.
+    is_used: AtomicBool,
 }
 
 impl Key {
     /// Parses a key. None if the encoding is not canonical or not a point, or has small order.
     pub fn new(encoded: &[u8]) -> Option<Self> {
-        let encoded = encoded.try_into().ok()?;
-        let a = decode_point(&encoded)?;
-        (!a.is_small_order()).then(|| Self { encoded, minus_a: -a })
+        let encoded = encoded.try_into().ok().filter(may_be_key)?;
+        let a = decompress(&encoded)?;
+        Some(Self::known(encoded, OnceLock::from(-a), OnceLock::new()))
+    }
+
+    /// Parses keys, eight at a time if possible.
+    pub fn new_all(encoded: &[&[u8]]) -> Vec<Option<Self>> {
+        if encoded.len() < SMALLEST_IN_LANES {
+            return encoded.iter().map(|encoded| Self::new(encoded)).collect();
+        }
+        let whole: Vec<Option<[u8; 32]>> =
+            encoded.iter().map(|&encoded| encoded.try_into().ok().filter(may_be_key)).collect();
+        // What is refused already is decoded as the base point, for nothing.
+        let points: Vec<_> =
+            whole.iter().map(|encoded| encoded.unwrap_or(ED25519_BASEPOINT_COMPRESSED.0)).collect();
+        let Some(points) = entries::decode25519(&points) else {
+            return encoded.iter().map(|encoded| Self::new(encoded)).collect();
+        };
+        let key = |(encoded, point): (Option<[u8; 32]>, Option<lanes::Point>)| {
+            Some(Self::known(encoded?, OnceLock::new(), OnceLock::from(point?)))
+        };
+        whole.into_iter().zip(points).map(key).collect()
+    }
+
+    fn known(
+        encoded: [u8; 32],
+        minus_a: OnceLock<EdwardsPoint>,
+        in_lanes: OnceLock<lanes::Point>,
+    ) -> Self {
+        let (high_in_lanes, is_used) = (OnceLock::new(), AtomicBool::new(false));
+        Self { encoded, minus_a, in_lanes, high_in_lanes, is_used }
+    }
+
+    fn minus_a(&self) -> &EdwardsPoint {
+        self.minus_a.get_or_init(|| -decompress(&self.encoded).expect("it was decoded before"))
     }
 }
 
-/// A well-formed signature whose equation is not yet checked.
+/// A signature whose form was checked, but for R, which may be no point.
 pub struct Claim<'a> {
     key: &'a Key,
-    minus_r: EdwardsPoint,
+    message: &'a [u8],
+    r: &'a [u8; 32],
     s: Scalar,
-    k: Scalar,
 }
 
 impl<'a> Claim<'a> {
-    /// Parses a signature. None if its length is not 64, R is not the canonical encoding of a
-    /// point, or S is not below the group's order.
-    pub fn new(key: &'a Key, message: &[u8], signature: &[u8]) -> Option<Self> {
+    /// Parses a signature. None if its length is not 64, R is not canonical, or S is not below the
+    /// group's order.
+    pub fn new(key: &'a Key, message: &'a [u8], signature: &'a [u8]) -> Option<Self> {
         let (r, s) = signature.split_first_chunk::<32>()?;
         let s = Option::from(Scalar::from_canonical_bytes(s.try_into().ok()?))?;
-        let minus_r = -decode_point(r)?;
-        let hash = Sha512::new().chain_update(r).chain_update(key.encoded).chain_update(message);
-        let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
-        Some(Self { key, minus_r, s, k })
+        is_canonical(r).then_some(Self { key, message, r, s })
     }
 
-    fn holds(&self) -> bool {
-        let by_base =
-            EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.k, &self.key.minus_a, &self.s);
-        (by_base + self.minus_r).mul_by_cofactor().is_identity()
+    fn hashed(&self) -> [&'a [u8]; 3] {
+        [self.r, &self.key.encoded, self.message]
+    }
+
+    fn minus_r(&self) -> Option<EdwardsPoint> {
+        decompress(self.r).map(|r| -r)
     }
 }
 
-/// Returns one verdict for each claim, the same as if each were checked alone.
+/// R, decoded for the arithmetic that the whole batch is verified by first.
+enum R {
+    Plain { minus_r: EdwardsPoint },
+    InLanes(lanes::Point),
+}
+
+/// A well-formed signature whose equation is not yet checked.
+struct Equation<'a> {
+    claim: &'a Claim<'a>,
+    r: R,
+    k: Scalar,
+}
+
+impl Equation<'_> {
+    fn minus_r(&self) -> EdwardsPoint {
+        match self.r {
+            R::Plain { minus_r } => minus_r,
+            R::InLanes(_) => self.claim.minus_r().expect("the lanes decoded it"),
+        }
+    }
+
+    fn holds(&self) -> bool {
+        let Claim { key, s, .. } = self.claim;
+        let by_base = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.k, key.minus_a(), s);
+        (by_base + self.minus_r()).mul_by_cofactor().is_identity()
+    }
+}
+
+/// Returns one verdict for each claim, the same as if each were checked alone: that the signature
+/// is malformed if R is no point.
 pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
-    let mut verdicts = vec![Verdict::InvalidSignature; claims.len()];
-    if claims.len() < SMALLEST_BATCH {
-        settle_each(claims, &mut verdicts);
-    } else {
-        settle_part(claims, &coefficients(claims.len()), &mut verdicts);
+    let mut equations = Vec::with_capacity(claims.len());
+    let mut verdicts: Vec<Verdict> = equations_of(claims)
+        .into_iter()
+        .map(|equation| match equation {
+            None => Verdict::MalformedSignature,
+            Some(equation) => {
+                equations.push(equation);
+                Verdict::InvalidSignature
+            }
+        })
+        .collect();
+    let settled = settle_equations(&equations);
+    let well_formed = verdicts.iter_mut().filter(|&&mut v| v == Verdict::InvalidSignature);
+    for (verdict, settled) in well_formed.zip(settled) {
+        *verdict = settled;
     }
     verdicts
 }
 
-fn settle_each(claims: &[Claim], verdicts: &mut [Verdict]) {
-    for (claim, verdict) in claims.iter().zip(verdicts) {
-        if claim.holds() {
-            *verdict = Verdict::Valid;
-        }
+/// Hashes, and decodes R, eight at a time if possible.
+fn equations_of<'a>(claims: &'a [Claim<'a>]) -> Vec<Option<Equation<'a>>> {
+    if claims.len() >= SMALLEST_IN_LANES
+        && let Some(equations) = equations_in_lanes(claims)
+    {
+        return equations;
     }
+    let equation = |claim: &'a Claim| {
+        let minus_r = claim.minus_r()?;
+        let hash = claim.hashed().iter().fold(Sha512::new(), |hash, part| hash.chain_update(part));
+        let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        Some(Equation { claim, r: R::Plain { minus_r }, k })
+    };
+    claims.iter().map(equation).collect()
 }
 
-fn settle_part(claims: &[Claim], z: &[Scalar], verdicts: &mut [Verdict]) {
-    if claims.len() < SMALLEST_BATCH {
-        settle_each(claims, verdicts);
-    } else if all_hold(claims, z) {
-        verdicts.fill(Verdict::Valid);
-    } else {
-        let size = claims.len().div_ceil(PARTS);
-        for ((claims, z), verdicts) in
-            claims.chunks(size).zip(z.chunks(size)).zip(verdicts.chunks_mut(size))
-        {
-            settle_part(claims, z, verdicts);
+fn equations_in_lanes<'a>(claims: &'a [Claim<'a>]) -> Option<Vec<Option<Equation<'a>>>> {
+    let hashed: Vec<_> = claims.iter().map(Claim::hashed).collect();
+    let hashes = entries::sha512(&hashed)?;
+    let mut encoded: Vec<_> = claims.iter().map(|claim| *claim.r).collect();
+    let mut keys: Vec<&Key> = claims.iter().map(|claim| claim.key).collect();
+    keys.sort_unstable_by_key(|&key| &raw const *key);
+    keys.dedup_by_key(|key| &raw const **key);
+    let new: Vec<_> = keys.iter().filter(|key| key.in_lanes.get().is_none()).collect();
+    encoded.extend(new.iter().map(|key| key.encoded));
+    let mut points = entries::decode25519(&encoded)?;
+    for (key, point) in new.iter().zip(&points[claims.len()..]) {
+        key.in_lanes.get_or_init(|| point.expect("the key is a point"));
+    }
+    let mut lasting = keys.clone();
+    lasting.retain(|key| key.is_used.swap(true, Ordering::Relaxed));
+    // Worth it if the key comes again, or has many signatures here.
+    if keys.len() * SHARED_BY <= claims.len() {
+        lasting = keys;
+    }
+    lasting.retain(|key| key.high_in_lanes.get().is_none());
+    let of_lasting: Vec<_> = lasting.iter().filter_map(|key| key.in_lanes.get()).collect();
+    for (key, high) in lasting.iter().zip(entries::high25519(&of_lasting)?) {
+        key.high_in_lanes.get_or_init(|| high);
+    }
+    points.truncate(claims.len());
+    let equation = |((claim, hash), point): ((&'a Claim, [u8; 64]), Option<lanes::Point>)| {
+        let k = Scalar::from_bytes_mod_order_wide(&hash);
+        point.map(|point| Equation { claim, r: R::InLanes(point), k })
+    };
+    Some(claims.iter().zip(hashes).zip(points).map(equation).collect())
+}
+
+fn settle_equations(equations: &[Equation]) -> Vec<Verdict> {
+    let z = coefficients(equations.len());
+    let mut settled = vec![Verdict::InvalidSignature; equations.len()];
+    // To be checked each by itself, because the batch equation of their part did not hold.
+    let mut suspects = Vec::new();
+    let mut parts: Vec<_> = std::iter::once(0..equations.len()).collect();
+    while let Some(part) = parts.pop() {
+        if part.len() < SMALLEST_BATCH {
+            suspects.extend(part);
+        } else if all_hold(&equations[part.clone()], &z[part.clone()]) {
+            settled[part].fill(Verdict::Valid);
+        } else if matches!(equations[part.start].r, R::InLanes(_)) && part.len() <= FEW_IN_LANES {
+            suspects.extend(part);
+        } else {
+            let size = part.len().div_ceil(PARTS);
+            let starts = part.clone().step_by(size);
+            parts.extend(starts.map(|start| start..part.end.min(start + size)));
         }
     }
+    for (&suspect, holds) in suspects.iter().zip(hold(equations, &suspects)) {
+        if holds {
+            settled[suspect] = Verdict::Valid;
+        }
+    }
+    settled
+}
+
+/// Returns whether each of the equations at these places holds, eight at a time if possible.
+fn hold(equations: &[Equation], places: &[usize]) -> Vec<bool> {
+    if places.len() >= SMALLEST_BATCH
+        && let Some(hold) = hold_in_lanes(equations, places)
+    {
+        return hold;
+    }
+    places.iter().map(|&place| equations[place].holds()).collect()
+}
+
+fn hold_in_lanes(equations: &[Equation], places: &[usize]) -> Option<Vec<bool>> {
+    let equation = |&place: &usize| {
+        let Equation { claim: Claim { key, s, .. }, r: R::InLanes(r), k } = &equations[place]
+        else {
+            return None;
+        };
+        let scalars = [k, &-s].map(|scalar| lanes::WINDOWS_ALONE.scalar(scalar.as_bytes()));
+        Some(lanes::Equation { a: key.in_lanes.get()?, r, k: scalars[0], minus_s: scalars[1] })
+    };
+    entries::hold25519(&places.iter().map(equation).collect::<Option<Vec<_>>>()?)
 }
 
 /// Returns whether the batch equation holds. Signatures by one key share a term.
-fn all_hold(claims: &[Claim], z: &[Scalar]) -> bool {
-    let mut base = Scalar::ZERO;
-    let mut terms = HashMap::with_capacity(claims.len());
-    let mut scalars = Vec::with_capacity(2 * claims.len() + 1);
-    let mut points = Vec::with_capacity(2 * claims.len() + 1);
-    for (claim, z) in claims.iter().zip(z) {
-        base += z * claim.s;
-        let zk = z * claim.k;
-        match terms.entry(&raw const *claim.key) {
-            std::collections::hash_map::Entry::Occupied(term) => scalars[*term.get()] += zk,
-            std::collections::hash_map::Entry::Vacant(term) => {
-                term.insert(scalars.len());
-                scalars.push(zk);
-                points.push(claim.key.minus_a);
+fn all_hold(equations: &[Equation], z: &[u128]) -> bool {
+    if equations.len() >= SMALLEST_IN_LANES
+        && let Some(hold) = all_hold_in_lanes(equations, z)
+    {
+        return hold;
+    }
+    let Sums { base, keys, by_key } = Sums::new(equations, z, 0);
+    let mut scalars = by_key;
+    let mut points: Vec<_> = keys.iter().map(|key| *key.minus_a()).collect();
+    scalars.push(base);
+    points.push(ED25519_BASEPOINT_POINT);
+    scalars.extend(z.iter().map(|&z| Scalar::from(z)));
+    points.extend(equations.iter().map(Equation::minus_r));
+    EdwardsPoint::vartime_multiscalar_mul(scalars, points).mul_by_cofactor().is_identity()
+}
+
+/// The equation with all signs turned, and with coefficients of 16 signed digits. None if the
+/// machine has no lanes for it.
+fn all_hold_in_lanes(equations: &[Equation], z: &[u128]) -> Option<bool> {
+    let halves = equations.iter().all(|one| one.claim.key.high_in_lanes.get().is_some());
+    let windows = lanes::Windows::new(equations.len(), halves);
+    let Sums { base, keys, by_key } = Sums::new(equations, z, windows.coefficient_offset());
+    let count = equations.len() + 2 * (keys.len() + 1);
+    let (mut points, mut scalars) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut add = |scalar: &Scalar, point, high: Option<_>| {
+        let scalar = windows.scalar(scalar.as_bytes());
+        if halves {
+            scalars.extend(scalar.halves());
+            points.extend([point, high?]);
+        } else {
+            scalars.push(scalar);
+            points.push(point);
+        }
+        Some(())
+    };
+    add(&-base, &lanes::BASE, Some(&lanes::BASE_HIGH))?;
+    for (key, scalar) in keys.iter().zip(&by_key) {
+        add(scalar, key.in_lanes.get()?, key.high_in_lanes.get())?;
+    }
+    for (equation, &z) in equations.iter().zip(z) {
+        let R::InLanes(point) = &equation.r else { return None };
+        points.push(point);
+        scalars.push(windows.coefficient(z));
+    }
+    entries::is_small25519(windows, &points, &scalars)
+}
+
+/// The scalars of a batch equation: of the base point, Σ zᵢsᵢ, and Σ zᵢkᵢ of each key.
+struct Sums<'a> {
+    base: Scalar,
+    keys: Vec<&'a Key>,
+    by_key: Vec<Scalar>,
+}
+
+impl<'a> Sums<'a> {
+    /// Every coefficient is given with `offset` added.
+    fn new(equations: &[Equation<'a>], z: &[u128], offset: u128) -> Self {
+        let mut places = HashMap::with_capacity(equations.len());
+        let mut keys = Vec::new();
+        let mut place_of = |key: &'a Key| {
+            let place = *places.entry(&raw const *key).or_insert(keys.len());
+            if place == keys.len() {
+                keys.push(key);
+            }
+            place
+        };
+        let places: Vec<_> = equations.iter().map(|one| place_of(one.claim.key)).collect();
+        let offset = Scalar::from(offset);
+        let mut base = Sum::default();
+        for (equation, &z) in equations.iter().zip(z) {
+            base.add(z, &equation.claim.s);
+        }
+        let terms = || equations.iter().zip(z).zip(&places);
+        let by_key = if keys.len() * SHARED_BY <= equations.len() {
+            let mut sums = vec![Sum::default(); keys.len()];
+            terms().for_each(|((equation, &z), &place)| sums[place].add(z, &equation.k));
+            sums.iter().map(|sum| sum.value(offset)).collect()
+        } else {
+            let mut sums = vec![Scalar::ZERO; keys.len()];
+            for ((equation, &z), &place) in terms() {
+                sums[place] += (Scalar::from(z) - offset) * equation.k;
+            }
+            sums
+        };
+        Self { base: base.value(offset), keys, by_key }
+    }
+}
+
+/// A sum of coefficients times scalars that is reduced at its end.
+#[derive(Clone, Default)]
+struct Sum {
+    /// Little-endian. A product has at most 381 bits, so that 2¹³¹ of them fit.
+    products: [u64; 8],
+    scalars: Scalar,
+}
+
+impl Sum {
+    fn add(&mut self, coefficient: u128, scalar: &Scalar) {
+        self.scalars += scalar;
+        let (words, _) = scalar.as_bytes().as_chunks::<8>();
+        for (i, factor) in [coefficient as u64, (coefficient >> 64) as u64].into_iter().enumerate()
+        {
+            let mut carry = 0;
+            for (j, word) in self.products[i..].iter_mut().enumerate() {
+                let other = words.get(j).map_or(0, |&bytes| u64::from_le_bytes(bytes));
+                let sum = u128::from(factor) * u128::from(other) + u128::from(*word) + carry;
+                *word = sum as u64;
+                carry = sum >> 64;
             }
         }
     }
-    scalars.push(base);
-    points.push(ED25519_BASEPOINT_POINT);
-    scalars.extend_from_slice(z);
-    points.extend(claims.iter().map(|claim| claim.minus_r));
-    EdwardsPoint::vartime_multiscalar_mul(scalars, points).mul_by_cofactor().is_identity()
+
+    /// Returns the sum for coefficients that are less by `offset`.
+    fn value(&self, offset: Scalar) -> Scalar {
+        let mut bytes = [0; 64];
+        for (bytes, word) in bytes.chunks_exact_mut(8).zip(self.products) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        Scalar::from_bytes_mod_order_wide(&bytes) - offset * self.scalars
+    }
 }
 
 /// Draws 128-bit coefficients from the operating system's generator: a forger who could predict
 /// them could make bad signatures cancel out.
-fn coefficients(count: usize) -> Vec<Scalar> {
+fn coefficients(count: usize) -> Vec<u128> {
     let mut random = vec![0; 16 * count];
     getrandom::fill(&mut random).expect("the operating system gives random bytes");
     let (numbers, _) = random.as_chunks::<16>();
-    numbers.iter().map(|&bytes| Scalar::from(u128::from_le_bytes(bytes))).collect()
+    numbers.iter().map(|&bytes| u128::from_le_bytes(bytes)).collect()
 }
 
-/// Decodes a point. None unless the encoding is canonical: y below p = 2²⁵⁵ − 19, and no sign bit
-/// if x is 0.
-fn decode_point(encoded: &[u8; 32]) -> Option<EdwardsPoint> {
+/// Returns whether y is below p = 2²⁵⁵ − 19, and there is no sign bit if x is 0.
+fn is_canonical(encoded: &[u8; 32]) -> bool {
     let negative = encoded[31] >> 7 == 1;
-    let mut y = *encoded;
-    y[31] &= 0x7f;
-    let is_large = y[1..31].iter().all(|&byte| byte == 0xff) && y[31] == 0x7f;
-    let is_minus_one = is_large && y[0] == 0xec;
-    let is_one = y[0] == 1 && y[1..].iter().all(|&byte| byte == 0);
-    if is_large && y[0] > 0xec || negative && (is_one || is_minus_one) {
-        return None;
-    }
+    let highest = encoded[31] & 0x7f;
+    let is_large = encoded[1..31].iter().all(|&byte| byte == 0xff) && highest == 0x7f;
+    let is_minus_one = is_large && encoded[0] == 0xec;
+    let is_one = encoded[0] == 1 && encoded[1..31].iter().all(|&byte| byte == 0) && highest == 0;
+    !(is_large && encoded[0] > 0xec || negative && (is_one || is_minus_one))
+}
+
+/// Returns whether the encoding is canonical, and of no point of small order.
+fn may_be_key(encoded: &[u8; 32]) -> bool {
+    static SMALL: LazyLock<[[u8; 32]; 8]> =
+        LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().to_bytes()));
+    is_canonical(encoded) && !SMALL.contains(encoded)
+}
+
+/// Decodes a point that is canonical. None if it is not on the curve.
+fn decompress(encoded: &[u8; 32]) -> Option<EdwardsPoint> {
     CompressedEdwardsY(*encoded).decompress()
+}
+
+/// Stands for the lanes where the processor's kind has none.
+#[cfg(not(target_arch = "x86_64"))]
+mod lanes {
+    pub const BASE: Point = Point;
+    pub const BASE_HIGH: Point = Point;
+    pub const WINDOWS_ALONE: Windows = Windows;
+
+    #[derive(Clone, Copy)]
+    pub struct Point;
+
+    #[derive(Clone, Copy)]
+    pub struct Scalar;
+
+    #[derive(Clone, Copy)]
+    pub struct Windows;
+
+    #[allow(dead_code)]
+    pub struct Equation<'a> {
+        pub a: &'a Point,
+        pub r: &'a Point,
+        pub k: Scalar,
+        pub minus_s: Scalar,
+    }
+
+    impl Windows {
+        pub fn new(_: usize, _: bool) -> Self {
+            Self
+        }
+
+        pub fn scalar(self, _: &[u8; 32]) -> Scalar {
+            Scalar
+        }
+
+        pub fn coefficient(self, _: u128) -> Scalar {
+            Scalar
+        }
+
+        pub fn coefficient_offset(self) -> u128 {
+            0
+        }
+    }
+
+    impl Scalar {
+        pub fn halves(&self) -> [Self; 2] {
+            [*self; 2]
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod entries {
+    use super::lanes;
+
+    pub fn sha512(_: &[[&[u8]; 3]]) -> Option<Vec<[u8; 64]>> {
+        None
+    }
+
+    pub fn decode25519(_: &[[u8; 32]]) -> Option<Vec<Option<lanes::Point>>> {
+        None
+    }
+
+    pub fn hold25519(_: &[lanes::Equation]) -> Option<Vec<bool>> {
+        None
+    }
+
+    pub fn high25519(_: &[&lanes::Point]) -> Option<Vec<lanes::Point>> {
+        None
+    }
+
+    pub fn is_small25519(
+        _: lanes::Windows,
+        _: &[&lanes::Point],
+        _: &[lanes::Scalar],
+    ) -> Option<bool> {
+        None
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use curve25519_dalek::constants::EIGHT_TORSION;
-
     use super::*;
     use crate::testing::bytes;
 
@@ -195,6 +546,12 @@ mod tests {
 
     fn verdict(key: &Key, message: &[u8], signature: &[u8]) -> Option<Verdict> {
         Claim::new(key, message, signature).map(|claim| settle(&[claim])[0])
+    }
+
+    /// Returns whether the batch equation holds.
+    fn together(claims: &[Claim]) -> bool {
+        let equations: Option<Vec<_>> = equations_of(claims).into_iter().collect();
+        all_hold(&equations.unwrap(), &coefficients(claims.len()))
     }
 
     /// Adds to the little-endian number in a signature's second half.
@@ -271,7 +628,7 @@ mod tests {
             for highest in [0x7f, 0xff] {
                 let mut encoded = [0xff; 32];
                 (encoded[0], encoded[31]) = (lowest, highest);
-                assert!(decode_point(&encoded).is_none(), "{lowest:x} {highest:x}");
+                assert!(!is_canonical(&encoded), "{lowest:x} {highest:x}");
                 assert!(Key::new(&encoded).is_none());
             }
         }
@@ -283,9 +640,9 @@ mod tests {
         one[0] = 1;
         (minus_one[0], minus_one[31]) = (0xec, 0x7f);
         for mut encoded in [one, minus_one] {
-            assert!(decode_point(&encoded).is_some());
+            assert!(is_canonical(&encoded) && decompress(&encoded).is_some());
             encoded[31] |= 0x80;
-            assert!(decode_point(&encoded).is_none());
+            assert!(!is_canonical(&encoded));
         }
     }
 
@@ -313,9 +670,11 @@ mod tests {
                 let signature = signer.sign(b"message", of_r);
                 assert_eq!(verdict(&key, b"message", &signature), Some(Verdict::Valid));
                 let claim = || Claim::new(&key, b"message", &signature).unwrap();
-                let batch: Vec<_> = std::iter::repeat_with(claim).take(SMALLEST_BATCH).collect();
-                assert!(all_hold(&batch, &coefficients(batch.len())));
-                assert_eq!(settle(&batch), [Verdict::Valid; SMALLEST_BATCH]);
+                for count in [SMALLEST_BATCH, SMALLEST_IN_LANES] {
+                    let batch: Vec<_> = std::iter::repeat_with(claim).take(count).collect();
+                    assert!(together(&batch));
+                    assert_eq!(settle(&batch), vec![Verdict::Valid; count]);
+                }
             }
         }
     }
@@ -324,7 +683,7 @@ mod tests {
     fn a_batch_finds_exactly_the_bad_signatures_wherever_they_are() {
         let signers = [Signer::new(5, EIGHT_TORSION[0]), Signer::new(6, EIGHT_TORSION[3])];
         let keys = signers.each_ref().map(Signer::key);
-        for count in [0usize, 1, 3, 4, 5, 8, 9, 33, 65] {
+        for count in [0usize, 1, 3, 4, 5, 8, 9, 33, 65, 300] {
             for bad in [
                 vec![],
                 vec![0],
@@ -356,7 +715,7 @@ mod tests {
                 assert_eq!(settle(&claims), expected, "{count} {bad:?}");
                 // One equation settles all of them unless one is bad.
                 let is_good = !expected.contains(&Verdict::InvalidSignature);
-                assert_eq!(all_hold(&claims, &coefficients(count)), is_good, "{count} {bad:?}");
+                assert_eq!(together(&claims), is_good, "{count} {bad:?}");
             }
         }
     }
@@ -368,12 +727,101 @@ mod tests {
         let signature = signer.sign(b"message", EIGHT_TORSION[0]);
         let one_more = with_s_plus(signature, &[1]);
         let one_less = with_s_plus(signature, &[0xff; 32]);
-        let claims = [signature, one_more, one_less, signature]
-            .each_ref()
-            .map(|signature| Claim::new(&key, b"message", signature).unwrap());
+        let signatures = [signature, one_more, one_less, signature];
+        let claims =
+            signatures.each_ref().map(|signature| Claim::new(&key, b"message", signature).unwrap());
         let sum: Scalar = claims.iter().map(|claim| claim.s).sum();
         assert_eq!(sum, claims[0].s * Scalar::from(4u32));
         let (valid, invalid) = (Verdict::Valid, Verdict::InvalidSignature);
         assert_eq!(settle(&claims), [valid, invalid, invalid, valid]);
+    }
+
+    #[test]
+    fn a_bad_signature_is_found_in_every_lane_and_an_r_that_is_no_point_is_malformed() {
+        let signer = Signer::new(5, EIGHT_TORSION[1]);
+        let key = signer.key();
+        // No x belongs to y = 2.
+        let mut no_point = signer.sign(b"message", EIGHT_TORSION[0]);
+        no_point[..32].fill(0);
+        no_point[0] = 2;
+        let good = signer.sign(b"message", EIGHT_TORSION[2]);
+        let bad = with_s_plus(good, &[1]);
+        for count in [8, 9, 16, 17] {
+            for place in 0..count {
+                let mut signatures = vec![good; count];
+                let mut expected = vec![Verdict::Valid; count];
+                signatures[place] = bad;
+                signatures[(place + 3) % count] = no_point;
+                expected[place] = Verdict::InvalidSignature;
+                expected[(place + 3) % count] = Verdict::MalformedSignature;
+                let claims: Vec<_> = signatures
+                    .iter()
+                    .map(|signature| Claim::new(&key, b"message", signature).unwrap())
+                    .collect();
+                assert_eq!(settle(&claims), expected, "{count} {place}");
+                for (claim, verdict) in claims.iter().zip(expected) {
+                    assert_eq!(settle(std::slice::from_ref(claim)), [verdict]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_parsed_together_are_those_parsed_alone() {
+        let honest = honest().public.compress().to_bytes();
+        let (mut no_point, mut not_canonical) = ([0; 32], [0xff; 32]);
+        no_point[0] = 2;
+        not_canonical[31] = 0x7f;
+        let small = EIGHT_TORSION.map(|point| point.compress().to_bytes());
+        let mut encoded: Vec<&[u8]> = vec![&honest, &no_point, &honest[..31], &not_canonical];
+        encoded.extend(small.iter().map(|small| &small[..]));
+        for _ in 0..encoded.len() {
+            encoded.rotate_left(1);
+            for (encoded, key) in encoded.iter().zip(Key::new_all(&encoded)) {
+                let alone = Key::new(encoded);
+                assert_eq!(key.is_some(), *encoded == honest);
+                assert_eq!(key.map(|key| *key.minus_a()), alone.map(|key| *key.minus_a()));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_multiples_in_lanes_are_those_of_the_scalars() {
+        let l_minus_1 = -Scalar::ONE;
+        let numbers: Vec<Scalar> =
+            [0u128, 1, 7, 8, 9, 127, 128, 129, 255, u128::MAX, u128::MAX / 255]
+                .map(Scalar::from)
+                .into_iter()
+                .chain([
+                    l_minus_1,
+                    l_minus_1 - Scalar::from(8u8),
+                    Scalar::from_bytes_mod_order([0x7f; 32]),
+                ])
+                .collect();
+        for count in [1, 2, 14, 100, 500] {
+            let multiples = (0..count).map(|i| Scalar::from(3 * i as u64 + 1));
+            let encoded: Vec<_> =
+                multiples.clone().map(|m| EdwardsPoint::mul_base(&m).compress().0).collect();
+            let Some(points) = entries::decode25519(&encoded) else { return };
+            let points: Vec<_> = points.iter().map(|point| point.as_ref().unwrap()).collect();
+            let high = entries::high25519(&points).unwrap();
+            let factors: Vec<_> = (0..count).map(|i| numbers[i % numbers.len()]).collect();
+            let sum: Scalar = factors.iter().zip(multiples).map(|(a, b)| a * b).sum();
+            for (last, expected) in [(-sum, true), (Scalar::ONE - sum, false)] {
+                let all = factors.iter().chain([&last]);
+                let windows = lanes::Windows::new(count, false);
+                let scalars: Vec<_> =
+                    all.clone().map(|scalar| windows.scalar(scalar.as_bytes())).collect();
+                let whole = [&points[..], &[&lanes::BASE]].concat();
+                assert_eq!(entries::is_small25519(windows, &whole, &scalars), Some(expected));
+                let windows = lanes::Windows::new(count, true);
+                let scalars: Vec<_> =
+                    all.flat_map(|scalar| windows.scalar(scalar.as_bytes()).halves()).collect();
+                let mut halves: Vec<_> =
+                    points.iter().zip(&high).flat_map(|(&point, high)| [point, high]).collect();
+                halves.extend([&lanes::BASE, &lanes::BASE_HIGH]);
+                assert_eq!(entries::is_small25519(windows, &halves, &scalars), Some(expected));
+            }
+        }
     }
 }

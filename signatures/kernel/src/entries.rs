@@ -4,32 +4,73 @@
 
 use crate::instructions::{Instructions, instructions};
 use crate::p256_lanes::{self, Curve, Item};
-use crate::rsa_lanes;
 use crate::streebog_gfni;
+use crate::{ed25519_lanes, rsa_lanes, sha512_lanes};
+
+fn has_ifma() -> bool {
+    instructions() >= Instructions::Ifma
+}
 
 /// Returns s⁶⁵⁵³⁷ mod n of eight moduli of one size. None if the machine has no lanes for it.
 pub fn rsa_powers(
     moduli: [&rsa_lanes::Modulus; rsa_lanes::LANES],
     bases: [&[u8]; rsa_lanes::LANES],
 ) -> Option<[Vec<u8>; rsa_lanes::LANES]> {
-    let has_lanes = instructions() >= Instructions::Ifma;
     // SAFETY: `instructions` found AVX-512 F and IFMA, all that the function is compiled for.
-    has_lanes.then(|| unsafe { rsa_lanes::powers(moduli, bases) })
+    has_ifma().then(|| unsafe { rsa_lanes::powers(moduli, bases) })
 }
 
 /// Returns Streebog's last state, from the first one; None without the instructions.
 pub fn streebog(message: &[u8], initial: [u64; 8]) -> Option<[u8; 64]> {
-    (instructions() >= Instructions::Ifma).then(|| {
-        // SAFETY: Ifma says that the machine has AVX-512 F, BW and VBMI, and GFNI.
-        unsafe { streebog_gfni::digest(message, initial) }
-    })
+    // SAFETY: `instructions` found AVX-512 F, BW and VBMI, and GFNI.
+    has_ifma().then(|| unsafe { streebog_gfni::digest(message, initial) })
 }
 
 /// Returns p256_lanes::holds; None without the instructions, too.
 pub fn p256_holds(curve: &Curve, items: &[Item]) -> Option<Vec<bool>> {
-    if instructions() < Instructions::Ifma {
-        return None;
+    // SAFETY: `instructions` found AVX-512 F and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { p256_lanes::holds(curve, items) })?
+}
+
+/// Returns the SHA-512 digest of each message. None if the machine has no lanes for it.
+pub fn sha512(messages: &[sha512_lanes::Parts]) -> Option<Vec<[u8; 64]>> {
+    // SAFETY: `instructions` found AVX-512 F and BW, all that the function is compiled for.
+    has_ifma().then(|| unsafe { sha512_lanes::digests(messages) })
+}
+
+/// Decodes points of edwards25519. None if the machine has no lanes for it.
+pub fn decode25519(encoded: &[[u8; 32]]) -> Option<Vec<Option<ed25519_lanes::Point>>> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::decode(encoded) })
+}
+
+/// Returns points of edwards25519 times 2¹²⁸. None if the machine has no lanes for it.
+pub fn high25519(points: &[&ed25519_lanes::Point]) -> Option<Vec<ed25519_lanes::Point>> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::high(points) })
+}
+
+/// Returns whether 8 times the sum of the multiples is the identity of edwards25519. None if the
+/// machine has no lanes for it.
+pub fn is_small25519(
+    windows: ed25519_lanes::Windows,
+    points: &[&ed25519_lanes::Point],
+    scalars: &[ed25519_lanes::Scalar],
+) -> Option<bool> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::is_small(windows, points, scalars) })
+}
+
+/// Returns whether each equation holds. None if the machine has no lanes for it.
+pub fn hold25519(equations: &[ed25519_lanes::Equation]) -> Option<Vec<bool>> {
+    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { ed25519_lanes::hold(equations) })
+}
+
+#[cfg(test)]
+pub fn compare_field25519() {
+    if has_ifma() {
+        // SAFETY: `instructions` found all that the function is compiled for.
+        unsafe { crate::field25519_lanes::tests::compare() }
     }
-    // SAFETY: Ifma says that the machine has AVX-512 F and IFMA.
-    unsafe { p256_lanes::holds(curve, items) }
 }

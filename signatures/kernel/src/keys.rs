@@ -11,7 +11,7 @@ use crate::ed25519;
 use crate::gost;
 use crate::rsa;
 
-/// What each of the cache's two generations may hold, in bytes: about 160,000 Ed25519 keys, 12,000
+/// What each of the cache's two generations may hold, in bytes: about 120,000 Ed25519 keys, 12,000
 /// P-256 keys with their tables, or 10,000 RSA keys.
 const GENERATION_BYTES: usize = 64 << 20;
 
@@ -31,7 +31,7 @@ const NULL: &[u8] = &[0x05, 0x00];
 
 /// A public key, parsed and checked.
 pub enum Key {
-    Ed25519(ed25519::Key),
+    Ed25519(Box<ed25519::Key>),
     Ecdsa(EcdsaKey),
     Rsa(Box<rsa::Key>),
     MlDsa(MlDsaKey),
@@ -47,7 +47,7 @@ impl Key {
         let (algorithm, parameters, key) = split(spki).ok_or(Verdict::MalformedKey)?;
         let plain = parameters.is_empty();
         let key = match algorithm {
-            ED25519 if plain => ed25519::Key::new(key).map(Self::Ed25519),
+            ED25519 if plain => ed25519::Key::new(key).map(|key| Self::Ed25519(Box::new(key))),
             EC => {
                 let mut parameters = Der(parameters);
                 let curve = parameters.object_identifier().filter(|_| parameters.is_empty());
@@ -76,7 +76,7 @@ impl Key {
     /// what AWS-LC allocates.
     fn weight(&self) -> usize {
         match self {
-            Self::Ed25519(_) => 256,
+            Self::Ed25519(_) => 512,
             Self::Ecdsa(key) => key.weight(),
             Self::Rsa(key) => 1024 + 20 * key.size(),
             Self::MlDsa(_) => 4096,
@@ -166,6 +166,38 @@ pub fn resolve(spki: &[u8]) -> Resolved {
     Ok(lock().put(spki.into(), key))
 }
 
+/// Returns whether `resolve_all` parses such keys together.
+pub fn is_ed25519(spki: &[u8]) -> bool {
+    matches!(split(spki), Some((ED25519, [], _)))
+}
+
+/// Returns the key of each SubjectPublicKeyInfo. Ed25519 keys that are new are parsed together.
+pub fn resolve_all(spkis: &[&[u8]]) -> Vec<Resolved> {
+    let lock = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut resolved: Vec<Option<Resolved>> = {
+        let mut cache = lock();
+        spkis.iter().map(|spki| cache.get(spki).map(Ok)).collect()
+    };
+    let (mut places, mut encoded) = (Vec::new(), Vec::new());
+    for (place, spki) in spkis.iter().enumerate() {
+        if resolved[place].is_none()
+            && let Some((ED25519, [], key)) = split(spki)
+        {
+            places.push(place);
+            encoded.push(key);
+        }
+    }
+    let keys = ed25519::Key::new_all(&encoded);
+    let mut cache = lock();
+    for (place, key) in places.into_iter().zip(keys) {
+        let key = key.map(|key| Arc::new(Key::Ed25519(Box::new(key)))).ok_or(Verdict::MalformedKey);
+        resolved[place] = Some(key.map(|key| cache.put(spkis[place].into(), key)));
+    }
+    drop(cache);
+    let rest = resolved.into_iter().zip(spkis);
+    rest.map(|(resolved, spki)| resolved.unwrap_or_else(|| resolve(spki))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +208,7 @@ mod tests {
     fn key() -> Arc<Key> {
         // RFC 8032, section 7.1, test 1.
         let encoded = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-        Arc::new(Key::Ed25519(ed25519::Key::new(&encoded).unwrap()))
+        Arc::new(Key::Ed25519(Box::new(ed25519::Key::new(&encoded).unwrap())))
     }
 
     /// Stores a key under that many equal bytes.

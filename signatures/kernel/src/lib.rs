@@ -1,13 +1,18 @@
 //! Verifies whole batches of signatures, from the request's bytes to packed verdicts, without the
 //! GIL; and hashes with Streebog. Where to read on: `wire` walks the request, `keys` parses and
-//! keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic.
+//! keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc` and `gost` do the arithmetic,
+//! `entries` leads to what is done in lanes.
 
 mod algorithm;
 mod aws_lc;
 mod der;
 mod ed25519;
 #[cfg(target_arch = "x86_64")]
+mod ed25519_lanes;
+#[cfg(target_arch = "x86_64")]
 mod entries;
+#[cfg(target_arch = "x86_64")]
+mod field25519_lanes;
 mod gost;
 mod gost_curves;
 mod group;
@@ -24,6 +29,8 @@ mod rsa;
 #[cfg(target_arch = "x86_64")]
 mod rsa_lanes;
 mod rsa_padding;
+#[cfg(target_arch = "x86_64")]
+mod sha512_lanes;
 mod streebog;
 #[cfg(target_arch = "x86_64")]
 mod streebog_constants;
