@@ -1,12 +1,10 @@
-//! ECDSA, RSA and ML-DSA by AWS-LC, which reports malformed and wrong signatures alike: so each
+//! ECDSA and ML-DSA by AWS-LC, which reports malformed and wrong signatures alike: so each
 //! signature's form is checked first, on its bytes.
-
-use std::sync::OnceLock;
 
 use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 
-use crate::algorithm::{Curve, Encoding, Hash, Level, Padding, Verdict};
+use crate::algorithm::{Curve, Encoding, Hash, Level, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
 use crate::nist;
 #[cfg(target_arch = "x86_64")]
@@ -31,7 +29,7 @@ pub enum Signed<'a> {
 }
 
 impl Signed<'_> {
-    fn digest(self, hash: Hash) -> Option<Digest> {
+    pub fn digest(self, hash: Hash) -> Option<Digest> {
         let hash = match hash {
             Hash::Sha256 => &digest::SHA256,
             Hash::Sha384 => &digest::SHA384,
@@ -45,7 +43,7 @@ impl Signed<'_> {
     }
 }
 
-fn verdict(holds: bool) -> Verdict {
+pub fn verdict(holds: bool) -> Verdict {
     if holds { Verdict::Valid } else { Verdict::InvalidSignature }
 }
 
@@ -182,72 +180,6 @@ fn encode_pair(r: &[u8], s: &[u8]) -> Vec<u8> {
     pair
 }
 
-/// An RSA public key. AWS-LC binds a parsed key to one algorithm, so the key is parsed again when
-/// an algorithm is first used.
-pub struct RsaKey {
-    encoded: Box<[u8]>,
-    modulus: Box<[u8]>,
-    keys: [OnceLock<Option<ParsedPublicKey>>; 6],
-}
-
-impl RsaKey {
-    /// Parses an RSAPublicKey in DER (RFC 8017, appendix A.1.1). None if it is malformed, or its
-    /// modulus or exponent is out of bounds.
-    pub fn new(encoded: &[u8]) -> Option<Self> {
-        let mut pair = Der(Der::only(encoded, SEQUENCE)?);
-        let (modulus, exponent) = (pair.positive()?, pair.positive()?);
-        let bits = 8 * modulus.len() - modulus[0].leading_zeros() as usize;
-        // Odd, at least 3 and below 2³³.
-        let mut wide = [0; 8];
-        wide.get_mut(8usize.checked_sub(exponent.len())?..)?.copy_from_slice(exponent);
-        let exponent = u64::from_be_bytes(wide);
-        let is_sound = pair.is_empty()
-            && (2048..=8192).contains(&bits)
-            && modulus[modulus.len() - 1] & 1 == 1
-            && exponent & 1 == 1
-            && (3..1 << 33).contains(&exponent);
-        is_sound.then(|| Self {
-            encoded: encoded.into(),
-            modulus: modulus.into(),
-            keys: Default::default(),
-        })
-    }
-
-    pub fn size(&self) -> usize {
-        self.modulus.len()
-    }
-
-    pub fn verify(
-        &self,
-        padding: Padding,
-        hash: Hash,
-        signed: Signed,
-        signature: &[u8],
-    ) -> Verdict {
-        if signature.len() != self.modulus.len() || *signature >= *self.modulus {
-            return Verdict::MalformedSignature;
-        }
-        let (Some(digest), Some(key)) = (signed.digest(hash), self.key(padding, hash)) else {
-            return Verdict::InvalidSignature;
-        };
-        verdict(key.verify_digest_sig(&digest, signature).is_ok())
-    }
-
-    fn key(&self, padding: Padding, hash: Hash) -> Option<&ParsedPublicKey> {
-        let (place, algorithm) = match (padding, hash) {
-            (Padding::Pkcs1, Hash::Sha256) => (0, &signature::RSA_PKCS1_2048_8192_SHA256),
-            (Padding::Pkcs1, Hash::Sha384) => (1, &signature::RSA_PKCS1_2048_8192_SHA384),
-            (Padding::Pkcs1, Hash::Sha512) => (2, &signature::RSA_PKCS1_2048_8192_SHA512),
-            (Padding::Pss, Hash::Sha256) => (3, &signature::RSA_PSS_2048_8192_SHA256),
-            (Padding::Pss, Hash::Sha384) => (4, &signature::RSA_PSS_2048_8192_SHA384),
-            (Padding::Pss, Hash::Sha512) => (5, &signature::RSA_PSS_2048_8192_SHA512),
-            (_, Hash::Streebog256 | Hash::Streebog512) => return None,
-        };
-        let parse = || ParsedPublicKey::new(algorithm, &self.encoded).ok();
-        self.keys[place].get_or_init(parse).as_ref()
-    }
-}
-
 /// An ML-DSA public key.
 pub struct MlDsaKey {
     pub level: Level,
@@ -366,28 +298,5 @@ mod tests {
         assert!(!is_key(&[&[0]]) && !is_key(&[&[7], &x, &y]) && !is_key(&[]));
         assert!(!is_key(&[&[4], &x]) && !is_key(&[&[3], &x, &y]) && !is_key(&[&[4], &x, &y, &[0]]));
         assert!(!is_key(&[&[4], &y, &x]));
-    }
-
-    #[test]
-    fn rsa_keys_are_odd_numbers_within_bounds() {
-        let key = |modulus: &[u8], exponent: &[u8]| {
-            let numbers = [der(INTEGER, &[modulus]), der(INTEGER, &[exponent])].concat();
-            RsaKey::new(&der(SEQUENCE, &[&numbers])).map(|key| key.size())
-        };
-        let of_size = |size: usize| [&[0], &vec![0xff; size][..]].concat();
-        assert_eq!(key(&of_size(256), &[1, 0, 1]), Some(256));
-        assert_eq!(key(&of_size(1024), &[3]), Some(1024));
-        assert_eq!(key(&of_size(256), &[1, 0, 0, 0, 1]), Some(256));
-        // Moduli of 2,047 and 8,193 bits, and an even one.
-        let shorter = [&[0x7f], &[0xff; 255][..]].concat();
-        let longer = [&[1], &[0xff; 1024][..]].concat();
-        let even = [&[0], &[0xff; 255][..], &[0xfe]].concat();
-        for wrong in [shorter, longer, even] {
-            assert_eq!(key(&wrong, &[1, 0, 1]), None);
-        }
-        // 1, an even number, 2³³ + 1, more than eight bytes.
-        for wrong in [&[1][..], &[4], &[2, 0, 0, 0, 1], &[1; 9]] {
-            assert_eq!(key(&of_size(256), wrong), None);
-        }
     }
 }

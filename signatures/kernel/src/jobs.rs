@@ -1,5 +1,5 @@
 //! Verifies many items at once. Each is parsed, and verified by itself unless its kind gains from
-//! company: Ed25519, GOST and, in lanes, P-256 are then verified together, each as one batch.
+//! company: Ed25519, RSA, GOST and, in lanes, P-256 are then verified together, each as one batch.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -8,16 +8,20 @@ use rayon::prelude::*;
 
 use crate::algorithm::{Algorithm, Verdict};
 use crate::aws_lc::Signed;
-use crate::ed25519::{self, Claim};
+use crate::ed25519;
 use crate::gost;
 use crate::keys::{self, Key, Resolved};
 #[cfg(target_arch = "x86_64")]
 use crate::p256_claims;
+use crate::rsa;
 use crate::wire::{Item, Payload, Source};
 
 /// Ed25519 batches are not split into smaller ones than this to keep more cores busy: at this size
 /// a signature already costs a quarter more than in a batch of a thousand.
 const SMALLEST_SHARE: usize = 128;
+
+/// How many signatures are verified at once where the machine has lanes for them.
+const LANES: usize = 8;
 
 /// The SubjectPublicKeyInfo that the caller resolved for a signer. None if it has no key.
 type Given = Option<Box<[u8]>>;
@@ -80,29 +84,41 @@ pub struct Job<'a> {
     pub item: &'a Item,
 }
 
+/// A well-formed signature that is verified together with others of its kind.
+enum Claim<'a> {
+    Ed25519(ed25519::Claim<'a>),
+    Rsa(rsa::Claim<'a>),
+    Gost(gost::Claim<'a>),
+    #[cfg(target_arch = "x86_64")]
+    P256(p256_claims::Claim<'a>),
+}
+
 /// Returns one verdict for each job, in order. Works on the pool's threads if a pool is given.
 pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     let prepared: Vec<_> = match pool {
-        None => jobs.iter().map(Job::prepare).collect(),
-        Some(pool) => pool.install(|| jobs.par_iter().map(Job::prepare).collect()),
+        None => jobs.iter().map(Job::claim).collect(),
+        Some(pool) => pool.install(|| jobs.par_iter().map(Job::claim).collect()),
     };
     let mut verdicts = vec![0; jobs.len()];
-    let (mut ed25519, mut gost) = (Gathered::default(), Gathered::default());
+    let (mut ed25519, mut rsa) = (Group::default(), Group::default());
+    let mut gost = Group::default();
     #[cfg(target_arch = "x86_64")]
-    let mut p256 = Gathered::default();
+    let mut p256 = Group::default();
     for (place, prepared) in prepared.into_iter().enumerate() {
         match prepared {
-            Prepared::Verdict(verdict) => verdicts[place] = verdict as u8,
-            Prepared::Ed25519(claim) => ed25519.push(place, claim),
-            Prepared::Gost(claim) => gost.push(place, claim),
+            Err(verdict) => verdicts[place] = verdict as u8,
+            Ok(Claim::Ed25519(claim)) => ed25519.push(place, claim),
+            Ok(Claim::Rsa(claim)) => rsa.push(place, claim),
+            Ok(Claim::Gost(claim)) => gost.push(place, claim),
             #[cfg(target_arch = "x86_64")]
-            Prepared::P256(claim) => p256.push(place, claim),
+            Ok(Claim::P256(claim)) => p256.push(place, claim),
         }
     }
-    ed25519.settle(pool, SMALLEST_SHARE, ed25519::settle, &mut verdicts);
-    gost.settle(pool, gost::SMALLEST_SHARE, gost::settle, &mut verdicts);
+    ed25519.settle(ed25519::settle, SMALLEST_SHARE, pool, &mut verdicts);
+    rsa.settle(rsa::settle, LANES, pool, &mut verdicts);
+    gost.settle(gost::settle, gost::SMALLEST_SHARE, pool, &mut verdicts);
     #[cfg(target_arch = "x86_64")]
-    p256.settle(pool, SMALLEST_SHARE, p256_claims::settle, &mut verdicts);
+    p256.settle(p256_claims::settle, p256_claims::SMALLEST_SHARE, pool, &mut verdicts);
     for (verdict, job) in verdicts.iter_mut().zip(jobs) {
         if *verdict == Verdict::Valid as u8 {
             *verdict = job.signers[job.item.signer as usize].trust.load(Ordering::Relaxed);
@@ -111,65 +127,52 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     verdicts
 }
 
-/// An item as far as it is verified by itself.
-enum Prepared<'a> {
-    Verdict(Verdict),
-    Ed25519(Claim<'a>),
-    Gost(gost::Claim<'a>),
-    #[cfg(target_arch = "x86_64")]
-    P256(p256_claims::Claim<'a>),
-}
-
-/// Claims that are settled together, and the places of their items.
-struct Gathered<C> {
+/// The claims of one kind, and the places of their items.
+struct Group<C> {
     places: Vec<usize>,
     claims: Vec<C>,
 }
 
-impl<C> Default for Gathered<C> {
+impl<C> Default for Group<C> {
     fn default() -> Self {
         Self { places: Vec::new(), claims: Vec::new() }
     }
 }
 
-impl<C: Sync> Gathered<C> {
+impl<C: Sync> Group<C> {
     fn push(&mut self, place: usize, claim: C) {
         self.places.push(place);
         self.claims.push(claim);
     }
 
+    /// Settles the claims, on each thread of the pool a share that fills the lanes, and stores
+    /// their verdicts.
     fn settle(
-        self,
+        &self,
+        settle: impl Fn(&[C]) -> Vec<Verdict> + Sync + Send,
+        smallest: usize,
         pool: Option<&rayon::ThreadPool>,
-        smallest_share: usize,
-        settle: fn(&[C]) -> Vec<Verdict>,
         verdicts: &mut [u8],
     ) {
         let settled: Vec<Verdict> = match pool {
             None => settle(&self.claims),
             Some(pool) => {
                 let share = self.claims.len().div_ceil(pool.current_num_threads());
-                let shares = self.claims.par_chunks(share.max(smallest_share));
-                pool.install(|| shares.flat_map_iter(settle).collect())
+                let share = share.max(smallest).next_multiple_of(LANES);
+                pool.install(|| self.claims.par_chunks(share).flat_map_iter(settle).collect())
             }
         };
-        for (place, verdict) in self.places.into_iter().zip(settled) {
+        for (&place, verdict) in self.places.iter().zip(settled) {
             verdicts[place] = verdict as u8;
         }
     }
 }
 
 impl<'a> Job<'a> {
-    /// Returns the item's verdict, the first that applies in signatures.proto's order; or, for a
-    /// well-formed signature that is settled with others, the claim that it holds.
-    fn prepare(&'a self) -> Prepared<'a> {
-        match self.claim() {
-            Ok(prepared) => prepared,
-            Err(verdict) => Prepared::Verdict(verdict),
-        }
-    }
-
-    fn claim(&'a self) -> Result<Prepared<'a>, Verdict> {
+    /// Returns the item's verdict as the error: the first that applies in signatures.proto's order.
+    /// For a well-formed signature of a kind that is verified together it returns the claim, to be
+    /// settled in a batch.
+    fn claim(&'a self) -> Result<Claim<'a>, Verdict> {
         let signer = self.signers.get(self.item.signer as usize).ok_or(Verdict::UnknownSigner)?;
         let key = match signer.key(self.data) {
             Err(Verdict::UnknownSigner) => return Err(Verdict::UnknownSigner),
@@ -185,23 +188,23 @@ impl<'a> Job<'a> {
         let signature = self.item.signature.of(self.data);
         Err(match (key, algorithm, signed) {
             (Key::Ed25519(key), _, Signed::Message(message)) => {
-                let claim = Claim::new(key, message, signature);
-                return claim.map(Prepared::Ed25519).ok_or(Verdict::MalformedSignature);
+                let claim = ed25519::Claim::new(key, message, signature);
+                return claim.map(Claim::Ed25519).ok_or(Verdict::MalformedSignature);
             }
             (Key::Ecdsa(key), Algorithm::Ecdsa(_, encoding), signed) => {
                 #[cfg(target_arch = "x86_64")]
                 if let Some(claim) = key.claim(encoding, signed, signature) {
-                    return Ok(Prepared::P256(claim));
+                    return Ok(Claim::P256(claim));
                 }
                 key.verify(encoding, signed, signature)
             }
             (Key::Rsa(key), Algorithm::Rsa(padding, hash), signed) => {
-                key.verify(padding, hash, signed, signature)
+                return rsa::Claim::new(key, padding, hash, signed, signature).map(Claim::Rsa);
             }
             (Key::MlDsa(key), _, Signed::Message(message)) => key.verify(message, signature),
             (Key::Gost(key), _, signed) => {
                 let claim = key.claim(signed, signature);
-                return claim.map(Prepared::Gost).ok_or(Verdict::MalformedSignature);
+                return claim.map(Claim::Gost).ok_or(Verdict::MalformedSignature);
             }
             _ => Verdict::KeyMismatch,
         })

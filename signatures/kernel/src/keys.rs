@@ -5,13 +5,14 @@ use std::mem;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::algorithm::{Curve, Level, Verdict};
-use crate::aws_lc::{EcdsaKey, MlDsaKey, RsaKey};
+use crate::aws_lc::{EcdsaKey, MlDsaKey};
 use crate::der::{BIT_STRING, Der, INTEGER, SEQUENCE};
 use crate::ed25519;
 use crate::gost;
+use crate::rsa;
 
 /// What each of the cache's two generations may hold, in bytes: about 160,000 Ed25519 keys, 12,000
-/// P-256 keys with their tables, or 12,000 RSA keys.
+/// P-256 keys with their tables, or 10,000 RSA keys.
 const GENERATION_BYTES: usize = 64 << 20;
 
 // Contents of object identifiers.
@@ -32,7 +33,7 @@ const NULL: &[u8] = &[0x05, 0x00];
 pub enum Key {
     Ed25519(ed25519::Key),
     Ecdsa(EcdsaKey),
-    Rsa(Box<RsaKey>),
+    Rsa(Box<rsa::Key>),
     MlDsa(MlDsaKey),
     Gost(Box<gost::Key>),
 }
@@ -58,7 +59,7 @@ impl Key {
                 };
                 EcdsaKey::new(curve, key).map(Self::Ecdsa)
             }
-            RSA if parameters == NULL => RsaKey::new(key).map(|key| Self::Rsa(Box::new(key))),
+            RSA if parameters == NULL => rsa::Key::new(key).map(|key| Self::Rsa(Box::new(key))),
             ML_DSA_44 if plain => MlDsaKey::new(Level::MlDsa44, key).map(Self::MlDsa),
             ML_DSA_65 if plain => MlDsaKey::new(Level::MlDsa65, key).map(Self::MlDsa),
             ML_DSA_87 if plain => MlDsaKey::new(Level::MlDsa87, key).map(Self::MlDsa),
@@ -77,7 +78,7 @@ impl Key {
         match self {
             Self::Ed25519(_) => 256,
             Self::Ecdsa(key) => key.weight(),
-            Self::Rsa(key) => 1024 + 16 * key.size(),
+            Self::Rsa(key) => 1024 + 20 * key.size(),
             Self::MlDsa(_) => 4096,
             Self::Gost(key) => key.weight(),
         }

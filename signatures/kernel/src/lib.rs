@@ -20,6 +20,10 @@ mod nist;
 mod p256_claims;
 #[cfg(target_arch = "x86_64")]
 mod p256_lanes;
+mod rsa;
+#[cfg(target_arch = "x86_64")]
+mod rsa_lanes;
+mod rsa_padding;
 mod streebog;
 #[cfg(target_arch = "x86_64")]
 mod streebog_constants;

@@ -21,6 +21,8 @@ const USES_BEFORE_COMB: u32 = 32;
 /// Bytes of a key's comb, and what all combs may take: those of 2,500 keys.
 const COMB_BYTES: usize = p256_lanes::windows(KEY_WIDTH) << (KEY_WIDTH - 1) << 6;
 const ALL_COMBS_BYTES: usize = 128 << 20;
+/// Threads get no smaller shares than this, which have most of the gain.
+pub const SMALLEST_SHARE: usize = 64;
 /// Fewer are verified one by one.
 const FEWEST: usize = 8;
 
