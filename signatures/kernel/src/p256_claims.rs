@@ -18,9 +18,9 @@ use crate::weierstrass::Affine;
 /// After this many uses a key gets a comb, which takes 0.7 ms to make: as long as fourteen of them by
 /// AWS-LC.
 const USES_BEFORE_COMB: u32 = 32;
-/// Bytes of a key's comb, and what all combs may take: those of 2,500 keys.
+/// Bytes of a key's comb, and what all combs may take: those of 1,250 keys.
 const COMB_BYTES: usize = p256_lanes::windows(KEY_WIDTH) << (KEY_WIDTH - 1) << 6;
-const ALL_COMBS_BYTES: usize = 128 << 20;
+const ALL_COMBS_BYTES: usize = 64 << 20;
 /// Threads get no smaller shares than this, which have most of the gain.
 pub const SMALLEST_SHARE: usize = 64;
 /// Fewer are verified one by one.
