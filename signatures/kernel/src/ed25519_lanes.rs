@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 use std::array;
 
 use crate::field25519_lanes::Lanes;
-use crate::sha512_lanes::{row, transpose, words};
+use crate::rows::{row, transpose, words};
 
 /// Points and sums are worked on eight at a time.
 pub const LANES: usize = 8;

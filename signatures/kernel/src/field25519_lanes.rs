@@ -8,9 +8,9 @@
 
 use std::arch::x86_64::*;
 
-use crate::sha512_lanes::row;
+use crate::rows::row;
 #[cfg(debug_assertions)]
-use crate::sha512_lanes::words;
+use crate::rows::words;
 
 const BITS: u32 = 51;
 const MASK: i64 = (1 << BITS) - 1;
@@ -290,7 +290,7 @@ pub mod tests {
 
     use super::*;
     use crate::entries;
-    use crate::sha512_lanes::words;
+    use crate::rows::words;
     use crate::testing::Random;
 
     /// Numbers whose limbs are the least and the greatest that may be, mixed.

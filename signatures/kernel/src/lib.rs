@@ -25,6 +25,8 @@ mod nist;
 mod p256_claims;
 #[cfg(target_arch = "x86_64")]
 mod p256_lanes;
+#[cfg(target_arch = "x86_64")]
+mod rows;
 mod rsa;
 #[cfg(target_arch = "x86_64")]
 mod rsa_lanes;

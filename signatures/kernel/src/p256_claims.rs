@@ -78,17 +78,21 @@ struct Powers {
 }
 
 impl Powers {
-    fn new(p: &Modulus<4>) -> Self {
-        let double = |number: Words<4>| p.add(&number, &number);
-        let r = (0..260).fold(p.one(), |power, _| double(power));
-        let r_squared = (0..260).fold(r, |power, _| double(power));
-        Self { r, r_squared }
+    /// Returns those of the one curve's p.
+    fn of(p: &Modulus<4>) -> &'static Self {
+        static POWERS: OnceLock<Powers> = OnceLock::new();
+        POWERS.get_or_init(|| {
+            let double = |number: Words<4>| p.add(&number, &number);
+            let r = (0..260).fold(p.one(), |power, _| double(power));
+            let r_squared = (0..260).fold(r, |power, _| double(power));
+            Self { r, r_squared }
+        })
     }
 }
 
 fn comb(group: &Group<4>, point: &Affine<4>, width: usize) -> Option<Comb> {
     let p = &group.curve.p;
-    let powers = Powers::new(p);
+    let powers = Powers::of(p);
     let points = group.curve.comb(point, width as u32, p256_lanes::windows(width))?;
     let row = |point: &Affine<4>| {
         let [x, y] = [&point.x, &point.y].map(|number| p.decode(&p.multiply(number, &powers.r)));
@@ -134,45 +138,28 @@ fn settle_chunk(claims: &[Claim]) -> Vec<Verdict> {
 /// Returns whether each signature holds. None where that is not decided in step.
 fn in_step(claims: &[Claim]) -> Option<Vec<bool>> {
     static BASE: OnceLock<Comb> = OnceLock::new();
-    static POWERS: OnceLock<Powers> = OnceLock::new();
     let group = claims.first()?.point.group;
     let (p, n) = (&group.curve.p, &group.order);
     let base = BASE.get_or_init(|| {
         comb(group, group.base(), BASE_WIDTH).expect("no multiple of the base point is infinity")
     });
-    let powers = POWERS.get_or_init(|| Powers::new(p));
+    let powers = Powers::of(p);
     let invert = |numbers: &[Words<4>; 8]| {
-        let inverses = invert_all(p, &numbers.map(|number| p.encode(&number)))?;
-        Some(std::array::from_fn(|at| p.decode(&p.multiply(&inverses[at], &powers.r_squared))))
+        let mut inverses = numbers.map(|number| p.encode(&number));
+        p.invert_all(&mut inverses)?;
+        Some(inverses.map(|inverse| p.decode(&p.multiply(&inverse, &powers.r_squared))))
     };
     let curve = Curve { order: n.words, base, invert: &invert, p: p.words };
-    let s: Vec<_> = claims.iter().map(|claim| n.encode(&claim.s)).collect();
+    let mut inverses: Vec<_> = claims.iter().map(|claim| n.encode(&claim.s)).collect();
+    n.invert_all(&mut inverses)?;
     let item = |(claim, inverse): (&_, &_)| {
         let Claim { comb, digest, r, .. }: &Claim = claim;
         let digest = nist::words(digest.as_ref());
         let [u, v] = [&digest, r].map(|number| n.reduce(&n.multiply(number, inverse)));
         Item { comb, u, v, r: *r }
     };
-    let items: Vec<_> = claims.iter().zip(&invert_all(n, &s)?).map(item).collect();
+    let items: Vec<_> = claims.iter().zip(&inverses).map(item).collect();
     entries::p256_holds(&curve, &items)
-}
-
-/// Returns the inverses of encoded numbers, encoded, with one inversion (Montgomery's trick). None if
-/// one of them has none.
-fn invert_all(modulus: &Modulus<4>, numbers: &[Words<4>]) -> Option<Vec<Words<4>>> {
-    let mut product = modulus.one();
-    let mut before = Vec::with_capacity(numbers.len());
-    for number in numbers {
-        before.push(product);
-        product = modulus.multiply(&product, number);
-    }
-    let mut inverse = modulus.invert(&product)?;
-    let mut inverses = vec![[0; 4]; numbers.len()];
-    for (at, (number, before)) in numbers.iter().zip(&before).enumerate().rev() {
-        inverses[at] = modulus.multiply(&inverse, before);
-        inverse = modulus.multiply(&inverse, number);
-    }
-    Some(inverses)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 use std::arch::x86_64::*;
 
 use crate::modular::Words;
+use crate::rows::{row, transpose, words as row_words};
 
 /// Items that share the inversions: more cost little less each, and their points leave the cache.
 pub const CHUNK: usize = 128;
@@ -219,7 +220,7 @@ fn look_up<'a>(window: usize, digits: &[Digits; LANES], comb: impl Fn(usize) -> 
     for at in 0..LANES {
         let comb = comb(at);
         let (multiple, is_negative) = digits[at].at(window, comb.width);
-        rows[at] = lane_words(comb.points[(window << (comb.width - 1)) + multiple].0);
+        rows[at] = row(&comb.points[(window << (comb.width - 1)) + multiple].0);
         turned |= u8::from(is_negative) << at;
     }
     let [a, b, c, d, e, f, g, h] = transpose(rows);
@@ -232,47 +233,6 @@ fn look_up<'a>(window: usize, digits: &[Digits; LANES], comb: impl Fn(usize) -> 
 #[target_feature(enable = "avx512f")]
 fn set1(value: u64) -> __m512i {
     _mm512_set1_epi64(value as i64)
-}
-
-#[target_feature(enable = "avx512f")]
-fn lane_words(words: [u64; LANES]) -> __m512i {
-    let [a, b, c, d, e, f, g, h] = words.map(|word| word as i64);
-    _mm512_set_epi64(h, g, f, e, d, c, b, a)
-}
-
-/// Returns the columns of eight rows of eight words.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn transpose(rows: [__m512i; LANES]) -> [__m512i; LANES] {
-    let [a, b, c, d, e, f, g, h] = rows;
-    let even = [
-        _mm512_unpacklo_epi64(a, b),
-        _mm512_unpacklo_epi64(c, d),
-        _mm512_unpacklo_epi64(e, f),
-        _mm512_unpacklo_epi64(g, h),
-    ];
-    let odd = [
-        _mm512_unpackhi_epi64(a, b),
-        _mm512_unpackhi_epi64(c, d),
-        _mm512_unpackhi_epi64(e, f),
-        _mm512_unpackhi_epi64(g, h),
-    ];
-    let ([c0, c2, c4, c6], [c1, c3, c5, c7]) = (transpose_pairs(even), transpose_pairs(odd));
-    [c0, c1, c2, c3, c4, c5, c6, c7]
-}
-
-/// Returns the columns of four rows of four pairs of words.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn transpose_pairs([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
-    let low = [_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0x88>(c, d)];
-    let high = [_mm512_shuffle_i64x2::<0xdd>(a, b), _mm512_shuffle_i64x2::<0xdd>(c, d)];
-    [
-        _mm512_shuffle_i64x2::<0x88>(low[0], low[1]),
-        _mm512_shuffle_i64x2::<0x88>(high[0], high[1]),
-        _mm512_shuffle_i64x2::<0xdd>(low[0], low[1]),
-        _mm512_shuffle_i64x2::<0xdd>(high[0], high[1]),
-    ]
 }
 
 /// Returns 1 in Montgomery's form: 2²⁶⁰ modulo p is 16·(2²⁵⁶ − p), below p.
@@ -312,14 +272,14 @@ fn unpack([a, b, c, d]: [__m512i; 4]) -> Field {
 
 #[target_feature(enable = "avx512f")]
 fn lanes(numbers: &[Words<4>; LANES]) -> Field {
-    let column = |word: usize| lane_words(std::array::from_fn(|at| numbers[at][word]));
+    let column = |word: usize| row(&std::array::from_fn(|at| numbers[at][word]));
     unpack([column(0), column(1), column(2), column(3)])
 }
 
 /// Returns each lane's number below p; it is below 2p.
 #[target_feature(enable = "avx512f")]
 fn words(number: &Field, p: &Words<4>) -> [Words<4>; LANES] {
-    let limbs = number.map(|limb| lane_values(limb));
+    let limbs = number.map(|limb| row_words(limb));
     std::array::from_fn(|at| {
         let [a, b, c, d, e] = limbs.map(|limb| limb[at]);
         let words = [a | b << 52, b >> 12 | c << 40, c >> 24 | d << 28, d >> 36 | e << 16];
@@ -328,23 +288,6 @@ fn words(number: &Field, p: &Words<4>) -> [Words<4>; LANES] {
         let (less, borrow) = crate::modular::subtract(&words, p);
         if is_past || !borrow { less } else { words }
     })
-}
-
-#[target_feature(enable = "avx512f")]
-fn lane_values(lanes: __m512i) -> [u64; LANES] {
-    let low = _mm512_extracti64x4_epi64::<0>(lanes);
-    let high = _mm512_extracti64x4_epi64::<1>(lanes);
-    [
-        _mm256_extract_epi64::<0>(low),
-        _mm256_extract_epi64::<1>(low),
-        _mm256_extract_epi64::<2>(low),
-        _mm256_extract_epi64::<3>(low),
-        _mm256_extract_epi64::<0>(high),
-        _mm256_extract_epi64::<1>(high),
-        _mm256_extract_epi64::<2>(high),
-        _mm256_extract_epi64::<3>(high),
-    ]
-    .map(|value| value as u64)
 }
 
 /// Returns ab/R. Both are carried; the result is.
@@ -426,5 +369,5 @@ fn settle(number: &Field) -> Field {
 /// Returns whether all limbs have at most 52 bits, as the products take them.
 #[target_feature(enable = "avx512f")]
 fn is_carried(number: &Field) -> bool {
-    number.iter().all(|&limb| lane_values(limb).iter().all(|&value| value <= MASK))
+    number.iter().all(|&limb| row_words(limb).iter().all(|&value| value <= MASK))
 }

@@ -16,6 +16,8 @@
 use std::arch::x86_64::*;
 use std::sync::OnceLock;
 
+use crate::rows::{row, words};
+
 /// How many numbers a register holds.
 pub const LANES: usize = 8;
 
@@ -155,7 +157,7 @@ impl Field {
         Self {
             bits,
             n: gathered(moduli.map(|modulus| &modulus.limbs[..]), moduli[0].limbs.len()),
-            inverse: lanes(moduli.map(|modulus| modulus.inverse)),
+            inverse: row(&moduli.map(|modulus| modulus.inverse)),
         }
     }
 
@@ -397,20 +399,13 @@ fn to_integer(doubles: __m512d) -> Limbs {
     _mm512_xor_si512(sum, splat(MAGIC.to_bits()))
 }
 
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
-fn lanes(words: [u64; LANES]) -> Limbs {
-    let [a, b, c, d, e, f, g, h] = words.map(|word| word as i64);
-    _mm512_set_epi64(h, g, f, e, d, c, b, a)
-}
-
 /// Returns eight numbers of that many limbs with each limb of all in one register.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn gathered(numbers: [&[u64]; LANES], size: usize) -> [Limbs; MOST] {
     let numbers = numbers.map(|number| &number[..size]);
     let mut limbs = [zero(); MOST];
     for (j, limb) in limbs[..size].iter_mut().enumerate() {
-        *limb = lanes(numbers.map(|number| number[j]));
+        *limb = row(&numbers.map(|number| number[j]));
     }
     limbs
 }
@@ -420,15 +415,9 @@ fn gathered(numbers: [&[u64]; LANES], size: usize) -> [Limbs; MOST] {
 fn scattered(limbs: &[Limbs]) -> [Vec<u64>; LANES] {
     let mut numbers = [const { Vec::new() }; LANES].map(|_: Vec<u64>| vec![0; limbs.len()]);
     for (j, &limb) in limbs.iter().enumerate() {
-        let (front, back) = (_mm512_castsi512_si256(limb), _mm512_extracti64x4_epi64::<1>(limb));
-        numbers[0][j] = _mm256_extract_epi64::<0>(front) as u64;
-        numbers[1][j] = _mm256_extract_epi64::<1>(front) as u64;
-        numbers[2][j] = _mm256_extract_epi64::<2>(front) as u64;
-        numbers[3][j] = _mm256_extract_epi64::<3>(front) as u64;
-        numbers[4][j] = _mm256_extract_epi64::<0>(back) as u64;
-        numbers[5][j] = _mm256_extract_epi64::<1>(back) as u64;
-        numbers[6][j] = _mm256_extract_epi64::<2>(back) as u64;
-        numbers[7][j] = _mm256_extract_epi64::<3>(back) as u64;
+        for (number, word) in numbers.iter_mut().zip(words(limb)) {
+            number[j] = word;
+        }
     }
     numbers
 }

@@ -10,6 +10,7 @@
 
 use std::arch::x86_64::*;
 
+use crate::rows::{from_bytes, row, words};
 use crate::streebog_constants::{A, C, PI};
 
 const BLOCK: usize = 64;
@@ -88,29 +89,6 @@ struct Round {
     transposed: __m512i,
 }
 
-#[target_feature(enable = "avx512f")]
-fn lanes(words: [u64; 8]) -> __m512i {
-    let [a, b, c, d, e, f, g, h] = words.map(|word| word as i64);
-    _mm512_set_epi64(h, g, f, e, d, c, b, a)
-}
-
-#[target_feature(enable = "avx512f")]
-fn words(lanes: __m512i) -> [u64; 8] {
-    let low = _mm512_extracti64x4_epi64::<0>(lanes);
-    let high = _mm512_extracti64x4_epi64::<1>(lanes);
-    [
-        _mm256_extract_epi64::<0>(low),
-        _mm256_extract_epi64::<1>(low),
-        _mm256_extract_epi64::<2>(low),
-        _mm256_extract_epi64::<3>(low),
-        _mm256_extract_epi64::<0>(high),
-        _mm256_extract_epi64::<1>(high),
-        _mm256_extract_epi64::<2>(high),
-        _mm256_extract_epi64::<3>(high),
-    ]
-    .map(|word| word as u64)
-}
-
 /// Returns the sum of four products.
 #[target_feature(enable = "avx512f,gfni")]
 #[inline]
@@ -124,21 +102,10 @@ impl Round {
     #[target_feature(enable = "avx512f")]
     fn new() -> Self {
         const QUARTERS: [[u64; 8]; 4] = [quarter(0), quarter(1), quarter(2), quarter(3)];
-        let [a, b, c, d] = QUARTERS;
-        let [m0, m1, m2, m3, m4, m5, m6, m7] = MATRICES;
         Self {
-            pi: [lanes(a), lanes(b), lanes(c), lanes(d)],
-            matrices: [
-                lanes(m0),
-                lanes(m1),
-                lanes(m2),
-                lanes(m3),
-                lanes(m4),
-                lanes(m5),
-                lanes(m6),
-                lanes(m7),
-            ],
-            transposed: lanes(TRANSPOSED),
+            pi: QUARTERS.map(|quarter| row(&quarter)),
+            matrices: MATRICES.map(|matrix| row(&matrix)),
+            transposed: row(&TRANSPOSED),
         }
     }
 
@@ -170,7 +137,7 @@ impl Round {
         let mut block = message;
         for constant in C {
             block = self.lps(_mm512_xor_si512(block, key));
-            key = self.lps(_mm512_xor_si512(key, lanes(constant)));
+            key = self.lps(_mm512_xor_si512(key, row(&constant)));
         }
         let sum = _mm512_ternarylogic_epi64::<0x96>(block, key, message);
         _mm512_xor_si512(h, sum)
@@ -181,12 +148,12 @@ impl Round {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
 pub fn digest(message: &[u8], initial: [u64; 8]) -> [u8; 64] {
     let round = Round::new();
-    let mut state = lanes(initial);
+    let mut state = row(&initial);
     let (mut counter, mut sum) = ([0; 8], [0; 8]);
     let (blocks, rest) = message.as_chunks::<BLOCK>();
     for block in blocks {
         let block = from_bytes(block);
-        state = round.compress(state, lanes(counter), lanes(block));
+        state = round.compress(state, row(&counter), row(&block));
         add(&mut counter, &[8 * BLOCK as u64, 0, 0, 0, 0, 0, 0, 0]);
         add(&mut sum, &block);
     }
@@ -194,22 +161,17 @@ pub fn digest(message: &[u8], initial: [u64; 8]) -> [u8; 64] {
     last[..rest.len()].copy_from_slice(rest);
     last[rest.len()] = 1;
     let last = from_bytes(&last);
-    state = round.compress(state, lanes(counter), lanes(last));
+    state = round.compress(state, row(&counter), row(&last));
     add(&mut counter, &[8 * rest.len() as u64, 0, 0, 0, 0, 0, 0, 0]);
     add(&mut sum, &last);
-    let zero = lanes([0; 8]);
-    state = round.compress(state, zero, lanes(counter));
-    state = round.compress(state, zero, lanes(sum));
+    let zero = row(&[0; 8]);
+    state = round.compress(state, zero, row(&counter));
+    state = round.compress(state, zero, row(&sum));
     let mut bytes = [0; 64];
     for (at, word) in words(state).into_iter().enumerate() {
         bytes[8 * at..][..8].copy_from_slice(&word.to_le_bytes());
     }
     bytes
-}
-
-fn from_bytes(block: &[u8; BLOCK]) -> [u64; 8] {
-    let (words, _) = block.as_chunks::<8>();
-    std::array::from_fn(|at| u64::from_le_bytes(words[at]))
 }
 
 /// Adds modulo 2^512.
