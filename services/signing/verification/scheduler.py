@@ -229,11 +229,11 @@ class Scheduler:
     def _chunk_size(self, job: _Job) -> int:
         """Return how many items are about CHUNK_SECONDS of work; a job's chunks are near equal."""
         left = job.algorithms[job.next :]
-        chunks = max(1, math.ceil(self._paces.total(left) / CHUNK_SECONDS))
-        chunks = max(chunks, -(-len(left) // LARGEST_CHUNK))
+        seconds = self._paces.total(left)
+        chunks = max(math.ceil(seconds / CHUNK_SECONDS), -(-len(left) // LARGEST_CHUNK))
         if chunks == 1:
             return len(left)
-        size = self._paces.cut(left[:LARGEST_CHUNK], self._paces.total(left) / chunks)
+        size = self._paces.cut(left[:LARGEST_CHUNK], seconds / chunks)
         return min(max(size, SMALLEST_CHUNK), len(left))
 
     def _end_chunk(self, job: _Job, start: int, work: asyncio.Future[tuple[bytes, float]]) -> None:
