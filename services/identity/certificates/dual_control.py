@@ -159,11 +159,7 @@ def _renews(
         wanted.usage,
         wanted.organization,
     )
-    is_good = (
-        confirmed_with.own
-        and not confirmed_with.is_revoked_at(now)
-        and confirmed_with.not_before <= now <= confirmed_with.not_after
-    )
+    is_good = confirmed_with.own and confirmed_with.signs_in_at(now)
     return is_own and is_holder and is_same and is_good
 
 
