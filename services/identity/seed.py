@@ -12,10 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.certificates.rules import StoredCertificate, happening_to
 from services.identity.certificates.store import add_certificate
-from services.identity.events.event import Happening, IdentityEventBasis, IdentityEventKind
+from services.identity.events.event import IdentityEventBasis, IdentityEventKind
 from services.identity.events.recorder import EventRecorder
 from services.identity.store import Singleton, Taken, get_singleton, set_singleton
-from services.identity.subjects.rules import ORGANIZATION, PERSON, Membership, Subject
+from services.identity.subjects.rules import (
+    ORGANIZATION,
+    PERSON,
+    Membership,
+    Subject,
+    happening_to_member,
+)
 from services.identity.subjects.store import add_membership, add_subject, get_platform
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.access import Role
@@ -73,12 +79,8 @@ async def _import(
         platform["name"], operator["name"], int(Role.ROLE_OPERATOR), now, begin_time=now
     )
     await add_membership(connection, membership)
-    added = Happening(
-        kind=IdentityEventKind.MEMBERSHIP_ADDED,
-        basis=IdentityEventBasis.INIT,
-        subject=membership.person,
-        organization=membership.organization,
-        role=membership.role,
+    added = happening_to_member(
+        membership, IdentityEventKind.MEMBERSHIP_ADDED, IdentityEventBasis.INIT
     )
     await events.record(connection, added)
     certificates = [(operator["name"], "", operator["certificate"])]

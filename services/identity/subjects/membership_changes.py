@@ -15,12 +15,17 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.identity.events.event import Happening, IdentityEventBasis, IdentityEventKind
+from services.identity.events.event import IdentityEventBasis, IdentityEventKind
 from services.identity.events.recorder import EventRecorder
 from services.identity.store import Singleton, Taken, get_singleton, set_singleton
 from services.identity.subjects import store
 from services.identity.subjects.dual_control import Provenance, check_is_second
-from services.identity.subjects.rules import Membership, MembershipState, check_role
+from services.identity.subjects.rules import (
+    Membership,
+    MembershipState,
+    check_role,
+    happening_to_member,
+)
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock
 from services.runtime.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied
@@ -199,9 +204,10 @@ class MembershipChanges:
             if membership.role == Role.ROLE_OPERATOR:
                 now = self._clock().isoformat()
                 await set_singleton(connection, Singleton.SECOND_OPERATOR, now)
-        await self._record(
-            connection, IdentityEventKind.MEMBERSHIP_ADDED, membership, basis, officers
+        added = happening_to_member(
+            membership, IdentityEventKind.MEMBERSHIP_ADDED, basis, *officers
         )
+        await self._events.record(connection, added)
 
     async def _end(
         self,
@@ -212,28 +218,11 @@ class MembershipChanges:
     ) -> Membership:
         now = self._clock()
         await store.end_membership(connection, membership, now)
-        await self._record(
-            connection, IdentityEventKind.MEMBERSHIP_REMOVED, membership, basis, officers
+        removed = happening_to_member(
+            membership, IdentityEventKind.MEMBERSHIP_REMOVED, basis, *officers
         )
+        await self._events.record(connection, removed)
         return replace(membership, remove_time=now)
-
-    async def _record(
-        self,
-        connection: AsyncConnection,
-        kind: IdentityEventKind,
-        membership: Membership,
-        basis: IdentityEventBasis,
-        officers: tuple[str, ...],
-    ) -> None:
-        happening = Happening(
-            kind=kind,
-            basis=basis,
-            subject=membership.person,
-            organization=membership.organization,
-            role=membership.role,
-            officers=officers,
-        )
-        await self._events.record(connection, happening)
 
 
 async def had_second_operator(connection: AsyncConnection) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum
 
+from services.identity.events.event import Happening, IdentityEventBasis, IdentityEventKind
 from services.identity.subjects.dual_control import LAPSES_AFTER, Provenance
 from services.identity.subjects.iin_bin import InvalidNumber, check_bin, check_iin
 from services.runtime.access import Caller, Role
@@ -98,6 +99,20 @@ class Membership:
     def is_in_force_at(self, now: datetime) -> bool:
         """Return whether it gives its role at a time."""
         return self.state_at(now) in (MembershipState.ACTIVE, MembershipState.ENDING)
+
+
+def happening_to_member(
+    membership: Membership, kind: IdentityEventKind, basis: IdentityEventBasis, *officers: str
+) -> Happening:
+    """Return what happened to the membership, for the transparency log."""
+    return Happening(
+        kind=kind,
+        basis=basis,
+        subject=membership.person,
+        organization=membership.organization,
+        role=membership.role,
+        officers=officers,
+    )
 
 
 @dataclass(frozen=True, slots=True)
