@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -72,6 +73,15 @@ def console() -> Console:
 def moment(stamp: Timestamp) -> str:
     """Return a Timestamp as RFC 3339, "" if it is unset."""
     return stamp.ToJsonString() if stamp.seconds or stamp.nanos else ""
+
+
+def word_of(message: Message, field: str) -> str:
+    """Return an enum field's value in lower case, without the name of its enum."""
+    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
+    assert enum is not None, field  # noqa: S101 - callers name fields of enums
+    name = enum.values_by_number[getattr(message, field)].name
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.name).upper()
+    return name.removeprefix(f"{prefix}_").lower()
 
 
 def write_secret(path: Path, content: bytes) -> None:

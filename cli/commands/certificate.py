@@ -15,7 +15,6 @@ from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organiza
 
 if TYPE_CHECKING:
     from qagazsyz.credentials import PrivateKey
-    from qagazsyz.identity.v1 import certificates_pb2
 
 certificate = typer.Typer(help="Certificates.", no_args_is_help=True)
 
@@ -155,7 +154,7 @@ def requests(
 ) -> None:
     """List the certificates that wait for a second person."""
     from cli.connection import call_pages
-    from cli.output import print_rows
+    from cli.output import print_rows, word_of
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
     pages = call_pages(
@@ -170,9 +169,7 @@ def requests(
     rows = [
         (
             one.name,
-            certificates_pb2.CertificateUsage.Name(one.application.usage)
-            .removeprefix("CERTIFICATE_USAGE_")
-            .lower(),
+            word_of(one.application, "usage"),
             one.application.organization,
             one.application.key_fingerprint,
             one.application.proposer,
@@ -327,7 +324,7 @@ def check(
 ) -> None:
     """Ask whether certificates are good now; exit code 1 if any is not."""
     from cli.connection import call
-    from cli.output import print_rows
+    from cli.output import print_rows, word_of
     from qagazsyz.common.v1 import certificates_pb2 as common_pb2
     from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 
@@ -343,20 +340,13 @@ def check(
         organization,
     )
     rows = [
-        (str(path), _status(found), found.subject)
+        (str(path), word_of(found, "status").replace("_", "-"), found.subject)
         for path, found in zip(files, answer.checks, strict=True)
     ]
     print_rows("Certificates", ("file", "status", "subject"), rows, as_machine_json=json)
     good = common_pb2.CERTIFICATE_STATUS_GOOD
     if any(found.status != good for found in answer.checks):
         raise typer.Exit(CHECK_FAILED)
-
-
-def _status(found: certificates_pb2.CertificateCheck) -> str:
-    from qagazsyz.common.v1 import certificates_pb2 as common_pb2
-
-    name = common_pb2.CertificateStatus.Name(found.status)
-    return name.removeprefix("CERTIFICATE_STATUS_").lower().replace("_", "-")
 
 
 def _read_certificate(path: Path) -> bytes:

@@ -25,13 +25,6 @@ Access = Annotated[str, typer.Option(help="The look-up that found it: accesses/â
 Name = Annotated[str, typer.Argument(help="documents/â€¦")]
 
 
-def _state(state: int) -> str:
-    from qagazsyz.registry.v1 import documents_pb2
-
-    name = documents_pb2.DocumentState.Name(state)
-    return name.removeprefix("DOCUMENT_STATE_").lower()
-
-
 @document.command()
 def register(
     file: Annotated[Path, typer.Argument(help="The content.")],
@@ -195,10 +188,11 @@ def list_(
 
 
 def _print_documents(found: Iterable[documents_pb2.Document], *, as_machine_json: bool) -> None:
-    from cli.output import moment, print_rows
+    from cli.output import moment, print_rows, word_of
 
     rows = [
-        (d.name, d.document_type, d.title, _state(d.state), moment(d.create_time)) for d in found
+        (d.name, d.document_type, d.title, word_of(d, "state"), moment(d.create_time))
+        for d in found
     ]
     columns = ("name", "type", "title", "state", "created")
     print_rows("Documents", columns, rows, as_machine_json=as_machine_json)
@@ -276,7 +270,7 @@ def check(
     No credential is needed, and of a file only its hash is sent.
     """
     from cli.connection import TIMEOUT_SECONDS, anonymous
-    from cli.output import moment, print_message, print_rows
+    from cli.output import moment, print_message, print_rows, word_of
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
     if (file is None) == (not code):
@@ -293,7 +287,7 @@ def check(
         print_message(answer, as_machine_json=True)
     else:
         rows = [
-            (_state(c.state), c.document_type, c.issuer, moment(c.create_time))
+            (word_of(c, "state"), c.document_type, c.issuer, moment(c.create_time))
             for c in answer.checks
         ]
         columns = ("state", "type", "issuer", "created")

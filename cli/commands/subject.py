@@ -241,8 +241,7 @@ def members(
 ) -> None:
     """List an organization's members."""
     from cli.connection import call_pages
-    from cli.output import print_rows
-    from qagazsyz.common.v1 import access_pb2
+    from cli.output import print_rows, word_of
     from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc
 
     pages = call_pages(
@@ -255,8 +254,8 @@ def members(
         (
             one.name,
             one.person,
-            access_pb2.Role.Name(one.role).removeprefix("ROLE_").lower(),
-            subjects_pb2.MembershipState.Name(one.state).removeprefix("MEMBERSHIP_STATE_").lower(),
+            word_of(one, "role"),
+            word_of(one, "state"),
         )
         for page in pages
         for one in page.memberships
@@ -282,8 +281,7 @@ def events(
     A certificate that you did not ask for: `qagazsyz certificate revoke NAME` ends it at once.
     """
     from cli.connection import call_pages
-    from cli.output import as_json, moment, print_rows
-    from qagazsyz.identity.v1 import events_pb2
+    from cli.output import as_json, moment, print_rows, word_of
     from qagazsyz.registry.v1 import consents_pb2, consents_pb2_grpc
 
     pages = call_pages(
@@ -301,9 +299,7 @@ def events(
     rows = [
         (
             moment(event.time),
-            events_pb2.IdentityEventKind.Name(event.kind)
-            .removeprefix("IDENTITY_EVENT_KIND_")
-            .lower(),
+            word_of(event, "kind"),
             _certificate_of(event),
             event.organization,
             " ".join(event.officers),
