@@ -8,7 +8,7 @@ use crate::algorithm::{Curve, Encoding, Hash, Level, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
 use crate::nist;
 #[cfg(target_arch = "x86_64")]
-use crate::p256_claims;
+use crate::{ecdsa_claims, lanes};
 
 /// The order of each curve's group, big-endian: SEC 2, section 2.
 const P256_ORDER: &[u8] =
@@ -82,28 +82,20 @@ impl EcdsaKey {
         1024 + self.repeated.as_ref().map_or(0, |key| key.tables_bytes())
     }
 
-    /// Returns the claim that a well-formed signature holds, if the key has come often enough for it
-    /// to be verified in step with others.
+    /// Returns the claim that a well-formed signature holds, to be settled in lanes with others. None
+    /// where there are no lanes, for a compressed key, and for a malformed signature.
     #[cfg(target_arch = "x86_64")]
     pub fn claim<'a>(
         &'a self,
         encoding: Encoding,
         signed: Signed,
         signature: &'a [u8],
-    ) -> Option<p256_claims::Claim<'a>> {
-        let Some(nist::Key::P256(key)) = self.repeated.as_deref() else { return None };
-        let comb = key.comb.comb(&key.point)?;
+    ) -> Option<ecdsa_claims::Claim<'a>> {
+        let key = self.repeated.as_deref().filter(|_| lanes::are_there())?;
         let (r, s) = self.curve.split(encoding, signature)?;
-        Some(p256_claims::Claim {
-            key: self,
-            point: &key.point,
-            comb,
-            encoding,
-            digest: signed.digest(self.curve.hash())?,
-            signature,
-            r: nist::words(r),
-            s: nist::words(s),
-        })
+        let digest = signed.digest(self.curve.hash())?;
+        let alone = ecdsa_claims::Alone { key: self, encoding, digest, signature };
+        Some(ecdsa_claims::Claim::new(key, alone, r, s))
     }
 
     pub fn verify(&self, encoding: Encoding, signed: Signed, signature: &[u8]) -> Verdict {

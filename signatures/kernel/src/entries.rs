@@ -3,7 +3,10 @@
 #![allow(unsafe_code)]
 
 use crate::instructions::{Instructions, instructions};
-use crate::p256_lanes::{self, Curve, Item};
+use crate::curve_lanes::{self, Constants, Item, Shape, Table};
+use crate::group::Group;
+use crate::modular::Words;
+use crate::primes::Prime;
 use crate::streebog_gfni;
 use crate::{ed25519_lanes, rsa_lanes, sha512_lanes};
 
@@ -26,10 +29,26 @@ pub fn streebog(message: &[u8], initial: [u64; 8]) -> Option<[u8; 64]> {
     has_ifma().then(|| unsafe { streebog_gfni::digest(message, initial) })
 }
 
-/// Returns p256_lanes::holds; None without the instructions, too.
-pub fn p256_holds(curve: &Curve, items: &[Item]) -> Option<Vec<bool>> {
+/// Returns curve_lanes::holds. None if the machine has no lanes for it.
+pub fn sums_hold<P: Prime<N, L>, const N: usize, const L: usize>(
+    group: &Group<N>,
+    constants: &Constants<N>,
+    base: &Table<N>,
+    items: &[Item<N>],
+) -> Option<Vec<Option<bool>>> {
     // SAFETY: `instructions` found AVX-512 F and IFMA, all that the function is compiled for.
-    has_ifma().then(|| unsafe { p256_lanes::holds(curve, items) })?
+    has_ifma().then(|| unsafe { curve_lanes::holds::<P, N, L>(group, constants, base, items) })
+}
+
+/// Returns curve_lanes::tables; None if the machine has no lanes for it, too.
+pub fn tables<P: Prime<N, L>, const N: usize, const L: usize>(
+    group: &Group<N>,
+    constants: &Constants<N>,
+    shape: Shape,
+    points: &[[Words<N>; 2]],
+) -> Option<Vec<Table<N>>> {
+    // SAFETY: `instructions` found AVX-512 F and IFMA, all that the function is compiled for.
+    has_ifma().then(|| unsafe { curve_lanes::tables::<P, N, L>(group, constants, shape, points) })?
 }
 
 /// Returns the SHA-512 digest of each message. None if the machine has no lanes for it.

@@ -1,10 +1,14 @@
 //! GOST R 34.10-2012 (GOST 34.10-2015 in Kazakhstan), RFC 7091, with Streebog, RFC 6986.
 
+use std::sync::OnceLock;
+
 use crate::algorithm::{Size, Verdict};
 use crate::aws_lc::Signed;
 use crate::der::{Der, OCTET_STRING, SEQUENCE};
 use crate::gost_curves;
-use crate::group::{Group, Point};
+use crate::group::{Equation, Group, Point};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes;
 use crate::modular::Words;
 use crate::streebog;
 use crate::trees::{self, Item};
@@ -159,31 +163,56 @@ pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
 }
 
 /// Returns the places of the claims that hold.
-fn settle_points<const N: usize>(mut claims: Vec<(usize, &PointClaim<N>)>) -> Vec<usize> {
+fn settle_points<'a, const N: usize>(
+    mut claims: Vec<(usize, &'a PointClaim<'a, N>)>,
+) -> Vec<usize> {
     let address = |claim: &PointClaim<N>| std::ptr::from_ref(claim.key.point.group).addr();
     claims.sort_by_key(|(_, claim)| address(claim));
     let of_one_group = claims.chunk_by(|(_, a), (_, b)| address(a) == address(b));
-    let chunks = of_one_group.flat_map(|claims| claims.chunks(trees::CHUNK));
-    chunks.flat_map(settle_chunk).collect()
+    of_one_group.flat_map(settle_group).collect()
 }
 
 /// Returns the places of the claims of one group that hold: those where the x of
 /// C = e⁻¹(sP − rQ) is r modulo q (RFC 7091, section 6.2).
-fn settle_chunk<const N: usize>(claims: &[(usize, &PointClaim<N>)]) -> Vec<usize> {
-    let group = claims[0].1.key.point.group;
-    let q = &group.order;
+fn settle_group<'a, const N: usize>(claims: &[(usize, &'a PointClaim<'a, N>)]) -> Vec<usize> {
+    let q = &claims[0].1.key.point.group.order;
     let mut inverses: Vec<_> = claims.iter().map(|(_, claim)| q.encode(&claim.e)).collect();
     q.invert_all(&mut inverses).expect("e is neither 0 nor a multiple of the prime q");
-    let (mut known, mut items, mut valid) = (Vec::new(), Vec::new(), Vec::new());
-    for ((place, claim), inverse) in claims.iter().zip(&inverses) {
+    let equation = |((_, claim), inverse): (&(usize, &'a PointClaim<'a, N>), _)| {
         // An encoded factor and a plain one make a plain product.
         let u = q.reduce(&q.multiply(&claim.s, inverse));
         let v = q.negate(&q.reduce(&q.multiply(&claim.r, inverse)));
-        if let Some(tables) = claim.key.point.tables() {
-            known.push((*place, &claim.r));
-            items.push(Item { u, v, tables });
-        } else if group.has_x(&claim.key.sum(&u, &v), &claim.r) {
-            valid.push(*place);
+        Equation { key: &claim.key.point, u, v, r: claim.r }
+    };
+    let equations: Vec<_> = claims.iter().zip(&inverses).map(equation).collect();
+    #[cfg(target_arch = "x86_64")]
+    let in_lanes = lanes::hold(&equations);
+    #[cfg(not(target_arch = "x86_64"))]
+    let in_lanes = vec![None; equations.len()];
+    let (mut valid, mut rest) = (Vec::new(), Vec::new());
+    for ((claim, equation), holds) in claims.iter().zip(&equations).zip(in_lanes) {
+        match holds {
+            Some(true) => valid.push(claim.0),
+            Some(false) => {}
+            None => rest.push((claim.0, claim.1.key, equation)),
+        }
+    }
+    valid.extend(rest.chunks(trees::CHUNK).flat_map(settle_by_tree));
+    valid
+}
+
+/// Returns the places of the equations of one group that hold.
+fn settle_by_tree<const N: usize>(
+    equations: &[(usize, &PointKey<N>, &Equation<N>)],
+) -> Vec<usize> {
+    let group = equations[0].1.point.group;
+    let (mut known, mut items, mut valid) = (Vec::new(), Vec::new(), Vec::new());
+    for &(place, key, Equation { u, v, r, .. }) in equations {
+        if let Some(tables) = key.point.tables() {
+            known.push((place, r));
+            items.push(Item { u: *u, v: *v, tables });
+        } else if group.has_x(&key.sum(u, v), r) {
+            valid.push(place);
         }
     }
     let sums = (items.len() >= LEAST_FOR_TREE).then(|| group.sums(&items)).flatten();
@@ -205,18 +234,24 @@ fn split_parameters(parameters: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 pub struct PointKey<const N: usize> {
     writing: Writing,
     point: Point<N>,
-    first_table: Table<N>,
+    /// For a key that comes once or twice.
+    first_table: OnceLock<Table<N>>,
 }
 
 impl<const N: usize> PointKey<N> {
     fn parse(group: &'static Group<N>, writing: Writing, encoded: &[u8]) -> Option<Self> {
         let (x, y) = halves(encoded)?;
         let (curve, point) = (&group.curve, group.point(&x, &y)?);
-        let first_table = curve.table(&point, FIRST_WIDTH)?;
+        let first_table = OnceLock::new();
         // With cofactor 1, every point of the curve but infinity is in the group.
-        let is_in_group = group.cofactor == 1
-            || curve.p.is_zero(&curve.multiple(&group.order.words, &first_table).z);
-        is_in_group.then(|| Self { writing, point: Point::new(group, point), first_table })
+        if group.cofactor != 1 {
+            let table = curve.table(&point, FIRST_WIDTH)?;
+            if !curve.p.is_zero(&curve.multiple(&group.order.words, &table).z) {
+                return None;
+            }
+            let _ = first_table.set(table);
+        }
+        Some(Self { writing, point: Point::new(group, point), first_table })
     }
 
     fn claim(&self, digest: &[u8], signature: &[u8]) -> Option<PointClaim<'_, N>> {
@@ -232,13 +267,19 @@ impl<const N: usize> PointKey<N> {
         if e == [0; N] {
             e[0] = 1;
         }
+        #[cfg(target_arch = "x86_64")]
+        self.point.lane_tables.count();
         Some(PointClaim { key: self, e, r, s })
     }
 
     /// Returns u·P + v·Q by the key's first table.
     fn sum(&self, u: &Words<N>, v: &Words<N>) -> Jacobian<N> {
         let group = self.point.group;
-        group.curve.sum(u, group.base_tables(), v, &self.first_table)
+        let table = self.first_table.get_or_init(|| {
+            let table = group.curve.table(&self.point.point, FIRST_WIDTH);
+            table.expect("no small multiple is infinity in a group of prime order")
+        });
+        group.curve.sum(u, group.base_tables(), v, table)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use crate::group::Group;
+use crate::primes;
 
 // Object identifiers of curves without their last arc: TC26's, CryptoPro's and Kazakhstan's.
 const TC26_256: &[u8] = &[0x2a, 0x85, 0x03, 0x07, 0x01, 0x02, 0x01, 0x01];
@@ -48,6 +49,7 @@ static TC26_256_A: LazyLock<Group<4>> = LazyLock::new(|| {
             "32879423AB1A0375895786C4BB46E9565FDE0B5344766740AF268ADB32322E5C",
         ],
     )
+    .with_prime::<primes::Gost256AB, 5>()
 });
 
 static TC26_256_B: LazyLock<Group<4>> = LazyLock::new(|| {
@@ -62,6 +64,7 @@ static TC26_256_B: LazyLock<Group<4>> = LazyLock::new(|| {
             "8D91E471E0989CDA27DF505A453F2B7635294F2DDF23E3B122ACC99C9E9F1E14",
         ],
     )
+    .with_prime::<primes::Gost256AB, 5>()
 });
 
 static TC26_256_C: LazyLock<Group<4>> = LazyLock::new(|| {
@@ -76,6 +79,7 @@ static TC26_256_C: LazyLock<Group<4>> = LazyLock::new(|| {
             "3FA8124359F96680B83D1C3EB2C070E5C545C9858D03ECFB744BF8D717717EFC",
         ],
     )
+    .with_prime::<primes::Gost256C, 5>()
 });
 
 static TC26_256_D: LazyLock<Group<4>> = LazyLock::new(|| {
@@ -90,6 +94,7 @@ static TC26_256_D: LazyLock<Group<4>> = LazyLock::new(|| {
             "41ECE55743711A8C3CBF3783CD08C0EE4D4DC440D4641A8F366E550DFDB3BB67",
         ],
     )
+    .with_prime::<primes::Gost256D, 5>()
 });
 
 static TC26_512_A: LazyLock<Group<8>> = LazyLock::new(|| {
@@ -110,6 +115,7 @@ static TC26_512_A: LazyLock<Group<8>> = LazyLock::new(|| {
          DF1626BE4FD036E93D75E6A50E3A41E98028FE5FC235F5B889A589CB5215F2A4",
         ],
     )
+    .with_prime::<primes::Gost512AC, 10>()
 });
 
 static TC26_512_B: LazyLock<Group<8>> = LazyLock::new(|| {
@@ -130,6 +136,7 @@ static TC26_512_B: LazyLock<Group<8>> = LazyLock::new(|| {
          DCB228FD1EDF4A39152CBCAAF8C0398828041055F94CEEEC7E21340780FE41BD",
         ],
     )
+    .with_prime::<primes::Gost512B, 10>()
 });
 
 static TC26_512_C: LazyLock<Group<8>> = LazyLock::new(|| {
@@ -150,6 +157,7 @@ static TC26_512_C: LazyLock<Group<8>> = LazyLock::new(|| {
          E18E2D33E3021ED2EF32D85822423B6304F726AA854BAE07D0396E9A9ADDC40F",
         ],
     )
+    .with_prime::<primes::Gost512AC, 10>()
 });
 
 #[cfg(test)]

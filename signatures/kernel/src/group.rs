@@ -3,7 +3,10 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::{LaneTables, Lanes, small_bytes};
 use crate::modular::{self, Modulus, Words, is_below};
+use crate::primes::Prime;
 use crate::weierstrass::{Affine, Curve, Jacobian, WordTables};
 
 /// Window width of the base point's tables: each of a word's has 64 points.
@@ -25,6 +28,8 @@ pub struct Group<const N: usize> {
     base: Affine<N>,
     base_tables: OnceLock<WordTables<N>>,
     base_comb: OnceLock<Vec<Affine<N>>>,
+    #[cfg(target_arch = "x86_64")]
+    pub lanes: Option<Lanes<N>>,
 }
 
 impl<const N: usize> Group<N> {
@@ -34,7 +39,25 @@ impl<const N: usize> Group<N> {
         let base = Affine { x: curve.p.encode(&parse(x)), y: curve.p.encode(&parse(y)) };
         let order = Modulus::new(parse(q));
         let (base_tables, base_comb) = (OnceLock::new(), OnceLock::new());
-        Self { curve, order, cofactor, base, base_tables, base_comb }
+        Self {
+            curve,
+            order,
+            cofactor,
+            base,
+            base_tables,
+            base_comb,
+            #[cfg(target_arch = "x86_64")]
+            lanes: None,
+        }
+    }
+
+    /// Gives the group its arithmetic in lanes, by the prime of its curve.
+    pub fn with_prime<P: Prime<N, L>, const L: usize>(mut self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            self.lanes = Some(Lanes::new::<P, L>());
+        }
+        self
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -102,14 +125,23 @@ pub struct Point<const N: usize> {
     pub point: Affine<N>,
     uses: AtomicU32,
     tables: OnceLock<Option<WordTables<N>>>,
+    #[cfg(target_arch = "x86_64")]
+    pub lane_tables: LaneTables<N>,
 }
 
 impl<const N: usize> Point<N> {
-    /// Size in bytes of the tables.
-    pub const TABLES_BYTES: usize = N * 16 * N * 16;
+    /// Size in bytes of the tables, a comb excepted, which counts by itself.
+    pub const TABLES_BYTES: usize = N * 16 * N * 16 + small_bytes::<N>();
 
     pub fn new(group: &'static Group<N>, point: Affine<N>) -> Self {
-        Self { group, point, uses: AtomicU32::new(0), tables: OnceLock::new() }
+        Self {
+            group,
+            point,
+            uses: AtomicU32::new(0),
+            tables: OnceLock::new(),
+            #[cfg(target_arch = "x86_64")]
+            lane_tables: Default::default(),
+        }
     }
 
     /// Returns Q's tables, and counts a use. None for the first uses, when there are none yet.
@@ -127,6 +159,15 @@ impl<const N: usize> Point<N> {
         let tables = self.tables()?;
         Some(self.group.curve.sum_by_words(u, self.group.base_tables(), v, tables))
     }
+}
+
+/// A signature that holds if u times the base point plus v times the key's point has an x that is r
+/// modulo the order. u and v are below the order, r is from 1 to the order less 1.
+pub struct Equation<'a, const N: usize> {
+    pub key: &'a Point<N>,
+    pub u: Words<N>,
+    pub v: Words<N>,
+    pub r: Words<N>,
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Verifies many items at once. Each is parsed, and verified by itself unless its kind gains from
-//! company: Ed25519, RSA, GOST and, in lanes, P-256 are then verified together, each as one batch.
+//! company: Ed25519, RSA, GOST and, in lanes, ECDSA are then verified together, each as one batch.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,7 +12,7 @@ use crate::ed25519;
 use crate::gost;
 use crate::keys::{self, Key, Resolved};
 #[cfg(target_arch = "x86_64")]
-use crate::p256_claims;
+use crate::{ecdsa_claims, lanes};
 use crate::rsa;
 use crate::wire::{Item, Payload, Source};
 
@@ -93,7 +93,7 @@ enum Claim<'a> {
     Rsa(rsa::Claim<'a>),
     Gost(gost::Claim<'a>),
     #[cfg(target_arch = "x86_64")]
-    P256(p256_claims::Claim<'a>),
+    Ecdsa(ecdsa_claims::Claim<'a>),
 }
 
 /// Parses the bare Ed25519 keys of signers that no item used before, many at once.
@@ -123,7 +123,7 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     let mut verdicts = vec![0; jobs.len()];
     let (mut ed25519, mut rsa, mut gost) = (Group::default(), Group::default(), Group::default());
     #[cfg(target_arch = "x86_64")]
-    let mut p256 = Group::default();
+    let mut ecdsa = Group::default();
     for (place, prepared) in prepared.into_iter().enumerate() {
         match prepared {
             Err(verdict) => verdicts[place] = verdict as u8,
@@ -131,14 +131,14 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
             Ok(Claim::Rsa(claim)) => rsa.push(place, claim),
             Ok(Claim::Gost(claim)) => gost.push(place, claim),
             #[cfg(target_arch = "x86_64")]
-            Ok(Claim::P256(claim)) => p256.push(place, claim),
+            Ok(Claim::Ecdsa(claim)) => ecdsa.push(place, claim),
         }
     }
     ed25519.settle(ed25519::settle, SMALLEST_SHARE, pool, &mut verdicts);
     rsa.settle(rsa::settle, LANES, pool, &mut verdicts);
     gost.settle(gost::settle, gost::SMALLEST_SHARE, pool, &mut verdicts);
     #[cfg(target_arch = "x86_64")]
-    p256.settle(p256_claims::settle, p256_claims::SMALLEST_SHARE, pool, &mut verdicts);
+    ecdsa.settle(ecdsa_claims::settle, lanes::SMALLEST_SHARE, pool, &mut verdicts);
     for (verdict, job) in verdicts.iter_mut().zip(jobs) {
         if *verdict == Verdict::Valid as u8 {
             *verdict = job.signers[job.item.signer as usize].trust.load(Ordering::Relaxed);
@@ -225,7 +225,7 @@ impl<'a> Job<'a> {
             (Key::Ecdsa(key), Algorithm::Ecdsa(_, encoding), signed) => {
                 #[cfg(target_arch = "x86_64")]
                 if let Some(claim) = key.claim(encoding, signed, signature) {
-                    return Ok(Claim::P256(claim));
+                    return Ok(Claim::Ecdsa(claim));
                 }
                 key.verify(encoding, signed, signature)
             }

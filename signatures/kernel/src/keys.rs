@@ -1,6 +1,7 @@
 //! Public keys from SubjectPublicKeyInfo and certificates, and the cache that keeps them ready.
 
 use std::collections::HashMap;
+use std::env;
 use std::mem;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -11,9 +12,25 @@ use crate::ed25519;
 use crate::gost;
 use crate::rsa;
 
-/// What each of the cache's two generations may hold, in bytes: about 120,000 Ed25519 keys, 12,000
-/// P-256 keys with their tables, or 10,000 RSA keys.
-const GENERATION_BYTES: usize = 64 << 20;
+/// The setting: how many MiB keys and their tables may take, 256 if unset.
+pub const SETTING: &str = "QAGAZSYZ_KERNEL_TABLES_MIB";
+const DEFAULT_MIB: usize = 256;
+
+/// Returns how many bytes keys and their tables may take. Panics for a setting that is no number.
+pub fn tables_bytes() -> usize {
+    static BYTES: LazyLock<usize> = LazyLock::new(|| {
+        let mib = env::var(SETTING).ok().filter(|value| !value.is_empty()).map(|value| value.parse());
+        mib.unwrap_or(Ok(DEFAULT_MIB)).unwrap_or_else(|_| panic!("{SETTING} is a number")) << 20
+    });
+    *BYTES
+}
+
+/// Returns what each of the cache's two generations may hold; a quarter is left for combs. By
+/// default these are 96 MiB: about 180,000 Ed25519 keys, 10,000 P-256 keys with their tables, or
+/// 15,000 RSA keys.
+fn generation_bytes() -> usize {
+    tables_bytes() / 8 * 3
+}
 
 // Contents of object identifiers.
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
@@ -147,7 +164,7 @@ impl Cache {
     /// Stores a key. Returns the one in the cache: another thread may have stored an equal one.
     fn put(&mut self, spki: Box<[u8]>, key: Arc<Key>) -> Arc<Key> {
         let bytes = spki.len() + key.weight();
-        if self.young_bytes + bytes > GENERATION_BYTES {
+        if self.young_bytes + bytes > generation_bytes() {
             self.old = mem::take(&mut self.young);
             self.young_bytes = 0;
         }
@@ -223,7 +240,7 @@ mod tests {
     #[test]
     fn a_key_used_within_a_generation_stays_and_another_goes() {
         // A generation holds this and one small key, but not two.
-        let large = GENERATION_BYTES - SMALL - 2 * key().weight();
+        let large = generation_bytes() - SMALL - 2 * key().weight();
         let mut cache = Cache::default();
         put(&mut cache, 1, SMALL);
         put(&mut cache, 2, SMALL);

@@ -5,7 +5,11 @@
 
 mod algorithm;
 mod aws_lc;
+#[cfg(target_arch = "x86_64")]
+mod curve_lanes;
 mod der;
+#[cfg(target_arch = "x86_64")]
+mod ecdsa_claims;
 mod ed25519;
 #[cfg(target_arch = "x86_64")]
 mod ed25519_lanes;
@@ -19,12 +23,13 @@ mod group;
 mod instructions;
 mod jobs;
 mod keys;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod modular;
 mod nist;
 #[cfg(target_arch = "x86_64")]
-mod p256_claims;
-#[cfg(target_arch = "x86_64")]
-mod p256_lanes;
+mod number_lanes;
+mod primes;
 #[cfg(target_arch = "x86_64")]
 mod rows;
 mod rsa;

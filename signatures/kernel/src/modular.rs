@@ -252,6 +252,14 @@ fn subtract_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, 
     (number, borrow)
 }
 
+/// Returns how many bits a number has, without zeros before the first.
+#[cfg(target_arch = "x86_64")]
+pub fn bits<const N: usize>(number: &Words<N>) -> usize {
+    let zeros = number.iter().rev().take_while(|&&word| word == 0).count();
+    let top = number.iter().rev().nth(zeros).map_or(0, |word| word.leading_zeros() as usize);
+    64 * (N - zeros) - top
+}
+
 /// Returns whether a is below b.
 pub fn is_below<const N: usize>(a: &Words<N>, b: &Words<N>) -> bool {
     subtract(a, b).1

@@ -8,8 +8,7 @@ use std::sync::LazyLock;
 use crate::algorithm::Curve;
 use crate::group::{Group, Point};
 use crate::modular::Words;
-#[cfg(target_arch = "x86_64")]
-use crate::p256_claims;
+use crate::primes;
 
 /// SP 800-186, section 3.2.1.3.
 pub static P256: LazyLock<Group<4>> = LazyLock::new(|| {
@@ -24,10 +23,11 @@ pub static P256: LazyLock<Group<4>> = LazyLock::new(|| {
             "4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5",
         ],
     )
+    .with_prime::<primes::P256, 5>()
 });
 
 /// SP 800-186, section 3.2.1.4.
-static P384: LazyLock<Group<6>> = LazyLock::new(|| {
+pub static P384: LazyLock<Group<6>> = LazyLock::new(|| {
     Group::new(
         1,
         [
@@ -45,10 +45,11 @@ static P384: LazyLock<Group<6>> = LazyLock::new(|| {
          E9DA3113B5F0B8C00A60B1CE1D7E819D7A431D7C90EA0E5F",
         ],
     )
+    .with_prime::<primes::P384, 8>()
 });
 
 /// SP 800-186, section 3.2.1.5.
-static P521: LazyLock<Group<9>> = LazyLock::new(|| {
+pub static P521: LazyLock<Group<9>> = LazyLock::new(|| {
     Group::new(
         1,
         [
@@ -66,35 +67,20 @@ static P521: LazyLock<Group<9>> = LazyLock::new(|| {
          2C97EE72995EF42640C550B9013FAD0761353C7086A272C24088BE94769FD16650",
         ],
     )
+    .with_prime::<primes::P521, 11>()
 });
 
 pub enum Key {
-    P256(P256Key),
+    P256(Point<4>),
     P384(Point<6>),
     P521(Point<9>),
-}
-
-pub struct P256Key {
-    pub point: Point<4>,
-    #[cfg(target_arch = "x86_64")]
-    pub comb: p256_claims::Slot,
-}
-
-impl P256Key {
-    fn new(point: Point<4>) -> Self {
-        Self {
-            point,
-            #[cfg(target_arch = "x86_64")]
-            comb: Default::default(),
-        }
-    }
 }
 
 impl Key {
     /// Parses coordinates side by side. None if they are no point of the curve.
     pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
         match curve {
-            Curve::P256 => point(&P256, coordinates).map(|point| Self::P256(P256Key::new(point))),
+            Curve::P256 => point(&P256, coordinates).map(Self::P256),
             Curve::P384 => point(&P384, coordinates).map(Self::P384),
             Curve::P521 => point(&P521, coordinates).map(Self::P521),
         }
@@ -113,7 +99,7 @@ impl Key {
     /// (FIPS 186-5, section 6.4.2). None for the key's first uses, when it has no tables yet.
     pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
         match self {
-            Self::P256(key) => holds(&key.point, digest, r, s),
+            Self::P256(key) => holds(key, digest, r, s),
             Self::P384(key) => holds(key, digest, r, s),
             Self::P521(key) => holds(key, digest, r, s),
         }

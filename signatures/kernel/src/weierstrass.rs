@@ -48,6 +48,12 @@ impl<const N: usize> Curve<N> {
         Self { a_is_minus_3: p.equals(&a, &minus_3), p, a, b }
     }
 
+    /// Returns a, encoded, unless it is −3.
+    #[cfg(target_arch = "x86_64")]
+    pub fn a_unless_minus_3(&self) -> Option<&Words<N>> {
+        (!self.a_is_minus_3).then_some(&self.a)
+    }
+
     /// Returns whether a point is on the curve.
     pub fn has(&self, point: &Affine<N>) -> bool {
         let p = &self.p;

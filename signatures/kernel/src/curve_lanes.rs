@@ -1,0 +1,595 @@
+//! Sums u·G + v·Q on curves, eight items in step, by AVX-512 IFMA.
+//!
+//! Scalars are made odd (u, or n − u with the sign turned), so that each window of w bits has an odd
+//! digit: there is no zero and no infinity among the points that are looked up, and all lanes go in
+//! step. A table has the odd multiples of 2ʷᶜʲ·Q for each j, where C is its number of classes: the
+//! windows of each class c, those numbered Cj + c, are summed by a binary tree of affine additions,
+//! and the classes' sums are joined by w doublings each, the highest first. With one class nothing is
+//! doubled; with as many classes as windows the table has the odd multiples of Q only. The base point
+//! has one class, whose points are summed with class 0.
+//!
+//! An affine addition takes five products and a square, and one division: all of a level share one.
+//! Where two points of a pair have the same x there is no such sum: the item is refused, its lane goes
+//! on with another number, and nobody else is disturbed. Where an addition of a sum of doubled points
+//! meets the same or the opposite one, its Z becomes and stays 0, and the item is refused at the end.
+//!
+//! Nothing here is secret, so the time may vary. Numbers in comments are bounds as multiples of p; see
+//! number_lanes.
+
+use std::arch::x86_64::*;
+
+use crate::group::Group;
+use crate::modular::{self, Modulus, Words};
+use crate::number_lanes::{LANES, Number};
+use crate::primes::Prime;
+use crate::rows::{row, transpose};
+
+/// Items that share divisions: more cost little less each, and their points leave the cache.
+pub const CHUNK: usize = 128;
+
+/// How many products of many numbers are multiplied up side by side: one alone would wait for each
+/// product's last step before the next one's first.
+const CHAINS: usize = 4;
+
+/// x and y below p in Montgomery's form, in lines of the cache of their own.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Row<const N: usize>([Words<N>; 2]);
+
+/// Which multiples a table has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Shape {
+    /// Bits of a window.
+    pub width: usize,
+    pub classes: usize,
+}
+
+impl Shape {
+    /// For how many of the windows there are multiples.
+    const fn anchors(self, bits: usize) -> usize {
+        bits.div_ceil(self.width).div_ceil(self.classes)
+    }
+
+    const fn points(self, bits: usize) -> usize {
+        self.anchors(bits) << (self.width - 1)
+    }
+
+    /// Bytes of a table of this shape, for scalars of so many bits.
+    pub const fn bytes<const N: usize>(self, bits: usize) -> usize {
+        self.points(bits) * size_of::<Row<N>>()
+    }
+}
+
+/// Odd multiples of a point: those of its lowest anchor first, each anchor's lowest first.
+pub struct Table<const N: usize> {
+    pub shape: Shape,
+    points: Box<[Row<N>]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.points)
+    }
+}
+
+/// One signature: the base point times u plus the table's point times v should have an x that is r
+/// modulo the order.
+pub struct Item<'a, const N: usize> {
+    pub table: &'a Table<N>,
+    /// Below the order.
+    pub u: Words<N>,
+    pub v: Words<N>,
+    /// From 1 to the order less 1.
+    pub r: Words<N>,
+}
+
+/// What the arithmetic has to know of a group.
+pub struct Constants<const N: usize> {
+    /// Bits of the order, and of all scalars.
+    pub bits: usize,
+    /// 2⁵²ᴸ squared, which makes Montgomery's form of a number.
+    into: Words<N>,
+    /// What brings the inverse of a Montgomery form by `Modulus` into Montgomery's form.
+    of_inverse: Words<N>,
+    /// The curve's a, in Montgomery's form. None for −3.
+    a: Option<Words<N>>,
+    one: Words<N>,
+}
+
+impl<const N: usize> Constants<N> {
+    /// Of a group whose numbers have so many limbs.
+    pub fn new(group: &Group<N>, limbs: usize) -> Self {
+        let p = &group.curve.p;
+        let shifted = |number: Words<N>| (0..52 * limbs).fold(number, |n, _| p.add(&n, &n));
+        let one = shifted(std::array::from_fn(|word| u64::from(word == 0)));
+        let into = shifted(one);
+        let in_form = |encoded: &Words<N>| p.reduce(&shifted(p.decode(encoded)));
+        Self {
+            bits: modular::bits(&group.order.words),
+            into: p.reduce(&into),
+            // decode divides twice by what encode multiplies with: once for a number that was taken
+            // as encoded, and once for its inverse.
+            of_inverse: p.decode(&p.decode(&shifted(into))),
+            a: group.curve.a_unless_minus_3().map(in_form),
+            one: p.reduce(&one),
+        }
+    }
+}
+
+type Lanes<P, const N: usize, const L: usize> = Number<P, N, L>;
+
+/// A point in each lane. Both coordinates are below 1.6.
+#[derive(Clone, Copy)]
+struct Affine<P: Prime<N, L>, const N: usize, const L: usize> {
+    x: Lanes<P, N, L>,
+    y: Lanes<P, N, L>,
+}
+
+/// x = X/Z², y = Y/Z³; X and Y are below 1.6, Z below 1.4.
+#[derive(Clone, Copy)]
+struct Jacobian<P: Prime<N, L>, const N: usize, const L: usize> {
+    x: Lanes<P, N, L>,
+    y: Lanes<P, N, L>,
+    z: Lanes<P, N, L>,
+}
+
+/// The group's numbers in lanes.
+struct Field<'a, P: Prime<N, L>, const N: usize, const L: usize> {
+    p: &'a Modulus<N>,
+    one: Lanes<P, N, L>,
+    of_inverse: Lanes<P, N, L>,
+    into: Lanes<P, N, L>,
+    a: Option<Lanes<P, N, L>>,
+}
+
+impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
+    #[target_feature(enable = "avx512f")]
+    fn new(group: &'a Group<N>, constants: &Constants<N>) -> Self {
+        Self {
+            p: &group.curve.p,
+            one: Number::splat(&constants.one),
+            of_inverse: Number::splat(&constants.of_inverse),
+            into: Number::splat(&constants.into),
+            a: constants.a.as_ref().map(|a| Number::splat(a)),
+        }
+    }
+
+    /// Replaces numbers by their inverses, which are below 1.6. False, with the numbers as they were,
+    /// if one is 0 in a lane. They are below 6.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn invert_all(&self, numbers: &mut [Lanes<P, N, L>]) -> bool {
+        // Below 1.6, since 1.6 · 6 / 16 + 1 is.
+        let mut chains = [self.one; CHAINS];
+        let mut before = Vec::with_capacity(numbers.len());
+        for (place, number) in numbers.iter().enumerate() {
+            let chain = &mut chains[place % CHAINS];
+            before.push(*chain);
+            *chain = chain.times(number);
+        }
+        let Some(mut inverses) = self.invert_chains(&chains) else { return false };
+        for (place, number) in numbers.iter_mut().enumerate().rev() {
+            let inverse = &mut inverses[place % CHAINS];
+            let next = inverse.times(number);
+            *number = inverse.times(&before[place]);
+            *inverse = next;
+        }
+        true
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn invert_chains(&self, chains: &[Lanes<P, N, L>; CHAINS]) -> Option<[Lanes<P, N, L>; CHAINS]> {
+        let [a, b, c, d] = chains;
+        let (ab, cd) = (a.times(b), c.times(d));
+        let mut inverses = ab.times(&cd).to_words();
+        self.p.invert_all(&mut inverses)?;
+        let inverse = Number::from_words(&inverses.map(|n| self.p.reduce(&n)));
+        let inverse = inverse.times(&self.of_inverse);
+        let (of_ab, of_cd) = (inverse.times(&cd), inverse.times(&ab));
+        Some([of_ab.times(b), of_ab.times(a), of_cd.times(d), of_cd.times(c)])
+    }
+
+    /// Returns the sum of two points, by the inverse of right.x − left.x.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn add_affine(
+        &self,
+        left: &Affine<P, N, L>,
+        right: &Affine<P, N, L>,
+        inverse: &Lanes<P, N, L>,
+    ) -> Affine<P, N, L> {
+        let slope = right.y.minus::<2>(&left.y).times(inverse);
+        self.third_point(&slope, left, &right.x)
+    }
+
+    /// Returns a point's double, by the inverse of 2y.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn double_affine(
+        &self,
+        point: &Affine<P, N, L>,
+        inverse: &Lanes<P, N, L>,
+    ) -> Affine<P, N, L> {
+        let square = point.x.square().scaled::<3>();
+        let numerator = match &self.a {
+            Some(a) => square.plus(a),
+            None => square.minus::<3>(&self.one.scaled::<3>()),
+        };
+        self.third_point(&numerator.times(inverse), point, &point.x)
+    }
+
+    /// Mirrors the third point of the line through two points of the curve.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn third_point(
+        &self,
+        slope: &Lanes<P, N, L>,
+        left: &Affine<P, N, L>,
+        right_x: &Lanes<P, N, L>,
+    ) -> Affine<P, N, L> {
+        let x = slope.square().minus::<4>(&left.x.plus(right_x)).settled();
+        let y = slope.times(&left.x.minus::<2>(&x)).minus::<2>(&left.y).settled();
+        Affine { x, y }
+    }
+
+    /// Doubles a point: dbl-2001-b of the Explicit-Formulas Database for a = −3, dbl-1998-cmo-2 for
+    /// others. A Z of 0 stays.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn double(&self, Jacobian { x, y, z }: &Jacobian<P, N, L>) -> Jacobian<P, N, L> {
+        let (delta, gamma) = (z.square(), y.square());
+        let beta = x.times(&gamma);
+        let alpha = match &self.a {
+            None => x.minus::<2>(&delta).times(&x.plus(&delta)).scaled::<3>(),
+            Some(a) => x.square().scaled::<3>().plus(&a.times(&delta.square())),
+        };
+        let beta = beta.scaled::<4>();
+        let x3 = alpha.square().minus::<10>(&beta.scaled::<2>()).settled();
+        let gammas = gamma.square().scaled::<8>();
+        let y3 = alpha.times(&beta.minus::<2>(&x3)).minus::<10>(&gammas).settled();
+        Jacobian { x: x3, y: y3, z: y.scaled::<2>().times(z) }
+    }
+
+    /// Adds an affine point. Where it is the same or the opposite one, Z becomes 0; a Z of 0 stays.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn add(
+        &self,
+        Jacobian { x, y, z }: &Jacobian<P, N, L>,
+        right: &Affine<P, N, L>,
+    ) -> Jacobian<P, N, L> {
+        let square = z.square();
+        let h = right.x.times(&square).minus::<2>(x);
+        let r = right.y.times(&z.times(&square)).minus::<2>(y);
+        let h_square = h.square();
+        let h_cube = h.times(&h_square);
+        let v = x.times(&h_square);
+        let x3 = r.square().minus::<4>(&h_cube.plus(&v.scaled::<2>())).settled();
+        let y3 = r.times(&v.minus::<2>(&x3)).minus::<2>(&y.times(&h_cube)).settled();
+        Jacobian { x: x3, y: y3, z: z.times(&h) }
+    }
+
+    /// Replaces the points of each group's runs by their sums, each of which lies at its run's start.
+    /// Marks the lanes of each group that have no sum.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn sum_runs(
+        &self,
+        points: &mut [Affine<P, N, L>],
+        runs: &[Run],
+        count: usize,
+        refused: &mut [__mmask8],
+    ) {
+        let longest = runs.iter().map(|run| run.length).max().unwrap_or(0);
+        let mut stride = 1;
+        while stride < longest {
+            let lefts = |group: usize| {
+                runs.iter().flat_map(move |run| {
+                    let last = run.length.saturating_sub(stride);
+                    (0..last).step_by(2 * stride).map(move |at| group * count + run.start + at)
+                })
+            };
+            let lefts: Vec<usize> = (0..refused.len()).flat_map(lefts).collect();
+            let mut inverses = Vec::with_capacity(lefts.len());
+            for &left in &lefts {
+                inverses.push(points[left + stride].x.minus::<2>(&points[left].x));
+            }
+            if !self.invert_all(&mut inverses) {
+                for (&left, difference) in lefts.iter().zip(&mut inverses) {
+                    let zeros = difference.zeros();
+                    refused[left / count] |= zeros;
+                    *difference = difference.blend(zeros, &self.one);
+                }
+                let all = self.invert_all(&mut inverses);
+                debug_assert!(all, "what is 0 was replaced");
+            }
+            for (&left, inverse) in lefts.iter().zip(&inverses) {
+                points[left] = self.add_affine(&points[left], &points[left + stride], inverse);
+            }
+            stride *= 2;
+        }
+    }
+}
+
+/// Points of a group that are summed.
+#[derive(Clone, Copy)]
+struct Run {
+    start: usize,
+    length: usize,
+}
+
+/// Returns for each item whether its sum has its x; None if that is not decided. All items' tables
+/// have one shape. At most CHUNK.
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub fn holds<P: Prime<N, L>, const N: usize, const L: usize>(
+    group: &Group<N>,
+    constants: &Constants<N>,
+    base: &Table<N>,
+    items: &[Item<N>],
+) -> Vec<Option<bool>> {
+    let Some(first) = items.first() else { return Vec::new() };
+    let field = Field::<P, N, L>::new(group, constants);
+    let (bits, order) = (constants.bits, &group.order.words);
+    let groups = items.len().div_ceil(LANES);
+    let Shape { width, classes } = first.table.shape;
+    // The windows of the base point, then those of class 0, of class 1 …
+    let base_windows = bits.div_ceil(base.shape.width);
+    let windows = bits.div_ceil(width);
+    let mut runs = vec![Run { start: 0, length: base_windows }];
+    let mut places = Vec::with_capacity(windows);
+    for class in 0..classes {
+        let of_class: Vec<_> = (class..windows).step_by(classes).collect();
+        if class > 0 {
+            runs.push(Run { start: base_windows + places.len(), length: 0 });
+        }
+        runs.last_mut().expect("the first is there").length += of_class.len();
+        places.extend(of_class);
+    }
+    let count = base_windows + windows;
+    let mut points = Vec::with_capacity(groups * count);
+    for group in 0..groups {
+        // Lanes without an item repeat the last one.
+        let lane = |at: usize| &items[(LANES * group + at).min(items.len() - 1)];
+        let u: [Digits<N>; LANES] = std::array::from_fn(|at| Digits::new(&lane(at).u, order));
+        let v: [Digits<N>; LANES] = std::array::from_fn(|at| Digits::new(&lane(at).v, order));
+        for window in 0..base_windows {
+            points.push(look_up(window, &u, bits, |_| base));
+        }
+        for &window in &places {
+            points.push(look_up(window, &v, bits, |at| lane(at).table));
+        }
+    }
+    let mut refused = vec![0; groups];
+    field.sum_runs(&mut points, &runs, count, &mut refused);
+    let mut answers = Vec::with_capacity(groups * LANES);
+    for (group, points) in points.chunks_exact(count).enumerate() {
+        let lane = |at: usize| &items[(LANES * group + at).min(items.len() - 1)];
+        let highest = &points[runs[classes - 1].start];
+        let mut sum = Jacobian { x: highest.x, y: highest.y, z: field.one };
+        for class in (0..classes - 1).rev() {
+            for _ in 0..width {
+                sum = field.double(&sum);
+            }
+            sum = field.add(&sum, &points[runs[class].start]);
+        }
+        let z_square = sum.z.square();
+        refused[group] |= z_square.zeros();
+        let holds = field.has_x(&sum.x, &z_square, std::array::from_fn(|at| lane(at).r), order);
+        for at in 0..LANES {
+            let bit = 1 << at;
+            answers.push((refused[group] & bit == 0).then_some(holds & bit != 0));
+        }
+    }
+    answers.truncate(items.len());
+    answers
+}
+
+impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
+    /// Returns in which lanes x is r modulo the order, times z²: r, r plus the order, and so on, as
+    /// long as that is below p.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn has_x(
+        &self,
+        x: &Lanes<P, N, L>,
+        z_square: &Lanes<P, N, L>,
+        mut candidates: [Words<N>; LANES],
+        order: &Words<N>,
+    ) -> __mmask8 {
+        let mut holds = 0;
+        let mut possible: __mmask8 = 0xff;
+        while possible != 0 {
+            let expected = Number::from_words(&candidates).times(&self.into);
+            holds |= possible & expected.times(z_square).minus::<2>(x).zeros();
+            for (at, candidate) in candidates.iter_mut().enumerate() {
+                let (next, is_past) = modular::add(candidate, order);
+                if is_past || !modular::is_below(&next, &self.p.words) {
+                    possible &= !(1 << at);
+                } else {
+                    *candidate = next;
+                }
+            }
+        }
+        holds
+    }
+}
+
+/// An odd number that stands for a scalar, and whether the sign is turned.
+struct Digits<const N: usize> {
+    odd: Words<N>,
+    is_negative: bool,
+}
+
+impl<const N: usize> Digits<N> {
+    fn new(scalar: &Words<N>, order: &Words<N>) -> Self {
+        if scalar[0] & 1 == 1 {
+            return Self { odd: *scalar, is_negative: false };
+        }
+        let (odd, _) = modular::subtract(order, scalar);
+        Self { odd, is_negative: true }
+    }
+
+    /// Returns which odd multiple the window takes, and whether it is subtracted. The number is the
+    /// sum of 2ʷʲ·dⱼ, where dⱼ is 2m + 1 − 2ʷ for the w bits m above bit wj; the last window has no
+    /// bits above it, and takes its own.
+    fn at(&self, window: usize, width: usize, bits: usize) -> (usize, bool) {
+        let half = 1 << (width - 1);
+        if (window + 1) * width >= bits {
+            return (self.bits(window * width, width) >> 1, self.is_negative);
+        }
+        let bits = self.bits(window * width + 1, width);
+        if bits >= half {
+            (bits - half, self.is_negative)
+        } else {
+            (half - 1 - bits, !self.is_negative)
+        }
+    }
+
+    fn bits(&self, from: usize, width: usize) -> usize {
+        let (word, shift) = (from / 64, from % 64);
+        let high = self.odd.get(word + 1).copied().unwrap_or(0);
+        let pair = u128::from(self.odd[word]) | u128::from(high) << 64;
+        (pair >> shift) as usize & ((1 << width) - 1)
+    }
+}
+
+/// Returns the points of a window, one a lane, of tables of one shape.
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn look_up<'a, P: Prime<N, L>, const N: usize, const L: usize>(
+    window: usize,
+    digits: &[Digits<N>; LANES],
+    bits: usize,
+    table: impl Fn(usize) -> &'a Table<N>,
+) -> Affine<P, N, L> {
+    let Shape { width, classes } = table(0).shape;
+    let mut rows = [&table(0).points[0]; LANES];
+    let mut turned = 0;
+    for at in 0..LANES {
+        let (multiple, is_negative) = digits[at].at(window, width, bits);
+        rows[at] = &table(at).points[(window / classes << (width - 1)) + multiple];
+        turned |= u8::from(is_negative) << at;
+    }
+    let mut coordinates = [[_mm512_setzero_si512(); N]; 2];
+    for first in (0..2 * N).step_by(LANES) {
+        let words = |at: usize| -> [u64; LANES] {
+            std::array::from_fn(|word| {
+                let word = (first + word).min(2 * N - 1);
+                rows[at].0[word / N][word % N]
+            })
+        };
+        let columns = transpose(std::array::from_fn(|at| row(&words(at))));
+        for (word, column) in (first..2 * N).zip(columns) {
+            coordinates[word / N][word % N] = column;
+        }
+    }
+    let [x, y] = coordinates.map(|columns| Number::unpack(&columns, 1.0));
+    let zero = Number::unpack(&[_mm512_setzero_si512(); N], 0.0);
+    Affine { x, y: y.blend(turned, &zero.minus::<1>(&y)) }
+}
+
+/// Returns tables of points of the group, in order, whose coordinates are as the group's p encodes
+/// them. None if a multiple is infinity, as none is in a group of large prime order.
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub fn tables<P: Prime<N, L>, const N: usize, const L: usize>(
+    group: &Group<N>,
+    constants: &Constants<N>,
+    shape: Shape,
+    points: &[[Words<N>; 2]],
+) -> Option<Vec<Table<N>>> {
+    let field = Field::<P, N, L>::new(group, constants);
+    let p = &group.curve.p;
+    let anchors = shape.anchors(constants.bits);
+    let mut shifted = Vec::new();
+    for points in points.chunks(LANES) {
+        let point = |at: usize| &points[at.min(points.len() - 1)];
+        let [x, y] = [0, 1].map(|coordinate| {
+            let plain = std::array::from_fn(|at| p.decode(&point(at)[coordinate]));
+            Number::from_words(&plain).times(&field.into)
+        });
+        let mut anchor = Jacobian { x: x.settled(), y: y.settled(), z: field.one };
+        for at in 0..anchors {
+            if at > 0 {
+                for _ in 0..shape.width * shape.classes {
+                    anchor = field.double(&anchor);
+                }
+            }
+            shifted.push(anchor);
+        }
+    }
+    let multiples = field.odd_multiples(field.affine(&shifted)?, 1 << (shape.width - 1))?;
+    let mut tables = Vec::new();
+    for (points, multiples) in points.chunks(LANES).zip(multiples.chunks_exact(shape.points(constants.bits))) {
+        let mut rows: [Vec<_>; LANES] = std::array::from_fn(|_| Vec::with_capacity(multiples.len()));
+        for multiple in multiples {
+            let (x, y) = (multiple.x.to_words(), multiple.y.to_words());
+            for (at, rows) in rows.iter_mut().enumerate() {
+                rows.push(Row([x[at], y[at]]));
+            }
+        }
+        let made = rows.into_iter().take(points.len());
+        tables.extend(made.map(|points| Table { shape, points: points.into() }));
+    }
+    Some(tables)
+}
+
+impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
+    /// Returns the same points in affine coordinates. None if one is infinity.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn affine(&self, points: &[Jacobian<P, N, L>]) -> Option<Vec<Affine<P, N, L>>> {
+        let mut inverses: Vec<_> = Vec::with_capacity(points.len());
+        for point in points {
+            inverses.push(point.z);
+        }
+        if !self.invert_all(&mut inverses) {
+            return None;
+        }
+        let mut affine = Vec::with_capacity(points.len());
+        for (point, inverse) in points.iter().zip(&inverses) {
+            let square = inverse.square();
+            let y = point.y.times(&square.times(inverse));
+            affine.push(Affine { x: point.x.times(&square), y });
+        }
+        Some(affine)
+    }
+
+    /// Returns so many odd multiples of each point, side by side: a power of two. From the lowest half
+    /// of them and twice the highest power of two, the other half is made by one addition each.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn odd_multiples(
+        &self,
+        points: Vec<Affine<P, N, L>>,
+        count: usize,
+    ) -> Option<Vec<Affine<P, N, L>>> {
+        let (mut made, mut powers) = (points.clone(), points);
+        let mut each = 1;
+        while each < count {
+            // The power is the double of the last one: 2, 4, 8 … times each point.
+            let mut inverses = Vec::with_capacity(powers.len());
+            for power in &powers {
+                inverses.push(power.y.scaled::<2>());
+            }
+            if !self.invert_all(&mut inverses) {
+                return None;
+            }
+            for (power, inverse) in powers.iter_mut().zip(&inverses) {
+                *power = self.double_affine(power, inverse);
+            }
+            let mut inverses = Vec::with_capacity(made.len());
+            for (multiples, power) in made.chunks_exact(each).zip(&powers) {
+                for multiple in multiples {
+                    inverses.push(power.x.minus::<2>(&multiple.x));
+                }
+            }
+            if !self.invert_all(&mut inverses) {
+                return None;
+            }
+            let mut more = Vec::with_capacity(2 * made.len());
+            let of_each = made.chunks_exact(each).zip(inverses.chunks_exact(each));
+            for ((multiples, inverses), power) in of_each.zip(&powers) {
+                more.extend_from_slice(multiples);
+                for (multiple, inverse) in multiples.iter().zip(inverses) {
+                    more.push(self.add_affine(multiple, power, inverse));
+                }
+            }
+            (made, each) = (more, 2 * each);
+        }
+        Some(made)
+    }
+}
