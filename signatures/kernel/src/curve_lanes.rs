@@ -17,6 +17,7 @@
 //! number_lanes.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use crate::group::Group;
 use crate::modular::{self, Modulus, Words};
@@ -30,11 +31,17 @@ pub const CHUNK: usize = 128;
 /// How many products of many numbers are multiplied up side by side: one alone would wait for each
 /// product's last step before the next one's first.
 const CHAINS: usize = 4;
+/// How many points are added side by side.
+const BLOCK: usize = 4;
 
-/// x and y below p in Montgomery's form, in lines of the cache of their own.
+/// A line of the cache. A point is x and y, below p and in Montgomery's form, in lines of its own.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub struct Row<const N: usize>([Words<N>; 2]);
+struct Line([u64; LANES]);
+
+const fn lines<const N: usize>() -> usize {
+    (2 * N).div_ceil(LANES)
+}
 
 /// Which multiples a table has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -56,19 +63,20 @@ impl Shape {
 
     /// Bytes of a table of this shape, for scalars of so many bits.
     pub const fn bytes<const N: usize>(self, bits: usize) -> usize {
-        self.points(bits) * size_of::<Row<N>>()
+        self.points(bits) * lines::<N>() * size_of::<Line>()
     }
 }
 
 /// Odd multiples of a point: those of its lowest anchor first, each anchor's lowest first.
 pub struct Table<const N: usize> {
     pub shape: Shape,
-    points: Box<[Row<N>]>,
+    lines: Box<[Line]>,
+    words: PhantomData<Words<N>>,
 }
 
 impl<const N: usize> Table<N> {
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.points)
+        size_of_val(&*self.lines)
     }
 }
 
@@ -188,17 +196,31 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
         Some([of_ab.times(b), of_ab.times(a), of_cd.times(d), of_cd.times(c)])
     }
 
-    /// Returns the sum of two points, by the inverse of right.x − left.x.
+    /// Returns the sums of K pairs of points, by the inverses of right.x − left.x. They are made step
+    /// by step side by side, since each step alone would wait for the last.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn add_affine(
+    fn add_affine<const K: usize>(
         &self,
-        left: &Affine<P, N, L>,
-        right: &Affine<P, N, L>,
-        inverse: &Lanes<P, N, L>,
-    ) -> Affine<P, N, L> {
-        let slope = right.y.minus::<2>(&left.y).times(inverse);
-        self.third_point(&slope, left, &right.x)
+        pairs: [[&Affine<P, N, L>; 2]; K],
+        inverses: [&Lanes<P, N, L>; K],
+    ) -> [Affine<P, N, L>; K] {
+        let mut slopes = [self.one; K];
+        let mut sums = [Affine { x: self.one, y: self.one }; K];
+        for at in 0..K {
+            let [left, right] = pairs[at];
+            slopes[at] = right.y.minus::<2>(&left.y).times(inverses[at]);
+        }
+        for at in 0..K {
+            let [left, right] = pairs[at];
+            sums[at].x = slopes[at].square().minus::<4>(&left.x.plus(&right.x)).settled();
+        }
+        for at in 0..K {
+            let [left, _] = pairs[at];
+            let across = left.x.minus::<2>(&sums[at].x);
+            sums[at].y = slopes[at].times(&across).minus::<2>(&left.y).settled();
+        }
+        sums
     }
 
     /// Returns a point's double, by the inverse of 2y.
@@ -214,20 +236,9 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
             Some(a) => square.plus(a),
             None => square.minus::<3>(&self.one.scaled::<3>()),
         };
-        self.third_point(&numerator.times(inverse), point, &point.x)
-    }
-
-    /// Mirrors the third point of the line through two points of the curve.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn third_point(
-        &self,
-        slope: &Lanes<P, N, L>,
-        left: &Affine<P, N, L>,
-        right_x: &Lanes<P, N, L>,
-    ) -> Affine<P, N, L> {
-        let x = slope.square().minus::<4>(&left.x.plus(right_x)).settled();
-        let y = slope.times(&left.x.minus::<2>(&x)).minus::<2>(&left.y).settled();
+        let slope = numerator.times(inverse);
+        let x = slope.square().minus::<4>(&point.x.scaled::<2>()).settled();
+        let y = slope.times(&point.x.minus::<2>(&x)).minus::<2>(&point.y).settled();
         Affine { x, y }
     }
 
@@ -301,8 +312,19 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
                 let all = self.invert_all(&mut inverses);
                 debug_assert!(all, "what is 0 was replaced");
             }
-            for (&left, inverse) in lefts.iter().zip(&inverses) {
-                points[left] = self.add_affine(&points[left], &points[left + stride], inverse);
+            let mut blocks = lefts.chunks_exact(BLOCK);
+            for (lefts, inverses) in (&mut blocks).zip(inverses.chunks_exact(BLOCK)) {
+                let pair = |at: usize| [&points[lefts[at]], &points[lefts[at] + stride]];
+                let pairs: [_; BLOCK] = std::array::from_fn(pair);
+                let sums = self.add_affine(pairs, std::array::from_fn(|at| &inverses[at]));
+                for (&left, sum) in lefts.iter().zip(sums) {
+                    points[left] = sum;
+                }
+            }
+            let rest = blocks.remainder();
+            for (&left, inverse) in rest.iter().zip(&inverses[lefts.len() - rest.len()..]) {
+                let [sum] = self.add_affine([[&points[left], &points[left + stride]]], [inverse]);
+                points[left] = sum;
             }
             stride *= 2;
         }
@@ -459,23 +481,21 @@ fn look_up<'a, P: Prime<N, L>, const N: usize, const L: usize>(
     table: impl Fn(usize) -> &'a Table<N>,
 ) -> Affine<P, N, L> {
     let Shape { width, classes } = table(0).shape;
-    let mut rows = [&table(0).points[0]; LANES];
+    let mut points: [&[Line]; LANES] = [&[]; LANES];
     let mut turned = 0;
     for at in 0..LANES {
         let (multiple, is_negative) = digits[at].at(window, width, bits);
-        rows[at] = &table(at).points[(window / classes << (width - 1)) + multiple];
+        let place = (window / classes << (width - 1)) + multiple;
+        points[at] = &table(at).lines[lines::<N>() * place..][..lines::<N>()];
         turned |= u8::from(is_negative) << at;
     }
     let mut coordinates = [[_mm512_setzero_si512(); N]; 2];
-    for first in (0..2 * N).step_by(LANES) {
-        let words = |at: usize| -> [u64; LANES] {
-            std::array::from_fn(|word| {
-                let word = (first + word).min(2 * N - 1);
-                rows[at].0[word / N][word % N]
-            })
-        };
-        let columns = transpose(std::array::from_fn(|at| row(&words(at))));
-        for (word, column) in (first..2 * N).zip(columns) {
+    for line in 0..lines::<N>() {
+        let mut rows = [_mm512_setzero_si512(); LANES];
+        for at in 0..LANES {
+            rows[at] = row(&points[at][line].0);
+        }
+        for (word, column) in (LANES * line..2 * N).zip(transpose(rows)) {
             coordinates[word / N][word % N] = column;
         }
     }
@@ -516,15 +536,18 @@ pub fn tables<P: Prime<N, L>, const N: usize, const L: usize>(
     let multiples = field.odd_multiples(field.affine(&shifted)?, 1 << (shape.width - 1))?;
     let mut tables = Vec::new();
     for (points, multiples) in points.chunks(LANES).zip(multiples.chunks_exact(shape.points(constants.bits))) {
-        let mut rows: [Vec<_>; LANES] = std::array::from_fn(|_| Vec::with_capacity(multiples.len()));
+        let count = multiples.len() * lines::<N>();
+        let mut of_lanes: [Vec<_>; LANES] = std::array::from_fn(|_| Vec::with_capacity(count));
         for multiple in multiples {
             let (x, y) = (multiple.x.to_words(), multiple.y.to_words());
-            for (at, rows) in rows.iter_mut().enumerate() {
-                rows.push(Row([x[at], y[at]]));
+            for (at, of_lane) in of_lanes.iter_mut().enumerate() {
+                let word = |place: usize| [&x[at], &y[at]].get(place / N).map_or(0, |n| n[place % N]);
+                let line = |line| Line(std::array::from_fn(|at| word(LANES * line + at)));
+                of_lane.extend((0..lines::<N>()).map(line));
             }
         }
-        let made = rows.into_iter().take(points.len());
-        tables.extend(made.map(|points| Table { shape, points: points.into() }));
+        let made = of_lanes.into_iter().take(points.len());
+        tables.extend(made.map(|lines| Table { shape, lines: lines.into(), words: PhantomData }));
     }
     Some(tables)
 }
@@ -585,7 +608,7 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
             for ((multiples, inverses), power) in of_each.zip(&powers) {
                 more.extend_from_slice(multiples);
                 for (multiple, inverse) in multiples.iter().zip(inverses) {
-                    more.push(self.add_affine(multiple, power, inverse));
+                    more.extend(self.add_affine([[multiple, power]], [inverse]));
                 }
             }
             (made, each) = (more, 2 * each);
