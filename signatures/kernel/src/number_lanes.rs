@@ -190,14 +190,12 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Number<P, N, L> {
                 }
             }
             let over = _mm512_srai_epi64::<BITS>(t[0]);
+            t[1] = _mm512_add_epi64(t[1], over);
+            // A loop that only moved the limbs down would become a copy in memory.
             for j in 0..L - 1 {
-                t[j] = t[j + 1];
+                t[j] = _mm512_madd52hi_epu64(t[j + 1], a, b[j]);
             }
-            t[L - 1] = zero;
-            t[0] = _mm512_add_epi64(t[0], over);
-            for j in 0..L {
-                t[j] = _mm512_madd52hi_epu64(t[j], a, b[j]);
-            }
+            t[L - 1] = _mm512_madd52hi_epu64(zero, a, b[L - 1]);
             for j in 0..L {
                 if P::DIGITS[j] > 0 {
                     t[j] = _mm512_madd52hi_epu64(t[j], q, set1(P::DIGITS[j] as u64));
@@ -282,5 +280,54 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Number<P, N, L> {
         }
         limbs[L - 1] = _mm512_and_si512(limbs[L - 1], set1(MASK));
         Self::checked(limbs, 1.6)
+    }
+}
+
+#[cfg(test)]
+pub mod timing {
+    use super::*;
+    use std::time::Instant;
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn run<P: Prime<N, L>, const N: usize, const L: usize>(name: &str) {
+        let mut random = crate::testing::Random::new(3);
+        let mut r = |_| { let mut w = random.words::<N>(); w[N - 1] = 0; w };
+        let a = Number::<P, N, L>::from_words(&std::array::from_fn(&mut r));
+        let b = Number::<P, N, L>::from_words(&std::array::from_fn(&mut r));
+        let mut best = [f64::MAX; 5];
+        for _ in 0..3000 {
+            let mut x = [a, b, a, b];
+            let t = Instant::now();
+            for _ in 0..50 { for c in 0..4 { x[c] = x[c].times(&b); } }
+            best[0] = best[0].min(t.elapsed().as_nanos() as f64 / 200.0);
+            let mut y = a;
+            let t = Instant::now();
+            for _ in 0..200 { y = y.times(&b); }
+            best[1] = best[1].min(t.elapsed().as_nanos() as f64 / 200.0);
+            let t = Instant::now();
+            for _ in 0..50 { for c in 0..4 { x[c] = x[c].square(); } }
+            best[2] = best[2].min(t.elapsed().as_nanos() as f64 / 200.0);
+            let t = Instant::now();
+            for _ in 0..50 { for c in 0..4 { x[c] = x[c].settled(); } }
+            best[3] = best[3].min(t.elapsed().as_nanos() as f64 / 200.0);
+            let t = Instant::now();
+            for _ in 0..50 { for c in 0..4 { x[c] = x[c].minus::<2>(&b).settled(); } }
+            best[4] = best[4].min(t.elapsed().as_nanos() as f64 / 200.0);
+            std::hint::black_box((x, y));
+        }
+        println!("{name}: times {:.1} ns, latency {:.1}, square {:.1}, settled {:.1}, minus+settled {:.1}", best[0], best[1], best[2], best[3], best[4]);
+    }
+    #[test]
+    #[ignore]
+    #[allow(unsafe_code)]
+    fn time() {
+        use crate::primes::*;
+        unsafe {
+            run::<P256, 4, 5>("P256");
+            run::<Gost256AB, 4, 5>("G256AB");
+            run::<Gost256D, 4, 5>("G256D");
+            run::<P384, 6, 8>("P384");
+            run::<P521, 9, 11>("P521");
+            run::<Gost512AC, 8, 10>("G512AC");
+        }
     }
 }
