@@ -226,11 +226,7 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
     /// Returns a point's double, by the inverse of 2y.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn double_affine(
-        &self,
-        point: &Affine<P, N, L>,
-        inverse: &Lanes<P, N, L>,
-    ) -> Affine<P, N, L> {
+    fn double_affine(&self, point: &Affine<P, N, L>, inverse: &Lanes<P, N, L>) -> Affine<P, N, L> {
         let square = point.x.square().scaled::<3>();
         let numerator = match &self.a {
             Some(a) => square.plus(a),
@@ -485,15 +481,15 @@ fn look_up<'a, P: Prime<N, L>, const N: usize, const L: usize>(
     let mut turned = 0;
     for at in 0..LANES {
         let (multiple, is_negative) = digits[at].at(window, width, bits);
-        let place = (window / classes << (width - 1)) + multiple;
+        let place = ((window / classes) << (width - 1)) + multiple;
         points[at] = &table(at).lines[lines::<N>() * place..][..lines::<N>()];
         turned |= u8::from(is_negative) << at;
     }
     let mut coordinates = [[_mm512_setzero_si512(); N]; 2];
     for line in 0..lines::<N>() {
         let mut rows = [_mm512_setzero_si512(); LANES];
-        for at in 0..LANES {
-            rows[at] = row(&points[at][line].0);
+        for (row_at, point) in rows.iter_mut().zip(&points) {
+            *row_at = row(&point[line].0);
         }
         for (word, column) in (LANES * line..2 * N).zip(transpose(rows)) {
             coordinates[word / N][word % N] = column;
@@ -535,13 +531,16 @@ pub fn tables<P: Prime<N, L>, const N: usize, const L: usize>(
     }
     let multiples = field.odd_multiples(field.affine(&shifted)?, 1 << (shape.width - 1))?;
     let mut tables = Vec::new();
-    for (points, multiples) in points.chunks(LANES).zip(multiples.chunks_exact(shape.points(constants.bits))) {
+    for (points, multiples) in
+        points.chunks(LANES).zip(multiples.chunks_exact(shape.points(constants.bits)))
+    {
         let count = multiples.len() * lines::<N>();
         let mut of_lanes: [Vec<_>; LANES] = std::array::from_fn(|_| Vec::with_capacity(count));
         for multiple in multiples {
             let (x, y) = (multiple.x.to_words(), multiple.y.to_words());
             for (at, of_lane) in of_lanes.iter_mut().enumerate() {
-                let word = |place: usize| [&x[at], &y[at]].get(place / N).map_or(0, |n| n[place % N]);
+                let word =
+                    |place: usize| [&x[at], &y[at]].get(place / N).map_or(0, |n| n[place % N]);
                 let line = |line| Line(std::array::from_fn(|at| word(LANES * line + at)));
                 of_lane.extend((0..lines::<N>()).map(line));
             }

@@ -74,7 +74,10 @@ pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
 }
 
 /// Sets the verdicts of the claims of one curve (FIPS 186-5, section 6.4.2).
-fn settle_points<'a, const N: usize>(claims: &[(usize, &'a PointClaim<'a, N>)], verdicts: &mut [Verdict]) {
+fn settle_points<'a, const N: usize>(
+    claims: &[(usize, &'a PointClaim<'a, N>)],
+    verdicts: &mut [Verdict],
+) {
     let Some((_, first)) = claims.first() else { return };
     let n = &first.point.group.order;
     let mut inverses: Vec<_> = claims.iter().map(|(_, claim)| n.encode(&claim.s)).collect();
@@ -88,5 +91,174 @@ fn settle_points<'a, const N: usize>(claims: &[(usize, &'a PointClaim<'a, N>)], 
     let equations: Vec<_> = claims.iter().zip(&inverses).map(equation).collect();
     for ((place, claim), holds) in claims.iter().zip(lanes::hold(&equations)) {
         verdicts[*place] = holds.map_or_else(|| claim.alone.settle(), verdict);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::algorithm;
+    use crate::nist::P256;
+    use crate::testing::{Random, big, hexadecimal, words};
+
+    /// A key, and signatures by it over digests of any value.
+    struct Made {
+        key: EcdsaKey,
+        /// The same key, compressed: such keys stay with AWS-LC.
+        judge: EcdsaKey,
+        signatures: Vec<([u8; 32], Vec<u8>)>,
+    }
+
+    fn padded(number: &BigUint) -> [u8; 32] {
+        words::<4>(number).map(u64::to_be_bytes).into_iter().rev().collect::<Vec<_>>().concat()[..]
+            .try_into()
+            .unwrap()
+    }
+
+    fn made((x, y): &(Words<4>, Words<4>), signatures: Vec<([u8; 32], Vec<u8>)>) -> Made {
+        let [x, y] = [x, y].map(|number| padded(&big(number)));
+        let key = |point: &[u8]| EcdsaKey::new(algorithm::Curve::P256, point).unwrap();
+        Made {
+            key: key(&[&[4], &x[..], &y].concat()),
+            judge: key(&[&[2 | y[31] & 1], &x[..]].concat()),
+            signatures,
+        }
+    }
+
+    fn n() -> BigUint {
+        big(&P256.order.words)
+    }
+
+    fn inverse(number: &BigUint) -> BigUint {
+        number.modinv(&n()).unwrap()
+    }
+
+    /// A signature for which a verifier sums u times the base point and v times the key's: its point
+    /// has this x.
+    fn signature(x: &BigUint, u: &BigUint, v: &BigUint) -> ([u8; 32], Vec<u8>) {
+        let r = x % n();
+        let s = &r * inverse(v) % n();
+        let digest = u * &s % n();
+        (padded(&digest), [padded(&r), padded(&s)].concat())
+    }
+
+    /// The verdicts in lanes, by each kind of table, once they are AWS-LC's.
+    #[track_caller]
+    fn verdicts(made: &[Made]) -> Vec<Verdict> {
+        let mut claims = Vec::new();
+        let mut expected = Vec::new();
+        for Made { key, judge, signatures } in made {
+            for (digest, signature) in signatures {
+                let signed = Signed::Digest(digest);
+                expected.push(judge.verify(Encoding::P1363, signed, signature));
+                claims.extend(key.claim(Encoding::P1363, signed, signature));
+            }
+        }
+        if claims.is_empty() {
+            assert!(!lanes::are_there());
+            return Vec::new();
+        }
+        for uses in [0, lanes::USES_BEFORE_SMALL, lanes::USES_BEFORE_COMB] {
+            for claim in &claims {
+                let Claim::P256(claim) = claim else { unreachable!("the keys are P-256's") };
+                (0..uses).for_each(|_| claim.point.lane_tables.count());
+            }
+            assert_eq!(settle(&claims), expected);
+        }
+        expected
+    }
+
+    fn random_made(random: &mut Random, count: usize) -> Made {
+        let mut below_n = || big(&random.below(&P256.order.words));
+        let secret = below_n();
+        let public = P256.base_times(&words(&secret)).unwrap();
+        let signatures = (0..count).map(|_| {
+            let (u, v) = (below_n(), below_n());
+            let (x, _) = P256.base_times(&words(&((&u + &v * &secret) % n()))).unwrap();
+            signature(&big(&x), &u, &v)
+        });
+        made(&public, signatures.collect())
+    }
+
+    #[test]
+    fn a_bad_signature_is_found_in_every_lane_and_group() {
+        let mut random = Random::new(11);
+        let mut made = [random_made(&mut random, 35), random_made(&mut random, 36)];
+        let good = verdicts(&made);
+        assert!(good.iter().all(|&verdict| verdict == Verdict::Valid));
+        for bad in 0..good.len() {
+            let flip = |made: &mut [Made; 2]| {
+                made[bad / 35 % 2].signatures[bad % 35].0[bad % 32] ^= 1 << (bad % 8);
+            };
+            flip(&mut made);
+            let found = verdicts(&made);
+            assert_eq!(found.iter().filter(|&&verdict| verdict != Verdict::Valid).count(), 1);
+            assert_eq!(found[bad / 35 % 2 * 35 + bad % 35], Verdict::InvalidSignature);
+            flip(&mut made);
+        }
+    }
+
+    /// Sums in which points of a pair are equal, opposite, or infinite, and digits at their ends.
+    #[test]
+    fn keys_and_scalars_at_the_edges_have_the_verdicts_of_aws_lc() {
+        let one = BigUint::from(1_u32);
+        let mut scalars: Vec<_> = [1_u32, 2, 3, 15, 16, 17, 255, 256, 257]
+            .into_iter()
+            .flat_map(|small| [BigUint::from(small), n() - small])
+            .collect();
+        scalars.push(&one << 255);
+        scalars.push((&one << 255) - &one);
+        for secret in (1_u32..=6).flat_map(|k| [BigUint::from(k), n() - k]) {
+            let point = P256.base_times(&words(&secret)).unwrap();
+            let mut signatures = Vec::new();
+            for u in scalars.iter().chain([&BigUint::ZERO]) {
+                for v in &scalars {
+                    let sum = (u + v * &secret) % n();
+                    let x = P256.base_times(&words(&sum)).map_or(one.clone(), |(x, _)| big(&x));
+                    signatures.push(signature(&x, u, v));
+                }
+            }
+            // A few of the special ones among others, and all of them together.
+            let mut random = Random::new(12);
+            for special in signatures.chunks(16) {
+                verdicts(&[made(&point, special.to_vec()), random_made(&mut random, 8)]);
+            }
+        }
+    }
+
+    /// x is compared modulo n: it may be r + n, where that is below p.
+    #[test]
+    fn an_x_past_the_order_is_taken() {
+        let p = big(&P256.curve.p.words);
+        let b = hexadecimal("5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B");
+        let y = |x: &BigUint| {
+            let square = (x * x * x + (&p - 3_u32) * x + &b) % &p;
+            let y = square.modpow(&((&p + 1_u32) >> 2), &p);
+            (&y * &y % &p == square).then_some(y)
+        };
+        let mut x = n() + 1_u32;
+        while y(&x).is_none() {
+            x += 1_u32;
+        }
+        let point = P256.point(&words(&x), &words(&y(&x).unwrap())).unwrap();
+        let table = P256.curve.table(&point, 5).unwrap();
+        let mut random = Random::new(13);
+        let signatures_of = |random: &mut Random| {
+            // The key is 1/v times the point, less u/v times the base point.
+            let [u, v] = [0; 2].map(|_| big(&random.below(&P256.order.words)));
+            let w = inverse(&v);
+            let less = (n() - &u) * &w % n();
+            let sum = P256.curve.sum(&words(&less), P256.base_tables(), &words(&w), &table);
+            let right = signature(&x, &u, &v);
+            let mut wrong = right.clone();
+            wrong.1[31] ^= 1;
+            made(&P256.plain(&sum).unwrap(), vec![right, wrong])
+        };
+        let made: Vec<_> = (0..8).map(|_| signatures_of(&mut random)).collect();
+        for pair in verdicts(&made).chunks(2) {
+            assert_eq!(pair, [Verdict::Valid, Verdict::InvalidSignature]);
+        }
     }
 }

@@ -2,9 +2,9 @@
 //! this one has them.
 #![allow(unsafe_code)]
 
-use crate::instructions::{Instructions, instructions};
 use crate::curve_lanes::{self, Constants, Item, Shape, Table};
 use crate::group::Group;
+use crate::instructions::{Instructions, instructions};
 use crate::modular::Words;
 use crate::primes::Prime;
 use crate::streebog_gfni;
@@ -48,7 +48,8 @@ pub fn tables<P: Prime<N, L>, const N: usize, const L: usize>(
     points: &[[Words<N>; 2]],
 ) -> Option<Vec<Table<N>>> {
     // SAFETY: `instructions` found AVX-512 F and IFMA, all that the function is compiled for.
-    has_ifma().then(|| unsafe { curve_lanes::tables::<P, N, L>(group, constants, shape, points) })?
+    has_ifma()
+        .then(|| unsafe { curve_lanes::tables::<P, N, L>(group, constants, shape, points) })?
 }
 
 /// Returns the SHA-512 digest of each message. None if the machine has no lanes for it.
@@ -91,5 +92,13 @@ pub fn compare_field25519() {
     if has_ifma() {
         // SAFETY: `instructions` found all that the function is compiled for.
         unsafe { crate::field25519_lanes::tests::compare() }
+    }
+}
+
+#[cfg(test)]
+pub fn compare_numbers<P: Prime<N, L>, const N: usize, const L: usize>() {
+    if has_ifma() {
+        // SAFETY: `instructions` found all that the function is compiled for.
+        unsafe { crate::number_lanes::tests::compare::<P, N, L>() }
     }
 }

@@ -105,8 +105,8 @@ impl Key {
     /// Returns about how many bytes the key takes in memory, with the word tables that it may get.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Bits256(_) => 1024 + Point::<4>::TABLES_BYTES,
-            Self::Bits512(_) => 2048 + Point::<8>::TABLES_BYTES,
+            Self::Bits256(_) => 1024 + Point::<4>::tables_bytes(),
+            Self::Bits512(_) => 2048 + Point::<8>::tables_bytes(),
         }
     }
 
@@ -202,9 +202,7 @@ fn settle_group<'a, const N: usize>(claims: &[(usize, &'a PointClaim<'a, N>)]) -
 }
 
 /// Returns the places of the equations of one group that hold.
-fn settle_by_tree<const N: usize>(
-    equations: &[(usize, &PointKey<N>, &Equation<N>)],
-) -> Vec<usize> {
+fn settle_by_tree<const N: usize>(equations: &[(usize, &PointKey<N>, &Equation<N>)]) -> Vec<usize> {
     let group = equations[0].1.point.group;
     let (mut known, mut items, mut valid) = (Vec::new(), Vec::new(), Vec::new());
     for &(place, key, Equation { u, v, r, .. }) in equations {

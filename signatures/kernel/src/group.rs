@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(target_arch = "x86_64")]
-use crate::lanes::{LaneTables, Lanes, small_bytes};
+use crate::lanes::{LaneTables, Lanes, are_there, small_bytes};
 use crate::modular::{self, Modulus, Words, is_below};
 use crate::primes::Prime;
 use crate::weierstrass::{Affine, Curve, Jacobian, WordTables};
@@ -130,8 +130,17 @@ pub struct Point<const N: usize> {
 }
 
 impl<const N: usize> Point<N> {
-    /// Size in bytes of the tables, a comb excepted, which counts by itself.
-    pub const TABLES_BYTES: usize = N * 16 * N * 16 + small_bytes::<N>();
+    /// Returns the size in bytes of the tables that the key may get, a comb excepted, which is counted
+    /// by itself.
+    pub fn tables_bytes() -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if are_there() {
+            return small_bytes::<N>() + Self::WORD_TABLES_BYTES;
+        }
+        Self::WORD_TABLES_BYTES
+    }
+
+    const WORD_TABLES_BYTES: usize = N * 16 * N * 16;
 
     pub fn new(group: &'static Group<N>, point: Affine<N>) -> Self {
         Self {

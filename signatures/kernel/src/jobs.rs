@@ -11,10 +11,10 @@ use crate::aws_lc::Signed;
 use crate::ed25519;
 use crate::gost;
 use crate::keys::{self, Key, Resolved};
-#[cfg(target_arch = "x86_64")]
-use crate::{ecdsa_claims, lanes};
 use crate::rsa;
 use crate::wire::{Item, Payload, Source};
+#[cfg(target_arch = "x86_64")]
+use crate::{ecdsa_claims, lanes};
 
 /// Ed25519 batches are not split into smaller ones than this to keep more cores busy: at this size
 /// a signature already costs a quarter more than in a batch of a thousand, in lanes nearly half.

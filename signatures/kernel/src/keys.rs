@@ -19,7 +19,8 @@ const DEFAULT_MIB: usize = 256;
 /// Returns how many bytes keys and their tables may take. Panics for a setting that is no number.
 pub fn tables_bytes() -> usize {
     static BYTES: LazyLock<usize> = LazyLock::new(|| {
-        let mib = env::var(SETTING).ok().filter(|value| !value.is_empty()).map(|value| value.parse());
+        let mib =
+            env::var(SETTING).ok().filter(|value| !value.is_empty()).map(|value| value.parse());
         mib.unwrap_or(Ok(DEFAULT_MIB)).unwrap_or_else(|_| panic!("{SETTING} is a number")) << 20
     });
     *BYTES

@@ -22,10 +22,10 @@ pub const SMALLEST_SHARE: usize = 64;
 
 /// From this use on a key has a small table, which takes less than one verification to make, in
 /// company.
-const USES_BEFORE_SMALL: u32 = 3;
+pub const USES_BEFORE_SMALL: u32 = 3;
 /// From this use on a key has a comb, which takes as long to make as fifty verifications by the small
 /// table.
-const USES_BEFORE_COMB: u32 = 256;
+pub const USES_BEFORE_COMB: u32 = 256;
 
 const BASE: Shape = Shape { width: 8, classes: 1 };
 const COMB: Shape = Shape { width: 5, classes: 1 };
@@ -161,9 +161,9 @@ pub fn hold<const N: usize>(equations: &[Equation<N>]) -> Vec<Option<bool>> {
             Item { table, u, v, r }
         };
         let items: Vec<_> = places.iter().zip(tables).map(item).collect();
-        let held = lanes.base(group).and_then(|base| {
-            (lanes.hold)(group, lanes.constants(group), base, &items)
-        });
+        let held = lanes
+            .base(group)
+            .and_then(|base| (lanes.hold)(group, lanes.constants(group), base, &items));
         for (&at, held) in places.iter().zip(held.into_iter().flatten()) {
             answers[at] = held;
         }
@@ -184,7 +184,8 @@ pub fn hold<const N: usize>(equations: &[Equation<N>]) -> Vec<Option<bool>> {
         let bits = lanes.constants(points[0].group).bits;
         let shape = Shape { width: NEW_WIDTH, classes: bits.div_ceil(NEW_WIDTH) };
         let Some(made) = lanes.tables(shape, &points) else { continue };
-        let tables = keys.iter().zip(&made).flat_map(|(places, table)| places.iter().map(move |_| table));
+        let tables =
+            keys.iter().zip(&made).flat_map(|(places, table)| places.iter().map(move |_| table));
         settle(places, &tables.collect::<Vec<_>>());
     }
     answers
@@ -329,8 +330,7 @@ mod tests {
                 .collect();
             scalars.push(&one << (q.bits() - 1));
             scalars.push((&one << (q.bits() - 1)) - &one);
-            let secrets: Vec<_> =
-                (1_u32..=6).flat_map(|k| [BigUint::from(k), &q - k]).collect();
+            let secrets: Vec<_> = (1_u32..=6).flat_map(|k| [BigUint::from(k), &q - k]).collect();
             for uses in USES {
                 let keys: Vec<_> = secrets.iter().map(|k| point(group, k, uses)).collect();
                 let mut asked = Vec::new();
@@ -360,5 +360,22 @@ mod tests {
     #[test]
     fn keys_and_scalars_at_the_edges_are_right_or_refused_one_by_one() {
         for_each_group(Edges);
+    }
+
+    /// Combs count while they are kept, and give their bytes back.
+    #[test]
+    fn combs_take_their_share_of_the_memory_and_give_it_back() {
+        let group: &'static Group<6> = &nist::P384;
+        let bytes = COMB.bytes::<6>(384);
+        let before = COMBS_BYTES.load(Ordering::Relaxed);
+        assert!(reserve(bytes));
+        let one = group.base_times(&words(&BigUint::from(1_u32))).unwrap();
+        let point = Point::new(group, group.point(&one.0, &one.1).unwrap());
+        let table = group.lanes.as_ref().unwrap().tables(COMB, &[&point]);
+        let Some(table) = table.and_then(|mut tables| tables.pop()) else { return };
+        assert_eq!(table.bytes(), bytes);
+        drop(Comb(table));
+        assert!(!reserve(*MOST_COMBS_BYTES + 1));
+        assert!(COMBS_BYTES.load(Ordering::Relaxed) >= before);
     }
 }

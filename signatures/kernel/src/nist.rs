@@ -89,9 +89,9 @@ impl Key {
     /// Returns the size in bytes of the tables that the key may get.
     pub fn tables_bytes(&self) -> usize {
         match self {
-            Self::P256(_) => Point::<4>::TABLES_BYTES,
-            Self::P384(_) => Point::<6>::TABLES_BYTES,
-            Self::P521(_) => Point::<9>::TABLES_BYTES,
+            Self::P256(_) => Point::<4>::tables_bytes(),
+            Self::P384(_) => Point::<6>::tables_bytes(),
+            Self::P521(_) => Point::<9>::tables_bytes(),
         }
     }
 

@@ -4,6 +4,8 @@
 //! and ignore the rest in silence. Its value may be a small multiple of p; builds with assertions
 //! carry the bound along with each number, and check it at each step. The formulas of points have no
 //! branches, so that one run of each proves its bounds for all numbers.
+// Limbs of several numbers and constants go by one index.
+#![allow(clippy::needless_range_loop)]
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -50,7 +52,10 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Number<P, N, L> {
     fn checked(limbs: [__m512i; L], bound: f64) -> Self {
         debug_assert!(bound <= P::ROOM as f64, "a number of {bound} p does not fit its limbs");
         for &limb in &limbs {
-            debug_assert!(row_words(limb).iter().all(|&word| word <= MASK), "a limb is not carried");
+            debug_assert!(
+                row_words(limb).iter().all(|&word| word <= MASK),
+                "a limb is not carried"
+            );
         }
         Self {
             limbs,
@@ -116,7 +121,8 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Number<P, N, L> {
             less[limb] = _mm512_sub_epi64(less[limb], set1(P::LIMBS[limb]));
         }
         for limb in 0..L - 1 {
-            less[limb + 1] = _mm512_add_epi64(less[limb + 1], _mm512_srai_epi64::<BITS>(less[limb]));
+            less[limb + 1] =
+                _mm512_add_epi64(less[limb + 1], _mm512_srai_epi64::<BITS>(less[limb]));
             less[limb] = _mm512_and_si512(less[limb], set1(MASK));
         }
         let is_below_p = _mm512_cmplt_epi64_mask(less[L - 1], set1(0));
@@ -284,50 +290,74 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Number<P, N, L> {
 }
 
 #[cfg(test)]
-pub mod timing {
+pub mod tests {
+    use num_bigint::BigUint;
+
     use super::*;
-    use std::time::Instant;
+    use crate::entries;
+    use crate::primes;
+    use crate::testing::{Random, big, words};
+
+    /// Compares with big integers, on limbs of 0, 1 and 2⁵² − 1 mixed with random ones.
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub fn run<P: Prime<N, L>, const N: usize, const L: usize>(name: &str) {
-        let mut random = crate::testing::Random::new(3);
-        let mut r = |_| { let mut w = random.words::<N>(); w[N - 1] = 0; w };
-        let a = Number::<P, N, L>::from_words(&std::array::from_fn(&mut r));
-        let b = Number::<P, N, L>::from_words(&std::array::from_fn(&mut r));
-        let mut best = [f64::MAX; 5];
-        for _ in 0..3000 {
-            let mut x = [a, b, a, b];
-            let t = Instant::now();
-            for _ in 0..50 { for c in 0..4 { x[c] = x[c].times(&b); } }
-            best[0] = best[0].min(t.elapsed().as_nanos() as f64 / 200.0);
-            let mut y = a;
-            let t = Instant::now();
-            for _ in 0..200 { y = y.times(&b); }
-            best[1] = best[1].min(t.elapsed().as_nanos() as f64 / 200.0);
-            let t = Instant::now();
-            for _ in 0..50 { for c in 0..4 { x[c] = x[c].square(); } }
-            best[2] = best[2].min(t.elapsed().as_nanos() as f64 / 200.0);
-            let t = Instant::now();
-            for _ in 0..50 { for c in 0..4 { x[c] = x[c].settled(); } }
-            best[3] = best[3].min(t.elapsed().as_nanos() as f64 / 200.0);
-            let t = Instant::now();
-            for _ in 0..50 { for c in 0..4 { x[c] = x[c].minus::<2>(&b).settled(); } }
-            best[4] = best[4].min(t.elapsed().as_nanos() as f64 / 200.0);
-            std::hint::black_box((x, y));
+    pub fn compare<P: Prime<N, L>, const N: usize, const L: usize>() {
+        let p = P::LIMBS.iter().rev().fold(BigUint::ZERO, |sum, &limb| (sum << BITS) + limb);
+        let root = (BigUint::from(1_u32) << (BITS as usize * L)) % &p;
+        let inverse = root.modinv(&p).unwrap();
+        let mut random = Random::new(21);
+        for round in 0..200 {
+            let mut number = || {
+                let limb = |random: &mut Random| match random.word() % 4 {
+                    0 => 0,
+                    1 => 1,
+                    2 => MASK,
+                    _ => random.word() & MASK,
+                };
+                let limbs: [_; L] = std::array::from_fn(|_| limb(&mut random));
+                let sum = limbs.iter().rev().fold(BigUint::ZERO, |sum, &limb| (sum << BITS) + limb);
+                if round == 0 { BigUint::ZERO } else { sum % &p }
+            };
+            let [a, b] = [0; 2].map(|_| -> [BigUint; LANES] { std::array::from_fn(|_| number()) });
+            let lanes = |numbers: &[BigUint; LANES]| {
+                Number::<P, N, L>::from_words(&numbers.each_ref().map(words))
+            };
+            let (x, y) = (lanes(&a), lanes(&b));
+            let results = [
+                (x.times(&y), 0),
+                (x.square(), 1),
+                (x.plus(&y), 2),
+                (x.minus::<1>(&y), 3),
+                (x.scaled::<8>().minus::<3>(&y.scaled::<3>()).settled(), 4),
+                (x.blend(0b1010_0101, &y), 5),
+            ];
+            for (result, which) in results {
+                let zeros = result.zeros();
+                for (at, found) in result.to_words().iter().enumerate() {
+                    let (a, b) = (&a[at], &b[at]);
+                    let expected = match which {
+                        0 => a * b * &inverse,
+                        1 => a * a * &inverse,
+                        2 => a + b,
+                        3 => a + &p - b,
+                        4 => a * 8_u32 + &p * 3_u32 - b * 3_u32,
+                        _ => [a, b][0b1010_0101 >> at & 1].clone(),
+                    } % &p;
+                    assert_eq!(big(found), expected, "{which}");
+                    assert_eq!(zeros >> at & 1 == 1, expected == BigUint::ZERO, "{which}");
+                }
+            }
         }
-        println!("{name}: times {:.1} ns, latency {:.1}, square {:.1}, settled {:.1}, minus+settled {:.1}", best[0], best[1], best[2], best[3], best[4]);
     }
+
     #[test]
-    #[ignore]
-    #[allow(unsafe_code)]
-    fn time() {
-        use crate::primes::*;
-        unsafe {
-            run::<P256, 4, 5>("P256");
-            run::<Gost256AB, 4, 5>("G256AB");
-            run::<Gost256D, 4, 5>("G256D");
-            run::<P384, 6, 8>("P384");
-            run::<P521, 9, 11>("P521");
-            run::<Gost512AC, 8, 10>("G512AC");
-        }
+    fn results_are_those_of_big_integers_for_every_prime() {
+        entries::compare_numbers::<primes::P256, 4, 5>();
+        entries::compare_numbers::<primes::P384, 6, 8>();
+        entries::compare_numbers::<primes::P521, 9, 11>();
+        entries::compare_numbers::<primes::Gost256AB, 4, 5>();
+        entries::compare_numbers::<primes::Gost256C, 4, 5>();
+        entries::compare_numbers::<primes::Gost256D, 4, 5>();
+        entries::compare_numbers::<primes::Gost512AC, 8, 10>();
+        entries::compare_numbers::<primes::Gost512B, 8, 10>();
     }
 }
