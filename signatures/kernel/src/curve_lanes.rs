@@ -25,8 +25,11 @@ use crate::number_lanes::{LANES, Number};
 use crate::primes::Prime;
 use crate::rows::{row, transpose};
 
-/// Items that share divisions: more cost little less each, and their points leave the cache.
-pub const CHUNK: usize = 128;
+/// How many groups of eight share divisions: as many as have this many bytes of points, so that they
+/// stay in the cache, but at least the first number, whose shares of a division are small enough, and
+/// at most the last one, beyond which nothing is gained.
+const POINTS_BYTES: usize = 1 << 20;
+const TOGETHER: [usize; 2] = [4, 16];
 
 /// How many products of many numbers are multiplied up side by side: one alone would wait for each
 /// product's last step before the next one's first.
@@ -335,7 +338,7 @@ struct Run {
 }
 
 /// Returns for each item whether its sum has its x; None if that is not decided. All items' tables
-/// have one shape. At most CHUNK.
+/// have one shape.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub fn holds<P: Prime<N, L>, const N: usize, const L: usize>(
     group: &Group<N>,
@@ -345,52 +348,96 @@ pub fn holds<P: Prime<N, L>, const N: usize, const L: usize>(
 ) -> Vec<Option<bool>> {
     let Some(first) = items.first() else { return Vec::new() };
     let field = Field::<P, N, L>::new(group, constants);
-    let (bits, order) = (constants.bits, &group.order.words);
-    let groups = items.len().div_ceil(LANES);
-    let Shape { width, classes } = first.table.shape;
-    // The windows of the base point, then those of class 0, of class 1 …
-    let base_windows = bits.div_ceil(base.shape.width);
-    let windows = bits.div_ceil(width);
-    let mut runs = vec![Run { start: 0, length: base_windows }];
-    let mut places = Vec::with_capacity(windows);
-    for class in 0..classes {
-        let of_class: Vec<_> = (class..windows).step_by(classes).collect();
-        if class > 0 {
-            runs.push(Run { start: base_windows + places.len(), length: 0 });
-        }
-        runs.last_mut().expect("the first is there").length += of_class.len();
-        places.extend(of_class);
+    let layout = Layout::new(constants.bits, base.shape, first.table.shape);
+    let bytes = layout.stored * size_of::<Affine<P, N, L>>();
+    let together = (POINTS_BYTES / bytes).clamp(TOGETHER[0], TOGETHER[1]);
+    let mut answers = Vec::with_capacity(items.len());
+    for items in items.chunks(LANES * together) {
+        answers.extend(hold_together(&field, &layout, &group.order.words, base, items));
     }
-    let count = base_windows + windows;
-    let mut points = Vec::with_capacity(groups * count);
+    answers
+}
+
+/// Where the points of a group of eight items lie.
+struct Layout {
+    bits: usize,
+    shape: Shape,
+    /// The base point's windows, then those of class 0, of class 1 …
+    base_windows: usize,
+    windows: Vec<usize>,
+    /// The base point's and class 0, class 1 …
+    runs: Vec<Run>,
+    /// How many points are stored. Where each class has one window, those of the others are looked up
+    /// when they are needed.
+    stored: usize,
+}
+
+impl Layout {
+    fn new(bits: usize, base: Shape, shape: Shape) -> Self {
+        let base_windows = bits.div_ceil(base.width);
+        let classes = if shape.anchors(bits) > 1 { shape.classes } else { 1 };
+        let mut runs = vec![Run { start: 0, length: base_windows }];
+        let mut windows = Vec::new();
+        for class in 0..classes {
+            let of_class: Vec<_> =
+                (class..bits.div_ceil(shape.width)).step_by(shape.classes).collect();
+            if class > 0 {
+                runs.push(Run { start: base_windows + windows.len(), length: 0 });
+            }
+            runs[class].length += of_class.len();
+            windows.extend(of_class);
+        }
+        let stored = base_windows + windows.len();
+        Self { bits, shape, base_windows, windows, runs, stored }
+    }
+}
+
+/// As holds, with the same divisions for all.
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn hold_together<P: Prime<N, L>, const N: usize, const L: usize>(
+    field: &Field<P, N, L>,
+    layout: &Layout,
+    order: &Words<N>,
+    base: &Table<N>,
+    items: &[Item<N>],
+) -> Vec<Option<bool>> {
+    let &Layout { bits, shape, base_windows, ref windows, ref runs, stored } = layout;
+    let groups = items.len().div_ceil(LANES);
+    // Lanes without an item repeat the last one.
+    let lane = |group: usize, at: usize| &items[(LANES * group + at).min(items.len() - 1)];
+    let mut digits = Vec::with_capacity(groups);
+    let mut points = Vec::with_capacity(groups * stored);
     for group in 0..groups {
-        // Lanes without an item repeat the last one.
-        let lane = |at: usize| &items[(LANES * group + at).min(items.len() - 1)];
-        let u: [Digits<N>; LANES] = std::array::from_fn(|at| Digits::new(&lane(at).u, order));
-        let v: [Digits<N>; LANES] = std::array::from_fn(|at| Digits::new(&lane(at).v, order));
+        let u: [_; LANES] = std::array::from_fn(|at| Digits::new(&lane(group, at).u, order));
+        let v: [_; LANES] = std::array::from_fn(|at| Digits::new(&lane(group, at).v, order));
         for window in 0..base_windows {
             points.push(look_up(window, &u, bits, |_| base));
         }
-        for &window in &places {
-            points.push(look_up(window, &v, bits, |at| lane(at).table));
+        for &window in windows {
+            points.push(look_up(window, &v, bits, |at| lane(group, at).table));
         }
+        digits.push(v);
     }
     let mut refused = vec![0; groups];
-    field.sum_runs(&mut points, &runs, count, &mut refused);
+    field.sum_runs(&mut points, runs, stored, &mut refused);
     let mut answers = Vec::with_capacity(groups * LANES);
-    for (group, points) in points.chunks_exact(count).enumerate() {
-        let lane = |at: usize| &items[(LANES * group + at).min(items.len() - 1)];
-        let highest = &points[runs[classes - 1].start];
+    for (group, points) in points.chunks_exact(stored).enumerate() {
+        let sum_of = |class: usize| match runs.get(class) {
+            Some(run) => points[run.start],
+            None => look_up(class, &digits[group], bits, |at| lane(group, at).table),
+        };
+        let highest = sum_of(shape.classes - 1);
         let mut sum = Jacobian { x: highest.x, y: highest.y, z: field.one };
-        for class in (0..classes - 1).rev() {
-            for _ in 0..width {
+        for class in (0..shape.classes - 1).rev() {
+            for _ in 0..shape.width {
                 sum = field.double(&sum);
             }
-            sum = field.add(&sum, &points[runs[class].start]);
+            sum = field.add(&sum, &sum_of(class));
         }
         let z_square = sum.z.square();
         refused[group] |= z_square.zeros();
-        let holds = field.has_x(&sum.x, &z_square, std::array::from_fn(|at| lane(at).r), order);
+        let candidates = std::array::from_fn(|at| lane(group, at).r);
+        let holds = field.has_x(&sum.x, &z_square, candidates, order);
         for at in 0..LANES {
             let bit = 1 << at;
             answers.push((refused[group] & bit == 0).then_some(holds & bit != 0));

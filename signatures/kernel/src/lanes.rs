@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
-use crate::curve_lanes::{CHUNK, Constants, Item, Shape, Table};
+use crate::curve_lanes::{Constants, Item, Shape, Table};
 use crate::entries;
 use crate::group::{Equation, Group, Point};
 use crate::instructions::{Instructions, instructions};
@@ -36,6 +36,7 @@ const NEW_WIDTH: usize = 5;
 /// How many tables of a shape are made at once: their points should stay in the cache.
 const COMBS_AT_ONCE: usize = 8;
 const SMALL_AT_ONCE: usize = 32;
+const NEW_AT_ONCE: usize = 128;
 
 static COMBS_BYTES: AtomicUsize = AtomicUsize::new(0);
 static MOST_COMBS_BYTES: LazyLock<usize> = LazyLock::new(|| keys::tables_bytes() / 4);
@@ -171,14 +172,14 @@ pub fn hold<const N: usize>(equations: &[Equation<N>]) -> Vec<Option<bool>> {
     let best = |at: usize| equations[at].key.lane_tables.best().expect("it is known");
     known.sort_by_key(|&at| best(at).shape);
     for places in known.chunk_by(|&a, &b| best(a).shape == best(b).shape) {
-        for places in places.chunks(CHUNK).filter(|places| places.len() >= FEWEST) {
+        if places.len() >= FEWEST {
             let tables: Vec<_> = places.iter().map(|&at| best(at)).collect();
             settle(places, &tables);
         }
     }
     let address = |at: usize| std::ptr::from_ref(equations[at].key).addr();
     new.sort_by_key(|&at| address(at));
-    for places in new.chunks(CHUNK).filter(|places| places.len() >= FEWEST) {
+    for places in new.chunks(NEW_AT_ONCE).filter(|places| places.len() >= FEWEST) {
         let keys: Vec<_> = places.chunk_by(|&a, &b| address(a) == address(b)).collect();
         let points: Vec<_> = keys.iter().map(|places| equations[places[0]].key).collect();
         let bits = lanes.constants(points[0].group).bits;
@@ -295,7 +296,7 @@ mod tests {
                 let secrets: Vec<_> =
                     (0..5).map(|_| big(&random.below(&group.order.words))).collect();
                 let keys: Vec<_> = secrets.iter().map(|k| point(group, k, uses)).collect();
-                for count in (FEWEST..20).chain([CHUNK, CHUNK + 1]) {
+                for count in (FEWEST..20).chain([NEW_AT_ONCE, NEW_AT_ONCE + 1]) {
                     let mut asked = |at: usize| {
                         let [u, v] = [0; 2].map(|_| random.below(&group.order.words));
                         let key = at % keys.len();
@@ -306,7 +307,7 @@ mod tests {
                         Asked { key, u, v, r, holds }
                     };
                     let asked: Vec<_> = (0..count).map(&mut asked).collect();
-                    assert!(!are_there() || refused(&keys, &asked) <= count % CHUNK % FEWEST);
+                    assert!(!are_there() || refused(&keys, &asked) <= count % NEW_AT_ONCE % FEWEST);
                 }
             }
         }
