@@ -42,6 +42,9 @@ const BLOCK: usize = 4;
 #[repr(align(64))]
 struct Line([u64; LANES]);
 
+/// The lines of a point of nine words.
+const MOST_LINES: usize = 3;
+
 const fn lines<const N: usize>() -> usize {
     (2 * N).div_ceil(LANES)
 }
@@ -532,18 +535,19 @@ fn look_up<'a, P: Prime<N, L>, const N: usize, const L: usize>(
         points[at] = &table(at).lines[lines::<N>() * place..][..lines::<N>()];
         turned |= u8::from(is_negative) << at;
     }
-    let mut coordinates = [[_mm512_setzero_si512(); N]; 2];
-    for line in 0..lines::<N>() {
+    // Of more lines than any point has, by lines, so that no place is computed while it runs.
+    let mut columns = [[_mm512_setzero_si512(); LANES]; MOST_LINES];
+    for (line, columns) in columns.iter_mut().enumerate().take(lines::<N>()) {
         let mut rows = [_mm512_setzero_si512(); LANES];
         for (row_at, point) in rows.iter_mut().zip(&points) {
             *row_at = row(&point[line].0);
         }
-        for (word, column) in (LANES * line..2 * N).zip(transpose(rows)) {
-            coordinates[word / N][word % N] = column;
-        }
+        *columns = transpose(rows);
     }
-    let [x, y] = coordinates.map(|columns| Number::unpack(&columns, 1.0));
-    let zero = Number::unpack(&[_mm512_setzero_si512(); N], 0.0);
+    let columns = columns.as_flattened();
+    let x = Number::unpack(&columns[..N], 1.0);
+    let y = Number::unpack(&columns[N..2 * N], 1.0);
+    let zero = Number::unpack(&columns[..0], 0.0);
     Affine { x, y: y.blend(turned, &zero.minus::<1>(&y)) }
 }
 

@@ -74,18 +74,19 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Number<P, N, L> {
         return 0.0;
     }
 
-    /// Returns numbers from words, one column of eight a word. They are below `bound` times p.
+    /// Returns numbers from words, one column of eight a word, of which missing ones are 0. They are
+    /// below `bound` times p.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub fn unpack(columns: &[__m512i; N], bound: f64) -> Self {
+    pub fn unpack(columns: &[__m512i], bound: f64) -> Self {
         let mut limbs = [set1(0); L];
         for limb in 0..L {
             let (word, shift) = (limb * BITS as usize / 64, limb as u32 * BITS % 64);
-            if word >= N {
+            if word >= columns.len() {
                 continue;
             }
             let low = _mm512_srl_epi64(columns[word], _mm_cvtsi64_si128(i64::from(shift)));
-            let both = if shift > 64 - BITS && word + 1 < N {
+            let both = if shift > 64 - BITS && word + 1 < columns.len() {
                 let left = _mm_cvtsi64_si128(i64::from(64 - shift));
                 _mm512_or_si512(low, _mm512_sll_epi64(columns[word + 1], left))
             } else {
