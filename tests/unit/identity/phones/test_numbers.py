@@ -51,8 +51,18 @@ def test_numbers_of_e164_are_taken(number: str) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    ["", "+", "77011234567", "+7701", "+07011234567", "+1234567890123456", "+7 7011234567"]
-    + ["+77011234567\n", "+7701123456٧", "tel:+77011234567"],
+    [
+        "",
+        "+",
+        "77011234567",
+        "+7701",
+        "+07011234567",
+        "+1234567890123456",
+        "+7 7011234567",
+        "+77011234567\n",
+        "+7701123456٧",
+        "tel:+77011234567",
+    ],
 )
 def test_other_numbers_are_refused(number: str) -> None:
     with pytest.raises(InvalidArgument):
