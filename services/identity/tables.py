@@ -207,6 +207,7 @@ Index("phones_by_subject", phones.c.subject, phones.c.id)
 Index("phones_by_number", phones.c.number_hash, phones.c.state)
 Index("phones_by_state", phones.c.state, phones.c.create_time)
 Index("phones_by_certificate", phones.c.certificate)
+Index("phones_by_proposer", phones.c.proposer, phones.c.create_time)
 
 # What signing is to do and to tell about phones; deleted once it has.
 phone_notices = Table(

@@ -50,7 +50,7 @@ from services.identity.phones.rules import (
 from services.identity.subjects.dual_control import LAPSES_AFTER as REQUESTS_LAPSE_AFTER
 from services.identity.subjects.store import lock_subject
 from services.identity.x509.usages import CertificateUsage
-from services.runtime.access import Caller
+from services.runtime.access import Caller, Role
 from services.runtime.clock import Clock, Randomness, uuid7
 from services.runtime.concurrency.worker_pool import SIGNATURES
 from services.runtime.errors import (
@@ -109,7 +109,7 @@ class PhoneBinding:
         if not party.subject.is_person:
             raise InvalidArgument("subject", "an organization has no phones")
         await self._events.check_is_logged(connection)
-        await self._check_limits(connection, wanted.subject, caller, now)
+        await self._check_limits(connection, wanted.subject, caller, role, now)
         sim = await store.get_sim(connection, wanted.number_hash)
         if sim is None:
             raise FailedPrecondition("NO_SIM", "no list of SIMs has the number")
@@ -236,13 +236,15 @@ class PhoneBinding:
         )
 
     async def _check_limits(
-        self, connection: AsyncConnection, subject: str, caller: Caller, now: datetime
+        self, connection: AsyncConnection, subject: str, caller: Caller, role: int, now: datetime
     ) -> None:
-        """Raises QuotaExceeded."""
+        """Raises QuotaExceeded. Each binding may have a stranger's phone ask for a PIN: those that
+        were ended count for their day, so that nobody asks on and on."""
+        limit = PHONES_LIMIT if role == Role.ROLE_CITIZEN else PENDING_LIMIT
         since = now - LAPSES_AFTER
-        if await store.count_waiting(connection, caller.subject, since=since) >= PENDING_LIMIT:
+        if await store.count_unbound(connection, caller.subject, since=since) >= limit:
             raise QuotaExceeded(
-                caller.subject, f"{PENDING_LIMIT} phones that you asked for wait already"
+                caller.subject, f"{limit} phones that you asked for within a day were not completed"
             )
         present = [
             phone

@@ -98,12 +98,13 @@ async def list_by_numbers(
     return [_phone(row) for row in await connection.execute(query.order_by(phones.c.id))]
 
 
-async def count_waiting(connection: AsyncConnection, proposer: str, *, since: datetime) -> int:
-    """Return how many bindings of a proposer wait since later than a time."""
+async def count_unbound(connection: AsyncConnection, proposer: str, *, since: datetime) -> int:
+    """Return how many bindings a proposer asked for since later than a time that were not
+    completed: they wait, or were ended."""
     query = select(func.count()).where(
-        phones.c.state.in_(_WAITING),
-        phones.c.create_time > since,
         phones.c.proposer == proposer,
+        phones.c.create_time > since,
+        phones.c.certificate == "",
     )
     return (await connection.execute(query)).scalar_one()
 

@@ -48,6 +48,7 @@ def upgrade() -> None:
     op.create_index("phones_by_number", "phones", ["number_hash", "state"])
     op.create_index("phones_by_state", "phones", ["state", "create_time"])
     op.create_index("phones_by_certificate", "phones", ["certificate"])
+    op.create_index("phones_by_proposer", "phones", ["proposer", "create_time"])
     op.create_table(
         "phone_notices",
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -34,6 +34,7 @@ from tests.unit.identity.phones.sims import (
     completion,
     import_sims,
     new_card,
+    unbind,
 )
 from tests.unit.identity.service import AUTHENTICATE, CONCURRENT, Identity, Role
 
@@ -239,6 +240,19 @@ async def test_nobody_asks_for_phones_without_end(
     await ask(identity, await identity.person(), card, token)
     request = phones_pb2.BindPhoneRequest(subject=await identity.person(), number=card.number)
     assert await identity.refused(BIND, request, token) == EXHAUSTED
+
+
+async def test_nobody_has_a_strangers_phone_ask_on_and_on(identity: Identity) -> None:
+    """Ending what was asked for makes no room for more before a day has passed."""
+    person, card = await identity.person(), await new_card(identity)
+    made, _ = await identity.issue(person)
+    token = identity.as_citizen(person, made.name.rpartition("/")[2])
+    for _ in range(PHONES_LIMIT):
+        phone = await ask(identity, person, card, token)
+        await unbind(identity, phone.name, token)
+    request = phones_pb2.BindPhoneRequest(subject=person, number=card.number)
+    assert await identity.refused(BIND, request, token) == EXHAUSTED
+    await ask(identity, person, card, identity.as_operator)
 
 
 # --- The SIM decides ------------------------------------------------------------------------------
