@@ -89,6 +89,10 @@ NCA_HUMAN_RESOURCES = "1.2.398.3.3.4.1.2.4"
 NCA_EMPLOYEE = "1.2.398.3.3.4.1.2.5"
 NCA_INFORMATION_SYSTEM = "1.2.398.3.3.4.1.2.6"
 
+# The platform's own certificate policy: the key is on a SIM card. Below 2.25 a UUID names an OID,
+# and nobody has to assign one (ITU-T X.667, section 7).
+KEY_ON_SIM = "2.25.121438436982167157769755067842866429412"
+
 # Extensions of revocation lists and of OCSP (RFC 5280, section 5.3.3; X.509, 9.5.2.8; RFC 6960).
 CERTIFICATE_ISSUER = "2.5.29.29"
 EXPIRED_CERTS_ON_CRL = "2.5.29.60"

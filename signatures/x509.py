@@ -139,6 +139,12 @@ def is_signed_by_certificate(
     return verdict == Verdict.VALID
 
 
+def is_signed_by_key(spki: bytes, algorithm: int, message: bytes, signature: bytes) -> bool:
+    """Return whether the key (SubjectPublicKeyInfo, DER) signed the message under the contract's
+    algorithm; False if the key cannot be used."""
+    return _verdict(Signer(public_key=spki), algorithm, message, signature) == Verdict.VALID
+
+
 def _verdict(signer: Signer, algorithm: int, message: bytes, signature: bytes) -> int:
     item = SignedItem(
         algorithm=algorithm,  # type: ignore[arg-type]

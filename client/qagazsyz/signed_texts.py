@@ -13,3 +13,6 @@ PREFIX = "qagazsyz "
 SIGN_IN = "qagazsyz sign-in v1"
 # confirmation.proto: an act, which the other lines name.
 CONFIRM = "qagazsyz confirm v1"
+# phones.proto, Phone.challenge: a SIM shows its key; the platform's name, person, phone, card and a
+# random part follow, a line each.
+PHONE = "qagazsyz phone v1"

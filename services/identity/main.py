@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.authority.key_files import (
     ISSUING,
@@ -27,6 +28,10 @@ from services.identity.certificates.servicer import CertificateServicer
 from services.identity.events.log_watch import WATCH_SECONDS, LogWatch
 from services.identity.events.recorder import EventRecorder
 from services.identity.events.servicer import IdentityEventServicer
+from services.identity.phones.ending import TIDY_SECONDS, PhoneEnding
+from services.identity.phones.numbers import NUMBER_KEY, NumberVault, load_number_vault
+from services.identity.phones.servicer import PhoneServicer
+from services.identity.phones.store import keep_key_id
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
 from services.identity.subjects.membership_changes import MembershipChanges
@@ -46,7 +51,7 @@ from services.runtime.access import TokenVerifier
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.confirmations import Confirmations
-from services.runtime.secret_files import read_secret
+from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.settings import BYTES_IN_FLIGHT
 from services.runtime.storage.database import Database
@@ -71,15 +76,17 @@ def build(
     token_keys: TokenKeys,
     challenges: Challenges,
     external: ExternalValidator,
+    numbers: NumberVault,
     page_secret: bytes,
     confirmations: Confirmations | None = None,
     clock: Clock = system_clock,
     randomness: Randomness = system_randomness,
     membership_delay_seconds: int = 86_400,
+    sim_swap_reporters: Collection[str] = (),
     concurrent_calls: int = 1_000,
     bytes_in_flight: int = BYTES_IN_FLIGHT,
 ) -> Server:
-    """Return the server with its five servicers.
+    """Return the server with its six servicers.
 
     confirmations: how acts are confirmed; by the callers' own certificates if unset.
     """
@@ -130,6 +137,18 @@ def build(
                 clock=clock,
                 randomness=randomness,
             ),
+            f"{PACKAGE}.PhoneService": PhoneServicer(
+                database=database,
+                idempotency=idempotency,
+                authority=authority,
+                events=events,
+                ending=PhoneEnding(database=database, events=events, clock=clock),
+                numbers=numbers,
+                platform=challenges.platform,
+                swap_reporters=sim_swap_reporters,
+                clock=clock,
+                randomness=randomness,
+            ),
             f"{PACKAGE}.IdentityEventService": IdentityEventServicer(database=database),
         },
         TokenVerifier(own_keys, now=lambda: clock().timestamp()),
@@ -149,6 +168,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
     authority = load_authority(folder, ISSUING)
     root = load_certificate(folder, ROOT)
     time_stamper = load_time_stamper(folder, authority, now=clock(), randomness=randomness)
+    numbers = load_number_vault(folder, randomness)
     fetcher = Fetcher(
         AddressPolicy.of(_listed(settings.revocation_hosts), _listed(settings.revocation_networks))
     )
@@ -166,6 +186,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         events = EventRecorder(clock, randomness)
         await import_seed(database, json.loads((folder / SEED).read_bytes()), events)
         await register_time_stamper(database, time_stamper.certificate, events, clock())
+        await _check_number_key(database, numbers, folder)
         server = build(
             database=database,
             idempotency=idempotency,
@@ -175,24 +196,40 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             token_keys=TokenKeys(folder / TOKEN_KEYS_FOLDER),
             challenges=Challenges(challenge_key, settings.platform_name, randomness),
             external=validator,
+            numbers=numbers,
             page_secret=challenge_key,
             membership_delay_seconds=settings.membership_delay_seconds,
+            sim_swap_reporters=frozenset(_listed(settings.sim_swap_reporters)),
             concurrent_calls=settings.concurrent_calls,
             bytes_in_flight=settings.bytes_in_flight,
         )
         server.listen(settings.listen)
         watch = LogWatch(database=database, clock=clock)
+        ending = PhoneEnding(database=database, events=events, clock=clock)
         log.info("identity takes calls")
         async with in_background(
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
             every(WATCH_SECONDS, watch.check, name="watching the transparency log"),
+            every(TIDY_SECONDS, ending.tidy, name="ending phones whose certificate has ended"),
         ):
             await wait_for(stop, server)
     finally:
         await fetcher.close()
         validator.close()
         await database.close()
+
+
+async def _check_number_key(database: Database, numbers: NumberVault, folder: Path) -> None:
+    """Raise SecretRefused for another key than that which numbers are stored with: with it no phone
+    is found, and no report of a swap ends one."""
+
+    async def work(connection: AsyncConnection) -> str:
+        return await keep_key_id(connection, numbers.key_id)
+
+    if await database.run(work) != numbers.key_id:
+        path = folder / NUMBER_KEY
+        raise SecretRefused(f"{path} is not the key that the database's numbers are stored with")
 
 
 def _listed(text: str) -> list[str]:

@@ -19,6 +19,7 @@ from services.identity.authority.key_files import (
     make_time_stamper,
     write_authority,
 )
+from services.identity.phones.numbers import make_number_key
 from services.identity.seed import SEED
 from services.identity.subjects.iin_bin import check_bin, check_iin
 from services.identity.tokens.challenges import CHALLENGE_KEY, CHALLENGE_KEY_BYTES
@@ -93,6 +94,7 @@ def create_secrets(
     token_keys = make_private_folder(folder / TOKEN_KEYS_FOLDER)
     make_token_key(token_keys, now=now, randomness=randomness)
     write_secret(folder / CHALLENGE_KEY, randomness(CHALLENGE_KEY_BYTES))
+    make_number_key(folder, randomness)
 
     def issue(holder: Holder) -> _Credential:
         return _issue_credential(issuing, holder, now=now, randomness=randomness)

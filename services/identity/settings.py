@@ -40,6 +40,11 @@ class IdentitySettings(ServiceSettings):
         default="",
         description="Networks, with commas, that may be requested although they are not public.",
     )
+    sim_swap_reporters: str = Field(
+        default="",
+        description="Organizations (subjects/…), with commas, whose information systems may report"
+        " SIM swaps: mobile networks.",
+    )
     membership_delay_seconds: int = Field(
         default=86_400,
         ge=0,

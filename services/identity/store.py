@@ -30,6 +30,8 @@ class Singleton(StrEnum):
     SECOND_OPERATOR_CERTIFIED = "second_operator_certified"
     # When the seed was imported.
     SEEDED = "seeded"
+    # Tells the key that phone numbers are stored with from any other.
+    NUMBER_KEY = "number_key"
 
 
 async def insert_row(connection: AsyncConnection, table: Table, values: dict[str, Any]) -> None:

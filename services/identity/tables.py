@@ -123,7 +123,8 @@ managed_keys = Table(
     Column("create_time", UtcDateTime, nullable=False),
 )
 
-# Whose each certified key is: a key is certified for one subject only.
+# Whose each certified key is: a key is certified for one subject only. That of a SIM moves with its
+# card.
 certified_keys = Table(
     "certified_keys",
     metadata,
@@ -161,7 +162,72 @@ certificate_requests = Table(
 Index("certificate_requests_by_state", certificate_requests.c.state, certificate_requests.c.id)
 Index("certificate_requests_by_key", certificate_requests.c.key)
 
-# What happened to certificates and memberships, for the transparency log.
+# The mobile network's list: which number has which card.
+sims = Table(
+    "sims",
+    metadata,
+    # UUIDv7; a number that gets another card or key gets another id.
+    Column("id", String(36), primary_key=True),
+    # Keyed hashes, as numbers.py makes them.
+    Column("number_hash", String(64), nullable=False, unique=True),
+    Column("card_hash", String(64), nullable=False, unique=True),
+    # SubjectPublicKeyInfo, DER.
+    Column("public_key", LargeBinary, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+)
+
+phones = Table(
+    "phones",
+    metadata,
+    # UUIDv7: in the order of creation.
+    Column("id", String(36), primary_key=True),
+    Column("subject", String(64), nullable=False),
+    # Keyed hash, and encrypted, as numbers.py makes them.
+    Column("number_hash", String(64), nullable=False),
+    Column("number", LargeBinary, nullable=False),
+    # Of the card that it was asked for with.
+    Column("sim", String(36), nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("state", Integer, nullable=False),
+    # Who asked, in which role, with which certificate; who approved that, with which.
+    Column("proposer", String(64), nullable=False),
+    Column("proposer_role", Integer, nullable=False),
+    Column("proposer_certificate", String(64), nullable=False),
+    Column("approver", String(64), nullable=False, default=""),
+    Column("approver_certificate", String(64), nullable=False, default=""),
+    # What the SIM has to sign; empty while it waits for a second person.
+    Column("challenge", LargeBinary, nullable=False),
+    # Fingerprint of the SIM's certificate; empty if it never was active.
+    Column("certificate", String(64), nullable=False, default=""),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("end_time", UtcDateTime),
+)
+Index("phones_by_subject", phones.c.subject, phones.c.id)
+Index("phones_by_number", phones.c.number_hash, phones.c.state)
+Index("phones_by_state", phones.c.state, phones.c.create_time)
+Index("phones_by_certificate", phones.c.certificate)
+Index("phones_by_proposer", phones.c.proposer, phones.c.create_time)
+
+# What signing is to do and to tell about phones; deleted once it has.
+phone_notices = Table(
+    "phone_notices",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Integer, nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    # "subjects/{uuid}/phones/{uuid}".
+    Column("phone", String(96), nullable=False),
+    # A list of pairs of a phone and its language, JSON.
+    Column("recipients", String, nullable=False),
+)
+
+# One row: the newest notice's number, locked by each transaction that adds one.
+last_phone_notice = Table(
+    "last_phone_notice", metadata, Column("number", BigInteger, nullable=False)
+)
+
+# What happened to certificates, memberships and phones, for the transparency log.
 identity_events = Table(
     "identity_events",
     metadata,

@@ -65,7 +65,10 @@ class IdentityClient:
             )
             if len(response.certificates) != len(part):
                 raise Unavailable("identity did not answer for each certificate")
-            return [HolderRoles(each.bin, frozenset(each.roles)) for each in response.certificates]
+            return [
+                HolderRoles(each.bin, frozenset(each.roles), on_sim=each.on_sim)
+                for each in response.certificates
+            ]
 
         unknown = HolderRoles(known=False)
         return await self._in_halves("InspectCertificates", inspect, certificates, unknown)

@@ -46,6 +46,7 @@ ROOMS = {
         "certificates": {"events", "subjects", "validation", "x509"},
         "authority": {"certificates", "x509"},
         "tokens": {"certificates", "subjects", "validation", "x509"},
+        "phones": {"certificates", "events", "subjects", "validation", "x509"},
     },
     "signing": {
         "keys": set(),

@@ -19,6 +19,7 @@ SECRETS = [
     ("identity", "authority.key"),
     ("identity", "time-stamping.key"),
     ("identity", "challenge.key"),
+    ("identity", "phone-numbers.key"),
     ("signing", "key-encryption.key"),
     ("signing", "credential.pem"),
     ("registry", "content.key"),

@@ -22,6 +22,18 @@ SERVICES = ("identity", "signing", "registry")
 NOT_CALLED_YET = {
     ("signing", "RenewServiceCredential"),
     ("registry", "RenewServiceCredential"),
+    *(
+        ("signing", method)
+        for method in (
+            "CompletePhone",
+            "GetPhone",
+            "ListPhones",
+            "ResolvePhone",
+            "ReadPhoneNotices",
+            "AcknowledgePhoneNotices",
+        )
+    ),
+    *(("requests", method) for method in ("GetPhone", "ListPhones", "ResolvePhone")),
 }
 
 
@@ -80,7 +92,11 @@ def called(service: str) -> set[str]:
 
 def test_each_service_that_a_method_names_calls_it() -> None:
     calls = {service: called(service) for service in SERVICES}
-    missing = {(service, method) for service, method in named() if method not in calls[service]}
+    missing = {
+        (service, method)
+        for service, method in named()
+        if method not in calls.get(service, set[str]())
+    }
     assert missing == NOT_CALLED_YET
 
 

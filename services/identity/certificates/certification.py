@@ -8,7 +8,6 @@ not be had alone after all is dropped, and waits for a second person.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -72,7 +71,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class _Party:
+class Party:
     """The subject of a certificate, and what the platform has to know of it."""
 
     subject: Subject
@@ -92,7 +91,9 @@ class _Party:
         is_one = self.membership is not None and self.membership.role == Role.ROLE_OPERATOR
         return is_one and self.is_in_force
 
-    def wants(self, act: Order | Candidate, usage: CertificateUsage) -> Wanted:
+    def wants(self, usage: CertificateUsage, act: Order | Candidate | None = None) -> Wanted:
+        """Return the certificate that somebody wants for the subject; act: unless it is of the
+        person alone."""
         return Wanted(
             subject=self.subject.name,
             is_person=self.subject.is_person,
@@ -128,9 +129,11 @@ class Certification:
         """Check what is asked for, and make the certificate if the caller may have it alone. Raises
         PermissionDenied, NotFound, InvalidArgument, FailedPrecondition or AlreadyExists."""
         async with self._database.reading() as connection:
-            party = await _find_party(connection, act, caller, self._clock())
+            party = await find_party(
+                connection, act.subject, caller, self._clock(), _organization(act)
+            )
             # Nobody learns more of a subject for whom they may not ask.
-            check_may_ask(caller, party.wants(act, _usage(act)), is_official=party.is_official)
+            check_may_ask(caller, party.wants(_usage(act), act), is_official=party.is_official)
         draft = await self._draft(act, party)
         async with self._database.reading() as connection:
             _, basis = await self._decide(connection, draft, party, caller)
@@ -142,35 +145,25 @@ class Certification:
         """Store the certificate if the caller may have it alone, else what waits. Raises as
         prepare does."""
         await lock_subject(connection, draft.act.subject)
-        party = await _find_party(connection, draft.act, caller, self._clock())
+        party = await find_party(
+            connection, draft.act.subject, caller, self._clock(), _organization(draft.act)
+        )
         role, basis = await self._decide(connection, draft, party, caller)
         if basis is None or draft.certificate is None:
             return await self._wait(connection, draft, caller, role)
-        made = Provenance(caller.subject)
-        officers = [caller.subject]
-        if basis is IdentityEventBasis.RENEWAL:
-            renewed = await _find_certificate(connection, caller)
-            assert renewed is not None  # noqa: S101 - what is renewed was found in this transaction
-            # Who made the first one could otherwise pass as a stranger by renewing it.
-            made, officers = Provenance(renewed.proposer, renewed.approver), []
-        return await self._add(
-            connection,
-            draft.certificate,
-            party,
-            made,
-            caller=caller,
-            basis=basis,
-            officers=officers,
+        making = await making_alone(connection, caller, basis)
+        return await add_made(
+            connection, draft.certificate, party, making, events=self._events, now=self._clock()
         )
 
-    async def _draft(self, act: Order | Candidate, party: _Party) -> Draft:
+    async def _draft(self, act: Order | Candidate, party: Party) -> Draft:
         if isinstance(act, Candidate):
             validated = await self._registration.validate(act, party.subject)
             return Draft(act, validated.usage, validated.key, certificate=validated)
         request = await self._issuance.read(act)
         return Draft(act, act.usage, requested_key(request), request=request)
 
-    async def _signed(self, draft: Draft, party: _Party) -> Draft:
+    async def _signed(self, draft: Draft, party: Party) -> Draft:
         if draft.request is None or not isinstance(draft.act, Order):
             return draft
         certificate = await self._issuance.issue(
@@ -179,24 +172,17 @@ class Certification:
         return replace(draft, certificate=certificate)
 
     async def _decide(
-        self, connection: AsyncConnection, draft: Draft, party: _Party, caller: Caller
+        self, connection: AsyncConnection, draft: Draft, party: Party, caller: Caller
     ) -> tuple[int, IdentityEventBasis | None]:
         """Return the role in which the caller asks, and the basis on which they have it alone, None
         for two people. Raises PermissionDenied, FailedPrecondition or AlreadyExists."""
-        wanted = party.wants(draft.act, draft.usage)
+        wanted = party.wants(draft.usage, draft.act)
         role = check_may_ask(caller, wanted, is_official=party.is_official)
         await _check_can_be(connection, draft, party, self._clock())
-        facts = Facts(
-            is_official=party.is_official,
-            had_certificate=await store.has_certificate(connection, wanted.subject),
-            confirmed_with=await _find_certificate(connection, caller),
-            is_sealing_key=await store.is_managed(connection, draft.key)
-            and await store.has_seal(connection, wanted.subject, draft.key),
-            is_second_operator=party.is_operator
-            and role == Role.ROLE_OPERATOR
-            and caller.subject != wanted.subject
-            and not await store.had_second_operator(connection, party.platform, caller.subject),
+        is_sealing_key = await store.is_managed(connection, draft.key) and await store.has_seal(
+            connection, wanted.subject, draft.key
         )
+        facts = await find_facts(connection, party, caller, role, is_sealing_key=is_sealing_key)
         return role, basis_alone(role, caller, wanted, facts, self._clock())
 
     async def _wait(
@@ -249,14 +235,9 @@ class Certification:
         await _check_can_be(connection, draft, party, self._clock())
         await self._set_state(connection, application, CertificateState.ISSUED, caller)
         assert draft.certificate is not None  # noqa: S101 - prepare_approval makes it
-        return await self._add(
-            connection,
-            draft.certificate,
-            party,
-            Provenance(application.proposer, caller.subject),
-            caller=caller,
-            basis=IdentityEventBasis.APPROVED,
-            officers=[application.proposer, caller.subject],
+        making = making_approved(application.proposer, caller.subject)
+        return await add_made(
+            connection, draft.certificate, party, making, events=self._events, now=self._clock()
         )
 
     async def reject(
@@ -268,7 +249,7 @@ class Certification:
         application = await store.get_application(connection, subject, application_id)
         if application is None:
             raise missing(caller)
-        party = await _find_party(connection, _act(application), caller, self._clock())
+        party = await find_party(connection, subject, caller, self._clock())
         check_may_reject(
             caller,
             subject=subject,
@@ -282,25 +263,19 @@ class Certification:
 
     async def _approvable(
         self, connection: AsyncConnection, subject: str, application_id: str, caller: Caller
-    ) -> tuple[Application, _Party]:
+    ) -> tuple[Application, Party]:
         """Return what waits, if the caller may approve it as things stand now. Raises
         PermissionDenied, NotFound or FailedPrecondition."""
         application = await store.get_application(connection, subject, application_id)
         if application is None:
             raise missing(caller)
         act = _act(application)
-        party = await _find_party(connection, act, caller, self._clock())
-        check_may_decide(caller, is_person=party.subject.is_person, is_official=party.is_official)
-        check_is_second(
-            caller.subject,
-            proposer=application.proposer,
-            membership=await _membership_provenance(
-                connection, party.platform, caller.subject, self._clock()
-            ),
-            certificate=await find_provenance(connection, caller.subject, caller.certificate),
+        party = await find_party(connection, act.subject, caller, self._clock(), _organization(act))
+        await check_may_approve(
+            connection, party, caller, proposer=application.proposer, now=self._clock()
         )
         check_is_pending(application.at(self._clock()))
-        if not await _may_still_ask(connection, application, party, self._clock()):
+        if not await may_still_ask(connection, application.caller, party, self._clock()):
             raise FailedPrecondition("NOT_PENDING", "who asked for it may not ask for it any more")
         return application, party
 
@@ -318,46 +293,117 @@ class Certification:
             # Another replica decided in this moment.
             check_is_pending(replace(application, state=CertificateState.ISSUED))
 
-    async def _add(
-        self,
-        connection: AsyncConnection,
-        certificate: StoredCertificate,
-        party: _Party,
-        made: Provenance,
-        *,
-        caller: Caller,
-        basis: IdentityEventBasis,
-        officers: Sequence[str],
-    ) -> StoredCertificate:
-        """Store the certificate and its event. Raises AlreadyExists or FailedPrecondition."""
-        await self._events.check_is_logged(connection)
-        added = replace(certificate, proposer=made.proposer, approver=made.approver)
-        try:
-            await store.add_certificate(connection, added)
-        except Taken:
-            raise AlreadyExists("the certificate is registered", "der") from None
-        kind = (
-            IdentityEventKind.CERTIFIED if added.own else IdentityEventKind.CERTIFICATE_REGISTERED
-        )
-        await self._events.record(connection, happening_to(added, kind, basis, *officers))
-        if party.is_operator and caller.subject != added.subject:
-            await store.keep_second_operator(connection, self._clock())
-        return added
+
+# Shared with phones, whose SIMs are certified by the same rules
 
 
-async def _find_party(
-    connection: AsyncConnection, act: Order | Candidate, caller: Caller, now: datetime
-) -> _Party:
-    """Raises PermissionDenied, or NotFound for an operator, if the subject does not exist."""
-    found = await get_subjects(connection, {act.subject, _organization(act)} - {""})
-    if act.subject not in found:
+@dataclass(frozen=True, slots=True)
+class Making:
+    """Who makes a certificate, and how many people it took."""
+
+    basis: IdentityEventBasis
+    made: Provenance
+    # Who did it, as the log tells it.
+    officers: tuple[str, ...]
+    # Whose call makes it a certificate that counts.
+    decider: str
+
+
+async def making_alone(
+    connection: AsyncConnection, caller: Caller, basis: IdentityEventBasis
+) -> Making:
+    """Return how the caller alone makes a certificate, on a basis of basis_alone."""
+    if basis is not IdentityEventBasis.RENEWAL:
+        return Making(basis, Provenance(caller.subject), (caller.subject,), caller.subject)
+    renewed = await _find_certificate(connection, caller)
+    assert renewed is not None  # noqa: S101 - what is renewed was found in this transaction
+    # Who made the first one could otherwise pass as a stranger by renewing it.
+    return Making(basis, Provenance(renewed.proposer, renewed.approver), (), caller.subject)
+
+
+def making_approved(proposer: str, approver: str) -> Making:
+    """Return how two people make a certificate."""
+    made = Provenance(proposer, approver)
+    return Making(IdentityEventBasis.APPROVED, made, (proposer, approver), approver)
+
+
+async def add_made(
+    connection: AsyncConnection,
+    certificate: StoredCertificate,
+    party: Party,
+    making: Making,
+    *,
+    events: EventRecorder,
+    now: datetime,
+) -> StoredCertificate:
+    """Store the certificate and its event. Raises AlreadyExists or FailedPrecondition."""
+    await events.check_is_logged(connection)
+    made = making.made
+    added = replace(certificate, proposer=made.proposer, approver=made.approver)
+    try:
+        await store.add_certificate(connection, added)
+    except Taken:
+        raise AlreadyExists("the certificate is registered", "der") from None
+    kind = IdentityEventKind.CERTIFIED if added.own else IdentityEventKind.CERTIFICATE_REGISTERED
+    await events.record(connection, happening_to(added, kind, making.basis, *making.officers))
+    if party.is_operator and making.decider != added.subject:
+        await store.keep_second_operator(connection, now)
+    return added
+
+
+async def find_facts(
+    connection: AsyncConnection,
+    party: Party,
+    caller: Caller,
+    role: int,
+    *,
+    is_sealing_key: bool = False,
+) -> Facts:
+    """Return what the database says about a certificate that the caller wants in a role."""
+    subject = party.subject.name
+    return Facts(
+        is_official=party.is_official,
+        had_certificate=await store.has_certificate(connection, subject),
+        confirmed_with=await _find_certificate(connection, caller),
+        is_sealing_key=is_sealing_key,
+        is_second_operator=party.is_operator
+        and role == Role.ROLE_OPERATOR
+        and caller.subject != subject
+        and not await store.had_second_operator(connection, party.platform, caller.subject),
+    )
+
+
+async def check_may_approve(
+    connection: AsyncConnection, party: Party, caller: Caller, *, proposer: str, now: datetime
+) -> None:
+    """Raise PermissionDenied unless the caller is a second person who approves for the subject."""
+    check_may_decide(caller, is_person=party.subject.is_person, is_official=party.is_official)
+    check_is_second(
+        caller.subject,
+        proposer=proposer,
+        membership=await _membership_provenance(connection, party.platform, caller.subject, now),
+        certificate=await find_provenance(connection, caller.subject, caller.certificate),
+    )
+
+
+async def find_party(
+    connection: AsyncConnection,
+    subject: str,
+    caller: Caller,
+    now: datetime,
+    organization: str = "",
+) -> Party:
+    """Return the subject as a certificate's, which names the organization if one is given. Raises
+    PermissionDenied, or NotFound for an operator, if the subject does not exist."""
+    found = await get_subjects(connection, {subject, organization} - {""})
+    if subject not in found:
         raise missing(caller)
     platform = await get_platform(connection)
-    membership = await get_membership(connection, platform, act.subject)
+    membership = await get_membership(connection, platform, subject)
     has_ended = membership is None or membership.state_at(now) is MembershipState.ENDED
-    return _Party(
-        subject=found[act.subject],
-        organization=found.get(_organization(act)),
+    return Party(
+        subject=found[subject],
+        organization=found.get(organization),
         platform=platform,
         membership=None if has_ended else membership,
         is_in_force=membership is not None and membership.is_in_force_at(now),
@@ -365,7 +411,7 @@ async def _find_party(
 
 
 async def _check_can_be(
-    connection: AsyncConnection, draft: Draft, party: _Party, now: datetime
+    connection: AsyncConnection, draft: Draft, party: Party, now: datetime
 ) -> None:
     """Raise FailedPrecondition or AlreadyExists if there cannot be this certificate, whoever asks
     for it."""
@@ -385,24 +431,27 @@ async def _check_can_be(
         check_key_is_free(subject, party.subject.name)
 
 
-async def _may_still_ask(
-    connection: AsyncConnection, application: Application, party: _Party, now: datetime
+async def may_still_ask(
+    connection: AsyncConnection, asker: Caller, party: Party, now: datetime
 ) -> bool:
     """Return whether who asked could ask now: still in the role, with a certificate that was not
-    revoked since. A thief's requests end with the key that they were confirmed with."""
-    role, proposer = application.proposer_role, application.proposer
-    organization = application.proposer_organization
-    if role in _OFFICIAL_ROLES:
-        membership = await get_membership(connection, party.platform, proposer)
-        if membership is None or membership.role != role or not membership.is_in_force_at(now):
-            return False
-    if role == Role.ROLE_REGISTRAR and party.is_official:
+    revoked since. A thief's requests end with the key that they were confirmed with.
+
+    asker: in the one role that it was asked in.
+    """
+    organization = asker.organization
+    for role in _OFFICIAL_ROLES:
+        if asker.has(role):
+            membership = await get_membership(connection, party.platform, asker.subject)
+            if membership is None or membership.role != role or not membership.is_in_force_at(now):
+                return False
+    if asker.has(Role.ROLE_REGISTRAR) and party.is_official:
         return False
     # An information system is its organization, a person its member.
-    is_member = role == Role.ROLE_OFFICER and proposer != organization
-    if is_member and not await _is_member(connection, organization, proposer, now):
+    is_member = asker.has(Role.ROLE_OFFICER) and asker.subject != organization
+    if is_member and not await _is_member(connection, organization, asker.subject, now):
         return False
-    certificate = await _find_certificate(connection, application.caller)
+    certificate = await _find_certificate(connection, asker)
     return certificate is not None and not certificate.is_revoked_at(now)
 
 
@@ -446,7 +495,7 @@ def _act(application: Application) -> Order | Candidate:
     )
 
 
-def _organization(act: Order | Candidate) -> str:
+def _organization(act: Order | Candidate | None) -> str:
     return act.organization if isinstance(act, Order) else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +26,8 @@ from services.identity.x509.issuing import CertificateAuthority, service_holder
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.clock import Clock, Randomness
 from services.runtime.errors import FailedPrecondition, InvalidArgument
+from signatures import oids
+from signatures.keys import EllipticKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,26 @@ class Issuance:
             own=True,
             organization=order.organization,
             now=now,
+        )
+
+    async def issue_for_sim(self, subject: Subject, key: EllipticKey) -> StoredCertificate:
+        """Return the certificate of a person's key on a SIM card, not yet stored.
+
+        It is not valid before now, because the key may have been another's until now.
+        """
+        now, usage = self._clock(), CertificateUsage.SIGN
+        certificate = await AUTHORITY.run(
+            self._authority.issue,
+            holder=holder_of(subject, None),
+            key=key.handle,
+            usage=usage,
+            now=now,
+            randomness=self._randomness,
+            policies=(oids.KEY_ON_SIM,),
+            backdated=timedelta(0),
+        )
+        return StoredCertificate.of(
+            certificate, subject=subject.name, usage=usage, own=True, now=now
         )
 
     async def read_for_service(self, request: bytes) -> CertificationRequest:

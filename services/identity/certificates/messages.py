@@ -17,6 +17,7 @@ from services.identity.subjects.dual_control import LAPSES_AFTER
 from services.identity.x509.inspection import NotACertificate, fingerprint_of, inspect
 from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES
 from services.runtime.clock import to_timestamp
+from signatures import oids
 
 
 def to_certificate(certificate: StoredCertificate) -> pb.Certificate:
@@ -92,6 +93,7 @@ def to_info(der: bytes) -> pb.CertificateInfo:
         key_algorithm=facts.key_algorithm,
         signature_algorithm=facts.signature_algorithm,
         fingerprint=facts.fingerprint,
+        on_sim=oids.KEY_ON_SIM in facts.policies,
     )
 
 

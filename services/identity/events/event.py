@@ -1,4 +1,4 @@
-"""What happened to certificates and memberships, as the transparency log is to tell it."""
+"""What happened to certificates, memberships and phones, as the transparency log is to tell it."""
 
 from __future__ import annotations
 
@@ -44,16 +44,17 @@ class Happening:
 
     kind: IdentityEventKind
     basis: IdentityEventBasis
-    # The certificate's holder or the membership's person; "services/{service}" for a credential of
-    # the platform's own services.
+    # The certificate's or the phone's holder or the membership's person; "services/{service}" for a
+    # credential of the platform's own services.
     subject: str
     # The one that the certificate or the membership names, or "".
     organization: str = ""
-    # SHA-256 of the certificate's DER; empty for a membership.
+    # SHA-256 of the certificate's DER, of a phone's SIM's; empty for a membership.
     fingerprint: bytes = b""
-    # Of a membership; 0 for a certificate.
+    # Of a membership; 0 for a certificate and a phone.
     role: int = 0
-    # Who did it: one or two, none at a renewal and at init.
+    # Who did it: one or two; none at a renewal, at init, and where a SIM's signature for another
+    # holder or the end of its certificate ended a phone.
     officers: tuple[str, ...] = ()
 
     @property

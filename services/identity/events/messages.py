@@ -5,6 +5,7 @@ from __future__ import annotations
 from qagazsyz.common.v1 import access_pb2
 from qagazsyz.identity.v1 import events_pb2 as pb
 from services.identity.events.event import IdentityEvent, IdentityRecord
+from services.identity.events.notice import NumberedNotice
 from services.runtime.clock import to_timestamp
 
 
@@ -34,4 +35,19 @@ def to_record(record: IdentityRecord) -> pb.IdentityRecord:
         role=access_pb2.Role.Name(record.role),
         create_time=to_timestamp(record.create_time),
         end_time=to_timestamp(record.end_time),
+    )
+
+
+def to_notice(numbered: NumberedNotice) -> pb.PhoneNotice:
+    """Return the contract's PhoneNotice."""
+    notice = numbered.notice
+    return pb.PhoneNotice(
+        number=numbered.number,
+        kind=pb.PhoneNoticeKind.Name(notice.kind),
+        time=to_timestamp(numbered.time),
+        phone=notice.phone,
+        recipients=[
+            pb.PhoneNoticeRecipient(phone=each.phone, language=each.language)
+            for each in notice.recipients
+        ],
     )

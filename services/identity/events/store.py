@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, literal, select, tuple_, update
+from sqlalchemy import Row, Select, delete, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.events.event import (
@@ -18,6 +18,12 @@ from services.identity.events.event import (
     IdentityEventKind,
     IdentityRecord,
 )
+from services.identity.events.notice import (
+    NumberedNotice,
+    PhoneNotice,
+    PhoneNoticeKind,
+    Recipient,
+)
 from services.identity.store import insert_row
 from services.identity.tables import (
     certificates,
@@ -25,7 +31,9 @@ from services.identity.tables import (
     event_readers,
     identity_events,
     last_event,
+    last_phone_notice,
     memberships,
+    phone_notices,
 )
 
 
@@ -105,6 +113,55 @@ async def get_time_behind(connection: AsyncConnection, number: int) -> datetime 
     query = select(columns.time).where(columns.number > number).order_by(columns.number).limit(1)
     time: datetime | None = (await connection.execute(query)).scalar_one_or_none()
     return time
+
+
+# Notices about phones
+
+
+async def add_notice(connection: AsyncConnection, notice: PhoneNotice, *, time: datetime) -> None:
+    """Insert a notice in the transaction of its act; it is numbered as an event is."""
+    query = select(last_phone_notice.c.number).with_for_update()
+    number: int = (await connection.execute(query)).scalar_one() + 1
+    await connection.execute(update(last_phone_notice).values(number=number))
+    recipients = [[each.phone, each.language] for each in notice.recipients]
+    await connection.execute(
+        insert(phone_notices).values(
+            number=number,
+            kind=int(notice.kind),
+            time=time,
+            phone=notice.phone,
+            recipients=json.dumps(recipients),
+        )
+    )
+
+
+async def read_notices(
+    connection: AsyncConnection, *, after: int, limit: int
+) -> list[NumberedNotice]:
+    """Return the notices behind a number that are not acknowledged, in order."""
+    columns = phone_notices.c
+    query = select(phone_notices).where(columns.number > after).order_by(columns.number)
+    return [_notice(row) for row in await connection.execute(query.limit(limit))]
+
+
+async def get_last_notice(connection: AsyncConnection) -> int:
+    """Return the number of the newest notice there was, 0 if there was none."""
+    number: int = (await connection.execute(select(last_phone_notice.c.number))).scalar_one()
+    return number
+
+
+async def delete_notices(connection: AsyncConnection, through: int) -> None:
+    """Delete the notices up to a number."""
+    await connection.execute(delete(phone_notices).where(phone_notices.c.number <= through))
+
+
+def _notice(row: Row[Any]) -> NumberedNotice:
+    recipients = tuple(Recipient(*pair) for pair in json.loads(row.recipients))
+    notice = PhoneNotice(PhoneNoticeKind(row.kind), row.phone, recipients)
+    return NumberedNotice(row.number, row.time, notice)
+
+
+# Records
 
 
 async def list_records(

@@ -42,6 +42,11 @@ class Challenges:
         self._platform = platform
         self._randomness = randomness
 
+    @property
+    def platform(self) -> str:
+        """The platform's name, which every challenge states."""
+        return self._platform
+
     def create(self, organization: str, now: datetime) -> tuple[bytes, datetime]:
         """Return a new challenge, and when it expires."""
         expire_time = (now + CHALLENGE_LIFETIME).replace(microsecond=0)

@@ -6,7 +6,7 @@ the number in serialNumber (IIN…) or OU (BIN…), roles and purposes in extend
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,21 +111,29 @@ class CertificateAuthority:
         usage: CertificateUsage,
         now: datetime,
         randomness: Randomness,
+        policies: Sequence[str] = (),
+        backdated: timedelta = BACKDATED,
     ) -> x509.Certificate:
-        """Issue a certificate of one year that binds the key to its holder."""
+        """Issue a certificate of one year that binds the key to its holder.
+
+        policies: dotted OIDs that it states, in an extension that is left out without any.
+        """
         signs = usage is CertificateUsage.SIGN
         purposes = [
             ExtendedKeyUsageOID.EMAIL_PROTECTION if signs else ExtendedKeyUsageOID.CLIENT_AUTH,
             *(x509.ObjectIdentifier(oid) for oid in holder.role_oids(usage)),
         ]
         builder = (
-            _builder(holder.name(), self.certificate.subject, key, now, randomness)
+            _builder(holder.name(), self.certificate.subject, key, now, randomness, backdated)
             .not_valid_after(min(_whole(now) + LEAF_LIFETIME, self.certificate.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(key_usage(digital_signature=True, content_commitment=signs), True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(self._identifier(), critical=False)
         )
+        if policies:
+            stated = [x509.PolicyInformation(x509.ObjectIdentifier(oid), None) for oid in policies]
+            builder = builder.add_extension(x509.CertificatePolicies(stated), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
     def issue_time_stamper(
@@ -260,7 +268,12 @@ def _authority(
 
 
 def _builder(
-    name: x509.Name, issuer: x509.Name, key: Any, now: datetime, randomness: Randomness
+    name: x509.Name,
+    issuer: x509.Name,
+    key: Any,
+    now: datetime,
+    randomness: Randomness,
+    backdated: timedelta = BACKDATED,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -268,7 +281,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(serial_number(randomness))
-        .not_valid_before(_whole(now) - BACKDATED)
+        .not_valid_before(_whole(now) - backdated)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 

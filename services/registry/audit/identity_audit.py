@@ -90,6 +90,8 @@ class _IdentityAudit:
         certificates = {fact.fingerprint for fact in facts if fact.fingerprint}
         logged: dict[_Fact, list[int]] = {}
         for event in await store.find_by_fingerprints(self._connection, certificates):
+            if event.is_of_phone:
+                continue
             logged.setdefault(_fact_of(event), []).append(event.number)
         for fact in facts:
             if not fact.fingerprint:
@@ -103,6 +105,9 @@ class _IdentityAudit:
     async def check_events(self) -> None:
         """Report events of which identity has no record, and find memberships without one."""
         async for event in audit_store.stream_identity_events(self._connection):
+            if event.is_of_phone:
+                # Identity's records are of certificates: the phone's is among them.
+                continue
             fact = _fact_of(event)
             if fact.fingerprint:
                 is_claimed = bool(self._claimed[event.number >> 3] & 1 << (event.number & 7))
@@ -121,7 +126,8 @@ class _IdentityAudit:
             what = f"{len(waiting)} events of identity wait for the log since {waiting[0].time}"
             self._differs(f"event {waiting[0].number} of identity", what)
         # Subtraction keeps what is more than nothing.
-        for fact in self._missing - Counter(_fact_of(event) for event in waiting):
+        told = Counter(_fact_of(event) for event in waiting if not event.is_of_phone)
+        for fact in self._missing - told:
             what = "its end has no entry" if fact.is_end else "has no entry"
             self._differs(fact.where, what)
         return self._differences

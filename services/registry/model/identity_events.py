@@ -1,4 +1,4 @@
-"""What identity tells of certificates and memberships, as the log and its readers keep it."""
+"""What identity tells of certificates, memberships and phones, as the log's readers keep it."""
 
 from __future__ import annotations
 
@@ -37,16 +37,17 @@ class IdentityEvent:
     kind: IdentityEventKind
     basis: IdentityEventBasis
     time: datetime
-    # The certificate's holder or the membership's person; "services/{service}" for a credential of
-    # one of the platform's own services.
+    # The certificate's or the phone's holder or the membership's person; "services/{service}" for a
+    # credential of one of the platform's own services.
     subject: str
     # The organization that the certificate or the membership names, or "".
     organization: str
-    # SHA-256 of the certificate's DER; empty for a membership.
+    # SHA-256 of the certificate's DER, of a phone's SIM's; empty for a membership.
     fingerprint: bytes
-    # Number of the membership's qagazsyz.common.v1.Role; 0 for a certificate.
+    # Number of the membership's qagazsyz.common.v1.Role; 0 for a certificate and a phone.
     role: int
-    # Who did it: two where it took two people, none at a renewal and at init.
+    # Who did it: two where it took two people; none at a renewal, at init, and where a SIM's
+    # signature for another holder or the end of its certificate ended a phone.
     officers: tuple[str, ...]
     salts: tuple[bytes, ...]
     log_index: int = -1
@@ -60,8 +61,15 @@ class IdentityEvent:
         )
 
     @property
+    def is_of_phone(self) -> bool:
+        """Whether it is about a phone; its certificate has events of its own."""
+        return self.kind in (IdentityEventKind.PHONE_ACTIVATED, IdentityEventKind.PHONE_ENDED)
+
+    @property
     def told_basis(self) -> str:
         """How many people it took, as the log tells it."""
+        if self.basis is IdentityEventBasis.ALONE and not self.officers:
+            return "phone"
         if self.basis is IdentityEventBasis.ALONE:
             return "holder" if self.officers == (self.subject,) else "registrar"
         return self.basis.name.lower()

@@ -44,6 +44,8 @@ _IDENTITY_EVENTS = {
     IdentityEventKind.CERTIFICATE_REVOKED: "certificate_revoked",
     IdentityEventKind.MEMBERSHIP_ADDED: "membership_added",
     IdentityEventKind.MEMBERSHIP_REMOVED: "membership_removed",
+    IdentityEventKind.PHONE_ACTIVATED: "phone_activated",
+    IdentityEventKind.PHONE_ENDED: "phone_ended",
 }
 
 
@@ -173,14 +175,11 @@ def _derive_salt(entry_salt: bytes, field: str) -> bytes:
 
 
 def identity_entry(event: IdentityEvent) -> Entry:
-    """Return the entry of a certificate's or a membership's event.
+    """Return the entry of a certificate's, a membership's or a phone's event.
 
-    Raises ValueError for an event that has no entry, and unless each commitment has its salt.
+    Raises ValueError unless each commitment has its salt.
     """
-    name = _IDENTITY_EVENTS.get(event.kind)
-    if name is None:
-        raise ValueError(f"{event.kind.name} has no entry")
-    entry = _entry(name, event.time, 2)
+    entry = _entry(_IDENTITY_EVENTS[event.kind], event.time, 2)
     if event.organization:
         entry["organization"] = event.organization
     if event.is_of_membership:

@@ -91,7 +91,7 @@ def _parse_role(asked: RequiredRole, policy: TrustPolicy, field: str) -> RoleReq
         raise InvalidArgument(f"{field}.bin", "not twelve digits")
     if len(asked.roles) > len(_ROLES) or any(role not in _ROLES for role in asked.roles):
         raise InvalidArgument(f"{field}.roles", "unknown role")
-    return RoleRequirement(frozenset(asked.roles) or _SIGNING_ROLES, asked.bin)
+    return RoleRequirement(frozenset(asked.roles) or _SIGNING_ROLES, asked.bin, asked.on_sim)
 
 
 def parse_time(seconds: int, nanos: int) -> datetime:

@@ -95,23 +95,30 @@ class CheckedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class HolderRoles:
-    """The organization and roles that a certificate names, or that they could not be found out."""
+    """The organization and roles that a certificate names and where its key is, or that they could
+    not be found out."""
 
     bin: str = ""
     # Numbers of CertificateRole, and of roles newer than this service.
     roles: frozenset[int] = frozenset()
     known: bool = True
+    # The key is on a SIM card.
+    on_sim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RoleRequirement:
-    """The role that every signer must hold: any of these, in that organization if one is named."""
+    """The role that every signer must hold: any of these, in that organization if one is named, by
+    a key on a SIM card if that is asked."""
 
     roles: frozenset[int]
     bin: str = ""
+    on_sim: bool = False
 
     def is_met_by(self, holder: HolderRoles) -> bool:
         """Return whether the certificate names such a role."""
+        if self.on_sim and not holder.on_sim:
+            return False
         return not self.roles.isdisjoint(holder.roles) and self.bin in ("", holder.bin)
 
 

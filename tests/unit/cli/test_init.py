@@ -18,6 +18,7 @@ FILES = {
     "identity/authority.key",
     "identity/authority.pem",
     "identity/challenge.key",
+    "identity/phone-numbers.key",
     "identity/root.key",
     "identity/root.pem",
     "identity/seed.json",

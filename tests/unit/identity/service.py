@@ -41,6 +41,7 @@ from services.identity.certificates.store import add_certificate
 from services.identity.events.recorder import EventRecorder
 from services.identity.main import MIGRATIONS, build
 from services.identity.new_secrets import Operator, Platform, create_secrets
+from services.identity.phones.numbers import load_number_vault
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.subjects.iin_bin import check_digit
 from services.identity.subjects.rules import Membership
@@ -114,6 +115,8 @@ class Identity:
     database: Database
     platform: str
     operator: str
+    # Organizations whose information systems may report SIM swaps.
+    swap_reporters: set[str]
     # Of the last call.
     last_request: Message = field(default_factory=Empty)
     last_headers: Sequence[tuple[str, str]] = ()
@@ -452,6 +455,8 @@ async def outcomes(*calls: Awaitable[Any]) -> Counter[str]:
 async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[Identity]:
     """The service, which trusts no external authority."""
     clock = Clock()
+    # Tests list who may report: the service reads it at each call.
+    swap_reporters: set[str] = set()
     folder, credentials = tmp_path / "identity", tmp_path / "credentials"
     made = create_secrets(
         folder,
@@ -490,11 +495,13 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         token_keys=keys,
         challenges=challenges,
         external=validator,
+        numbers=load_number_vault(folder, system_randomness),
         page_secret=b"secret",
         confirmations=confirmations(
             acts.use, of_any_certificate=True, of_services=acts.find_certificate
         ),
         membership_delay_seconds=int(MEMBERSHIP_DELAY.total_seconds()),
+        sim_swap_reporters=swap_reporters,
         clock=clock,
     )
     port = server.listen("127.0.0.1:0")
@@ -510,6 +517,7 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
             database,
             seed["platform"]["name"],
             seed["operator"]["name"],
+            swap_reporters,
         )
     await server.stop()
     validator.close()

@@ -42,6 +42,7 @@ def test_the_folder_is_the_owners_alone_and_has_all_that_identity_reads(tmp_path
         "authority.key",
         "authority.pem",
         "challenge.key",
+        "phone-numbers.key",
         "root.key",
         "root.pem",
         "seed.json",

@@ -107,6 +107,8 @@ CERTIFICATE_KINDS = (
     IdentityEventKind.CERTIFICATE_REGISTERED,
     IdentityEventKind.CERTIFICATE_REVOKED,
 )
+PHONE_KINDS = (IdentityEventKind.PHONE_ACTIVATED, IdentityEventKind.PHONE_ENDED)
+PHONE = replace(CERTIFIED, organization="")
 MEMBERSHIP_KINDS = (IdentityEventKind.MEMBERSHIP_ADDED, IdentityEventKind.MEMBERSHIP_REMOVED)
 TYPE = DocumentType(
     name=DOCUMENT.document_type, display_names={}, issuers=(DOCUMENT.issuer,), legal_bases=()
@@ -143,6 +145,7 @@ def all_events() -> list[Mapping[str, Any]]:
         log_entries.type_changed_entry(change_of(TYPE, NOW)),
         *(log_entries.identity_entry(replace(CERTIFIED, kind=kind)) for kind in CERTIFICATE_KINDS),
         *(log_entries.identity_entry(replace(MEMBERSHIP, kind=kind)) for kind in MEMBERSHIP_KINDS),
+        *(log_entries.identity_entry(replace(PHONE, kind=kind)) for kind in PHONE_KINDS),
     ]
 
 

@@ -77,10 +77,11 @@ async def test_fewer_answers_than_certificates_are_no_answer() -> None:
 
 
 async def test_roles_are_read_with_those_newer_than_this_service() -> None:
-    info = certificates_pb2.CertificateInfo(bin="061211600012", roles=cast("Any", [3, 99]))
+    roles = cast("Any", [3, 99])
+    info = certificates_pb2.CertificateInfo(bin="061211600012", roles=roles, on_sim=True)
     response = certificates_pb2.InspectCertificatesResponse(certificates=[info])
     found = await client(response).inspect_certificates([b"der"])
-    assert found == [HolderRoles("061211600012", frozenset({3, 99}))]
+    assert found == [HolderRoles("061211600012", frozenset({3, 99}), on_sim=True)]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ REVOKED = events_pb2.IDENTITY_EVENT_KIND_CERTIFICATE_REVOKED
 @pytest.fixture
 def identity() -> FakeIdentity:
     """Three certificates, one of them revoked, and a membership that ended and began again."""
-    identity = FakeIdentity()
+    identity = FakeIdentity()  # type: ignore[abstract]
     for _ in range(3):
         identity.tell()
     identity.tell(REVOKED, fingerprint=identity.events[1].fingerprint)
@@ -57,6 +57,18 @@ def certificate_name(event: events_pb2.IdentityEvent) -> str:
 async def test_what_is_logged_and_kept_does_not_differ(
     world: World, client: IdentityEventClient
 ) -> None:
+    await collect(world, client)
+    assert await differences(world, client) == []
+
+
+async def test_phones_are_told_of_beside_their_certificates(
+    world: World, identity: FakeIdentity, client: IdentityEventClient
+) -> None:
+    """Before they are in the log and after."""
+    sim = identity.events[0].fingerprint
+    identity.tell(events_pb2.IDENTITY_EVENT_KIND_PHONE_ACTIVATED, fingerprint=sim)
+    identity.tell(events_pb2.IDENTITY_EVENT_KIND_PHONE_ENDED, fingerprint=sim)
+    assert await differences(world, client) == []
     await collect(world, client)
     assert await differences(world, client) == []
 

@@ -13,7 +13,7 @@ from tests.unit.registry.identity_events.fake_identity import FakeIdentity, serv
 
 @pytest.fixture
 def identity() -> FakeIdentity:
-    return FakeIdentity()
+    return FakeIdentity()  # type: ignore[abstract]
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_a_request_that_asks_for_nothing_checks_certificates_now() -> None:
 
 
 def test_policy_time_and_role_are_read() -> None:
-    asked = RequiredRole(roles=[certificates_pb2.CERTIFICATE_ROLE_EMPLOYEE], bin=BIN)
+    asked = RequiredRole(roles=[certificates_pb2.CERTIFICATE_ROLE_EMPLOYEE], bin=BIN, on_sim=True)
     found = parse_trust(
         batch(
             trust_policy=TrustPolicy.CERTIFICATE.value,
@@ -57,7 +57,7 @@ def test_policy_time_and_role_are_read() -> None:
             required_role=asked,
         )
     )
-    requirement = RoleRequirement(frozenset({CertificateRole.EMPLOYEE}), BIN)
+    requirement = RoleRequirement(frozenset({CertificateRole.EMPLOYEE}), BIN, on_sim=True)
     assert found == ParsedTrust(TrustPolicy.CERTIFICATE, NOW, requirement)
 
 

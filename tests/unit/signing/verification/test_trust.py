@@ -99,6 +99,18 @@ def test_at_another_time_the_answers_dates_and_revocation_decide(
         (RoleRequirement(frozenset({3, 4})), HolderRoles("", frozenset({4})), True),
         (RoleRequirement(frozenset({3, 4})), HolderRoles(BIN, frozenset({3})), True),
         (RoleRequirement(frozenset({3, 4})), HolderRoles(BIN, frozenset({5})), False),
+        (RoleRequirement(frozenset({1}), on_sim=True), HolderRoles("", frozenset({1})), False),
+        (
+            RoleRequirement(frozenset({1}), on_sim=True),
+            HolderRoles("", frozenset({1}), on_sim=True),
+            True,
+        ),
+        (
+            RoleRequirement(frozenset({1}), on_sim=True),
+            HolderRoles("", frozenset({3}), on_sim=True),
+            False,
+        ),
+        (RoleRequirement(frozenset({1})), HolderRoles("", frozenset({1}), on_sim=True), True),
     ],
 )
 def test_a_role_is_met_in_its_organization_or_in_any_if_none_is_named(
