@@ -21,6 +21,7 @@ class Words:
 
     code: str
     pin: str
+    # With the number of tries that are left.
     tries: str
     questions: dict[Question, str]
     choices: tuple[str, str, str]
@@ -30,21 +31,21 @@ WORDS = {
     "kk": Words(
         code="Код",
         pin="PIN енгізіңіз",
-        tries="PIN қате, қалды",
+        tries="Қате, қалды: {}",
         questions={Question.SIGN: "Қол қоясыз ба?", Question.ENTER: "Кіресіз бе?"},
         choices=("Иә", "Жоқ", "Кейін"),
     ),
     "ru": Words(
         code="Код",
         pin="Введите PIN",
-        tries="Неверно, осталось",
+        tries="Неверно, ещё {}",
         questions={Question.SIGN: "Подписать?", Question.ENTER: "Войти?"},
         choices=("Да", "Нет", "Позже"),
     ),
     "en": Words(
         code="Code",
         pin="Enter PIN",
-        tries="Wrong, tries left",
+        tries="Wrong, {} left",
         questions={Question.SIGN: "Sign?", Question.ENTER: "Enter?"},
         choices=("Yes", "No", "Later"),
     ),
@@ -116,13 +117,13 @@ class Dialogue:
         if self._step is not Step.PIN:
             raise WrongKey("no PIN is asked for")
         if self._sim.verify_pin(pin):
-            choices = " ".join(f"{n} {word}" for n, word in enumerate(self._words.choices, 1))
+            choices = [f"{number} {word}" for number, word in enumerate(self._words.choices, 1)]
             question = self._words.questions[self.request.question]
-            self._show(Step.QUESTION, f"{question} {choices}")
+            self._show(Step.QUESTION, "\n".join([question, *choices]))
         elif blocked := self._sim.blocked:
             self._end(blocked)
         else:
-            self._show(Step.PIN, f"{self._words.tries} {self._sim.pin_tries}")
+            self._show(Step.PIN, self._words.tries.format(self._sim.pin_tries))
 
     def choose(self, status: Status) -> None:
         """Answer the question: SIGNED, CANCELLED or POSTPONED. Raises WrongKey before it."""

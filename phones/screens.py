@@ -15,17 +15,18 @@ class Screen:
     def pages(self, text: str) -> list[str]:
         """Return the text in pages of at most rows times columns characters, nothing left out.
 
-        A line breaks at a space where there is one in reach, else within the word. The pages
-        together, with the spaces that a break took, are the text: whoever signs has seen all of it.
+        A line that is too long breaks at a space where there is one in reach, else within the word.
+        The pages together, with the spaces that a break took, are the text: whoever signs has seen
+        all of it.
         """
-        lines = self._lines(text)
+        lines = [each for line in text.split("\n") for each in self._broken(line)]
         return [
             "\n".join(lines[start : start + self.rows]) for start in range(0, len(lines), self.rows)
         ]
 
-    def _lines(self, text: str) -> list[str]:
+    def _broken(self, line: str) -> list[str]:
         lines: list[str] = []
-        rest = text
+        rest = line
         while len(rest) > self.columns:
             # The space may stand right behind a full line.
             space = rest.rfind(" ", 1, self.columns + 1)

@@ -8,8 +8,9 @@ import os
 import secrets
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -40,6 +41,9 @@ SYSTEM_ID = "qagazsyz"
 PASSWORD_RANDOM_BYTES = 6
 # A hundred thousand subscribers of 700 bytes.
 SUBSCRIBERS_LIMIT_BYTES = 64 * 1024 * 1024
+# Of what is typed, at once.
+INPUT_BYTES = 4096
+
 Folder = Annotated[Path, typer.Argument(help="The folder that phones new made.")]
 
 
@@ -260,13 +264,8 @@ async def _typed(console: Console, stop: asyncio.Event) -> None:
     from phones.console import CommandRefused, Quit
 
     reader = asyncio.StreamReader()
-    try:
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-        )
-    except ValueError:
-        # A file or /dev/null: nobody types.
-        reader.feed_eof()
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_read_input, args=(loop, reader), daemon=True).start()
     while line := await reader.readline():
         try:
             await console.run(line.decode("utf-8", "replace"))
@@ -275,3 +274,16 @@ async def _typed(console: Console, stop: asyncio.Event) -> None:
         except CommandRefused as error:
             say(error, to=sys.stderr)
     await stop.wait()
+
+
+def _read_input(loop: asyncio.AbstractEventLoop, reader: asyncio.StreamReader) -> None:
+    """Feed standard input to a reader, whatever it is: terminal, pipe, file or /dev/null.
+
+    A thread, because the loop can wait for a terminal only by making it non-blocking for this
+    program's output and for the shell too. It reads the descriptor itself, since a thread that
+    holds a buffered reader's lock stops the interpreter from ending.
+    """
+    with suppress(RuntimeError):  # the loop is closed: the network has ended
+        while data := os.read(sys.stdin.fileno(), INPUT_BYTES):
+            loop.call_soon_threadsafe(reader.feed_data, data)
+        loop.call_soon_threadsafe(reader.feed_eof)

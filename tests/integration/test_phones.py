@@ -56,25 +56,29 @@ def subscribers(folder: Path) -> list[Subscriber]:
 
 
 @contextmanager
-def running(folder: Path, *options: object) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """Run the network on a free port; yield it and the process, which quits at the end."""
-    process = subprocess.Popen(
+def running(
+    folder: Path, *options: object, stdin: int = subprocess.PIPE
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Run the network on a free port; yield it and the process, which is told to end by a signal if
+    it still runs, and has to end well."""
+    with subprocess.Popen(
         tool("run", folder, "--port", 0, *options),
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("SMSC on 127.0.0.1:"), line
-        yield int(line.rpartition(":")[2]), process
-    finally:
-        process.terminate()
-        process.wait(TIMEOUT_SECONDS)
-        process.stdin.close()
-        process.stdout.close()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("SMSC on 127.0.0.1:"), line
+            yield int(line.rpartition(":")[2]), process
+        finally:
+            process.terminate()
+            errors = process.stderr.read()
+            process.wait(TIMEOUT_SECONDS)
+        assert (process.returncode, errors) == (0, "")
 
 
 async def bind(folder: Path, port: int) -> Esme:
@@ -131,7 +135,7 @@ def test_a_file_that_others_can_read_is_refused(folder: Path) -> None:
 async def test_a_phone_signs_and_its_card_remembers(folder: Path, tmp_path: Path) -> None:
     one = subscribers(folder)[0]
     record = tmp_path / "record.jsonl"
-    with running(folder, "--record", record) as (port, process):
+    with running(folder, "--record", record) as (port, _):
         esme = await bind(folder, port)
         platform = Platform(esme)
         platform.ask(one, counter=41)
@@ -139,9 +143,6 @@ async def test_a_phone_signs_and_its_card_remembers(folder: Path, tmp_path: Path
         (answer,) = platform.answers(one)
         assert verifies(answer, one)
         esme.close()
-        process.terminate()
-        process.wait(TIMEOUT_SECONDS)
-        assert process.returncode == 0
     assert subscribers(folder)[0].sim.counter == 41
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
     events = [json.loads(line)["event"] for line in record.read_text().splitlines()]
@@ -165,7 +166,26 @@ async def test_a_person_at_the_terminal_answers(folder: Path) -> None:
         assert platform.answers(one)[0].status is Status.CANCELLED
         esme.close()
         assert "│Bank: contract  │" in process.stdout.read()
-        assert process.wait(TIMEOUT_SECONDS) == 0
+
+
+async def test_it_runs_where_nobody_types(folder: Path) -> None:
+    """Under a supervisor, standard input is /dev/null."""
+    with running(folder, stdin=subprocess.DEVNULL) as (port, _):
+        (await bind(folder, port)).close()
+
+
+def test_commands_may_come_from_a_file(folder: Path, tmp_path: Path) -> None:
+    commands = tmp_path / "commands"
+    commands.write_text("clock hold\nquit\n")
+    with commands.open() as file:
+        done = subprocess.run(
+            tool("run", folder, "--port", 0),
+            stdin=file,
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_script_that_is_refused_says_where(folder: Path, tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def test_the_smallest_screen_shows_text_and_code_page_by_page() -> None:
     assert read(shown) == ["Bank: sign", "contract 17 Code", "3928"]
     assert shown.draw() == "┌────────────────┐\n│Enter PIN       │\n└────────────────┘"
     shown.enter_pin(sim.pin)
-    assert "".join(shown.text) == "Sign? 1 Yes 2 No 3 Later"
+    assert shown.draw() == "┌────────────────┐\n│Sign?           │\n└────────────────┘ 1/4"
+    assert shown.text == "Sign?\n1 Yes\n2 No\n3 Later"
     shown.choose(Status.SIGNED)
     assert shown.status is Status.SIGNED
 
@@ -85,10 +86,10 @@ def test_the_question_says_what_it_is_for_in_each_language(
 
 
 @pytest.mark.parametrize("language", WORDS)
-def test_the_applets_own_words_leave_room_on_any_screen(language: str) -> None:
+def test_the_applets_own_words_fit_the_smallest_screen(language: str) -> None:
     words = WORDS[language]
-    for text in (words.pin, f"{words.tries} 2"):
-        assert len(text) <= 20
+    for text in (words.pin, words.tries.format(2), *words.questions.values(), *words.choices):
+        assert SCREENS["1x16"].pages(text) == [text]
         check_text(text)
 
 
@@ -97,7 +98,7 @@ def test_wrong_pins_are_counted_and_the_third_blocks() -> None:
     shown = dialogue(sim)
     read(shown)
     shown.enter_pin("0000")
-    assert "".join(shown.text) == "Wrong, tries left 2"
+    assert shown.text == "Wrong, 2 left"
     shown.enter_pin("0000")
     shown.enter_pin("0000")
     assert shown.status is Status.PIN_BLOCKED
