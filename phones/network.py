@@ -89,8 +89,6 @@ class Network:
         is_for_sim = message.message.protocol_id == SIM_PROTOCOL_ID
         if phone is None or (phone.subscriber.outcome is Outcome.LOST and is_for_sim):
             message.report(Delivery.UNDELIVERABLE)
-        elif phone.subscriber.power == "off":
-            self._keep(phone, message)
         elif phone.subscriber.power == "roaming":
             self.clock.call_after(ROAMING_SECONDS, lambda: self._arrive(phone, message))
         else:
@@ -110,6 +108,9 @@ class Network:
     def _arrive(self, phone: Phone, message: ToPhone) -> None:
         if self.clock.now() >= message.expire_time:
             message.report(Delivery.EXPIRED)
+            return
+        if phone.subscriber.power == "off":
+            self._keep(phone, message)
             return
         message.report(Delivery.DELIVERED)
         try:
@@ -265,8 +266,10 @@ class Network:
             self._leave(phone, destination, message)
 
     def send_text(self, number: str, destination: str, text: str) -> None:
-        """Send a text from a phone. Raises NoSuchPhone, NotInAlphabet."""
+        """Send a text from a phone. Raises NoSuchPhone, NotInAlphabet, WrongKey if it is off."""
         phone = self.phone(number)
+        if phone.subscriber.power == "off":
+            raise WrongKey("the phone is off")
         for message in split_text(text, phone.next_reference()):
             self._leave(phone, destination, message)
 

@@ -20,13 +20,11 @@ from phones.clock import NetworkClock
 from phones.faults import Faults
 from phones.handset import Delivery, ToPhone
 from phones.network import Network
+from phones.receipts import write_receipt
 from phones.record import Record
 from phones.smpp import (
     GENERIC_NACK,
     HAS_USER_DATA_HEADER,
-    IS_RECEIPT,
-    MESSAGE_STATE,
-    RECEIPTED_MESSAGE_ID,
     Address,
     CommandId,
     CommandStatus,
@@ -52,12 +50,6 @@ _INTERNATIONAL, _ISDN, _ABBREVIATED = 1, 1, 6
 _BINDS = {CommandId.BIND_RECEIVER, CommandId.BIND_TRANSMITTER, CommandId.BIND_TRANSCEIVER}
 # registered_delivery, bits 1 and 0 (SMPP 3.4, section 5.2.17): none, always, on failure only.
 _RECEIPT_ALWAYS, _RECEIPT_ON_FAILURE = 1, 2
-# Words and message_state of receipts (section 5.2.28 and appendix B), and appendix B's error code.
-_STATES = {
-    Delivery.DELIVERED: ("DELIVRD", 2, "000"),
-    Delivery.EXPIRED: ("EXPIRED", 3, "001"),
-    Delivery.UNDELIVERABLE: ("UNDELIV", 5, "002"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +126,22 @@ class Smsc:
         return listening
 
     async def stop(self) -> None:
-        """Close the listener and all connections."""
+        """Close the listener and all connections. What no one has acknowledged is lost."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        connections = list(self._connections)
+        for connection in connections:
             connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)
 
     # --- a connection -----------------------------------------------------------------------------
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a callback of a server runs in a task
-        self._connections.add(task)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.ensure_future(self._serve(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = _Session(writer)
         self._sessions.append(session)
         try:
@@ -156,13 +151,9 @@ class Smsc:
         except (OSError, asyncio.IncompleteReadError):
             pass  # the platform is gone
         except MalformedPdu:
-            # What follows cannot be found (SMPP 3.4, section 4.3): say so and close.
-            nack = Pdu(GENERIC_NACK, CommandStatus.INVALID_COMMAND_LENGTH, 0)
-            session.write(nack)
-        except asyncio.CancelledError:
-            pass  # stop()
+            # Where the next one begins cannot be known: say so and close.
+            session.write(Pdu(GENERIC_NACK, CommandStatus.INVALID_COMMAND_LENGTH, 0))
         finally:
-            self._connections.discard(task)
             self._sessions.remove(session)
             self._queue.extendleft(reversed(session.unacknowledged.values()))
             writer.close()
@@ -280,23 +271,7 @@ class Smsc:
         ):
             return
         shown = f"{message_id:d}" if self.faults.decimal_receipts else f"{message_id:X}"
-        word, state, error = _STATES[delivery]
-        text = (
-            f"id:{shown} sub:001 dlvrd:{0 if failed else 1:03d} submit date:{submitted:%y%m%d%H%M} "
-            f"done date:{self._clock.now():%y%m%d%H%M} stat:{word} err:{error} text:"
-        )
-        receipt = MessageBody(
-            source=body.destination,
-            destination=body.source,
-            esm_class=IS_RECEIPT,
-            protocol_id=0,
-            data_coding=0,
-            short_message=text.encode(),
-            optional={
-                RECEIPTED_MESSAGE_ID: shown.encode() + b"\x00",
-                MESSAGE_STATE: bytes([state]),
-            },
-        )
+        receipt = write_receipt(shown, body, delivery, submitted, self._clock.now())
         incoming = _Incoming(0, number, receipt)
         self._clock.call_after(self.faults.late_receipts, lambda: self._enqueue(incoming))
 

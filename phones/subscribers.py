@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from cryptography.hazmat.primitives.serialization import (
@@ -144,14 +145,14 @@ def write_subscribers(subscribers: Sequence[Subscriber]) -> bytes:
 def read_subscribers(content: bytes) -> list[Subscriber]:
     """Return the subscribers of a file. Raises MalformedFile."""
     try:
-        entries = json.loads(content)["subscribers"]
+        entries = list(json.loads(content)["subscribers"])
     except (ValueError, KeyError, TypeError):
         raise MalformedFile("not a file of subscribers") from None
     subscribers = []
     for place, entry in enumerate(entries, start=1):
         try:
             subscribers.append(_subscriber(entry))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm):
             raise MalformedFile(f"subscriber {place} is malformed") from None
     if len({one.number for one in subscribers}) != len(subscribers):
         raise MalformedFile("two subscribers have one number")
@@ -162,17 +163,17 @@ def _subscriber(entry: dict[str, Any]) -> Subscriber:
     card = entry["sim"]
     key = load_der_private_key(base64.b64decode(card["key"], validate=True), None)
     sim = Sim(
-        iccid=_text(card["iccid"]),
+        iccid=_digits(card["iccid"]),
         key=_p256(key),
         mac_key=bytes.fromhex(card["mac_key"]),
-        pin=_text(card["pin"]),
-        puk=_text(card["puk"]),
+        pin=_digits(card["pin"]),
+        puk=_digits(card["puk"]),
         counter=_count(card["counter"], LARGEST_COUNTER),
         pin_tries=_count(card["pin_tries"], PIN_TRIES),
         puk_tries=_count(card["puk_tries"], PUK_TRIES),
     )
     one = Subscriber(
-        number=_text(entry["number"]),
+        number="+" + _digits(entry["number"].removeprefix("+")),
         sim=sim,
         language=entry["language"],
         alphabet=Alphabet(entry["alphabet"]),
@@ -182,7 +183,7 @@ def _subscriber(entry: dict[str, Any]) -> Subscriber:
     )
     if (
         len(sim.mac_key) != MAC_KEY_OCTETS
-        or not one.number.startswith("+")
+        or one.number != entry["number"]
         or one.alphabet is Alphabet.BINARY
         or one.language not in WORDS
         or one.screen not in SCREENS
@@ -193,9 +194,9 @@ def _subscriber(entry: dict[str, Any]) -> Subscriber:
     return one
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.isascii():
-        raise TypeError("not a text")
+def _digits(value: object) -> str:
+    if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
+        raise TypeError("not digits")
     return value
 
 

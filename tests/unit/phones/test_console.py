@@ -134,6 +134,14 @@ async def test_a_swap_shows_the_new_card(terminal: Terminal, phone: Phone) -> No
     assert printed.splitlines()[-1] == f"ICCID {new.iccid}, PIN {new.pin}, PUK {new.puk}"
 
 
+async def test_a_phone_that_is_off_sends_nothing(terminal: Terminal, platform: Platform) -> None:
+    await terminal.type(f"phone {NUMBER}", "off")
+    with pytest.raises(CommandRefused, match="off"):
+        await terminal.type("send 1414 R 1")
+    await platform.esme.settle()
+    assert platform.esme.messages == []
+
+
 async def test_the_phone_is_switched(terminal: Terminal, phone: Phone) -> None:
     await terminal.type(f"phone {NUMBER}")
     for power in ("off", "roaming", "on"):

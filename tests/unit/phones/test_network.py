@@ -46,6 +46,21 @@ async def test_a_phone_that_is_off_too_long_never_gets_them(
     assert one.sim.counter == 0
 
 
+async def test_a_phone_that_is_switched_off_on_the_way_gets_it_later(
+    world: World, platform: Platform
+) -> None:
+    one = world.subscriber()
+    world.network.switch(one.number, "roaming")
+    platform.ask(one)
+    await platform.esme.settle()
+    world.network.switch(one.number, "off")
+    world.clock.advance(60)
+    assert one.sim.counter == 0
+    world.network.switch(one.number, "on")
+    await platform.esme.settle()
+    assert verifies(platform.answers(one)[0], one)
+
+
 async def test_a_message_that_arrives_after_its_expiry_is_not_shown(
     world: World, platform: Platform
 ) -> None:
