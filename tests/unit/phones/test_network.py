@@ -180,6 +180,10 @@ async def test_parts_of_a_request_join_in_any_order(world: World, platform: Plat
     submit(one.number, first)
     await platform.esme.settle()
     assert verifies(platform.answers(one)[0], one)
+    # A part that comes once more is no second request.
+    submit(one.number, second)
+    await platform.esme.settle()
+    assert len(platform.esme.messages) == 1
 
 
 async def test_what_no_handset_reads_is_dropped(world: World, platform: Platform) -> None:

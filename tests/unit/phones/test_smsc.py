@@ -50,6 +50,17 @@ async def test_a_refused_bind_succeeds_the_next_time(world: World) -> None:
     (await Esme.bind(world.port)).close()
 
 
+async def test_a_connection_binds_once(world: World, esme: Esme) -> None:
+    esme.client.state = consts.SMPP_CLIENT_STATE_OPEN
+    with pytest.raises(PDUError) as caught:
+        await asyncio.to_thread(
+            esme.client.bind_transceiver, system_id=ACCOUNT.system_id, password=ACCOUNT.password
+        )
+    assert caught.value.args[1] == CommandStatus.ALREADY_BOUND
+    esme.client.state = consts.SMPP_CLIENT_STATE_BOUND_TRX
+    await esme.settle()
+
+
 async def test_who_is_bound_as_receiver_submits_nothing(world: World) -> None:
     esme = await Esme.bind(world.port, kind="receiver")
     esme.client.state = consts.SMPP_CLIENT_STATE_BOUND_TRX
@@ -258,6 +269,17 @@ async def test_a_phones_messages_wait_for_the_platform_in_their_order(world: Wor
         range(1, len(sent) + 1)
     )
     esme.close()
+
+
+async def test_no_more_than_a_window_goes_unacknowledged(world: World, esme: Esme) -> None:
+    for number in range(WINDOW + 5):
+        world.network.send_text(SIGNER, "1414", f"R {number}")
+    esme.client.send_pdu(make_pdu("enquire_link", client=esme.client))
+
+    def read() -> list[str]:
+        return [esme.client.read_pdu().command for _ in range(WINDOW + 1)]
+
+    assert await asyncio.to_thread(read) == ["deliver_sm"] * WINDOW + ["enquire_link_resp"]
 
 
 async def test_what_the_platform_did_not_acknowledge_comes_again(world: World) -> None:
