@@ -36,6 +36,8 @@ TRANSPORT_KEY_OCTETS = 32
 # Telecommunications, Kazakhstan, and an operator that does not exist (ITU-T E.118).
 _ICCID_PREFIX = "89997009"
 _ICCID_DIGITS = 19
+# Of a number, which count up.
+_SERIAL_DIGITS = 7
 _POWER = ("on", "off", "roaming")
 _ANSWERS = ("by themselves", "by hand")
 
@@ -90,8 +92,9 @@ def new_subscribers(count: int, first: str, randomness: Randomness) -> list[Subs
     """Make count people who sign, from a number on, and one for each other outcome after them.
 
     Languages, alphabets and screens take turns. Ordinary numbers skip the digits of outcomes.
+    Raises ValueError if the last _SERIAL_DIGITS of the first number leave no room for them all.
     """
-    prefix, serial, width = first[:-7], int(first[-7:]), 7
+    prefix, serial, width = first[:-_SERIAL_DIGITS], int(first[-_SERIAL_DIGITS:]), _SERIAL_DIGITS
     ordinary: list[str] = []
     while len(ordinary) < count:
         number = f"{prefix}{serial:0{width}d}"
@@ -99,6 +102,8 @@ def new_subscribers(count: int, first: str, randomness: Randomness) -> list[Subs
             ordinary.append(number)
         serial += 1
     thousand = -(-serial // 1_000) * 1_000
+    if thousand + max(Outcome) >= 10**width:
+        raise ValueError("there are not so many numbers from the first one on")
     special = [f"{prefix}{thousand + each:0{width}d}" for each in Outcome if each]
     languages, screens = list(WORDS), list(SCREENS)
     return [

@@ -63,10 +63,13 @@ def new(
 
     if not first.startswith("+") or not first[1:].isdecimal() or not 11 <= len(first) <= 16:
         raise Failure(f"--first {first}: not a number like +77010001000")
+    try:
+        subscribers = new_subscribers(count, first, secrets.token_bytes)
+    except ValueError as error:
+        raise Failure(f"--first {first}: {error}") from None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / ".gitignore").exists():
         write_secret(folder / ".gitignore", b"*\n")
-    subscribers = new_subscribers(count, first, secrets.token_bytes)
     write_secret(folder / SUBSCRIBERS, write_subscribers(subscribers))
     transport_key = secrets.token_bytes(TRANSPORT_KEY_OCTETS)
     write_secret(folder / TRANSPORT_KEY, transport_key.hex().encode() + b"\n")

@@ -102,27 +102,12 @@ def test_what_is_secret_is_for_its_owner_only(made: Path) -> None:
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
-def test_nothing_that_exists_is_overwritten(made: Path) -> None:
-    before = (made / "subscribers.json").read_bytes()
-    done = run("new", made)
-    assert done.returncode == 2
-    assert "exists already" in done.stderr
-    assert (made / "subscribers.json").read_bytes() == before
-
-
 def test_the_lists_name_every_sim(made: Path) -> None:
     iccids = [one.sim.iccid for one in subscribers(made)]
     assert len(iccids) == COUNT + len(Outcome) - 1
     for stem, member in (("sims", "sims"), ("sim-keys", "keys")):
         entries = json.loads((made / f"{stem}-1.json").read_text())[member]
         assert [each["iccid"] for each in entries] == iccids
-
-
-@pytest.mark.parametrize("first", ["77010001000", "+7701", "+7701000100x", "+77010001000000000"])
-def test_a_first_number_that_is_none_is_refused(tmp_path: Path, first: str) -> None:
-    done = run("new", tmp_path / "new", "--first", first)
-    assert done.returncode == 2
-    assert "--first" in done.stderr
 
 
 def test_a_file_that_others_can_read_is_refused(folder: Path) -> None:

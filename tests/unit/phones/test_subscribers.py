@@ -38,6 +38,12 @@ def test_new_subscribers_sign_and_one_each_does_something_else() -> None:
     assert all(len(one.number) == 12 for one in made)
 
 
+def test_there_are_no_more_numbers_than_the_first_one_leaves() -> None:
+    assert len(new_subscribers(1, "+77019998999", system_randomness)) == len(Outcome)
+    with pytest.raises(ValueError, match="not so many"):
+        new_subscribers(1, "+77019999000", system_randomness)
+
+
 def luhn_sum(digits: str) -> int:
     total = 0
     for place, each in enumerate(reversed(digits)):
