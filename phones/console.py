@@ -44,6 +44,7 @@ fault throttle 3            what the SMSC does wrong: throttle, queue_full, rate
                             refuse_bind, mute, no_receipts, early_receipts, decimal_receipts,
                             late_receipts, double
 expect Sign?                wait until the phone's screen or newest text has this, spaces aside
+say done                    print this: all commands before it have been carried out
 help | quit"""
 
 
@@ -92,6 +93,7 @@ class Console:
             "clock": self._clock,
             "fault": self._fault,
             "expect": self._expect,
+            "say": lambda words: self._out(" ".join(words)),
             "help": lambda _: self._lines(HELP),
             "quit": self._quit,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from phones.outcomes import Outcome
 from phones.subscribers import Subscriber, read_subscribers
 from sms.applet import Status
+from tests.unit.phones.certificates import smsc_certificate, trusting
 from tests.unit.phones.esme import Esme, Platform, verifies
 
 TIMEOUT_SECONDS = 60
@@ -81,9 +83,9 @@ def running(
         assert (process.returncode, errors) == (0, "")
 
 
-async def bind(folder: Path, port: int) -> Esme:
+async def bind(folder: Path, port: int, tls: ssl.SSLContext | None = None) -> Esme:
     password = (folder / "smpp.password").read_text().strip()
-    return await Esme.bind(port, system_id="qagazsyz", password=password)
+    return await Esme.bind(port, system_id="qagazsyz", password=password, tls=tls)
 
 
 def test_what_is_secret_is_for_its_owner_only(made: Path) -> None:
@@ -145,18 +147,22 @@ async def test_a_person_at_the_terminal_answers(folder: Path) -> None:
         esme = await bind(folder, port)
         platform = Platform(esme)
         platform.ask(one)
-        process.stdin.write("expect Bank:\ncancel\nquit\n")
+        process.stdin.write("expect Bank:\ncancel\nsay cancelled\nquit\n")
         process.stdin.flush()
         await esme.read_until(lambda: bool(esme.messages))
         assert platform.answers(one)[0].status is Status.CANCELLED
         esme.close()
-        assert "│Bank: contract  │" in process.stdout.read()
+        printed = process.stdout.read()
+        assert "│Bank: contract  │" in printed
+        assert printed.endswith("cancelled\n")
 
 
-async def test_it_runs_where_nobody_types(folder: Path) -> None:
+async def test_it_runs_with_tls_where_nobody_types(folder: Path, tmp_path: Path) -> None:
     """Under a supervisor, standard input is /dev/null."""
-    with running(folder, stdin=subprocess.DEVNULL) as (port, _):
-        (await bind(folder, port)).close()
+    path = smsc_certificate(tmp_path)
+    options = ("--certificate", path)
+    with running(folder, *options, stdin=subprocess.DEVNULL) as (port, _):
+        (await bind(folder, port, trusting(path))).close()
 
 
 def test_commands_may_come_from_a_file(folder: Path, tmp_path: Path) -> None:

@@ -154,6 +154,10 @@ async def test_the_clock_is_moved(terminal: Terminal) -> None:
     await terminal.type("clock release", "clock hold")
 
 
+async def test_a_driver_hears_that_its_commands_were_carried_out(terminal: Terminal) -> None:
+    assert await terminal.type("clock hold", "say held now") == "held now"
+
+
 async def test_faults_are_set(terminal: Terminal, world: World) -> None:
     await terminal.type("fault throttle 3", "fault mute 1")
     assert (world.smsc.faults.throttle, world.smsc.faults.mute) == (3, True)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from smpplib import consts
 from smpplib.exceptions import ConnectionError as SmppConnectionError
 from smpplib.exceptions import PDUError
@@ -22,6 +17,7 @@ from phones.smpp import CommandStatus
 from phones.smsc import WINDOW, Smsc
 from sms.alphabets import decode
 from sms.parts import read_part, split_text
+from tests.unit.phones.certificates import smsc_certificate, trusting
 from tests.unit.phones.conftest import ACCOUNT, World
 from tests.unit.phones.esme import Esme, Platform
 
@@ -84,41 +80,13 @@ async def test_a_phones_message_goes_to_who_receives(world: World) -> None:
     receiver.close()
 
 
-def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """TLS for the loopback address by a certificate of its own, and the file that has it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "SMSC")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "smsc.pem"
-    path.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+async def test_it_speaks_tls(world: World, tmp_path: Path) -> None:
+    path = smsc_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
-    return context, path
-
-
-async def test_it_speaks_tls(world: World, tmp_path: Path) -> None:
-    context, path = server_context(tmp_path)
     smsc = Smsc(world.network, world.clock, world.record, ACCOUNT)
     port = await smsc.start("127.0.0.1", 0, context)
-    trusting = ssl.create_default_context(cafile=str(path))
-    trusting.check_hostname = False  # smpplib gives no name to compare
-    esme = await Esme.bind(port, tls=trusting)
+    esme = await Esme.bind(port, tls=trusting(path))
     platform = Platform(esme)
     one = world.subscriber()
     platform.ask(one)
