@@ -11,12 +11,12 @@ import shlex
 from collections.abc import Awaitable, Callable
 
 from phones.dialogues import Dialogue, WrongKey
-from phones.faults import UnknownFault
 from phones.handset import Phone
 from phones.network import Network, NoSuchPhone
 from phones.outcomes import Outcome
 from phones.screens import SCREENS
-from phones.smsc import Smsc
+from phones.smsc.faults import UnknownFault
+from phones.smsc.server import Smsc
 from phones.subscribers import new_sim
 from sms.alphabets import NotInAlphabet
 from sms.applet import Status

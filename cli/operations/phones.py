@@ -211,7 +211,7 @@ async def _run(plan: Plan) -> None:
     from phones.console import Console
     from phones.network import Network
     from phones.record import Record
-    from phones.smsc import Account, Smsc
+    from phones.smsc.server import Account, Smsc
     from phones.subscribers import write_subscribers
     from services.runtime.clock import system_clock
     from services.runtime.secret_files import replacing_secret

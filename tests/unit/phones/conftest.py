@@ -13,7 +13,7 @@ from phones.handset import Phone
 from phones.network import Network
 from phones.outcomes import Outcome
 from phones.record import Record
-from phones.smsc import Account, Smsc
+from phones.smsc.server import Account, Smsc
 from phones.subscribers import Subscriber, new_sim
 from sms.alphabets import Alphabet
 from tests.clock import Clock

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phones.smpp import Address, MalformedPdu, MessageBody, expiry, parse_bind, parse_message
+from phones.smsc.pdus import Address, MalformedPdu, MessageBody, expiry, parse_bind, parse_message
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 DAYS = timedelta(days=3)

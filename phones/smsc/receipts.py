@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from phones.handset import Delivery
-from phones.smpp import IS_RECEIPT, MESSAGE_STATE, RECEIPTED_MESSAGE_ID, MessageBody
+from phones.smsc.pdus import IS_RECEIPT, MESSAGE_STATE, RECEIPTED_MESSAGE_ID, MessageBody
 
 # The word, message_state (section 5.2.28) and an error code, which each SMSC has its own of.
 _STATES = {

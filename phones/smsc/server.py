@@ -17,12 +17,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from phones.clock import NetworkClock
-from phones.faults import Faults
 from phones.handset import Delivery, ToPhone
 from phones.network import Network
-from phones.receipts import write_receipt
 from phones.record import Record
-from phones.smpp import (
+from phones.smsc.faults import Faults
+from phones.smsc.pdus import (
     GENERIC_NACK,
     HAS_USER_DATA_HEADER,
     Address,
@@ -36,6 +35,7 @@ from phones.smpp import (
     parse_message,
     read_pdu,
 )
+from phones.smsc.receipts import write_receipt
 from sms.parts import ShortMessage
 
 # A message without a validity period.

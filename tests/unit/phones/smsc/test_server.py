@@ -13,8 +13,8 @@ from smpplib.exceptions import PDUError
 from smpplib.smpp import make_pdu
 
 from phones.outcomes import Outcome
-from phones.smpp import CommandStatus
-from phones.smsc import WINDOW, Smsc
+from phones.smsc.pdus import CommandStatus
+from phones.smsc.server import WINDOW, Smsc
 from sms.alphabets import decode
 from sms.parts import read_part, split_text
 from tests.unit.phones.certificates import smsc_certificate, trusting
