@@ -28,6 +28,7 @@ from cli.operations.health import health
 from cli.operations.init import init
 from cli.operations.keys import keys
 from cli.operations.migrate import migrate
+from cli.operations.phones import phones
 from cli.operations.serve import serve
 from cli.operations.traces import traces
 from cli.operations.up import up
@@ -63,6 +64,7 @@ tool.add_typer(receipt, name="receipt")
 tool.add_typer(log, name="log")
 tool.command()(audit)
 tool.add_typer(keys, name="keys")
+tool.add_typer(phones, name="phones")
 tool.command()(health)
 tool.command()(traces)
 

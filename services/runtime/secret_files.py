@@ -29,10 +29,10 @@ class SecretRefused(CannotStart):
     """
 
 
-def read_secret(path: Path) -> bytes:
+def read_secret(path: Path, limit: int = SECRET_LIMIT_BYTES) -> bytes:
     """Return the file's bytes.
 
-    Raises SecretRefused if the file cannot be read, is longer than SECRET_LIMIT_BYTES, or gives any
+    Raises SecretRefused if the file cannot be read, is longer than the limit, or gives any
     permission to the group or to others. The mode is that of the open file, not of its path, which
     could be exchanged in between.
     """
@@ -42,11 +42,11 @@ def read_secret(path: Path) -> bytes:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
             if mode & _OTHERS:
                 raise SecretRefused(f"{path} has mode {mode:04o}: chmod 0600 it")
-            content = file.read(SECRET_LIMIT_BYTES + 1)
+            content = file.read(limit + 1)
     except OSError as error:
         raise SecretRefused(f"{path} cannot be read: {error.strerror}") from None
-    if len(content) > SECRET_LIMIT_BYTES:
-        raise SecretRefused(f"{path} is longer than {SECRET_LIMIT_BYTES} bytes")
+    if len(content) > limit:
+        raise SecretRefused(f"{path} is longer than {limit} bytes")
     return content
 
 

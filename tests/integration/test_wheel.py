@@ -16,7 +16,7 @@ import pytest
 from cli.main import CHECKOUT, CHECKOUT_COMMANDS
 
 # Top-level packages of the wheel.
-SHIPPED = {"cli", "gateway", "services", "signatures"}
+SHIPPED = {"cli", "gateway", "phones", "services", "signatures", "sms"}
 # Distributions that only the demo and the benchmarks need.
 NOT_FOR_SERVERS = ("fpdf2", "pillow", "fonttools", "defusedxml", "fontpkg", "font")
 

@@ -59,6 +59,9 @@ def test_a_file_longer_than_any_secret_is_refused_and_not_shown(tmp_path: Path) 
         read_secret(path)
     assert "sss" not in str(refusal.value)
     assert read_secret(secret(tmp_path / "longest", 0o600, b"s" * SECRET_LIMIT_BYTES))
+    assert len(read_secret(path, SECRET_LIMIT_BYTES + 1)) == SECRET_LIMIT_BYTES + 1
+    with pytest.raises(SecretRefused, match="longer than 3 bytes"):
+        read_secret(secret(tmp_path / "four", 0o600, b"four"), 3)
 
 
 def test_a_secret_is_written_for_its_owner_alone_and_never_over_another(tmp_path: Path) -> None:
