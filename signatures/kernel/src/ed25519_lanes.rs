@@ -177,6 +177,17 @@ impl<L: Copy> Extended<L> {
         Self { x: zero, y: one, z: one, t: zero }
     }
 
+    /// Returns affine points with Z = 4, for one product: from e = 2x and h = 2y, X = 2e, Y = 2h and
+    /// T = X·Y/Z = e·h.
+    #[inline(always)]
+    fn from_affine<S, const LANES: usize>(field: &Field<L, S, LANES>, affine: &Affine<L>) -> Self {
+        let Field { plus, minus, times, carried, .. } = *field;
+        let e = carried(&minus(&affine.y_plus_x, &affine.y_minus_x));
+        let h = plus(&affine.y_plus_x, &affine.y_minus_x);
+        let (x, y) = (carried(&plus(&e, &e)), carried(&plus(&h, &h)));
+        Self { x, y, z: (field.all)([4, 0, 0, 0, 0]), t: times(&e, &h) }
+    }
+
     /// Adds affine points: add-2008-hwcd-3 with Z₂ = 1, seven products.
     #[inline(always)]
     fn plus_affine<S, const LANES: usize>(
@@ -358,9 +369,8 @@ fn high<L: Copy, S, const LANES: usize>(
     let mut high = Vec::with_capacity(affine.len().next_multiple_of(LANES));
     for group in affine.chunks(LANES) {
         let group = array::from_fn(|i| *group.get(i).unwrap_or(&group[0]));
-        let group = Affine::load(field, group, 0);
-        let Extended { x, y, z, .. } =
-            Extended::identity(field).plus_affine(field, &group).doubled_times(field, 128);
+        let group = Extended::from_affine(field, &Affine::load(field, group, 0));
+        let Extended { x, y, z, .. } = group.doubled_times(field, 128);
         let inverse = field.inverse(&z);
         let (x, y) = ((field.times)(&x, &inverse), (field.times)(&y, &inverse));
         high.extend(points(field, &x, &y));
@@ -584,7 +594,11 @@ impl<S: Copy, const LANES: usize> Buckets<S, LANES> {
                         negative |= ((entry & 1) as u8) << lane;
                     }
                 }
-                sum = sum.plus_affine(field, &Affine::load(field, chosen, negative));
+                let affine = Affine::load(field, chosen, negative);
+                sum = match step {
+                    0 => Extended::from_affine(field, &affine),
+                    _ => sum.plus_affine(field, &affine),
+                };
             }
             for (&bucket, point) in buckets.iter().zip(sum.store(field)) {
                 self.sums[bucket as usize] = point;
