@@ -6,7 +6,7 @@
 //! agree whatever torsion A and R carry (the reasoning of ZIP 215). Unlike ZIP 215, encodings that
 //! are not canonical and keys of small order are refused beforehand, by looking at the bytes.
 //!
-//! Eight or more signatures are hashed, decoded and summed up in lanes where the machine has them
+//! Many signatures are hashed, decoded and summed up in lanes where the machine has them
 //! (`ed25519_lanes`), and by curve25519-dalek otherwise. Nothing is secret: variable time is right.
 
 use std::collections::HashMap;
@@ -22,6 +22,7 @@ use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use sha2::{Digest, Sha512};
 
 use crate::algorithm::Verdict;
+use crate::instructions::{Instructions, instructions};
 #[cfg(target_arch = "x86_64")]
 use crate::{ed25519_lanes as lanes, entries};
 
@@ -33,8 +34,9 @@ const PARTS: usize = 8;
 /// A smaller batch is cheaper to verify one by one.
 const SMALLEST_BATCH: usize = 4;
 
-/// A smaller batch does not fill the eight lanes.
+/// A smaller batch does not fill the eight lanes, or takes longer in four.
 const SMALLEST_IN_LANES: usize = 8;
+const SMALLEST_IN_FOUR_LANES: usize = 16;
 
 /// If keys have so many signatures each, their multiples by 2¹²⁸ are made at the first use, and
 /// their scalars summed up before they are reduced.
@@ -64,7 +66,7 @@ impl Key {
         Some(Self::known(encoded, OnceLock::from(-a), OnceLock::new()))
     }
 
-    /// Parses keys, eight at a time if possible.
+    /// Parses keys, several at a time if possible.
     pub fn new_all(encoded: &[&[u8]]) -> Vec<Option<Self>> {
         if encoded.len() < SMALLEST_IN_LANES {
             return encoded.iter().map(|encoded| Self::new(encoded)).collect();
@@ -173,9 +175,13 @@ pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
     verdicts
 }
 
-/// Hashes, and decodes R, eight at a time if possible.
+/// Hashes, and decodes R, several at a time if possible.
 fn equations_of<'a>(claims: &'a [Claim<'a>]) -> Vec<Option<Equation<'a>>> {
-    if claims.len() >= SMALLEST_IN_LANES
+    let smallest = match instructions() {
+        Instructions::Avx2 => SMALLEST_IN_FOUR_LANES,
+        _ => SMALLEST_IN_LANES,
+    };
+    if claims.len() >= smallest
         && let Some(equations) = equations_in_lanes(claims)
     {
         return equations;
@@ -248,7 +254,7 @@ fn settle_equations(equations: &[Equation]) -> Vec<Verdict> {
     settled
 }
 
-/// Returns whether each of the equations at these places holds, eight at a time if possible.
+/// Returns whether each of the equations at these places holds, several at a time if possible.
 fn hold(equations: &[Equation], places: &[usize]) -> Vec<bool> {
     if places.len() >= SMALLEST_BATCH
         && let Some(hold) = hold_in_lanes(equations, places)
@@ -273,6 +279,7 @@ fn hold_in_lanes(equations: &[Equation], places: &[usize]) -> Option<Vec<bool>> 
 /// Returns whether the batch equation holds. Signatures by one key share a term.
 fn all_hold(equations: &[Equation], z: &[u128]) -> bool {
     if equations.len() >= SMALLEST_IN_LANES
+        && matches!(equations[0].r, R::InLanes(_))
         && let Some(hold) = all_hold_in_lanes(equations, z)
     {
         return hold;
@@ -670,7 +677,7 @@ mod tests {
                 let signature = signer.sign(b"message", of_r);
                 assert_eq!(verdict(&key, b"message", &signature), Some(Verdict::Valid));
                 let claim = || Claim::new(&key, b"message", &signature).unwrap();
-                for count in [SMALLEST_BATCH, SMALLEST_IN_LANES] {
+                for count in [SMALLEST_BATCH, SMALLEST_IN_LANES, SMALLEST_IN_FOUR_LANES] {
                     let batch: Vec<_> = std::iter::repeat_with(claim).take(count).collect();
                     assert!(together(&batch));
                     assert_eq!(settle(&batch), vec![Verdict::Valid; count]);
@@ -746,7 +753,7 @@ mod tests {
         no_point[0] = 2;
         let good = signer.sign(b"message", EIGHT_TORSION[2]);
         let bad = with_s_plus(good, &[1]);
-        for count in [8, 9, 16, 17] {
+        for count in [8, 9, 16, 17, 20, 21] {
             for place in 0..count {
                 let mut signatures = vec![good; count];
                 let mut expected = vec![Verdict::Valid; count];

@@ -1,21 +1,18 @@
-//! The batch equation of Ed25519 in eight lanes: points are decoded eight at a time, and a sum of
-//! multiples is made by Pippenger's buckets. Nothing here is secret: times depend on the numbers.
+//! The batch equation of Ed25519 in lanes, eight of AVX-512 or four of AVX2: as many points are
+//! decoded at a time, and a sum of multiples is made by Pippenger's buckets. Nothing here is secret:
+//! times depend on the numbers.
 //!
 //! Scalars are written in signed digits of eight or four bits, d₀ + d₁·2ʷ + …, each window's digits
 //! sort the points into buckets of equal |d|, and every lane fills one bucket at a time. Twisted
 //! Edwards addition is complete with these constants: there are no exceptional points.
 
-// The same lane in several arrays.
-#![allow(clippy::needless_range_loop)]
+// The same lane in several arrays; and see `field25519` for what must be inlined.
+#![allow(clippy::needless_range_loop, clippy::inline_always)]
 
-use std::arch::x86_64::*;
 use std::array;
 
-use crate::field25519_lanes::Lanes;
-use crate::rows::{row, transpose, words};
-
-/// Points and sums are worked on eight at a time.
-pub const LANES: usize = 8;
+use crate::field25519::Field;
+use crate::{field25519_avx2, field25519_ifma};
 
 /// From this many points on, windows of eight bits cost less than those of four: a point costs half
 /// as many additions, but emptying the buckets eight times as many.
@@ -29,9 +26,10 @@ const TWICE_D: [u64; 5] =
 const ROOT: [u64; 5] =
     [0x61b274a0ea0b0, 0x0d5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d];
 
-/// A point ready to be added, affine: five limbs each of y + x, y − x and 2dxy.
+/// A point ready to be added, affine: five words of 51 bits each of y + x, y − x and 2dxy, which the
+/// top one may exceed a little, and one of nothing.
 #[derive(Clone, Copy)]
-pub struct Point([u64; 16]);
+pub struct Point(pub [u64; 16]);
 
 const IDENTITY: Point = Point([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 
@@ -140,244 +138,274 @@ fn added(number: &[u8; 32], to_each: u8) -> [u8; 32] {
     })
 }
 
-/// Eight affine points ready to be added.
-struct Affine {
-    y_plus_x: Lanes,
-    y_minus_x: Lanes,
-    xy2d: Lanes,
+/// Affine points ready to be added, one in each lane.
+struct Affine<L> {
+    y_plus_x: L,
+    y_minus_x: L,
+    xy2d: L,
 }
 
-/// Eight points in extended coordinates: x = X/Z, y = Y/Z, xy = T/Z.
+/// Points in extended coordinates, one in each lane: x = X/Z, y = Y/Z, xy = T/Z.
 #[derive(Clone, Copy)]
-struct Extended {
-    x: Lanes,
-    y: Lanes,
-    z: Lanes,
-    t: Lanes,
+struct Extended<L> {
+    x: L,
+    y: L,
+    z: L,
+    t: L,
 }
 
-impl Affine {
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn new(x: &Lanes, y: &Lanes) -> Self {
+impl<L: Copy> Affine<L> {
+    #[inline(always)]
+    fn load<S, const LANES: usize>(
+        field: &Field<L, S, LANES>,
+        points: [&Point; LANES],
+        negative: u8,
+    ) -> Self {
+        let [plus, minus, xy2d] = (field.load_affine)(points);
         Self {
-            y_plus_x: y.plus(x),
-            y_minus_x: y.minus(x),
-            xy2d: x.times(y).times(&Lanes::all(TWICE_D)),
+            y_plus_x: (field.or)(&plus, negative, &minus),
+            y_minus_x: (field.or)(&minus, negative, &plus),
+            xy2d: (field.negated_where)(&xy2d, negative),
         }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn load(points: [&Point; LANES], negative: __mmask8) -> Self {
-        let zero = _mm512_setzero_si512();
-        let mut limbs = [zero; 16];
-        for half in 0..2 {
-            let mut rows = [zero; LANES];
-            for lane in 0..LANES {
-                rows[lane] = row(points[lane].0[8 * half..][..8].try_into().unwrap());
-            }
-            limbs[8 * half..][..8].copy_from_slice(&transpose(rows));
-        }
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, _] = limbs;
-        let (plus, minus) = (Lanes([a, b, c, d, e]), Lanes([f, g, h, i, j]));
-        Self {
-            y_plus_x: plus.or(negative, &minus),
-            y_minus_x: minus.or(negative, &plus),
-            xy2d: Lanes([k, l, m, n, o]).negated_factor(negative),
-        }
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn store(&self) -> [Point; LANES] {
-        let mut points = [IDENTITY; LANES];
-        let numbers = [&self.y_plus_x, &self.y_minus_x, &self.xy2d];
-        for (place, &limb) in numbers.into_iter().flat_map(|number| &number.0).enumerate() {
-            for (point, word) in points.iter_mut().zip(words(limb)) {
-                point.0[place] = word;
-            }
-        }
-        points
     }
 }
 
-impl Extended {
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn identity() -> Self {
-        let (zero, one) = (Lanes::zero(), Lanes::one());
+impl<L: Copy> Extended<L> {
+    #[inline(always)]
+    fn identity<S, const LANES: usize>(field: &Field<L, S, LANES>) -> Self {
+        let (zero, one) = ((field.all)([0; 5]), (field.all)([1, 0, 0, 0, 0]));
         Self { x: zero, y: one, z: one, t: zero }
     }
 
+    /// Returns affine points with Z = 4, for one product: from e = 2x and h = 2y, X = 2e, Y = 2h and
+    /// T = X·Y/Z = e·h.
+    #[inline(always)]
+    fn from_affine<S, const LANES: usize>(field: &Field<L, S, LANES>, affine: &Affine<L>) -> Self {
+        let Field { plus, minus, times, carried, .. } = *field;
+        let e = carried(&minus(&affine.y_plus_x, &affine.y_minus_x));
+        let h = plus(&affine.y_plus_x, &affine.y_minus_x);
+        let (x, y) = (carried(&plus(&e, &e)), carried(&plus(&h, &h)));
+        Self { x, y, z: (field.all)([4, 0, 0, 0, 0]), t: times(&e, &h) }
+    }
+
     /// Adds affine points: add-2008-hwcd-3 with Z₂ = 1, seven products.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn plus_affine(&self, other: &Affine) -> Self {
-        let a = self.y.minus(&self.x).times(&other.y_minus_x);
-        let b = self.y.plus(&self.x).times(&other.y_plus_x);
-        let c = self.t.times(&other.xy2d);
-        Self::joined(&a, &b, &c, &self.z.plus(&self.z))
+    #[inline(always)]
+    fn plus_affine<S, const LANES: usize>(
+        &self,
+        field: &Field<L, S, LANES>,
+        other: &Affine<L>,
+    ) -> Self {
+        let Field { plus, minus, times, .. } = *field;
+        let a = times(&minus(&self.y, &self.x), &other.y_minus_x);
+        let b = times(&plus(&self.y, &self.x), &other.y_plus_x);
+        let c = times(&self.t, &other.xy2d);
+        Self::joined(field, &a, &b, &c, &plus(&self.z, &self.z))
     }
 
     /// Adds points: add-2008-hwcd-3, nine products.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn plus(&self, other: &Self) -> Self {
-        let a = self.y.minus(&self.x).times(&other.y.minus(&other.x));
-        let b = self.y.plus(&self.x).times(&other.y.plus(&other.x));
-        let c = self.t.times(&other.t).times(&Lanes::all(TWICE_D));
-        let zz = self.z.times(&other.z);
-        Self::joined(&a, &b, &c, &zz.plus(&zz))
+    #[inline(always)]
+    fn plus<S, const LANES: usize>(&self, field: &Field<L, S, LANES>, other: &Self) -> Self {
+        let Field { plus, minus, times, .. } = *field;
+        let a = times(&minus(&self.y, &self.x), &minus(&other.y, &other.x));
+        let b = times(&plus(&self.y, &self.x), &plus(&other.y, &other.x));
+        let c = times(&times(&self.t, &other.t), &(field.all)(TWICE_D));
+        let zz = times(&self.z, &other.z);
+        Self::joined(field, &a, &b, &c, &plus(&zz, &zz))
     }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn joined(a: &Lanes, b: &Lanes, c: &Lanes, d: &Lanes) -> Self {
-        let (e, f, g, h) = (b.minus(a), d.minus(c), d.plus(c), b.plus(a));
-        Self { x: e.times(&f), y: g.times(&h), z: f.times(&g), t: e.times(&h) }
+    /// The end of both, from carried a, b and c, and d that is twice a carried number.
+    #[inline(always)]
+    fn joined<S, const LANES: usize>(
+        field: &Field<L, S, LANES>,
+        a: &L,
+        b: &L,
+        c: &L,
+        d: &L,
+    ) -> Self {
+        let Field { plus, minus, times, .. } = *field;
+        // f is the loosest one.
+        let (e, f, g, h) = (minus(b, a), minus(d, c), plus(d, c), plus(b, a));
+        Self { x: times(&f, &e), y: times(&g, &h), z: times(&f, &g), t: times(&e, &h) }
     }
 
-    /// Doubles: dbl-2008-hwcd with a = −1 and all signs turned.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn doubled(&self) -> Self {
-        let (a, b, zz) = (self.x.squared(), self.y.squared(), self.z.squared());
-        let h = a.plus(&b);
-        let e = h.minus(&self.x.plus(&self.y).squared());
-        let g = a.minus(&b);
-        let f = zz.plus(&zz).plus(&g);
-        Self { x: e.times(&f), y: g.times(&h), z: f.times(&g), t: e.times(&h) }
+    /// Doubles: dbl-2008-hwcd with a = −1 and all signs turned. T, which a doubling does not read, is
+    /// left as it was if nobody else will.
+    #[inline(always)]
+    fn doubled<S, const LANES: usize>(&self, field: &Field<L, S, LANES>, needs_t: bool) -> Self {
+        let Field { plus, minus, times, squared, .. } = *field;
+        let (a, b, zz) = (squared(&self.x), squared(&self.y), squared(&self.z));
+        let h = plus(&a, &b);
+        let e = minus(&h, &squared(&plus(&self.x, &self.y)));
+        let g = minus(&a, &b);
+        let f = (field.carried)(&plus(&plus(&zz, &zz), &g));
+        let t = if needs_t { times(&e, &h) } else { self.t };
+        Self { x: times(&e, &f), y: times(&g, &h), z: times(&f, &g), t }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn doubled_times(&self, count: usize) -> Self {
+    #[inline(always)]
+    fn doubled_times<S, const LANES: usize>(
+        &self,
+        field: &Field<L, S, LANES>,
+        count: usize,
+    ) -> Self {
         let mut out = *self;
-        for _ in 0..count {
-            out = out.doubled();
+        for left in (0..count).rev() {
+            out = out.doubled(field, left == 0);
         }
         out
     }
 
     /// Returns the lanes whose point times 8 is the identity.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn are_small(&self) -> __mmask8 {
-        let eightfold = self.doubled_times(3);
-        eightfold.x.is_zero() & eightfold.y.minus(&eightfold.z).is_zero()
+    #[inline(always)]
+    fn are_small<S, const LANES: usize>(&self, field: &Field<L, S, LANES>) -> u8 {
+        let eightfold = self.doubled_times(field, 3);
+        let difference = (field.minus)(&eightfold.y, &eightfold.z);
+        (field.is_zero)(&eightfold.x) & (field.is_zero)(&difference)
     }
 
     /// Moves every lane down, around the end.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn rotated(&self, by: i64) -> Self {
-        let places: [u64; 8] = array::from_fn(|lane| (lane as u64 + by as u64) % 8);
-        let places = row(&places);
-        let mut out = *self;
-        for number in [&mut out.x, &mut out.y, &mut out.z, &mut out.t] {
-            for limb in &mut number.0 {
-                *limb = _mm512_permutexvar_epi64(places, *limb);
-            }
-        }
-        out
+    #[inline(always)]
+    fn rotated<S, const LANES: usize>(&self, field: &Field<L, S, LANES>, by: usize) -> Self {
+        let [x, y, z, t] =
+            [&self.x, &self.y, &self.z, &self.t].map(|number| (field.rotated)(number, by));
+        Self { x, y, z, t }
     }
 
-    /// Returns the words of each lane's point as three rows, and four words of nothing.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn store(&self) -> [[__m512i; 3]; LANES] {
-        let zero = _mm512_setzero_si512();
-        let mut limbs = [zero; 24];
-        for (i, number) in [&self.x, &self.y, &self.z, &self.t].into_iter().enumerate() {
-            limbs[5 * i..][..5].copy_from_slice(&number.0);
-        }
-        let mut out = [[zero; 3]; LANES];
-        for third in 0..3 {
-            let rows = transpose(limbs[8 * third..][..8].try_into().unwrap());
-            for (out, row) in out.iter_mut().zip(rows) {
-                out[third] = row;
-            }
-        }
-        out
+    #[inline(always)]
+    fn store<S, const LANES: usize>(&self, field: &Field<L, S, LANES>) -> [S; LANES] {
+        (field.store)(&[self.x, self.y, self.z, self.t])
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn load(points: [&[__m512i; 3]; LANES]) -> Self {
-        let mut limbs = [_mm512_setzero_si512(); 24];
-        for third in 0..3 {
-            let mut rows = [_mm512_setzero_si512(); LANES];
-            for lane in 0..LANES {
-                rows[lane] = points[lane][third];
-            }
-            limbs[8 * third..][..8].copy_from_slice(&transpose(rows));
-        }
-        let number = |i: usize| Lanes(limbs[5 * i..][..5].try_into().unwrap());
-        Self { x: number(0), y: number(1), z: number(2), t: number(3) }
+    #[inline(always)]
+    fn load<S, const LANES: usize>(field: &Field<L, S, LANES>, points: [&S; LANES]) -> Self {
+        let [x, y, z, t] = (field.load)(points);
+        Self { x, y, z, t }
     }
+}
+
+/// Returns points by their coordinates, x perhaps negated, y carried.
+#[inline(always)]
+fn points<L: Copy, S, const LANES: usize>(
+    field: &Field<L, S, LANES>,
+    x: &L,
+    y: &L,
+) -> [Point; LANES] {
+    let Field { plus, minus, times, carried, .. } = *field;
+    let xy2d = times(&times(x, y), &(field.all)(TWICE_D));
+    (field.store_affine)(&[carried(&plus(y, x)), carried(&minus(y, x)), xy2d])
 }
 
 /// Decodes points (RFC 8032, section 5.1.3), whose encodings were found canonical. None for those
 /// that are not on the curve.
-#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
-    let mut points = Vec::with_capacity(encoded.len().next_multiple_of(LANES));
-    for group in encoded.chunks(LANES) {
-        let group: [[u8; 32]; LANES] = array::from_fn(|i| *group.get(i).unwrap_or(&group[0]));
-        let y = Lanes::from_bytes(&group);
-        let yy = y.squared();
-        // x² = u / v, so x = u·v³·(u·v⁷)^((p − 5)/8), perhaps times the root of −1.
-        let u = yy.minus(&Lanes::one());
-        let v = yy.times(&Lanes::all(D)).plus(&Lanes::one());
-        let v3 = v.squared().times(&v);
-        let v7 = v3.squared().times(&v);
-        let x = u.times(&v3).times(&u.times(&v7).power_p58());
-        let vxx = x.squared().times(&v);
-        let is_root = vxx.minus(&u).is_zero();
-        let is_other_root = vxx.plus(&u).is_zero();
-        let x = x.or(!is_root, &x.times(&Lanes::all(ROOT)));
-        let mut negative = 0;
-        for (lane, encoded) in group.iter().enumerate() {
-            negative |= (encoded[31] >> 7) << lane;
+#[inline(always)]
+fn decode<L: Copy, S, const LANES: usize, const WIDTH: usize>(
+    field: &Field<L, S, LANES>,
+    encoded: &[[u8; 32]],
+) -> Vec<Option<Point>> {
+    let mut decoded = Vec::with_capacity(encoded.len().next_multiple_of(LANES * WIDTH));
+    for groups in encoded.chunks(LANES * WIDTH) {
+        let groups: [[[u8; 32]; LANES]; WIDTH] = array::from_fn(|group| {
+            array::from_fn(|lane| *groups.get(group * LANES + lane).unwrap_or(&groups[0]))
+        });
+        let ratios = groups.map(|group| Ratio::new(field, &(field.from_bytes)(&group)));
+        let powers = field.power_p58(&ratios.map(|ratio| ratio.uv7));
+        for ((group, ratio), power) in groups.iter().zip(&ratios).zip(&powers) {
+            let (x, on_curve) = ratio.root(field, power);
+            let mut negative = 0;
+            for (lane, encoded) in group.iter().enumerate() {
+                negative |= (encoded[31] >> 7) << lane;
+            }
+            let x = (field.negated_where)(&x, (field.is_odd)(&x) ^ negative);
+            let points = points(field, &x, &ratio.y).into_iter().enumerate();
+            decoded
+                .extend(points.map(|(lane, point)| (on_curve >> lane & 1 == 1).then_some(point)));
         }
-        let x = x.or(x.is_odd() ^ negative, &Lanes::zero().minus(&x));
-        let affine = Affine::new(&x, &y);
-        let on_curve = is_root | is_other_root;
-        let decoded = affine.store().into_iter().enumerate();
-        points.extend(decoded.map(|(lane, point)| (on_curve >> lane & 1 == 1).then_some(point)));
     }
-    points.truncate(encoded.len());
-    points
+    decoded.truncate(encoded.len());
+    decoded
+}
+
+/// What x² is, from y: u / v, so that x is u·v³·(u·v⁷)^((p − 5)/8), perhaps times the root of −1.
+#[derive(Clone, Copy)]
+struct Ratio<L> {
+    y: L,
+    u: L,
+    v: L,
+    uv3: L,
+    uv7: L,
+}
+
+impl<L: Copy> Ratio<L> {
+    #[inline(always)]
+    fn new<S, const LANES: usize>(field: &Field<L, S, LANES>, y: &L) -> Self {
+        let Field { plus, minus, times, squared, all, .. } = *field;
+        let (one, yy) = (all([1, 0, 0, 0, 0]), squared(y));
+        let u = (field.carried)(&minus(&yy, &one));
+        let v = plus(&times(&yy, &all(D)), &one);
+        let v3 = times(&squared(&v), &v);
+        let uv3 = times(&u, &v3);
+        let v4 = times(&v3, &v);
+        Self { y: *y, u, v, uv3, uv7: times(&uv3, &v4) }
+    }
+
+    /// Returns a root from (u·v⁷)^((p − 5)/8), and the lanes that have one.
+    #[inline(always)]
+    fn root<S, const LANES: usize>(&self, field: &Field<L, S, LANES>, power: &L) -> (L, u8) {
+        let Field { plus, minus, times, squared, all, is_zero, .. } = *field;
+        let x = times(&self.uv3, power);
+        let vxx = times(&squared(&x), &self.v);
+        let is_root = is_zero(&minus(&vxx, &self.u));
+        let is_other_root = is_zero(&plus(&vxx, &self.u));
+        ((field.or)(&x, !is_root, &times(&x, &all(ROOT))), is_root | is_other_root)
+    }
 }
 
 /// Returns the points times 2¹²⁸.
-#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-pub fn high(points: &[&Point]) -> Vec<Point> {
-    let mut high = Vec::with_capacity(points.len().next_multiple_of(LANES));
-    for group in points.chunks(LANES) {
+#[inline(always)]
+fn high<L: Copy, S, const LANES: usize>(
+    field: &Field<L, S, LANES>,
+    affine: &[&Point],
+) -> Vec<Point> {
+    let mut high = Vec::with_capacity(affine.len().next_multiple_of(LANES));
+    for group in affine.chunks(LANES) {
         let group = array::from_fn(|i| *group.get(i).unwrap_or(&group[0]));
-        let points = Extended::identity().plus_affine(&Affine::load(group, 0)).doubled_times(128);
-        // 1/Z = Z^(p − 2), and p − 2 = 8·(p − 5)/8 + 3.
-        let z3 = points.z.squared().times(&points.z);
-        let inverse = points.z.power_p58().squared_times(3).times(&z3);
-        high.extend(Affine::new(&points.x.times(&inverse), &points.y.times(&inverse)).store());
+        let group = Extended::from_affine(field, &Affine::load(field, group, 0));
+        let Extended { x, y, z, .. } = group.doubled_times(field, 128);
+        let inverse = field.inverse(&z);
+        let (x, y) = ((field.times)(&x, &inverse), (field.times)(&y, &inverse));
+        high.extend(points(field, &x, &y));
     }
-    high.truncate(points.len());
+    high.truncate(affine.len());
     high
 }
 
 /// Returns whether 8 times the sum of the multiples is the identity.
-#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-pub fn is_small(windows: Windows, points: &[&Point], scalars: &[Scalar]) -> bool {
+#[inline(always)]
+fn is_small<L: Copy, S: Copy, const LANES: usize>(
+    field: &Field<L, S, LANES>,
+    windows: Windows,
+    points: &[&Point],
+    scalars: &[Scalar],
+) -> bool {
     let groups = windows.count() / LANES;
     // Lane l of group g has window l·groups + g.
-    let mut sum = Extended::identity();
-    let mut scratch = Buckets::new(windows);
+    let mut sum = Extended::identity(field);
+    let mut scratch = Buckets::new(field, windows);
     for group in (0..groups).rev() {
-        let lanes = scratch.sums(points, scalars, array::from_fn(|lane| lane * groups + group));
-        sum = sum.doubled_times(windows.bits).plus(&lanes);
+        let windows_of_group = array::from_fn(|lane| lane * groups + group);
+        let lanes = scratch.sums(field, points, scalars, windows_of_group);
+        sum = sum.doubled_times(field, windows.bits).plus(field, &lanes);
     }
     let mut lane_bits = groups * windows.bits;
-    for by in [1, 2, 4] {
+    let mut by = 1;
+    while by < LANES {
         // Only the lanes that are multiples of 2·by matter from here on.
-        sum = sum.plus(&sum.rotated(by).doubled_times(lane_bits));
+        let upper = sum.rotated(field, by).doubled_times(field, lane_bits);
+        sum = sum.plus(field, &upper);
         lane_bits *= 2;
+        by *= 2;
     }
-    sum.are_small() & 1 == 1
+    sum.are_small(field) & 1 == 1
 }
 
 /// The windows of an equation's scalars.
@@ -391,73 +419,79 @@ pub struct Equation<'a> {
     pub minus_s: Scalar,
 }
 
-/// Returns whether each equation holds, eight at a time: four doublings a window, and one addition
+/// Returns whether each equation holds, one in each lane: four doublings a window, and one addition
 /// each from the multiples of A and of the base point.
-#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-pub fn hold(equations: &[Equation]) -> Vec<bool> {
+#[inline(always)]
+fn hold<L: Copy, S: Copy, const LANES: usize>(
+    field: &Field<L, S, LANES>,
+    equations: &[Equation],
+) -> Vec<bool> {
     let windows = WINDOWS_ALONE;
-    let of_base = Multiples::new([&BASE; LANES]);
+    let of_base = Multiples::new(field, [&BASE; LANES]);
     let mut verdicts = Vec::with_capacity(equations.len().next_multiple_of(LANES));
     for group in equations.chunks(LANES) {
         let group: [&Equation; LANES] = array::from_fn(|i| group.get(i).unwrap_or(&group[0]));
-        let of_a = Multiples::new(group.map(|equation| equation.a));
+        let of_a = Multiples::new(field, group.map(|equation| equation.a));
         let k = group.map(|equation| equation.k);
         let minus_s = group.map(|equation| equation.minus_s);
-        let mut sum = Extended::identity();
+        let mut sum = Extended::identity(field);
         for window in (0..windows.count()).rev() {
-            sum = sum.doubled_times(windows.bits);
+            sum = sum.doubled_times(field, windows.bits);
             for (multiples, scalars) in [(&of_a, &k), (&of_base, &minus_s)] {
                 let mut digits = [0; LANES];
                 for lane in 0..LANES {
                     digits[lane] = windows.digit(&scalars[lane], window);
                 }
-                sum = sum.plus(&multiples.look_up(&digits));
+                sum = sum.plus(field, &multiples.look_up(field, &digits));
             }
         }
-        sum = sum.plus_affine(&Affine::load(group.map(|equation| equation.r), 0));
-        let small = sum.are_small();
+        let r = Affine::load(field, group.map(|equation| equation.r), 0);
+        let small = sum.plus_affine(field, &r).are_small(field);
         verdicts.extend((0..LANES).map(|lane| small >> lane & 1 == 1));
     }
     verdicts.truncate(equations.len());
     verdicts
 }
 
-/// Eight points times 0 to 8.
-struct Multiples([[[__m512i; 3]; LANES]; 9]);
+/// The points of all lanes times 0 to 8.
+struct Multiples<S, const LANES: usize>([[S; LANES]; 9]);
 
-impl Multiples {
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn new(points: [&Point; LANES]) -> Self {
-        let points = Affine::load(points, 0);
-        let mut multiple = Extended::identity();
-        let mut multiples = [multiple.store(); 9];
+impl<S: Copy, const LANES: usize> Multiples<S, LANES> {
+    #[inline(always)]
+    fn new<L: Copy>(field: &Field<L, S, LANES>, points: [&Point; LANES]) -> Self {
+        let points = Affine::load(field, points, 0);
+        let mut multiple = Extended::identity(field);
+        let mut multiples = [multiple.store(field); 9];
         for stored in &mut multiples[1..] {
-            multiple = multiple.plus_affine(&points);
-            *stored = multiple.store();
+            multiple = multiple.plus_affine(field, &points);
+            *stored = multiple.store(field);
         }
         Self(multiples)
     }
 
-    /// Returns the multiples by −8 to 8. X and T of negatives are 2p less the limbs: not carried,
-    /// but below 2⁵² and not above 2p, which an addition's formula bears.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn look_up(&self, digits: &[i32; LANES]) -> Extended {
+    /// Returns the multiples by −8 to 8. X and T of negatives are not carried, which an addition's
+    /// formula bears.
+    #[inline(always)]
+    fn look_up<L: Copy>(&self, field: &Field<L, S, LANES>, digits: &[i32; LANES]) -> Extended<L> {
         let mut negative = 0;
         let mut chosen = [&self.0[0][0]; LANES];
         for lane in 0..LANES {
             chosen[lane] = &self.0[digits[lane].unsigned_abs() as usize][lane];
             negative |= u8::from(digits[lane] < 0) << lane;
         }
-        let point = Extended::load(chosen);
-        let (x, t) = (point.x.negated_factor(negative), point.t.negated_factor(negative));
+        let point = Extended::load(field, chosen);
+        let x = (field.negated_where)(&point.x, negative);
+        let t = (field.negated_where)(&point.t, negative);
         Extended { x, t, ..point }
     }
 }
 
-/// The buckets of eight windows, and what sorts points into them.
-struct Buckets {
+/// The buckets of as many windows as there are lanes, and what sorts points into them.
+struct Buckets<S, const LANES: usize> {
     windows: Windows,
-    sums: Vec<[__m512i; 3]>,
+    sums: Vec<S>,
+    /// The identity.
+    nothing: S,
     /// Where in `entries` each bucket's begin.
     starts: Vec<u32>,
     /// Points, by twice their place, plus 1 for the negative.
@@ -465,23 +499,31 @@ struct Buckets {
     by_length: Vec<u32>,
 }
 
-impl Buckets {
-    fn new(windows: Windows) -> Self {
+impl<S: Copy, const LANES: usize> Buckets<S, LANES> {
+    #[inline(always)]
+    fn new<L: Copy>(field: &Field<L, S, LANES>, windows: Windows) -> Self {
         Self {
             windows,
             sums: Vec::new(),
+            nothing: Extended::identity(field).store(field)[0],
             starts: Vec::new(),
             entries: Vec::new(),
             by_length: Vec::new(),
         }
     }
 
-    /// Returns the sum of digit times point for eight windows, one in each lane.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn sums(&mut self, points: &[&Point], scalars: &[Scalar], windows: [usize; LANES]) -> Extended {
+    /// Returns the sum of digit times point for each lane's window.
+    #[inline(always)]
+    fn sums<L: Copy>(
+        &mut self,
+        field: &Field<L, S, LANES>,
+        points: &[&Point],
+        scalars: &[Scalar],
+        windows: [usize; LANES],
+    ) -> Extended<L> {
         self.sort(scalars, windows);
-        self.fill(points);
-        self.empty()
+        self.fill(field, points);
+        self.empty(field)
     }
 
     /// Sorts the points by window and digit, and the buckets by how many points they have.
@@ -532,16 +574,17 @@ impl Buckets {
         }
     }
 
-    /// Sums up the points of every bucket, of eight at a time that have about as many.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn fill(&mut self, points: &[&Point]) {
-        self.sums.resize(self.by_length.len(), [_mm512_setzero_si512(); 3]);
+    /// Sums up the points of every bucket, of as many at a time as there are lanes, which have about
+    /// as many points.
+    #[inline(always)]
+    fn fill<L: Copy>(&mut self, field: &Field<L, S, LANES>, points: &[&Point]) {
+        self.sums.resize(self.by_length.len(), self.nothing);
         for buckets in self.by_length.chunks(LANES) {
             let lists: [&[u32]; LANES] = array::from_fn(|lane| {
                 let bucket = buckets[lane] as usize;
                 &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize]
             });
-            let mut sum = Extended::identity();
+            let mut sum = Extended::identity(field);
             for step in 0..lists[0].len() {
                 let mut chosen = [&IDENTITY; LANES];
                 let mut negative = 0;
@@ -551,27 +594,80 @@ impl Buckets {
                         negative |= ((entry & 1) as u8) << lane;
                     }
                 }
-                sum = sum.plus_affine(&Affine::load(chosen, negative));
+                let affine = Affine::load(field, chosen, negative);
+                sum = match step {
+                    0 => Extended::from_affine(field, &affine),
+                    _ => sum.plus_affine(field, &affine),
+                };
             }
-            for (&bucket, point) in buckets.iter().zip(sum.store()) {
+            for (&bucket, point) in buckets.iter().zip(sum.store(field)) {
                 self.sums[bucket as usize] = point;
             }
         }
     }
 
     /// Sums up |d| times each window's bucket of |d|, one window in each lane.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    fn empty(&self) -> Extended {
+    #[inline(always)]
+    fn empty<L: Copy>(&self, field: &Field<L, S, LANES>) -> Extended<L> {
         let per_window = self.windows.buckets();
-        let mut running = Extended::identity();
-        let mut sum = Extended::identity();
+        let mut running = Extended::identity(field);
+        let mut sum = Extended::identity(field);
         for bucket in (0..per_window).rev() {
-            let lanes: [&[__m512i; 3]; LANES] =
-                array::from_fn(|lane| &self.sums[lane * per_window + bucket]);
-            running = running.plus(&Extended::load(lanes));
-            sum = sum.plus(&running);
+            let lanes: [&S; LANES] = array::from_fn(|lane| &self.sums[lane * per_window + bucket]);
+            running = running.plus(field, &Extended::load(field, lanes));
+            sum = sum.plus(field, &running);
         }
         sum
+    }
+}
+
+/// What is done in eight lanes.
+pub mod ifma {
+    use super::{Equation, Point, Scalar, Windows, field25519_ifma};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
+        super::decode::<_, _, _, 1>(&field25519_ifma::field(), encoded)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    pub fn high(points: &[&Point]) -> Vec<Point> {
+        super::high(&field25519_ifma::field(), points)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    pub fn is_small(windows: Windows, points: &[&Point], scalars: &[Scalar]) -> bool {
+        super::is_small(&field25519_ifma::field(), windows, points, scalars)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    pub fn hold(equations: &[Equation]) -> Vec<bool> {
+        super::hold(&field25519_ifma::field(), equations)
+    }
+}
+
+/// What is done in four lanes.
+pub mod avx2 {
+    use super::{Equation, Point, Scalar, Windows, field25519_avx2};
+
+    #[target_feature(enable = "avx2")]
+    pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
+        super::decode::<_, _, _, 2>(&field25519_avx2::field(), encoded)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn high(points: &[&Point]) -> Vec<Point> {
+        super::high(&field25519_avx2::field(), points)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn is_small(windows: Windows, points: &[&Point], scalars: &[Scalar]) -> bool {
+        super::is_small(&field25519_avx2::field(), windows, points, scalars)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn hold(equations: &[Equation]) -> Vec<bool> {
+        super::hold(&field25519_avx2::field(), equations)
     }
 }
 

@@ -8,10 +8,20 @@ use crate::instructions::{Instructions, instructions};
 use crate::modular::Words;
 use crate::primes::Prime;
 use crate::streebog_gfni;
-use crate::{ed25519_lanes, rsa_lanes, sha512_lanes};
+use crate::{ed25519_lanes, rsa_lanes, sha512_avx2, sha512_ifma, sha512_lanes};
 
 fn has_ifma() -> bool {
     instructions() >= Instructions::Ifma
+}
+
+/// Calls the one that the machine's instructions allow, so that `ifma` may use AVX-512 F, BW and IFMA,
+/// and `avx2` AVX2. None if the machine has neither.
+fn in_lanes<R>(ifma: impl FnOnce() -> R, avx2: impl FnOnce() -> R) -> Option<R> {
+    match instructions() {
+        Instructions::Ifma => Some(ifma()),
+        Instructions::Avx2 => Some(avx2()),
+        Instructions::Scalar => None,
+    }
 }
 
 /// Returns s⁶⁵⁵³⁷ mod n of eight moduli of one size. None if the machine has no lanes for it.
@@ -54,20 +64,29 @@ pub fn tables<P: Prime<N, L>, const N: usize, const L: usize>(
 
 /// Returns the SHA-512 digest of each message. None if the machine has no lanes for it.
 pub fn sha512(messages: &[sha512_lanes::Parts]) -> Option<Vec<[u8; 64]>> {
-    // SAFETY: `instructions` found AVX-512 F and BW, all that the function is compiled for.
-    has_ifma().then(|| unsafe { sha512_lanes::digests(messages) })
+    // SAFETY: `in_lanes` calls each where the machine has all that the function is compiled for.
+    in_lanes(
+        || unsafe { sha512_ifma::digests(messages) },
+        || unsafe { sha512_avx2::digests(messages) },
+    )
 }
 
 /// Decodes points of edwards25519. None if the machine has no lanes for it.
 pub fn decode25519(encoded: &[[u8; 32]]) -> Option<Vec<Option<ed25519_lanes::Point>>> {
-    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
-    has_ifma().then(|| unsafe { ed25519_lanes::decode(encoded) })
+    // SAFETY: `in_lanes` calls each where the machine has all that the function is compiled for.
+    in_lanes(
+        || unsafe { ed25519_lanes::ifma::decode(encoded) },
+        || unsafe { ed25519_lanes::avx2::decode(encoded) },
+    )
 }
 
 /// Returns points of edwards25519 times 2¹²⁸. None if the machine has no lanes for it.
 pub fn high25519(points: &[&ed25519_lanes::Point]) -> Option<Vec<ed25519_lanes::Point>> {
-    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
-    has_ifma().then(|| unsafe { ed25519_lanes::high(points) })
+    // SAFETY: `in_lanes` calls each where the machine has all that the function is compiled for.
+    in_lanes(
+        || unsafe { ed25519_lanes::ifma::high(points) },
+        || unsafe { ed25519_lanes::avx2::high(points) },
+    )
 }
 
 /// Returns whether 8 times the sum of the multiples is the identity of edwards25519. None if the
@@ -77,21 +96,35 @@ pub fn is_small25519(
     points: &[&ed25519_lanes::Point],
     scalars: &[ed25519_lanes::Scalar],
 ) -> Option<bool> {
-    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
-    has_ifma().then(|| unsafe { ed25519_lanes::is_small(windows, points, scalars) })
+    // SAFETY: `in_lanes` calls each where the machine has all that the function is compiled for.
+    in_lanes(
+        || unsafe { ed25519_lanes::ifma::is_small(windows, points, scalars) },
+        || unsafe { ed25519_lanes::avx2::is_small(windows, points, scalars) },
+    )
 }
 
 /// Returns whether each equation holds. None if the machine has no lanes for it.
 pub fn hold25519(equations: &[ed25519_lanes::Equation]) -> Option<Vec<bool>> {
-    // SAFETY: `instructions` found AVX-512 F, BW and IFMA, all that the function is compiled for.
-    has_ifma().then(|| unsafe { ed25519_lanes::hold(equations) })
+    // SAFETY: `in_lanes` calls each where the machine has all that the function is compiled for.
+    in_lanes(
+        || unsafe { ed25519_lanes::ifma::hold(equations) },
+        || unsafe { ed25519_lanes::avx2::hold(equations) },
+    )
 }
 
 #[cfg(test)]
 pub fn compare_field25519() {
     if has_ifma() {
         // SAFETY: `instructions` found all that the function is compiled for.
-        unsafe { crate::field25519_lanes::tests::compare() }
+        unsafe { crate::field25519_ifma::tests::compare() }
+    }
+}
+
+#[cfg(test)]
+pub fn compare_field25519_in_four() {
+    if instructions() >= Instructions::Avx2 {
+        // SAFETY: `instructions` found all that the function is compiled for.
+        unsafe { crate::field25519_avx2::tests::compare() }
     }
 }
 

@@ -16,7 +16,11 @@ mod ed25519_lanes;
 #[cfg(target_arch = "x86_64")]
 mod entries;
 #[cfg(target_arch = "x86_64")]
-mod field25519_lanes;
+mod field25519;
+#[cfg(target_arch = "x86_64")]
+mod field25519_avx2;
+#[cfg(target_arch = "x86_64")]
+mod field25519_ifma;
 mod gost;
 mod gost_curves;
 mod group;
@@ -36,6 +40,10 @@ mod rsa;
 #[cfg(target_arch = "x86_64")]
 mod rsa_lanes;
 mod rsa_padding;
+#[cfg(target_arch = "x86_64")]
+mod sha512_avx2;
+#[cfg(target_arch = "x86_64")]
+mod sha512_ifma;
 #[cfg(target_arch = "x86_64")]
 mod sha512_lanes;
 mod streebog;

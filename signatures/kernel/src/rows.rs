@@ -57,3 +57,35 @@ pub fn transpose(r: [__m512i; 8]) -> [__m512i; 8] {
     }
     out
 }
+
+/// Returns four neighbouring words as one register of AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn row4(w: &[u64; 4]) -> __m256i {
+    let w = w.map(|word| word as i64);
+    _mm256_set_epi64x(w[3], w[2], w[1], w[0])
+}
+
+/// Returns the words of a register of AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn words4(row: __m256i) -> [u64; 4] {
+    let halves = [_mm256_castsi256_si128(row), _mm256_extracti128_si256::<1>(row)];
+    let low = halves.map(|half| _mm_cvtsi128_si64(half) as u64);
+    let high = halves.map(|half| _mm_cvtsi128_si64(_mm_unpackhi_epi64(half, half)) as u64);
+    [low[0], high[0], low[1], high[1]]
+}
+
+/// Turns word i of row j into word j of row i.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn transpose4([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    let (low, high) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    let (low2, high2) = (_mm256_unpacklo_epi64(c, d), _mm256_unpackhi_epi64(c, d));
+    [
+        _mm256_permute2x128_si256::<0x20>(low, low2),
+        _mm256_permute2x128_si256::<0x20>(high, high2),
+        _mm256_permute2x128_si256::<0x31>(low, low2),
+        _mm256_permute2x128_si256::<0x31>(high, high2),
+    ]
+}

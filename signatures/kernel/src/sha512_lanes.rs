@@ -1,39 +1,32 @@
-//! SHA-512 of eight messages at a time (multi-buffer), one in each 64-bit lane of AVX-512.
+//! SHA-512 of several messages at a time (multi-buffer), one in each lane of 64 bits.
 //!
-//! Messages are sorted by length, so that the eight of a group end near one another; a lane that has
+//! Messages are sorted by length, so that those of a group end near one another; a lane that has
 //! ended keeps its state while the longer ones go on.
 
-// The same lane in several arrays.
-#![allow(clippy::needless_range_loop)]
-
-use std::arch::x86_64::*;
 use std::cmp::Reverse;
 
 use sha2::{Digest, Sha512};
 
-use crate::rows::{from_bytes, row, transpose, words};
-
-const LANES: usize = 8;
-
 /// Bytes of a block.
-const BLOCK: usize = 128;
+pub const BLOCK: usize = 128;
 
 /// A group whose lanes are on average less than five eighths full is cheaper message by message.
 const WORTH: usize = 5;
+const OF: usize = 8;
 
 /// What is hashed: the parts one after another.
 pub type Parts<'a> = [&'a [u8]; 3];
 
 /// The state before the first block: FIPS 180-4, section 5.3.5.
 #[rustfmt::skip]
-const INITIAL: [u64; 8] = [
+pub const INITIAL: [u64; 8] = [
     0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1,
     0x510e_527f_ade6_82d1, 0x9b05_688c_2b3e_6c1f, 0x1f83_d9ab_fb41_bd6b, 0x5be0_cd19_137e_2179,
 ];
 
 /// One constant for each round: FIPS 180-4, section 4.2.3.
 #[rustfmt::skip]
-const ROUNDS: [u64; 80] = [
+pub const ROUNDS: [u64; 80] = [
     0x428a_2f98_d728_ae22, 0x7137_4491_23ef_65cd, 0xb5c0_fbcf_ec4d_3b2f, 0xe9b5_dba5_8189_dbbc,
     0x3956_c25b_f348_b538, 0x59f1_11f1_b605_d019, 0x923f_82a4_af19_4f9b, 0xab1c_5ed5_da6d_8118,
     0xd807_aa98_a303_0242, 0x1283_5b01_4570_6fbe, 0x2431_85be_4ee4_b28c, 0x550c_7dc3_d5ff_b4e2,
@@ -56,9 +49,12 @@ const ROUNDS: [u64; 80] = [
     0x4cc5_d4be_cb3e_42b6, 0x597f_299c_fc65_7e2a, 0x5fcb_6fab_3ad6_faec, 0x6c44_198c_4a47_5817,
 ];
 
-/// Returns the digest of each message.
-#[target_feature(enable = "avx512f,avx512bw")]
-pub fn digests(messages: &[Parts]) -> Vec<[u8; 64]> {
+/// Returns the digest of each message. `hash` takes as many as there are lanes and how many blocks
+/// each has with its padding; the first has the most.
+pub fn digests<const LANES: usize>(
+    messages: &[Parts],
+    hash: impl Fn([&Parts; LANES], [usize; LANES]) -> [[u8; 64]; LANES],
+) -> Vec<[u8; 64]> {
     let blocks: Vec<usize> = messages.iter().map(|parts| length(parts) + 17).collect();
     let blocks: Vec<usize> = blocks.iter().map(|bytes| bytes.div_ceil(BLOCK)).collect();
     let mut order: Vec<usize> = (0..messages.len()).collect();
@@ -66,7 +62,7 @@ pub fn digests(messages: &[Parts]) -> Vec<[u8; 64]> {
     let mut digests = vec![[0; 64]; messages.len()];
     for group in order.chunks(LANES) {
         let total: usize = group.iter().map(|&place| blocks[place]).sum();
-        if total < WORTH * blocks[group[0]] {
+        if total * OF < WORTH * LANES * blocks[group[0]] {
             for &place in group {
                 digests[place] = digest(&messages[place]);
             }
@@ -93,36 +89,35 @@ fn length(parts: &Parts) -> usize {
     parts.iter().map(|part| part.len()).sum()
 }
 
-/// Hashes eight messages, each of that many blocks with its padding; the first has the most.
-#[target_feature(enable = "avx512f,avx512bw")]
-fn hash(messages: [&Parts; LANES], blocks: [usize; LANES]) -> [[u8; 64]; LANES] {
-    let mut state = INITIAL.map(|word| _mm512_set1_epi64(word as i64));
-    let mut block = [[0; BLOCK]; LANES];
-    for number in 0..blocks[0] {
-        let mut going: __mmask8 = 0;
-        for lane in 0..LANES {
-            if number < blocks[lane] {
-                going |= 1 << lane;
-                let is_last = number + 1 == blocks[lane];
-                fill(&mut block[lane], messages[lane], number * BLOCK, is_last);
-            }
-        }
-        let next = compress(state, &block);
-        for (word, next) in state.iter_mut().zip(next) {
-            *word = _mm512_mask_mov_epi64(*word, going, next);
+/// Fills the lanes whose messages have a block of that number, and returns which.
+pub fn fill<const LANES: usize>(
+    block: &mut [[u8; BLOCK]; LANES],
+    messages: [&Parts; LANES],
+    blocks: [usize; LANES],
+    number: usize,
+) -> u8 {
+    let mut going = 0;
+    for lane in 0..LANES {
+        if number < blocks[lane] {
+            going |= 1 << lane;
+            let is_last = number + 1 == blocks[lane];
+            fill_one(&mut block[lane], messages[lane], number * BLOCK, is_last);
         }
     }
-    transpose(state).map(|row| {
-        let mut digest = [0; 64];
-        for (bytes, word) in digest.chunks_exact_mut(8).zip(words(row)) {
-            bytes.copy_from_slice(&word.to_be_bytes());
-        }
-        digest
-    })
+    going
+}
+
+/// Returns the bytes of the last state.
+pub fn digest_of(state: [u64; 8]) -> [u8; 64] {
+    let mut digest = [0; 64];
+    for (bytes, word) in digest.chunks_exact_mut(8).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    digest
 }
 
 /// Copies a block of the padded message (FIPS 180-4, section 5.1.2), which begins at that byte.
-fn fill(block: &mut [u8; BLOCK], parts: &Parts, start: usize, is_last: bool) {
+fn fill_one(block: &mut [u8; BLOCK], parts: &Parts, start: usize, is_last: bool) {
     let total = length(parts);
     let mut filled = 0;
     let mut begin = 0;
@@ -144,70 +139,6 @@ fn fill(block: &mut [u8; BLOCK], parts: &Parts, start: usize, is_last: bool) {
     if is_last {
         block[BLOCK - 8..].copy_from_slice(&(8 * total as u64).to_be_bytes());
     }
-}
-
-/// The compression function: FIPS 180-4, section 6.4.2.
-#[target_feature(enable = "avx512f,avx512bw")]
-fn compress(state: [__m512i; 8], block: &[[u8; BLOCK]; LANES]) -> [__m512i; 8] {
-    let swap = _mm512_set4_epi64(
-        0x0809_0a0b_0c0d_0e0f,
-        0x0001_0203_0405_0607,
-        0x0809_0a0b_0c0d_0e0f,
-        0x0001_0203_0405_0607,
-    );
-    let mut w = [_mm512_setzero_si512(); 16];
-    for half in 0..2 {
-        let mut rows = [_mm512_setzero_si512(); LANES];
-        for lane in 0..LANES {
-            let bytes: &[u8; 64] = block[lane][64 * half..][..64].try_into().unwrap();
-            rows[lane] = _mm512_shuffle_epi8(row(&from_bytes(bytes)), swap);
-        }
-        w[8 * half..][..8].copy_from_slice(&transpose(rows));
-    }
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
-    for sixteen in 0..5 {
-        for i in 0..16 {
-            if sixteen > 0 {
-                let (w1, w14) = (w[(i + 1) % 16], w[(i + 14) % 16]);
-                let s0 = xor3(ror::<1>(w1), ror::<8>(w1), _mm512_srli_epi64::<7>(w1));
-                let s1 = xor3(ror::<19>(w14), ror::<61>(w14), _mm512_srli_epi64::<6>(w14));
-                w[i] = add(add(w[i], s0), add(w[(i + 9) % 16], s1));
-            }
-            let constant = _mm512_set1_epi64(ROUNDS[16 * sixteen + i] as i64);
-            let s1 = xor3(ror::<14>(e), ror::<18>(e), ror::<41>(e));
-            let choice = _mm512_ternarylogic_epi64::<0xca>(e, f, g);
-            let t1 = add(add(add(h, constant), w[i]), add(s1, choice));
-            let s0 = xor3(ror::<28>(a), ror::<34>(a), ror::<39>(a));
-            let majority = _mm512_ternarylogic_epi64::<0xe8>(a, b, c);
-            let t2 = add(s0, majority);
-            (h, g, f, e) = (g, f, e, add(d, t1));
-            (d, c, b, a) = (c, b, a, add(t1, t2));
-        }
-    }
-    let after = [a, b, c, d, e, f, g, h];
-    let mut sum = state;
-    for i in 0..8 {
-        sum[i] = add(state[i], after[i]);
-    }
-    sum
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn add(a: __m512i, b: __m512i) -> __m512i {
-    _mm512_add_epi64(a, b)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn ror<const BITS: i32>(a: __m512i) -> __m512i {
-    _mm512_ror_epi64::<BITS>(a)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn xor3(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
-    _mm512_ternarylogic_epi64::<0x96>(a, b, c)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Eight numbers modulo p = 2²⁵⁵ − 19 at a time, one in each lane: five limbs of 51 bits.
+//! Eight numbers modulo p = 2²⁵⁵ − 19 at a time, in lanes of AVX-512: five limbs of 51 bits, with
+//! the products of 52 bits that IFMA makes.
 //!
 //! Between operations every limb is *carried*: at most 2⁵¹ + 2¹⁴. `vpmadd52` reads 52 bits of a
 //! factor and ignores the rest in silence, so a product asserts that its factors have no more.
@@ -8,9 +9,11 @@
 
 use std::arch::x86_64::*;
 
-use crate::rows::row;
-#[cfg(debug_assertions)]
-use crate::rows::words;
+use crate::ed25519_lanes::Point;
+use crate::field25519::Field;
+use crate::rows::{row, transpose, words};
+
+pub const LANES: usize = 8;
 
 const BITS: u32 = 51;
 const MASK: i64 = (1 << BITS) - 1;
@@ -25,7 +28,35 @@ const TWICE_P: [i64; 5] =
 
 /// One number in each lane.
 #[derive(Clone, Copy)]
-pub struct Lanes(pub [__m512i; 5]);
+pub struct Lanes([__m512i; 5]);
+
+/// A point: five words each of X, Y, Z and T, and four of nothing.
+pub type Stored = [__m512i; 3];
+
+/// Returns the functions for these instructions.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+pub fn field() -> Field<Lanes, Stored, LANES> {
+    Field {
+        all: Lanes::all,
+        from_bytes: Lanes::from_bytes,
+        plus: Lanes::plus,
+        minus: Lanes::minus,
+        times: Lanes::times,
+        squared: Lanes::squared,
+        // Every sum and difference is.
+        carried: |number| *number,
+        negated_where: Lanes::negated_where,
+        or: Lanes::or,
+        is_zero: Lanes::is_zero,
+        is_odd: Lanes::is_odd,
+        rotated: Lanes::rotated,
+        load_affine,
+        store_affine,
+        load,
+        store,
+    }
+}
 
 #[cfg(debug_assertions)]
 #[target_feature(enable = "avx512f")]
@@ -39,24 +70,12 @@ impl Lanes {
     /// The same number in all lanes.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn all(limbs: [u64; 5]) -> Self {
+    fn all(limbs: [u64; 5]) -> Self {
         let mut lanes = [_mm512_setzero_si512(); 5];
         for (lanes, limb) in lanes.iter_mut().zip(limbs) {
             *lanes = _mm512_set1_epi64(limb as i64);
         }
         Self(lanes)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn zero() -> Self {
-        Self::all([0; 5])
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn one() -> Self {
-        Self::all([1, 0, 0, 0, 0])
     }
 
     /// Carries each limb into the next, and the top one times 19 into the lowest. Limbs below 2⁶⁰·³
@@ -85,7 +104,7 @@ impl Lanes {
     /// Two carried limbs make less than 2⁵³.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn plus(&self, other: &Self) -> Self {
+    fn plus(&self, other: &Self) -> Self {
         let mut out = self.0;
         for i in 0..5 {
             out[i] = _mm512_add_epi64(out[i], other.0[i]);
@@ -96,7 +115,7 @@ impl Lanes {
     /// Adds 2p first: a carried limb and one of 2p make less than 2⁵³.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn minus(&self, other: &Self) -> Self {
+    fn minus(&self, other: &Self) -> Self {
         let mut out = self.0;
         for i in 0..5 {
             let more = _mm512_add_epi64(out[i], _mm512_set1_epi64(TWICE_P[i]));
@@ -108,7 +127,7 @@ impl Lanes {
     /// Returns 2p − self where the mask says so. A factor only: limbs are below 2⁵², not carried.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn negated_factor(&self, negative: __mmask8) -> Self {
+    fn negated_where(&self, negative: __mmask8) -> Self {
         let mut out = self.0;
         for i in 0..5 {
             let twice_p = _mm512_set1_epi64(TWICE_P[i]);
@@ -120,7 +139,7 @@ impl Lanes {
     /// Takes the other number where the mask says so.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn or(&self, mask: __mmask8, other: &Self) -> Self {
+    fn or(&self, mask: __mmask8, other: &Self) -> Self {
         let mut out = self.0;
         for i in 0..5 {
             out[i] = _mm512_mask_mov_epi64(out[i], mask, other.0[i]);
@@ -133,7 +152,7 @@ impl Lanes {
     /// that is five higher, less than 300·2⁵².
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn times(&self, other: &Self) -> Self {
+    fn times(&self, other: &Self) -> Self {
         #[cfg(debug_assertions)]
         assert_at_most(&self.0, (1 << 52) - 1);
         #[cfg(debug_assertions)]
@@ -159,7 +178,7 @@ impl Lanes {
     /// As a product, but products of different limbs are made once and counted twice.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn squared(&self) -> Self {
+    fn squared(&self) -> Self {
         #[cfg(debug_assertions)]
         assert_at_most(&self.0, (1 << 52) - 1);
         let a = &self.0;
@@ -201,19 +220,9 @@ impl Lanes {
         Self::carry(out)
     }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn squared_times(&self, count: usize) -> Self {
-        let mut out = *self;
-        for _ in 0..count {
-            out = out.squared();
-        }
-        out
-    }
-
     /// Returns the limbs of the numbers below p: 51 bits each.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn canonical(&self) -> Self {
+    fn canonical(&self) -> Self {
         let mask = _mm512_set1_epi64(MASK);
         // Carried from less than 2⁵², so that the number is below 2p.
         let mut out = Self::carry(self.0).0;
@@ -233,7 +242,7 @@ impl Lanes {
 
     /// Returns the lanes that are 0 modulo p.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn is_zero(&self) -> __mmask8 {
+    fn is_zero(&self) -> __mmask8 {
         let [a, b, c, d, e] = self.canonical().0;
         let any = _mm512_or_si512(_mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d)), e);
         _mm512_testn_epi64_mask(any, any)
@@ -241,30 +250,13 @@ impl Lanes {
 
     /// Returns the lanes whose number below p is odd.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn is_odd(&self) -> __mmask8 {
+    fn is_odd(&self) -> __mmask8 {
         _mm512_test_epi64_mask(self.canonical().0[0], _mm512_set1_epi64(1))
-    }
-
-    /// Raises to (p − 5) / 8 = 2²⁵² − 3.
-    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn power_p58(&self) -> Self {
-        // Exponents 2ⁿ − 1, by their n.
-        let n2 = self.squared().times(self);
-        let n4 = n2.squared_times(2).times(&n2);
-        let n5 = n4.squared().times(self);
-        let n10 = n5.squared_times(5).times(&n5);
-        let n20 = n10.squared_times(10).times(&n10);
-        let n40 = n20.squared_times(20).times(&n20);
-        let n50 = n40.squared_times(10).times(&n10);
-        let n100 = n50.squared_times(50).times(&n50);
-        let n200 = n100.squared_times(100).times(&n100);
-        let n250 = n200.squared_times(50).times(&n50);
-        n250.squared_times(2).times(self)
     }
 
     /// Reads 255 bits of each little-endian number; the highest bit is ignored.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-    pub fn from_bytes(numbers: &[[u8; 32]; 8]) -> Self {
+    fn from_bytes(numbers: &[[u8; 32]; 8]) -> Self {
         let mut limbs = [[0; 8]; 5];
         for (lane, number) in numbers.iter().enumerate() {
             let (w, _) = number.as_chunks::<8>();
@@ -282,6 +274,76 @@ impl Lanes {
         }
         Self(lanes)
     }
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn rotated(&self, by: usize) -> Self {
+        let places = row(&std::array::from_fn(|lane| ((lane + by) % LANES) as u64));
+        let mut out = self.0;
+        for limb in &mut out {
+            *limb = _mm512_permutexvar_epi64(places, *limb);
+        }
+        Self(out)
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+fn load_affine(points: [&Point; LANES]) -> [Lanes; 3] {
+    let zero = _mm512_setzero_si512();
+    let mut limbs = [zero; 16];
+    for half in 0..2 {
+        let mut rows = [zero; LANES];
+        for lane in 0..LANES {
+            rows[lane] = row(points[lane].0[8 * half..][..8].try_into().unwrap());
+        }
+        limbs[8 * half..][..8].copy_from_slice(&transpose(rows));
+    }
+    let number = |i: usize| Lanes(limbs[5 * i..][..5].try_into().unwrap());
+    [number(0), number(1), number(2)]
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+fn store_affine(numbers: &[Lanes; 3]) -> [Point; LANES] {
+    let mut points = [Point([0; 16]); LANES];
+    for (place, &limb) in numbers.iter().flat_map(|number| &number.0).enumerate() {
+        for (point, word) in points.iter_mut().zip(words(limb)) {
+            point.0[place] = word;
+        }
+    }
+    points
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+fn load(points: [&Stored; LANES]) -> [Lanes; 4] {
+    let zero = _mm512_setzero_si512();
+    let mut limbs = [zero; 24];
+    for third in 0..3 {
+        let mut rows = [zero; LANES];
+        for lane in 0..LANES {
+            rows[lane] = points[lane][third];
+        }
+        limbs[8 * third..][..8].copy_from_slice(&transpose(rows));
+    }
+    let number = |i: usize| Lanes(limbs[5 * i..][..5].try_into().unwrap());
+    [number(0), number(1), number(2), number(3)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+fn store(numbers: &[Lanes; 4]) -> [Stored; LANES] {
+    let zero = _mm512_setzero_si512();
+    let mut limbs = [zero; 24];
+    for (i, number) in numbers.iter().enumerate() {
+        limbs[5 * i..][..5].copy_from_slice(&number.0);
+    }
+    let mut points = [[zero; 3]; LANES];
+    for third in 0..3 {
+        let rows = transpose(limbs[8 * third..][..8].try_into().unwrap());
+        for (point, row) in points.iter_mut().zip(rows) {
+            point[third] = row;
+        }
+    }
+    points
 }
 
 #[cfg(test)]
@@ -290,14 +352,13 @@ pub mod tests {
 
     use super::*;
     use crate::entries;
-    use crate::rows::words;
     use crate::testing::Random;
 
     /// Numbers whose limbs are the least and the greatest that may be, mixed.
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
     fn mixed(random: &mut Random, greatest: u64) -> Lanes {
         let limbs = [0, 1, MASK as u64, greatest - 1, greatest];
-        let mut lanes = Lanes::zero();
+        let mut lanes = Lanes::all([0; 5]);
         for lane in &mut lanes.0 {
             *lane = row(&random.words::<8>().map(|word| limbs[word as usize % limbs.len()]));
         }
@@ -320,7 +381,7 @@ pub mod tests {
         for round in 0..500 {
             let (a, b) = (mixed(&mut random, (1 << 51) + (1 << 14)), mixed(&mut random, 1 << 51));
             let (sum, difference) = (numbers(&a.plus(&b)), numbers(&a.minus(&b)));
-            let negated = numbers(&a.negated_factor(0x5a));
+            let negated = numbers(&a.negated_where(0x5a));
             let (numbers_a, numbers_b) = (numbers(&a), numbers(&b));
             // Factors may have 52 bits.
             let (f, g) = (mixed(&mut random, (1 << 52) - 1), mixed(&mut random, (1 << 52) - 1));
