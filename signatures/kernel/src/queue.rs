@@ -27,6 +27,9 @@ struct Finished {
     seconds: f64,
 }
 
+/// A ticket, the verdicts or the error, and CPU seconds.
+type Answer<'py> = (Py<PyAny>, Bound<'py, PyAny>, f64);
+
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Task>,
@@ -111,7 +114,7 @@ impl Queue {
     }
 
     /// Return the ticket, the verdicts or the error, and the CPU seconds of what was finished since.
-    fn finished<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Py<PyAny>, Bound<'py, PyAny>, f64)>> {
+    fn finished<'py>(&self, py: Python<'py>) -> PyResult<Vec<Answer<'py>>> {
         // First, so that what is finished from now on leaves a byte.
         let _ = (&self.woken).read(&mut [0; 64]);
         let finished = std::mem::take(&mut self.state().finished);
