@@ -73,11 +73,14 @@ impl Batch {
         self.signers.get(index).ok_or_else(|| PyIndexError::new_err("no such signer in the batch"))
     }
 
-    fn jobs(&self, start: usize, stop: usize) -> PyResult<impl Iterator<Item = Job<'_>>> {
+    fn items(&self, start: usize, stop: usize) -> PyResult<&[wire::Item]> {
         let items = self.parsed.items.get(start..stop);
-        let items = items.ok_or_else(|| PyIndexError::new_err("no such items in the batch"))?;
+        items.ok_or_else(|| PyIndexError::new_err("no such items in the batch"))
+    }
+
+    fn jobs(&self, start: usize, stop: usize) -> PyResult<impl Iterator<Item = Job<'_>>> {
         let (data, signers) = (&*self.request, &*self.signers);
-        Ok(items.iter().map(move |item| Job { data, signers, item }))
+        Ok(self.items(start, stop)?.iter().map(move |item| Job { data, signers, item }))
     }
 }
 

@@ -90,7 +90,7 @@ impl Queue {
     /// together. IndexError if a batch has no such items.
     fn put(&self, parts: Vec<(Py<Batch>, usize, usize)>, ticket: Py<PyAny>) -> PyResult<()> {
         for (batch, start, stop) in &parts {
-            batch.get().jobs(*start, *stop)?;
+            batch.get().items(*start, *stop)?;
         }
         self.state().waiting.push_back(Task { parts, ticket });
         self.changed.notify_one();
