@@ -353,19 +353,23 @@ class PortableQueue:
     def work(self) -> None:
         """Verify what is put, on this thread, until the queue is closed."""
         while (task := self._waiting.get()) is not None:
-            parts, ticket = task
-            began = time.thread_time()
-            found: bytes | Exception
-            try:
-                found = b"".join(batch.verify(start, stop) for batch, start, stop in parts)
-            except Exception as error:
-                found = error
-            self._finished.append((ticket, found, time.thread_time() - began))
-            # If there is no room for a byte, there are enough to wake the loop.
-            with suppress(BlockingIOError):
-                os.write(self._wake, b"\0")
+            self._verify(*task)
+            # It may be 20 MiB, and the next one long in coming.
+            del task
         # For the next thread.
         self._waiting.put(None)
+
+    def _verify(self, parts: Sequence[Part], ticket: object) -> None:
+        began = time.thread_time()
+        found: bytes | Exception
+        try:
+            found = b"".join(batch.verify(start, stop) for batch, start, stop in parts)
+        except Exception as error:
+            found = error
+        self._finished.append((ticket, found, time.thread_time() - began))
+        # If there is no room for a byte, there are enough to wake the loop.
+        with suppress(BlockingIOError):
+            os.write(self._wake, b"\0")
 
     def fileno(self) -> int:
         return self._woken
