@@ -56,4 +56,10 @@ class Workers:
 
     def _collect(self) -> None:
         for then, verdicts, seconds in self._queue.finished():
-            then(verdicts, seconds)
+            try:
+                then(verdicts, seconds)
+            except Exception as error:
+                # A defect; the others still get theirs.
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a verdict was not taken", "exception": error}
+                )

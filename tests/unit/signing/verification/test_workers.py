@@ -74,3 +74,21 @@ async def test_workers_that_were_never_used_close() -> None:
     before = threading.active_count()
     Workers(PortableBackend().queue(), 4, "test").close()
     assert threading.active_count() == before
+
+
+async def test_who_fails_to_take_a_verdict_keeps_it_from_nobody_else() -> None:
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    queue = PortableBackend().queue()
+    workers = Workers(queue, 1, "test")
+    batch = PortableBackend().parse_batch(EMPTY_ITEM)
+
+    def fail(_found: object, _took: float) -> None:
+        raise ValueError("a defect")
+
+    workers.submit([(batch, 0, 1)], fail)
+    found, _, _ = await ask(workers, batch, 0, 1)
+    workers.close()
+    assert found == bytes([7])
+    assert [type(failure) for failure in failures] == [ValueError]
