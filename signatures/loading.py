@@ -24,3 +24,15 @@ def load_backend(name: str | None = None) -> Backend:
             raise
         return PortableBackend()
     return KernelBackend()
+
+
+def kernel_instructions() -> str:
+    """Return the set of instructions that the kernel uses, "ifma" for one; "" without the kernel.
+
+    Raises RuntimeError where the setting QAGAZSYZ_KERNEL_INSTRUCTIONS names none.
+    """
+    try:
+        import qagazsyz_kernel
+    except ImportError:
+        return ""
+    return str(qagazsyz_kernel.instructions())

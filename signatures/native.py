@@ -7,13 +7,14 @@ adds none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import qagazsyz_kernel
 from google.protobuf.message import DecodeError
 
 from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from signatures.algorithms import Verdict
-from signatures.backend import Batch, MalformedRequest
+from signatures.backend import MalformedRequest, Part
 
 # Verify on the calling thread. A server keeps its cores busy with several chunks, a thread each; a
 # chunk that the kernel does not split again keeps the gain of Ed25519's batch equation.
@@ -81,6 +82,38 @@ class KernelBatch:
         return verdicts
 
 
+class KernelQueue:
+    """Parts of batches for threads to verify without the GIL; their Ed25519 signatures share one
+    batch equation."""
+
+    __slots__ = ("_queue",)
+
+    def __init__(self) -> None:
+        self._queue = qagazsyz_kernel.Queue()
+
+    def put(self, parts: Sequence[Part], ticket: object) -> None:
+        """Give a thread the parts. Raises TypeError for a batch of another backend."""
+        native = []
+        for batch, start, stop in parts:
+            if not isinstance(batch, KernelBatch):
+                raise TypeError("a batch of another backend")
+            native.append((batch.native, start, stop))
+        self._queue.put(native, ticket)
+
+    def work(self) -> None:
+        self._queue.work()
+
+    def fileno(self) -> int:
+        return int(self._queue.fileno())
+
+    def finished(self) -> list[tuple[Any, bytes | Exception, float]]:
+        finished: list[tuple[Any, bytes | Exception, float]] = self._queue.finished()
+        return finished
+
+    def close(self) -> None:
+        self._queue.close()
+
+
 class KernelBackend:
     """Verifies each call on `threads` threads: 1 is the caller's own, 0 means one a core.
 
@@ -106,16 +139,6 @@ class KernelBackend:
         except (ValueError, DecodeError):
             raise MalformedRequest("not a VerifyRequest") from None
 
-    def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:
-        """Return the verdicts of several batches; their signatures share one batch equation."""
-        parts = []
-        for batch in batches:
-            if not isinstance(batch, KernelBatch):
-                raise TypeError("a batch of another backend")
-            parts.append((batch.native, 0, batch.item_count))
-        verdicts: bytes = qagazsyz_kernel.verify(parts, self._threads)
-        answers, start = [], 0
-        for _, _, count in parts:
-            answers.append(verdicts[start : start + count])
-            start += count
-        return answers
+    def queue(self) -> KernelQueue:
+        """Return a new queue, whose threads never take the GIL."""
+        return KernelQueue()

@@ -5,7 +5,14 @@ signatures/README.md rules which verdict comes when, for both backends.
 
 from __future__ import annotations
 
+import os
+import time
+import weakref
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -21,8 +28,8 @@ from signatures.backend import (
     CERTIFICATE_SOURCE,
     KEY_VERSION_SOURCE,
     NO_SOURCE,
-    Batch,
     MalformedRequest,
+    Part,
 )
 from signatures.der import MalformedDer, Reader
 from signatures.fields import MalformedFields, length_delimited
@@ -327,6 +334,66 @@ def _count_entries(request: bytes) -> tuple[int, int]:
     return signers, items
 
 
+class PortableQueue:
+    """Parts of batches for threads to verify, which share the GIL."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[tuple[Sequence[Part], object] | None] = SimpleQueue()
+        self._finished: deque[tuple[object, bytes | Exception, float]] = deque()
+        self._woken, self._wake = os.pipe()
+        for descriptor in (self._woken, self._wake):
+            os.set_blocking(descriptor, False)
+        # Not in close: a thread that is about to write could write into another file.
+        weakref.finalize(self, _close, self._woken, self._wake).atexit = False
+
+    def put(self, parts: Sequence[Part], ticket: object) -> None:
+        """Give a thread the parts."""
+        self._waiting.put((parts, ticket))
+
+    def work(self) -> None:
+        """Verify what is put, on this thread, until the queue is closed."""
+        while (task := self._waiting.get()) is not None:
+            self._verify(*task)
+            # It may be 20 MiB, and the next one long in coming.
+            del task
+        # For the next thread.
+        self._waiting.put(None)
+
+    def _verify(self, parts: Sequence[Part], ticket: object) -> None:
+        began = time.thread_time()
+        found: bytes | Exception
+        try:
+            found = b"".join(batch.verify(start, stop) for batch, start, stop in parts)
+        except Exception as error:
+            found = error
+        self._finished.append((ticket, found, time.thread_time() - began))
+        # If there is no room for a byte, there are enough to wake the loop.
+        with suppress(BlockingIOError):
+            os.write(self._wake, b"\0")
+
+    def fileno(self) -> int:
+        return self._woken
+
+    def finished(self) -> list[tuple[Any, bytes | Exception, float]]:
+        """Return what was finished since the last time."""
+        # First, so that what is finished from now on leaves a byte.
+        with suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+        return [self._finished.popleft() for _ in range(len(self._finished))]
+
+    def close(self) -> None:
+        """End the threads; what none of them has begun is dropped."""
+        with suppress(Empty):
+            while True:
+                self._waiting.get_nowait()
+        self._waiting.put(None)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 class PortableBackend:
     """Verifies where the kernel is not installed."""
 
@@ -362,6 +429,6 @@ class PortableBackend:
         batch.items[0].signer = 0
         return PortableBatch(batch)
 
-    def verify_many(self, batches: Sequence[Batch]) -> list[bytes]:
-        """Return the verdicts of several batches, verified one after another."""
-        return [batch.verify(0, batch.item_count) for batch in batches]
+    def queue(self) -> PortableQueue:
+        """Return a new queue."""
+        return PortableQueue()

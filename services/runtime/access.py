@@ -43,6 +43,8 @@ CHECKED_TOKENS = 10_000
 TOKEN_LIMIT_BYTES = 4096
 
 Role = access_pb2.Role
+# Looked up once: protobuf looks a name up in Python, and each call asks for these.
+_ANY, _SERVICE = Role.ROLE_ANY, Role.ROLE_SERVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Caller:
 
     @property
     def is_service(self) -> bool:
-        return Role.ROLE_SERVICE in self.roles
+        return _SERVICE in self.roles
 
     @property
     def service(self) -> str:
@@ -207,7 +209,7 @@ def authorize(rule: access_pb2.AccessRule | None, caller: Caller | None) -> None
         return
     if caller is None:
         raise Unauthenticated("a token is needed")
-    if Role.ROLE_ANY in rule.roles:
+    if _ANY in rule.roles:
         return
     if caller.has(*rule.roles) and (not caller.is_service or caller.service in rule.services):
         return

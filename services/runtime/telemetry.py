@@ -97,15 +97,19 @@ def server_span(method: str, metadata: Mapping[str, str]) -> Iterator[ServerSpan
     """Run the block in the span of a call that is answered here, a child of the caller's span."""
     parent = _propagator.extract(metadata, context=otel_context.Context())
     service, _, name = method.partition("/")
-    with _tracer.start_as_current_span(
+    # Not start_as_current_span, whose two context managers cost as much as the rest of the span.
+    span = _tracer.start_span(
         method,
         context=parent,
         kind=SpanKind.SERVER,
         attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
+    )
+    token = otel_context.attach(trace.set_span_in_context(span))
+    try:
         yield ServerSpan(span)
+    finally:
+        otel_context.detach(token)
+        span.end()
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 and hash with Streebog."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 __all__ = [
     "Batch",
+    "Queue",
     "instructions",
     "parse_batch",
     "parse_single",
@@ -62,6 +63,33 @@ class Batch:
 
         Raises IndexError for an unknown signer.
         """
+
+@final
+class Queue:
+    """Parts of batches for threads to verify. Unlike verify, these never take the GIL."""
+
+    def __new__(cls) -> Queue: ...
+    def put(self, parts: Sequence[tuple[Batch, int, int]], ticket: object) -> None:
+        """Give the threads the items from start to stop of each part, to be verified together.
+
+        Raises IndexError if a batch has no such items.
+        """
+
+    def work(self) -> None:
+        """Verify what is put, on this thread and without the GIL, until the queue is closed."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when something is finished."""
+
+    def finished(self) -> list[tuple[Any, bytes | Exception, float]]:
+        """Return what was finished since the last time, in any order.
+
+        Of each: the ticket that it was put with, the verdicts of all its parts or what went wrong,
+        and the CPU seconds that it took.
+        """
+
+    def close(self) -> None:
+        """End the threads; what none of them has begun is dropped."""
 
 def parse_batch(request: bytes) -> Batch:
     """Parse a BatchVerifyRequest. Raises ValueError for bytes that are not one."""

@@ -75,6 +75,7 @@ class FieldBound:
     message: Descriptor | None
 
 
+@cache
 def request_limit(method: MethodDescriptor) -> int:
     """Return the most bytes that the method's request may have."""
     rule = access_rule(method)

@@ -28,19 +28,15 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
-from services.runtime.concurrency.worker_pool import lower_priority
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted
 from services.signing.verification.paces import PACE_WEIGHT, Paces
+from services.signing.verification.workers import Workers
 from signatures.backend import Backend, Batch
-
-T = TypeVar("T")
 
 # One turn. A request waits about two or three of them for its own.
 CHUNK_SECONDS = 0.02
@@ -134,18 +130,17 @@ class Scheduler:
         threads: int,
         bytes_in_flight: int,
         now: Callable[[], float] = time.monotonic,
-        executor: Executor | None = None,
+        workers: Workers | None = None,
     ) -> None:
-        """bytes_in_flight: the bound. executor: does all the work; tests step one by hand."""
-        self._backend = backend
+        """bytes_in_flight: the bound. workers: do all the work; tests step theirs by hand."""
         self._threads = threads
         self._bytes_limit = bytes_in_flight
         self._bytes = 0
         self._now = now
-        self._for_chunks = executor or ThreadPoolExecutor(
-            threads, "chunks", partial(lower_priority, CHUNK_NICENESS)
+        self._for_chunks = workers or Workers(
+            backend.queue(), threads, "chunks", niceness=CHUNK_NICENESS
         )
-        self._for_small = executor or ThreadPoolExecutor(threads + 1, "small")
+        self._for_small = workers or Workers(backend.queue(), threads + 1, "small")
         self._ring: deque[_Job] = deque()
         self._small: deque[_SmallRequest] = deque()
         self._chunks_running = 0
@@ -197,8 +192,8 @@ class Scheduler:
         """Start no more work, and cancel what no thread has yet."""
         if self._timer is not None:
             self._timer.cancel()
-        for executor in (self._for_chunks, self._for_small):
-            executor.shutdown(wait=False, cancel_futures=True)
+        for workers in (self._for_chunks, self._for_small):
+            workers.close()
 
     def _dispatch(self) -> None:
         """Give work to every free thread, small requests first."""
@@ -220,11 +215,7 @@ class Scheduler:
         if stop < job.size:
             self._ring.append(job)
         self._chunks_running += 1
-        self._submit(
-            self._for_chunks,
-            partial(job.batch.verify, start, stop),
-            partial(self._end_chunk, job, start),
-        )
+        self._for_chunks.submit([(job.batch, start, stop)], partial(self._end_chunk, job, start))
 
     def _chunk_size(self, job: _Job) -> int:
         """Return how many items are about CHUNK_SECONDS of work; a job's chunks are near equal."""
@@ -236,14 +227,14 @@ class Scheduler:
         size = self._paces.cut(left[:LARGEST_CHUNK], seconds / chunks)
         return min(max(size, SMALLEST_CHUNK), len(left))
 
-    def _end_chunk(self, job: _Job, start: int, work: asyncio.Future[tuple[bytes, float]]) -> None:
+    def _end_chunk(
+        self, job: _Job, start: int, verdicts: bytes | Exception, seconds: float
+    ) -> None:
         self._chunks_running -= 1
-        error = work.exception()
-        if error is not None:
+        if isinstance(verdicts, Exception):
             if not job.done.done():
-                job.done.set_exception(error)
+                job.done.set_exception(verdicts)
         else:
-            verdicts, seconds = work.result()
             job.verdicts[start : start + len(verdicts)] = verdicts
             job.verified += len(verdicts)
             self._paces.update(job.algorithms[start : start + len(verdicts)], seconds)
@@ -278,28 +269,27 @@ class Scheduler:
                 requests.append(request)
         if requests:
             self._micro_batches_running += 1
-            batches: Sequence[Batch] = [request.batch for request in requests]
-            self._submit(
-                self._for_small,
-                partial(self._backend.verify_many, batches),
+            self._for_small.submit(
+                [(request.batch, 0, request.batch.item_count) for request in requests],
                 partial(self._end_micro_batch, requests),
             )
 
     def _end_micro_batch(
-        self, requests: list[_SmallRequest], work: asyncio.Future[tuple[list[bytes], float]]
+        self, requests: list[_SmallRequest], verdicts: bytes | Exception, seconds: float
     ) -> None:
         self._micro_batches_running -= 1
-        error = work.exception()
-        if error is not None:
+        if isinstance(verdicts, Exception):
             for request in requests:
                 if not request.done.done():
-                    request.done.set_exception(error)
+                    request.done.set_exception(verdicts)
         else:
-            verdicts, seconds = work.result()
             self._small_pace.update(seconds / len(requests))
-            for request, found in zip(requests, verdicts, strict=True):
+            start = 0
+            for request in requests:
+                stop = start + request.batch.item_count
                 if not request.done.done():
-                    request.done.set_result(found)
+                    request.done.set_result(verdicts[start:stop])
+                start = stop
         self._dispatch()
 
     # --- Both --------------------------------------------------------------------------------
@@ -312,19 +302,3 @@ class Scheduler:
             work.done.set_exception(DeadlineExceeded("the deadline passed"))
             return False
         return True
-
-    def _submit(
-        self,
-        executor: Executor,
-        work: Callable[[], T],
-        then: Callable[[asyncio.Future[tuple[T, float]]], None],
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(executor, _timed, work).add_done_callback(then)
-
-
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """Return what work returns, and the CPU seconds of this thread."""
-    before = time.thread_time()
-    result = work()
-    return result, time.thread_time() - before

@@ -34,6 +34,7 @@ mod nist;
 #[cfg(target_arch = "x86_64")]
 mod number_lanes;
 mod primes;
+mod queue;
 #[cfg(target_arch = "x86_64")]
 mod rows;
 mod rsa;
@@ -62,16 +63,20 @@ use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::algorithm::Algorithm;
 use crate::jobs::{Job, Signer};
 use crate::wire::Source;
 
+/// Shorter requests are parsed with the GIL: giving it away and waiting for it takes longer.
+const DETACHED_BYTES: usize = 512 * 1024;
+
 /// One request: its bytes, and where in them everything lies.
 #[pyclass(frozen)]
 struct Batch {
-    request: Py<PyBytes>,
+    request: PyBackedBytes,
     parsed: wire::Request,
     signers: Vec<Signer>,
 }
@@ -81,11 +86,14 @@ impl Batch {
         self.signers.get(index).ok_or_else(|| PyIndexError::new_err("no such signer in the batch"))
     }
 
-    fn jobs<'a>(&'a self, py: Python<'a>, start: usize, stop: usize) -> PyResult<Vec<Job<'a>>> {
+    fn items(&self, start: usize, stop: usize) -> PyResult<&[wire::Item]> {
         let items = self.parsed.items.get(start..stop);
-        let items = items.ok_or_else(|| PyIndexError::new_err("no such items in the batch"))?;
-        let data = self.request.as_bytes(py);
-        Ok(items.iter().map(|item| Job { data, signers: &self.signers, item }).collect())
+        items.ok_or_else(|| PyIndexError::new_err("no such items in the batch"))
+    }
+
+    fn jobs(&self, start: usize, stop: usize) -> PyResult<impl Iterator<Item = Job<'_>>> {
+        let (data, signers) = (&*self.request, &*self.signers);
+        Ok(self.items(start, stop)?.iter().map(move |item| Job { data, signers, item }))
     }
 }
 
@@ -129,7 +137,7 @@ impl Batch {
     /// Return (index, field number of the source, value) of every signer that is not a bare public
     /// key; the field number is 0 if the signer has no source.
     fn named_signers<'py>(&self, py: Python<'py>) -> Vec<(usize, u8, Bound<'py, PyBytes>)> {
-        let data = self.request.as_bytes(py);
+        let data = &*self.request;
         let named = self.signers.iter().enumerate().filter_map(|(index, signer)| {
             let (field, value) = match signer.source() {
                 Source::PublicKey(_) => return None,
@@ -164,10 +172,11 @@ fn parsed(
     parse: fn(&[u8]) -> Result<wire::Request, wire::Malformed>,
 ) -> PyResult<Batch> {
     let data = request.as_bytes();
-    let parsed = request.py().detach(|| guarded(|| parse(data)))?;
+    let parse = || guarded(|| parse(data));
+    let parsed = if data.len() < DETACHED_BYTES { parse() } else { request.py().detach(parse) }?;
     let parsed = parsed.map_err(|_| PyValueError::new_err("the bytes are no such request"))?;
     let signers = parsed.signers.iter().map(|&source| Signer::new(source)).collect();
-    Ok(Batch { request: request.clone().unbind(), parsed, signers })
+    Ok(Batch { request: request.clone().into(), parsed, signers })
 }
 
 /// Parse a BatchVerifyRequest. ValueError for bytes that are not one.
@@ -192,7 +201,7 @@ fn verify<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut jobs = Vec::new();
     for (batch, start, stop) in &parts {
-        jobs.extend(batch.get().jobs(py, *start, *stop)?);
+        jobs.extend(batch.get().jobs(*start, *stop)?);
     }
     let verdicts = py.detach(|| guarded(|| jobs::verify(&jobs, pool(threads))))?;
     Ok(PyBytes::new(py, &verdicts))
@@ -245,6 +254,8 @@ fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
 
 #[pymodule]
 mod qagazsyz_kernel {
+    #[pymodule_export]
+    use super::queue::Queue;
     #[pymodule_export]
     use super::{
         Batch, parse_batch, parse_single, streebog256, streebog512, used_instructions, verify,

@@ -14,6 +14,8 @@ from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import verification_pb2
 from signatures.algorithms import Verdict
 from signatures.backend import MalformedRequest
+from signatures.portable import PortableBackend
+from tests.work_queues import verify_together
 
 native = pytest.importorskip("signatures.native", reason="the native kernel is not built")
 
@@ -71,7 +73,7 @@ def test_parts_of_a_batch_are_verified_by_several_threads_at_once() -> None:
 
 def test_several_requests_are_verified_in_one_call() -> None:
     batches = [KERNEL.parse_batch(request(count, frozenset({0}))) for count in (1, 5, 0, 2)]
-    answers = KERNEL.verify_many(batches)
+    answers = verify_together(KERNEL, batches)
     assert [len(answer) for answer in answers] == [1, 5, 0, 2]
     assert answers == [batch.verify(0, batch.item_count) for batch in batches]
 
@@ -158,3 +160,14 @@ def test_the_kernel_has_unsafe_code_at_its_entry_points_only() -> None:
         if "allow(unsafe_code" in path.read_text()
     ]
     assert set(allowed) <= {"entries.rs"}
+
+
+def test_a_queue_refuses_items_that_a_batch_does_not_have_and_batches_of_others() -> None:
+    queue = KERNEL.queue()
+    batch = KERNEL.parse_batch(request(3, frozenset()))
+    for start, stop in ((0, 4), (2, 1)):
+        with pytest.raises(IndexError):
+            queue.put([(batch, start, stop)], None)
+    with pytest.raises(TypeError):
+        queue.put([(PortableBackend().parse_batch(b""), 0, 0)], None)
+    queue.close()

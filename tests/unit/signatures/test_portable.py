@@ -17,6 +17,7 @@ from signatures.algorithms import Algorithm, Verdict
 from signatures.backend import MalformedRequest
 from signatures.portable import PortableBackend
 from tests.unit.signatures.builders import contract_algorithm, ed25519_spki, spki
+from tests.work_queues import verify_together
 
 ED25519 = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 P256 = ec.derive_private_key(7, ec.SECP256R1())
@@ -172,7 +173,7 @@ def test_a_single_request_is_a_batch_of_one_whose_index_is_not_read() -> None:
 
     assert (batch.item_count, batch.signer_count, batch.at) == (1, 1, (1, 0))
     assert (empty.at, empty.named_signers()) == (None, [(0, 0, b"")])
-    assert backend.verify_many([batch, empty]) == [b"\1", bytes([Verdict.UNKNOWN_SIGNER])]
+    assert verify_together(backend, [batch, empty]) == [b"\1", bytes([Verdict.UNKNOWN_SIGNER])]
 
 
 @pytest.mark.parametrize(

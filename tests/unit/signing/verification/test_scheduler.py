@@ -1,14 +1,13 @@
 """Scheduling: turns are fair, small requests go first, and cancelled or late work is not done.
 
-Threads are replaced by an executor that the test steps, and the backend by one that records what it
-was asked to verify.
+Threads are replaced by workers that the test steps, and the backend by one that records what it was
+asked to verify.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +27,9 @@ from services.signing.verification.scheduler import (
     SMALLEST_CHUNK,
     Scheduler,
 )
-from signatures.backend import Batch
+from services.signing.verification.workers import Then, Workers
+from signatures.backend import Batch, Part
+from signatures.portable import PortableQueue
 
 BIG = 5_000
 LARGE_REQUEST = 1_000_000
@@ -73,7 +74,6 @@ ED25519, P256, P521 = 1, 2, 4
 @dataclass(slots=True)
 class FakeBackend:
     log: list[tuple[str, int, int]] = field(default_factory=list)
-    micro_batches: list[list[str]] = field(default_factory=list)
     name: str = "fake"
 
     def batch(self, name: str, item_count: int) -> FakeBatch:
@@ -85,29 +85,33 @@ class FakeBackend:
     def parse_single(self, request: bytes) -> Batch:
         raise NotImplementedError
 
-    def verify_many(self, batches: Sequence[Any]) -> list[bytes]:
-        self.micro_batches.append([batch.name for batch in batches])
-        return [batch.verify(0, batch.item_count) for batch in batches]
+    def queue(self) -> PortableQueue:
+        return PortableQueue()
 
 
-class SteppedExecutor(Executor):
+class SteppedWorkers(Workers):
     """Threads that run when the test says so, in the order in which they were given work."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+        self.waiting: list[tuple[Sequence[Part], Then]] = []
+        # The names of the requests in each micro-batch that was verified.
+        self.micro_batches: list[list[str]] = []
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.waiting.append((future, lambda: fn(*args, **kwargs)))
-        return future
+    def submit(self, parts: Sequence[Part], then: Then) -> None:
+        self.waiting.append((parts, then))
 
-    async def step(self) -> None:
-        """Runs what has waited longest, and lets the scheduler take notice."""
-        future, work = self.waiting.pop(0)
+    async def step(self, place: int = 0) -> None:
+        """Does what has waited longest, or is at that place; lets the scheduler take notice."""
+        parts, then = self.waiting.pop(place)
+        found: bytes | Exception
         try:
-            future.set_result(work())
+            found = b"".join(batch.verify(start, stop) for batch, start, stop in parts)
         except RuntimeError as error:
-            future.set_exception(error)
+            found = error
+        batches: list[Any] = [batch for batch, _, _ in parts]
+        if all(batch.item_count <= SMALL_ITEMS for batch in batches):
+            self.micro_batches.append([batch.name for batch in batches])
+        then(found, 0.0)
         await settle()
 
     async def drain(self) -> None:
@@ -129,7 +133,7 @@ class Bench:
     bytes_in_flight: int = 100
     time: float = 0.0
     backend: FakeBackend = field(default_factory=FakeBackend)
-    executor: SteppedExecutor = field(default_factory=SteppedExecutor)
+    workers: SteppedWorkers = field(default_factory=SteppedWorkers)
     scheduler: Scheduler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -138,7 +142,7 @@ class Bench:
             threads=self.threads,
             bytes_in_flight=self.bytes_in_flight,
             now=lambda: self.time,
-            executor=self.executor,
+            workers=self.workers,
         )
 
     async def ask(
@@ -171,7 +175,7 @@ class Bench:
 async def test_verdicts_come_back_in_order_whatever_the_chunks() -> None:
     bench = Bench(threads=3)
     task = await bench.ask("big", BIG)
-    await bench.executor.drain()
+    await bench.workers.drain()
     assert await task == bytes(i % 7 + 1 for i in range(BIG))
     pieces = sorted((start, stop) for _, start, stop in bench.backend.log)
     assert [start for start, _ in pieces[1:]] == [stop for _, stop in pieces[:-1]]
@@ -183,7 +187,7 @@ async def test_verdicts_come_back_in_order_whatever_the_chunks() -> None:
 async def test_chunks_grow_with_the_pace_that_was_measured() -> None:
     bench = Bench()
     await bench.ask("big", 20_000, algorithms=bytes([P256]) * 20_000)
-    await bench.executor.drain()
+    await bench.workers.drain()
     first, last = bench.backend.log[0], bench.backend.log[-1]
     # The fake takes next to no time: the largest chunk there is, or nearly.
     assert first[2] - first[1] < last[2] - last[1]
@@ -194,7 +198,7 @@ async def test_slow_items_behind_fast_ones_make_no_long_chunk() -> None:
     bench = Bench()
     algorithms = bytes([ED25519]) * 10 * LARGEST_CHUNK + bytes([P521]) * 2_000
     await bench.ask("mixed", len(algorithms), algorithms=algorithms)
-    await bench.executor.drain()
+    await bench.workers.drain()
     slow = [algorithms[start:stop].count(P521) for _, start, stop in bench.backend.log]
     assert sum(slow) == 2_000
     # By what they are known to take, and not by what the items before them took.
@@ -205,10 +209,10 @@ async def test_slow_items_behind_fast_ones_make_no_long_chunk() -> None:
 async def test_a_batch_that_fits_a_chunk_is_not_cut() -> None:
     bench = Bench(threads=2)
     await bench.ask("warm", 100_000)
-    await bench.executor.drain()
+    await bench.workers.drain()
     bench.backend.log.clear()
     await bench.ask("thousand", 1_000)
-    await bench.executor.drain()
+    await bench.workers.drain()
     assert bench.backend.log == [("thousand", 0, 1_000)]
 
 
@@ -218,7 +222,7 @@ async def test_requests_take_turns() -> None:
     await bench.ask("b", BIG)
     await bench.ask("c", 100)
     for _ in range(4):
-        await bench.executor.step()
+        await bench.workers.step()
     # a had a thread when the others came, and was next in the ring.
     assert bench.turns == ["a", "a", "b", "c"]
 
@@ -226,13 +230,11 @@ async def test_requests_take_turns() -> None:
 async def test_a_single_verify_overtakes_the_chunks_of_a_big_batch() -> None:
     bench = Bench(threads=2)
     await bench.ask("big", BIG)
-    assert len(bench.executor.waiting) == 2
+    assert len(bench.workers.waiting) == 2
     single = await bench.ask_one("one")
     # There is a thread that chunks never occupy.
-    assert len(bench.executor.waiting) == 3
-    future, work = bench.executor.waiting.pop()
-    future.set_result(work())
-    await settle()
+    assert len(bench.workers.waiting) == 3
+    await bench.workers.step(-1)
     assert single.done()
     assert bench.turns == ["one"]
 
@@ -241,52 +243,52 @@ async def test_chunks_never_occupy_the_last_thread() -> None:
     bench = Bench(threads=2)
     for name in "abcd":
         await bench.ask(name, BIG)
-    assert len(bench.executor.waiting) == 2
+    assert len(bench.workers.waiting) == 2
 
 
 async def test_single_verifies_alone_start_at_once() -> None:
     bench = Bench()
     single = await bench.ask_one("one")
-    assert len(bench.executor.waiting) == 1
-    await bench.executor.step()
+    assert len(bench.workers.waiting) == 1
+    await bench.workers.step()
     assert await single == bytes([1])
-    assert bench.backend.micro_batches == [["one"]]
+    assert bench.workers.micro_batches == [["one"]]
 
 
 async def test_small_requests_that_arrive_together_share_one_call() -> None:
     bench = Bench()
     first = await bench.ask_one("first")
     others = [await bench.ask_one(str(n)) for n in range(5)]
-    assert len(bench.executor.waiting) == 1
-    await bench.executor.step()
+    assert len(bench.workers.waiting) == 1
+    await bench.workers.step()
     assert first.done()
-    await bench.executor.step()
+    await bench.workers.step()
     assert all(task.done() for task in others)
-    assert bench.backend.micro_batches == [["first"], ["0", "1", "2", "3", "4"]]
+    assert bench.workers.micro_batches == [["first"], ["0", "1", "2", "3", "4"]]
 
 
 async def test_a_micro_batch_is_bounded() -> None:
     bench = Bench()
     await bench.ask_one("first")
-    await bench.executor.drain()
+    await bench.workers.drain()
     await bench.ask_one("second")
     for n in range(MICRO_BATCH_LIMIT + 8):
         await bench.ask_one(str(n))
-    await bench.executor.drain()
-    assert max(len(batch) for batch in bench.backend.micro_batches) <= MICRO_BATCH_LIMIT
-    assert sum(len(batch) for batch in bench.backend.micro_batches) == MICRO_BATCH_LIMIT + 10
+    await bench.workers.drain()
+    assert max(len(batch) for batch in bench.workers.micro_batches) <= MICRO_BATCH_LIMIT
+    assert sum(len(batch) for batch in bench.workers.micro_batches) == MICRO_BATCH_LIMIT + 10
 
 
 async def test_a_small_request_waits_a_millisecond_for_others_while_a_thread_is_free() -> None:
     bench = Bench()
     await bench.ask_one("slow")
     await bench.ask_one("waits")
-    assert len(bench.executor.waiting) == 1
+    assert len(bench.workers.waiting) == 1
     bench.time += MICRO_BATCH_WAIT_SECONDS
     await bench.ask_one("comes")
-    assert len(bench.executor.waiting) == 2
-    await bench.executor.drain()
-    assert bench.backend.micro_batches == [["slow"], ["waits", "comes"]]
+    assert len(bench.workers.waiting) == 2
+    await bench.workers.drain()
+    assert bench.workers.micro_batches == [["slow"], ["waits", "comes"]]
 
 
 @pytest.mark.parametrize(("items", "size"), [(1, SMALL_BYTES + 1), (SMALL_ITEMS + 1, 10)])
@@ -294,18 +296,18 @@ async def test_a_request_that_is_not_small_takes_its_turn(items: int, size: int)
     bench = Bench()
     await bench.ask("big", BIG)
     await bench.ask("not small", items, size=size)
-    assert len(bench.executor.waiting) == 1
+    assert len(bench.workers.waiting) == 1
 
 
 async def test_a_cancelled_batch_stops_at_the_next_chunk() -> None:
     bench = Bench()
     task = await bench.ask("big", BIG)
-    await bench.executor.step()
+    await bench.workers.step()
     task.cancel()
     await settle()
     # The chunk that a thread has already is the last one.
     done = len(bench.backend.log)
-    await bench.executor.drain()
+    await bench.workers.drain()
     assert len(bench.backend.log) == done + 1
     assert task.cancelled()
 
@@ -313,10 +315,10 @@ async def test_a_cancelled_batch_stops_at_the_next_chunk() -> None:
 async def test_a_batch_whose_time_is_up_stops_at_the_next_chunk() -> None:
     bench = Bench()
     task = await bench.ask("big", BIG, time_remaining=10.0)
-    await bench.executor.step()
+    await bench.workers.step()
     bench.time = 10.0
     done = len(bench.backend.log)
-    await bench.executor.drain()
+    await bench.workers.drain()
     assert len(bench.backend.log) == done + 1
     with pytest.raises(DeadlineExceeded):
         await task
@@ -330,7 +332,7 @@ async def test_a_small_request_that_was_cancelled_or_is_late_is_not_verified() -
     kept = await bench.ask_one("kept")
     gone.cancel()
     bench.time = 2.0
-    await bench.executor.drain()
+    await bench.workers.drain()
     assert bench.turns == ["first", "kept"]
     assert kept.done()
     with pytest.raises(DeadlineExceeded):
@@ -341,12 +343,12 @@ async def test_a_failing_kernel_fails_the_call_and_not_the_scheduler() -> None:
     bench = Bench()
     for items in (BIG, 1):
         task = await bench.ask("bad", items, size=300, fails=True)
-        await bench.executor.drain()
+        await bench.workers.drain()
         with pytest.raises(RuntimeError):
             await task
     good = await bench.ask("good", BIG)
     single = await bench.ask_one("one")
-    await bench.executor.drain()
+    await bench.workers.drain()
     assert good.done() and single.done()
 
 
@@ -354,7 +356,7 @@ async def test_an_empty_batch_needs_no_thread() -> None:
     bench = Bench()
     task = await bench.ask("empty", 0)
     assert await task == b""
-    assert bench.executor.waiting == []
+    assert bench.workers.waiting == []
 
 
 async def test_bytes_over_the_bound_are_refused_at_once_with_a_time_to_retry() -> None:
