@@ -147,7 +147,7 @@ fuzz: setup ## 1,000,000 mutated items through all backends, 60,000 certificates
 # libFuzzer's coverage is stable Rust's; AddressSanitizer takes a nightly: RUSTUP_TOOLCHAIN=nightly SANITIZER=address.
 fuzz-kernel: setup ## cargo-fuzz on the kernel, against AWS-LC, for FOR=300 seconds; cargo install --locked cargo-fuzz@0.13.2
 	@cd $(KERNEL) && $(CURDIR)/$(BIN)/python crates.py lock-fuzz && cargo fuzz run \
-	  --sanitizer $(or $(SANITIZER),none) verdicts -- -max_total_time=$(or $(FOR),300) -max_len=4096
+	  --sanitizer $(or $(SANITIZER),none) verdicts -- -max_total_time=$(or $(FOR),300) -max_len=4096 -len_control=0
 
 crash: setup ## 200 kills -9 of a registry under load, on SQLite and on PostgreSQL; ten minutes
 	@LONG_RUN=1 $(BIN)/python -m pytest -q --durations=2 tests/unit/registry/test_crashes.py -k two_hundred_kills
