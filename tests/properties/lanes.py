@@ -16,6 +16,9 @@ from tests.properties.kinds import Ed25519, Kind, Rsa
 from tests.properties.weierstrass import NIST_CURVES, Ecdsa, Gost
 
 LANES = 8
+# After so many uses a key has the tables that it may get: P-256's in lanes come last, and GOST's
+# early; the portable backend verifies every use.
+USES_FOR_TABLES, USES_FOR_GOST_TABLES = 34, 4
 # Fewer than lanes, lanes exactly, a rest, several trees of 32, a chunk of 128 with a rest.
 BATCH_SIZES = (5, 8, 9, 16, 23, 40, 64, 140, 300)
 
@@ -25,18 +28,32 @@ class LaneForge:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        ecdsa = [Ecdsa(random, bits) for bits in NIST_CURVES]
-        self._quick = [Ed25519(random), *ecdsa, *(Rsa(random, bits) for bits in (2048, 3072, 4096))]
-        gost = [Gost(random, oid, kazakh) for oid in CURVES_BY_OID for kazakh in (True, False)]
-        self._kinds = self._in_turn(gost)
-        lanes = enumerate((*self._quick, *gost))
+        self._ecdsa = [Ecdsa(random, bits) for bits in NIST_CURVES]
+        rsa = [Rsa(random, bits) for bits in (2048, 3072, 4096)]
+        self._quick = [Ed25519(random), *self._ecdsa, *rsa]
+        self._gost = [
+            Gost(random, oid, is_kazakh) for oid in CURVES_BY_OID for is_kazakh in (True, False)
+        ]
+        self._kinds = self._in_turn()
+        lanes = enumerate((*self._quick, *self._gost))
         self._lanes = {kind.name: cycle(_rotated(place)) for place, kind in lanes}
 
-    def _in_turn(self, gost: list[Gost]) -> Iterator[Kind]:
+    def _in_turn(self) -> Iterator[Kind]:
         """Yield all other kinds, then one of GOST's curves, and so on."""
-        for curve in cycle(gost):
+        for curve in cycle(self._gost):
             yield from self._quick
             yield curve
+
+    def first_batches(self) -> Iterator[tuple[Kind, verification_pb2.BatchVerifyRequest]]:
+        """Yield a batch for each curve, after which the kernel has the tables of all known keys."""
+        for kind in (*self._ecdsa, *self._gost):
+            request = verification_pb2.BatchVerifyRequest()
+            uses = USES_FOR_GOST_TABLES if isinstance(kind, Gost) else USES_FOR_TABLES
+            for signer, item in enumerate(kind.of_each_key()):
+                request.signers.add(public_key=item.spki)
+                for _ in range(uses):
+                    item.add_to(request, signer)
+            yield kind, request
 
     def batch(self) -> tuple[Kind, tuple[int, ...], verification_pb2.BatchVerifyRequest]:
         """Return a batch's kind of key, its hostile items' places, and the request."""

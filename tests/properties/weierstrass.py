@@ -35,6 +35,8 @@ class Weierstrass(Kind):
         digest_of = DIGESTS[SCHEMES[self.algorithms[0]].hash]
         messages = [random.randbytes(random.choice((0, 63, 64, 256))) for _ in range(16)]
         self._messages = [(message, digest_of(message)) for message in messages]
+        # With keys of their own, which have to come as often as others.
+        self._above = [self._wrapped() for _ in range(3)] if self._has_wrapped() else []
 
     @abstractmethod
     def spki(self, point: Point) -> bytes:
@@ -56,15 +58,25 @@ class Weierstrass(Kind):
     def solved(self, e: int, r: int, u1: int) -> tuple[int, int]:
         """Return the s and u₂ that go with this u₁."""
 
+    @abstractmethod
+    def solved_for(self, r: int, u1: int, u2: int) -> tuple[int, bytes]:
+        """Return s and the digest that go with this u₁ and u₂; no bytes if no digest is e."""
+
     def known(self) -> Item:
+        if self._above and self.random.random() < 0.1:
+            return self.random.choice(self._above)
         return self._sign(*self.random.choice(self._keys))
+
+    def of_each_key(self) -> list[Item]:
+        """Return a signature that holds by each key that comes again."""
+        return [self._sign(*key) for key in self._keys] + self._above
 
     def new(self) -> Item:
         self._secret, self._point = self._stepped(self._secret, self._point)
         return self._sign(self._secret, self.spki(self._point))
 
     def hostile(self) -> Item:
-        makers = (self._equal, self._opposite, self._small, self._wrapped, self._of_zeros)
+        makers = (self._equal, self._opposite, self._small, self._of_zeros)
         return self.random.choice((self._wrong, *makers))()
 
     def _scalar(self) -> int:
@@ -121,33 +133,44 @@ class Weierstrass(Kind):
 
     def _equal(self) -> Item:
         """u₂Q = u₁G, so that the last addition is a doubling; it holds."""
-        digest, u1 = self._digest(), self._edge()
-        r = self._times(2 * u1 % self.curve.q)[0] % self.curve.q
-        s, u2 = self.solved(self.number(digest), r, u1)
-        return self._item(self._keyed(u1 * pow(u2, -1, self.curve.q)), digest, r, s)
+        u1 = self._edge()
+        return self._summed(u1, 2 * u1)
 
     def _opposite(self) -> Item:
         """u₂Q = -u₁G: the sum is infinity, which signs nothing."""
-        digest, r, u1 = self._digest(), self._scalar(), self._edge()
-        s, u2 = self.solved(self.number(digest), r, u1)
-        return self._item(self._keyed(-u1 * pow(u2, -1, self.curve.q)), digest, r, s)
+        return self._summed(self._edge(), 0)
 
     def _small(self) -> Item:
         """A chosen sum wG and a chosen u₁, both at an edge; it holds."""
-        digest, u1, w, q = self._digest(), self._edge(), self._edge(), self.curve.q
-        r = self._times(w)[0] % q
-        if u1 == w or r == 0:
+        return self._summed(self._edge(), self._edge())
+
+    def _summed(self, u1: int, w: int) -> Item:
+        """u₁G + u₂Q = wG for a known key if some digest leads there, else for a key of its own."""
+        q, w = self.curve.q, w % self.curve.q
+        if u1 == w:
             return self._wrong()
+        r = self._times(w)[0] % q if w else self._scalar()
+        if r == 0:
+            return self._wrong()
+        secret, spki = self.random.choice(self._keys)
+        s, digest = self.solved_for(r, u1, (w - u1) * pow(secret, -1, q) % q)
+        if digest:
+            return self._item(spki, digest, r, s)
+        digest = self._digest()
         s, u2 = self.solved(self.number(digest), r, u1)
-        return self._item(self._keyed((w - u1) * pow(u2, -1, q)), digest, r, s)
+        own = self._times((w - u1) * pow(u2, -1, q) % q)
+        return self._item(self.spki(own), digest, r, s)
+
+    def _has_wrapped(self) -> bool:
+        """Whether some x of the curve is above the order, and `_root` can find its y."""
+        curve = self.curve
+        return curve.q + 1000 < curve.p and curve.p % 4 == 3 and curve.cofactor == 1
 
     def _wrapped(self) -> Item:
-        """The sum's x is r + n, above the order; it holds. Where the curve has such points."""
+        """The sum's x is r + n, above the order; it holds."""
         curve = self.curve
-        if curve.q + 1000 > curve.p or curve.p % 4 != 3 or curve.cofactor != 1:
-            return self._wrong()
         digest, u1 = self._digest(), self._edge()
-        x = curve.q + self.random.randrange(1, min(1000, curve.p - curve.q))
+        x = curve.q + self.random.randrange(1, 1000)
         while not curve.has((x, y := self._root(x))):
             x += 1
         r = x - curve.q
@@ -164,9 +187,6 @@ class Weierstrass(Kind):
     def _of_zeros(self) -> Item:
         """A digest of zeros: u₁ = 0 under ECDSA, e = 1 under GOST. It holds."""
         return self._sign(*self.random.choice(self._keys), digest=bytes(len(self._digest())))
-
-    def _keyed(self, secret: int) -> bytes:
-        return self.spki(self._times(secret % self.curve.q))
 
 
 def _nist(bits: int, p: int, *, b: str, q: str, x: str, y: str) -> Curve:
@@ -256,6 +276,13 @@ class Ecdsa(Weierstrass):
         q = self.curve.q
         return e * pow(u1, -1, q) % q, r * u1 * pow(e, -1, q) % q
 
+    def solved_for(self, r: int, u1: int, u2: int) -> tuple[int, bytes]:
+        q = self.curve.q
+        s = r * pow(u2, -1, q) % q
+        e, size = u1 * s % q, len(self._digest())
+        # P-521's order is longer than its digest.
+        return s, e.to_bytes(size, "big") if e < 256**size else b""
+
 
 class Gost(Weierstrass):
     """RFC 7091, section 6, under Kazakhstan's identifiers or TC26's."""
@@ -290,3 +317,8 @@ class Gost(Weierstrass):
     def solved(self, e: int, r: int, u1: int) -> tuple[int, int]:
         q = self.curve.q
         return u1 * e % q, -r * pow(e, -1, q) % q
+
+    def solved_for(self, r: int, u1: int, u2: int) -> tuple[int, bytes]:
+        q = self.curve.q
+        e = -r * pow(u2, -1, q) % q
+        return u1 * e % q, e.to_bytes(self.curve.length, "little")
