@@ -3,8 +3,8 @@
 //! request, `keys` parses and keeps public keys, `jobs` goes over the items, `ed25519`, `aws_lc` and
 //! `gost` do the arithmetic, `entries` leads to what is done in lanes.
 
-// Without the Python module, much has no caller.
-#![cfg_attr(fuzzing, allow(dead_code))]
+// Tests and fuzzing are linked without Python, so without its module; much has no caller then.
+#![cfg_attr(any(test, fuzzing), allow(dead_code))]
 
 mod algorithm;
 mod aws_lc;
@@ -30,7 +30,7 @@ mod nist;
 mod p256_claims;
 #[cfg(target_arch = "x86_64")]
 mod p256_lanes;
-#[cfg(not(fuzzing))]
+#[cfg(not(any(test, fuzzing)))]
 mod python;
 #[cfg(target_arch = "x86_64")]
 mod rows;
