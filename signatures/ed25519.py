@@ -7,8 +7,6 @@ the bytes and refuse those before it is called.
 
 from __future__ import annotations
 
-import ed25519_zebra  # type: ignore[import-untyped]
-
 P = 2**255 - 19
 # The order of the base point.
 L = 2**252 + 27742317777372353535851937790883648493
@@ -54,5 +52,10 @@ def is_signature(signature: bytes) -> bool:
 
 
 def holds(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether 8sB = 8R + 8kA, for a key and a signature that passed the checks above."""
+    """Return whether 8sB = 8R + 8kA, for a key and a signature that passed the checks above.
+
+    Raises ImportError without ed25519-zebra, which is installed only where the kernel is not.
+    """
+    import ed25519_zebra  # type: ignore[import-untyped]
+
     return bool(ed25519_zebra.ed_verify(signature, message, key))

@@ -395,9 +395,13 @@ def _close(*descriptors: int) -> None:
 
 
 class PortableBackend:
-    """Verifies where the kernel is not installed."""
+    """Verifies where the kernel is not installed; needs what requirements/portable.txt installs."""
 
     name = "portable"
+
+    def __init__(self) -> None:
+        """Raises ImportError without ed25519-zebra: at the start, not at the first signature."""
+        import ed25519_zebra  # type: ignore[import-untyped]  # noqa: F401
 
     def parse_batch(self, request: bytes) -> PortableBatch:
         """Parse a BatchVerifyRequest. Raises MalformedRequest.

@@ -30,7 +30,6 @@ _ECDSA_HASHES = {
 _CURVES = (KeyKind.P256, KeyKind.P384, KeyKind.P521)
 
 _PLAIN = {
-    oids.ED25519: Scheme(KeyKind.ED25519, None, Encoding.PLAIN),
     oids.ML_DSA_44: Scheme(KeyKind.ML_DSA_44, None, Encoding.PLAIN),
     oids.ML_DSA_65: Scheme(KeyKind.ML_DSA_65, None, Encoding.PLAIN),
     oids.ML_DSA_87: Scheme(KeyKind.ML_DSA_87, None, Encoding.PLAIN),
@@ -43,14 +42,16 @@ _NULLABLE = {
     oids.RSA_SHA512: Scheme(KeyKind.RSA, Hash.SHA512, Encoding.PKCS1),
 }
 
-# Verified by the kernel if it is installed: pure Python takes ten milliseconds for a signature and
-# half a minute to hash a CRL of ten megabytes, and holds the GIL meanwhile. Kazakhstan's
-# authorities write NULL as parameters; RFC 9215 has nothing there.
+# Verified by the kernel if it is installed; with the parameters that are allowed. For GOST, pure
+# Python takes ten milliseconds a signature and half a minute to hash a CRL of ten megabytes, and
+# holds the GIL meanwhile; Kazakhstan's authorities write NULL as its parameters, RFC 9215 nothing.
+# For Ed25519, Python needs a library that is installed only where the kernel is not.
 _BY_BACKEND = {
-    oids.TC26_GOST_256_STREEBOG256: Algorithm.GOST3410_2012_256,
-    oids.TC26_GOST_512_STREEBOG512: Algorithm.GOST3410_2012_512,
-    oids.KZ_GOST_256_STREEBOG256: Algorithm.GOST3410_2012_256,
-    oids.KZ_GOST_512_STREEBOG512: Algorithm.GOST3410_2012_512,
+    oids.ED25519: (Algorithm.ED25519, _ABSENT),
+    oids.TC26_GOST_256_STREEBOG256: (Algorithm.GOST3410_2012_256, _ABSENT_OR_NULL),
+    oids.TC26_GOST_512_STREEBOG512: (Algorithm.GOST3410_2012_512, _ABSENT_OR_NULL),
+    oids.KZ_GOST_256_STREEBOG256: (Algorithm.GOST3410_2012_256, _ABSENT_OR_NULL),
+    oids.KZ_GOST_512_STREEBOG512: (Algorithm.GOST3410_2012_512, _ABSENT_OR_NULL),
 }
 
 _HASH_OIDS = {
@@ -97,10 +98,11 @@ def verify_x509_signature(
     for a key that cannot be parsed.
     """
     if algorithm_oid in _BY_BACKEND:
-        if parameters not in _ABSENT_OR_NULL:
+        algorithm, allowed = _BY_BACKEND[algorithm_oid]
+        if parameters not in allowed:
             raise UnsupportedKey(f"unsupported parameters of {algorithm_oid}")
         # Without load_public_key, which takes half a millisecond for a GOST key.
-        return _verify_by_backend(issuer_spki, _BY_BACKEND[algorithm_oid], tbs, signature)
+        return _verify_by_backend(issuer_spki, algorithm, tbs, signature)
     key = load_public_key(issuer_spki)
     scheme: Scheme | None = None
     allowed = _ABSENT

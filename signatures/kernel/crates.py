@@ -5,8 +5,10 @@ crates.txt is what is committed: a line for each crate with its name, version, S
 dependencies. Every build writes Cargo.lock from it and runs cargo with --locked, which fails if the
 list is incomplete, contradicts Cargo.toml, or a crate has another checksum.
 
-    python crates.py lock     write Cargo.lock from crates.txt, as every build does
-    python crates.py renew    write crates.txt from Cargo.lock, after a deliberate `cargo update`
+    python crates.py lock         write Cargo.lock from crates.txt, as every build does
+    python crates.py renew        write crates.txt from Cargo.lock, after a wanted `cargo update`
+    python crates.py lock-fuzz    the same for fuzz/, whose crates.txt has what it needs beside
+    python crates.py renew-fuzz
 
 Needs cargo, and no Python package.
 """
@@ -19,10 +21,11 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+FUZZ = HERE / "fuzz"
 
 LIST_HEADER = """\
 # The kernel's crates: name, version, SHA-256 of the .crate file, dependencies (with @version if
@@ -166,11 +169,56 @@ def renew_list(folder: Path = HERE) -> None:
     (folder / "crates.txt").write_text(format_list(crates))
 
 
+def reachable(crates: Sequence[Crate], package: Package) -> list[Crate]:
+    """Return what the package needs, by others or itself, named and ordered as in Cargo.lock."""
+    named = {crate.name: crate for crate in crates}
+    named |= {f"{crate.name}@{crate.version}": crate for crate in crates}
+    pins = package.requirements.items()
+    missing = [f"{name}@{version.removeprefix('=')}" for name, version in pins]
+    found: set[Crate] = set()
+    while missing:
+        crate = named.get(missing.pop())
+        if crate is not None and crate not in found:
+            found.add(crate)
+            missing += crate.dependencies
+    # cargo names a version only where there are several.
+    names = [crate.name for crate in found]
+    plain = {f"{c.name}@{c.version}": c.name for c in found if names.count(c.name) == 1}
+    renamed = [
+        replace(crate, dependencies=tuple(plain.get(name, name) for name in crate.dependencies))
+        for crate in found
+    ]
+    return sorted(renamed, key=lambda crate: (crate.name, crate.version))
+
+
+def write_fuzz_lock(folder: Path = HERE) -> None:
+    """Write fuzz/Cargo.lock from both lists. Raises CratesError."""
+    both = [path / "crates.txt" for path in (folder, folder / FUZZ.name)]
+    crates = [crate for path in both for crate in parse_list(path.read_text())]
+    package = read_package(folder / FUZZ.name)
+    lock = format_lock(reachable(crates, package), package)
+    (folder / FUZZ.name / "Cargo.lock").write_text(lock)
+
+
+def renew_fuzz_list(folder: Path = HERE) -> None:
+    """Write fuzz/crates.txt from fuzz/Cargo.lock without the kernel's. Raises CratesError."""
+    kernel = parse_list((folder / "crates.txt").read_text())
+    fuzz = folder / FUZZ.name
+    crates = parse_lock((fuzz / "Cargo.lock").read_text(), read_package(fuzz))
+    names = {crate.name for crate in kernel}
+    (fuzz / "crates.txt").write_text(format_list([c for c in crates if c.name not in names]))
+
+
 def main(arguments: Sequence[str]) -> str | None:
-    """Run `lock` or `renew`; return what went wrong, or None."""
-    commands = {"lock": write_lock, "renew": renew_list}
+    """Run a command; return what went wrong, or None."""
+    commands = {
+        "lock": write_lock,
+        "renew": renew_list,
+        "lock-fuzz": write_fuzz_lock,
+        "renew-fuzz": renew_fuzz_list,
+    }
     if len(arguments) != 1 or arguments[0] not in commands:
-        return "usage: python crates.py lock|renew"
+        return f"usage: python crates.py {'|'.join(commands)}"
     try:
         commands[arguments[0]]()
     except CratesError as error:

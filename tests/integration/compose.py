@@ -58,11 +58,11 @@ def build(folder: Path) -> Path:
     context.mkdir()
     ignored = shutil.ignore_patterns("target", "__pycache__")  # as .dockerignore has it
     for copied in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE.read_text(), re.M):
-        for name in copied.split():
-            if (REPOSITORY / name).is_dir():
-                shutil.copytree(REPOSITORY / name, context / name, ignore=ignored)
+        for path in (path for name in copied.split() for path in REPOSITORY.glob(name)):
+            if path.is_dir():
+                shutil.copytree(path, context / path.name, ignore=ignored)
             else:
-                shutil.copy(REPOSITORY / name, context / name)
+                shutil.copy(path, context / path.name)
     # Without cargo, as in the default base image.
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
     subprocess.run(["sh", "-euc", line], cwd=context, env=environment, check=True)

@@ -35,8 +35,8 @@ SLOW_BATCH_SIZES = (1, 2, 5, 17, 40)
 SLOW_KINDS = (KeyKind.GOST_256, KeyKind.GOST_512)
 SIGNATURES_OF_EACH = 6
 
-_HASHES = {32: hashes.SHA256(), 48: hashes.SHA384(), 64: hashes.SHA512()}
-_DIGESTS: dict[Hash | None, Callable[[bytes], bytes]] = {
+HASHES = {32: hashes.SHA256(), 48: hashes.SHA384(), 64: hashes.SHA512()}
+DIGESTS: dict[Hash | None, Callable[[bytes], bytes]] = {
     None: lambda message: hashlib.sha256(message).digest(),
     Hash.SHA256: lambda message: hashlib.sha256(message).digest(),
     Hash.SHA384: lambda message: hashlib.sha384(message).digest(),
@@ -58,35 +58,35 @@ class Sample:
     @property
     def digest(self) -> bytes:
         """The message's digest, or its SHA-256 where the algorithm signs no digest."""
-        return _DIGESTS[SCHEMES[self.algorithm].hash](self.message)
+        return DIGESTS[SCHEMES[self.algorithm].hash](self.message)
 
 
 # Ed25519 with torsion: curve arithmetic in affine coordinates, slow and short.
 _D = -121665 * pow(121666, -1, P) % P
-_BASE = (
+EDWARDS_BASE = (
     15112221349535400772501151409588531511454012693041857206046113283949847762202,
     46316835694926478169428394003475163141307993866256225615783033603165251855960,
 )
 Point = tuple[int, int]
 
 
-def _add(a: Point, b: Point) -> Point:
+def add_points(a: Point, b: Point) -> Point:
     (x1, y1), (x2, y2) = a, b
     t = _D * x1 * x2 * y1 * y2
     x = (x1 * y2 + x2 * y1) * pow(1 + t, -1, P) % P
     return x, (y1 * y2 + x1 * x2) * pow(1 - t, -1, P) % P
 
 
-def _multiply(point: Point, scalar: int) -> Point:
+def multiply_point(point: Point, scalar: int) -> Point:
     product = (0, 1)
     for bit in bin(scalar)[2:]:
-        product = _add(product, product)
+        product = add_points(product, product)
         if bit == "1":
-            product = _add(product, point)
+            product = add_points(product, point)
     return product
 
 
-def _encode(point: Point) -> bytes:
+def encode_point(point: Point) -> bytes:
     return (point[1] | (point[0] & 1) << 255).to_bytes(32, "little")
 
 
@@ -97,16 +97,16 @@ def torsion() -> tuple[Point, ...]:
         square = (y * y - 1) * pow(_D * y * y + 1, -1, P) % P
         x = pow(square, (P + 3) // 8, P)
         for root in (x, x * pow(2, (P - 1) // 4, P) % P):
-            point = _multiply((root, y), L)
-            if root * root % P == square and _multiply(point, 4) != (0, 1):
-                return tuple(_multiply(point, number) for number in range(8))
+            point = multiply_point((root, y), L)
+            if root * root % P == square and multiply_point(point, 4) != (0, 1):
+                return tuple(multiply_point(point, number) for number in range(8))
     raise AssertionError("one point in two has a part of order 8")
 
 
 @cache
 def odd_encodings() -> tuple[bytes, ...]:
     """Encodings of points that are of small order, not canonical, or on no curve."""
-    small = [_encode(point) for point in torsion()]
+    small = [encode_point(point) for point in torsion()]
     not_canonical = [
         (y | sign << 255).to_bytes(32, "little")
         for y in (0, 1, 2, 3, 5, P - 1, P, P + 1, P + 2, P + 3, P + 18)
@@ -115,27 +115,27 @@ def odd_encodings() -> tuple[bytes, ...]:
     return (*small, *not_canonical, b"\xff" * 32)
 
 
-def _spki(identifier: bytes, key: bytes) -> bytes:
+def any_spki(identifier: bytes, key: bytes) -> bytes:
     algorithm = der.encode(der.SEQUENCE, identifier)
     return der.encode(der.SEQUENCE, algorithm + der.encode(der.BIT_STRING, b"\0" + key))
 
 
 def ed25519_spki(key: bytes) -> bytes:
     """The SubjectPublicKeyInfo of these 32 bytes, a point or not."""
-    return _spki(der.encode_oid("1.3.101.112"), key)
+    return any_spki(der.encode_oid("1.3.101.112"), key)
 
 
 def _ed25519_samples(random: Random) -> list[Sample]:
     samples = []
     for number in range(4):
         secret = random.randrange(1, L)
-        point = _multiply(_BASE, secret)
+        point = multiply_point(EDWARDS_BASE, secret)
         # The first key has no torsion, nor have half of its signatures.
-        key = _encode(_add(point, torsion()[random.randrange(8) if number else 0]))
+        key = encode_point(add_points(point, torsion()[random.randrange(8) if number else 0]))
         for _ in range(SIGNATURES_OF_EACH):
             nonce, message = random.randrange(L), random.randbytes(random.choice((0, 5, 256)))
             twist = torsion()[random.randrange(8) if random.random() < 0.5 else 0]
-            r = _encode(_add(_multiply(_BASE, nonce), twist))
+            r = encode_point(add_points(multiply_point(EDWARDS_BASE, nonce), twist))
             k = int.from_bytes(hashlib.sha512(r + key + message).digest(), "little")
             s = (nonce + k * secret) % L
             signature = r + s.to_bytes(32, "little")
@@ -143,7 +143,7 @@ def _ed25519_samples(random: Random) -> list[Sample]:
     return samples
 
 
-def _public(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | MlDsaPrivate) -> bytes:
+def public_spki(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | MlDsaPrivate) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -154,14 +154,14 @@ def ecdsa_samples(random: Random, curve: ec.EllipticCurve, first: int, size: int
     samples = []
     for compressed in (False, True):
         key = ec.generate_private_key(curve)
-        spki = _public(key)
+        spki = public_spki(key)
         if compressed:
             point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
             algorithm = der.Reader(der.Reader(spki).sequence().value(der.SEQUENCE)).rest()
-            spki = _spki(algorithm, point)
+            spki = any_spki(algorithm, point)
         for _ in range(SIGNATURES_OF_EACH):
             message = random.randbytes(random.choice((0, 256)))
-            signature = key.sign(message, ec.ECDSA(_HASHES[size]))
+            signature = key.sign(message, ec.ECDSA(HASHES[size]))
             samples.append(Sample(spki, Algorithm(first), message, signature))
             r, s = decode_dss_signature(signature)
             width = (curve.key_size + 7) // 8
@@ -173,19 +173,21 @@ def ecdsa_samples(random: Random, curve: ec.EllipticCurve, first: int, size: int
 def _rsa_samples(random: Random, bits: int, exponent: int) -> list[Sample]:
     key = rsa.generate_private_key(exponent, bits)
     samples = []
-    for place, (size, name) in enumerate(_HASHES.items()):
+    for place, (size, name) in enumerate(HASHES.items()):
         for _ in range(SIGNATURES_OF_EACH // 3):
             message = random.randbytes(random.choice((0, 256)))
             digest = hashlib.new(name.name, message).digest()
             pss = padding.PSS(padding.MGF1(name), size)
             for first, form in ((8, padding.PKCS1v15()), (11, pss)):
                 signature = key.sign(digest, form, Prehashed(name))
-                samples.append(Sample(_public(key), Algorithm(first + place), message, signature))
+                samples.append(
+                    Sample(public_spki(key), Algorithm(first + place), message, signature)
+                )
     # Another salt length, which is refused.
     for salt in (0, 20, 64):
         form = padding.PSS(padding.MGF1(hashes.SHA256()), salt)
         signature = key.sign(b"salt", form, hashes.SHA256())
-        samples.append(Sample(_public(key), Algorithm.RSA_PSS_SHA256, b"salt", signature))
+        samples.append(Sample(public_spki(key), Algorithm.RSA_PSS_SHA256, b"salt", signature))
     return samples
 
 
@@ -202,7 +204,7 @@ def _ml_dsa_samples(random: Random) -> list[Sample]:
         for _ in range(2):
             message = random.randbytes(100)
             algorithm = Algorithm(Algorithm.ML_DSA_44 + place)
-            samples.append(Sample(_public(key), algorithm, message, key.sign(message)))
+            samples.append(Sample(public_spki(key), algorithm, message, key.sign(message)))
     return samples
 
 
@@ -210,7 +212,7 @@ def gost_samples(random: Random, curve_oid: str) -> list[Sample]:
     curve = CURVES_BY_OID[curve_oid]
     width, bits = curve.length, 8 * curve.length
     algorithm = Algorithm.GOST3410_2012_256 if bits == 256 else Algorithm.GOST3410_2012_512
-    digest_of = _DIGESTS[SCHEMES[algorithm].hash]
+    digest_of = DIGESTS[SCHEMES[algorithm].hash]
     base, samples = curve.odd_multiples(curve.base), []
     for kazakh in (False, True):
         arc = "12"[bits == 512]
@@ -224,7 +226,7 @@ def gost_samples(random: Random, curve_oid: str) -> list[Sample]:
         assert point is not None
         encoded = b"".join(coordinate.to_bytes(width, "little") for coordinate in point)
         identifier = der.encode_oid(key_oid) + der.encode(der.SEQUENCE, names)
-        spki = _spki(identifier, der.encode(der.OCTET_STRING, encoded))
+        spki = any_spki(identifier, der.encode(der.OCTET_STRING, encoded))
         for _ in range(4):
             message, nonce = random.randbytes(random.choice((0, 63, 64))), random.randrange(curve.q)
             e = int.from_bytes(digest_of(message), "little") % curve.q or 1
@@ -356,7 +358,7 @@ class Forge:
             exponent = random.choice((1, 2, 3, 65536, 65537, 2**32 + 1, 2**33 - 1, 2**33 + 1))
             numbers = der.encode_unsigned(modulus) + der.encode_unsigned(exponent)
             null = random.choice((b"\5\0", b"\5\0", b"", b"\5\0\0"))
-            return _spki(der.encode_oid(RSA) + null, der.encode(der.SEQUENCE, numbers))
+            return any_spki(der.encode_oid(RSA) + null, der.encode(der.SEQUENCE, numbers))
         return self.bend(sample.spki)
 
     def signer(self, spki: bytes) -> verification_pb2.Signer:

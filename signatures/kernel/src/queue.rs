@@ -12,7 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{Batch, guarded, jobs};
+use crate::jobs;
+use crate::python::{Batch, guarded};
 
 /// Parts of batches that are verified together, and what Python wants back with their verdicts.
 struct Task {

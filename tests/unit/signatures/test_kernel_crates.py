@@ -154,8 +154,39 @@ def test_cargo_toml_and_the_committed_list_agree() -> None:
     assert crates.parse_lock(lock, package) == listed
 
 
-def test_the_committed_list_names_no_registry() -> None:
-    assert "//" not in (KERNEL / "crates.txt").read_text()
+def pins(manifest: Path, table: str = "dependencies") -> dict[str, str]:
+    direct = tomllib.loads(manifest.read_text())[table]
+    return {name: pin if isinstance(pin, str) else pin["version"] for name, pin in direct.items()}
+
+
+def test_the_fuzz_target_is_built_of_the_kernel_s_crates_and_libfuzzer() -> None:
+    kernel, fuzz = pins(KERNEL / "Cargo.toml"), pins(KERNEL / "fuzz" / "Cargo.toml")
+    # Its build leaves out what Python sees.
+    assert fuzz.keys() - kernel.keys() == {"libfuzzer-sys"}
+    assert kernel.keys() - fuzz.keys() == {"pyo3"}
+    assert {name: pin for name, pin in fuzz.items() if kernel.get(name, pin) != pin} == {}
+    package = crates.Package("fuzz", "0.0.0", fuzz, SOURCE)
+    lists = [(folder / "crates.txt").read_text() for folder in (KERNEL, KERNEL / "fuzz")]
+    listed = [crate for text in lists for crate in crates.parse_list(text)]
+    names = {crate.name for crate in crates.reachable(listed, package)}
+    assert {"aws-lc-sys", "libfuzzer-sys"} < names
+    assert not names & {"pyo3", "num-bigint"}
+    assert crates.format_lock(crates.reachable(listed, package), package)
+
+
+def test_a_version_is_named_only_where_several_are_needed() -> None:
+    package = replace(PACKAGE, requirements={"grain": "=1.2.0"})
+    needed = crates.reachable(crates.parse_list(LIST), package)
+    assert [(crate.name, crate.dependencies) for crate in needed] == [
+        ("grain", ("husk",)),
+        ("husk", ()),
+    ]
+    assert len(crates.reachable(crates.parse_list(LIST), PACKAGE)) == 4
+
+
+@pytest.mark.parametrize("folder", [KERNEL, KERNEL / "fuzz"])
+def test_the_committed_lists_name_no_registry(folder: Path) -> None:
+    assert "//" not in (folder / "crates.txt").read_text()
 
 
 @pytest.fixture
@@ -205,6 +236,18 @@ def test_cargo_refuses_a_dependency_that_cargo_toml_no_longer_has(kernel: Path) 
     (kernel / "Cargo.toml").write_text("".join(kept))
     crates.write_lock(kernel)
     assert "--locked" in complaint(kernel)
+
+
+def test_cargo_takes_the_fuzz_target_s_lock_as_it_is(kernel: Path) -> None:
+    fuzz = kernel / "fuzz"
+    fuzz.mkdir()
+    for name in ("Cargo.toml", "crates.txt"):
+        shutil.copy(KERNEL / "fuzz" / name, fuzz / name)
+    (fuzz / "verdicts.rs").touch()
+    crates.write_fuzz_lock(kernel)
+    assert "--locked" not in complaint(fuzz)
+    crates.renew_fuzz_list(kernel)
+    assert (fuzz / "crates.txt").read_text() == (KERNEL / "fuzz" / "crates.txt").read_text()
 
 
 def test_renewing_the_list_from_its_own_lock_file_changes_nothing(kernel: Path) -> None:

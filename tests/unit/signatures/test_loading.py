@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from signatures.loading import load_backend
+from signatures.x509 import verify_x509_signature
+from tests.unit.signatures.test_x509 import CERTIFICATES, parts
 
 
 def test_the_portable_backend_is_chosen_by_name() -> None:
@@ -27,6 +29,24 @@ def test_without_the_kernel_the_portable_backend_is_chosen_unless_the_kernel_was
     assert load_backend().name == "portable"
     with pytest.raises(ImportError):
         load_backend("kernel")
+
+
+def test_with_the_kernel_nothing_needs_the_portable_backend_s_library_for_ed25519(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("qagazsyz_kernel")
+    monkeypatch.setitem(sys.modules, "ed25519_zebra", None)
+    spki, oid, parameters, tbs, signature = parts(CERTIFICATES["Ed25519"])
+    assert load_backend().name == "kernel"
+    assert verify_x509_signature(spki, oid, parameters, tbs, signature)
+
+
+def test_without_kernel_and_library_no_backend_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ed25519_zebra", None)
+    monkeypatch.setitem(sys.modules, "qagazsyz_kernel", None)
+    monkeypatch.delitem(sys.modules, "signatures.native", raising=False)
+    with pytest.raises(ImportError, match="ed25519_zebra"):
+        load_backend()
 
 
 def test_any_other_name_is_refused() -> None:
