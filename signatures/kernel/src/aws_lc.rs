@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 use crate::algorithm::{Curve, Encoding, Hash, Level, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
 use crate::nist;
+use crate::nist_claims;
 #[cfg(target_arch = "x86_64")]
 use crate::p256_claims;
 
@@ -92,17 +93,31 @@ impl EcdsaKey {
         signature: &'a [u8],
     ) -> Option<p256_claims::Claim<'a>> {
         let Some(nist::Key::P256(key)) = self.repeated.as_deref() else { return None };
-        let comb = key.comb.comb(&key.point)?;
+        let comb = key.comb.comb(&key.known.point)?;
         let (r, s) = self.curve.split(encoding, signature)?;
         Some(p256_claims::Claim {
             key: self,
-            point: &key.point,
+            point: &key.known.point,
             comb,
             encoding,
             digest: signed.digest(self.curve.hash())?,
             signature,
             r: nist::words(r),
             s: nist::words(s),
+        })
+    }
+
+    /// Returns the claim that a well-formed signature holds, to be settled together with others by the
+    /// key's comb. None for the key's first uses, and for what is not well-formed.
+    pub fn known_claim(
+        &self,
+        encoding: Encoding,
+        signed: Signed,
+        signature: &[u8],
+    ) -> Option<nist_claims::Claim<'_>> {
+        self.repeated.as_ref()?.claim(|| {
+            let (r, s) = self.curve.split(encoding, signature)?;
+            Some((signed.digest(self.curve.hash())?, r, s))
         })
     }
 

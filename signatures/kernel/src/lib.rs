@@ -21,6 +21,9 @@ mod jobs;
 mod keys;
 mod modular;
 mod nist;
+mod nist_claims;
+mod nist_primes;
+mod nist_trees;
 #[cfg(target_arch = "x86_64")]
 mod p256_claims;
 #[cfg(target_arch = "x86_64")]

@@ -5,9 +5,12 @@
 
 use std::sync::LazyLock;
 
+use aws_lc_rs::digest::Digest;
+
 use crate::algorithm::Curve;
 use crate::group::{Group, Point};
 use crate::modular::Words;
+use crate::nist_claims::{Claim, KnownKey};
 #[cfg(target_arch = "x86_64")]
 use crate::p256_claims;
 
@@ -27,7 +30,7 @@ pub static P256: LazyLock<Group<4>> = LazyLock::new(|| {
 });
 
 /// SP 800-186, section 3.2.1.4.
-static P384: LazyLock<Group<6>> = LazyLock::new(|| {
+pub static P384: LazyLock<Group<6>> = LazyLock::new(|| {
     Group::new(
         1,
         [
@@ -48,7 +51,7 @@ static P384: LazyLock<Group<6>> = LazyLock::new(|| {
 });
 
 /// SP 800-186, section 3.2.1.5.
-static P521: LazyLock<Group<9>> = LazyLock::new(|| {
+pub static P521: LazyLock<Group<9>> = LazyLock::new(|| {
     Group::new(
         1,
         [
@@ -70,20 +73,20 @@ static P521: LazyLock<Group<9>> = LazyLock::new(|| {
 
 pub enum Key {
     P256(P256Key),
-    P384(Point<6>),
-    P521(Point<9>),
+    P384(KnownKey<6>),
+    P521(KnownKey<9>),
 }
 
 pub struct P256Key {
-    pub point: Point<4>,
+    pub known: KnownKey<4>,
     #[cfg(target_arch = "x86_64")]
     pub comb: p256_claims::Slot,
 }
 
 impl P256Key {
-    fn new(point: Point<4>) -> Self {
+    fn new(known: KnownKey<4>) -> Self {
         Self {
-            point,
+            known,
             #[cfg(target_arch = "x86_64")]
             comb: Default::default(),
         }
@@ -94,18 +97,31 @@ impl Key {
     /// Parses coordinates side by side. None if they are no point of the curve.
     pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
         match curve {
-            Curve::P256 => point(&P256, coordinates).map(|point| Self::P256(P256Key::new(point))),
-            Curve::P384 => point(&P384, coordinates).map(Self::P384),
-            Curve::P521 => point(&P521, coordinates).map(Self::P521),
+            Curve::P256 => known(&P256, coordinates).map(|key| Self::P256(P256Key::new(key))),
+            Curve::P384 => known(&P384, coordinates).map(Self::P384),
+            Curve::P521 => known(&P521, coordinates).map(Self::P521),
         }
     }
 
     /// Returns the size in bytes of the tables that the key may get.
     pub fn tables_bytes(&self) -> usize {
         match self {
-            Self::P256(_) => Point::<4>::TABLES_BYTES,
-            Self::P384(_) => Point::<6>::TABLES_BYTES,
-            Self::P521(_) => Point::<9>::TABLES_BYTES,
+            Self::P256(key) => key.known.tables_bytes(),
+            Self::P384(key) => key.tables_bytes(),
+            Self::P521(key) => key.tables_bytes(),
+        }
+    }
+
+    /// Returns the claim that r and s sign a digest, as for `holds`; `numbers` returns the three.
+    /// None for the key's first uses, and where lanes are faster.
+    pub fn claim<'a>(
+        &self,
+        numbers: impl FnOnce() -> Option<(Digest, &'a [u8], &'a [u8])>,
+    ) -> Option<Claim<'_>> {
+        match self {
+            Self::P256(key) => key.known.claim(|| numbers().map(all_words)).map(Claim::P256),
+            Self::P384(key) => key.claim(|| numbers().map(all_words)).map(Claim::P384),
+            Self::P521(key) => key.claim(|| numbers().map(all_words)).map(Claim::P521),
         }
     }
 
@@ -113,23 +129,20 @@ impl Key {
     /// (FIPS 186-5, section 6.4.2). None for the key's first uses, when it has no tables yet.
     pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
         match self {
-            Self::P256(key) => holds(&key.point, digest, r, s),
-            Self::P384(key) => holds(key, digest, r, s),
-            Self::P521(key) => holds(key, digest, r, s),
+            Self::P256(key) => key.known.holds(&words(digest), &words(r), &words(s)),
+            Self::P384(key) => key.holds(&words(digest), &words(r), &words(s)),
+            Self::P521(key) => key.holds(&words(digest), &words(r), &words(s)),
         }
     }
 }
 
-fn point<const N: usize>(group: &'static Group<N>, coordinates: &[u8]) -> Option<Point<N>> {
+fn known<const N: usize>(group: &'static Group<N>, coordinates: &[u8]) -> Option<KnownKey<N>> {
     let (x, y) = coordinates.split_at(coordinates.len() / 2);
-    Some(Point::new(group, group.point(&words(x), &words(y))?))
+    Some(KnownKey::new(Point::new(group, group.point(&words(x), &words(y))?)))
 }
 
-fn holds<const N: usize>(key: &Point<N>, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
-    let (n, r, s) = (&key.group.order, words(r), words(s));
-    let inverse = n.invert(&n.encode(&s))?;
-    let point = key.sum(&n.multiply(&words(digest), &inverse), &n.multiply(&r, &inverse))?;
-    Some(key.group.has_x(&point, &r))
+fn all_words<const N: usize>((digest, r, s): (Digest, &[u8], &[u8])) -> [Words<N>; 3] {
+    [digest.as_ref(), r, s].map(words)
 }
 
 /// Reads a big-endian number of at most N words.
