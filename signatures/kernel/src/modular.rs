@@ -93,11 +93,13 @@ impl<const N: usize> Modulus<N> {
         reduced
     }
 
+    #[inline]
     pub fn add(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
         let (sum, carry) = add(a, b);
         self.reduce_once(sum, carry)
     }
 
+    #[inline]
     pub fn subtract(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
         let (difference, borrow) = subtract(a, b);
         let mask = u64::from(borrow).wrapping_neg();
@@ -119,7 +121,7 @@ impl<const N: usize> Modulus<N> {
             let low = std::array::from_fn(|i| square[i]);
             self.fold_back(low, &std::array::from_fn(|i| square[N + i]))
         } else if self.is_nist_prime {
-            self.reduce_nist(&wide_square(a))
+            nist_primes::square(a)
         } else {
             self.multiply_montgomery(a, a)
         }
@@ -131,16 +133,10 @@ impl<const N: usize> Modulus<N> {
         if self.fold != 0 {
             self.multiply_fold(a, b)
         } else if self.is_nist_prime {
-            self.reduce_nist(&wide_product(a, b))
+            nist_primes::multiply(a, b)
         } else {
             self.multiply_montgomery(a, b)
         }
-    }
-
-    #[inline]
-    fn reduce_nist(&self, product: &Wide) -> Words<N> {
-        let (number, overflow) = nist_primes::reduce(product);
-        self.reduce_once(number, overflow)
     }
 
     #[inline]
@@ -234,7 +230,7 @@ impl<const N: usize> Modulus<N> {
 }
 
 #[inline]
-fn wide_product<const N: usize>(a: &Words<N>, b: &Words<N>) -> Wide {
+pub fn wide_product<const N: usize>(a: &Words<N>, b: &Words<N>) -> Wide {
     let mut product = [0; 2 * MAX_WORDS];
     for i in 0..N {
         let mut carry = 0;
@@ -248,7 +244,7 @@ fn wide_product<const N: usize>(a: &Words<N>, b: &Words<N>) -> Wide {
 
 /// Takes the products of different words once, and doubles them.
 #[inline]
-fn wide_square<const N: usize>(a: &Words<N>) -> Wide {
+pub fn wide_square<const N: usize>(a: &Words<N>) -> Wide {
     let mut square = [0; 2 * MAX_WORDS];
     for i in 0..N - 1 {
         let mut carry = 0;

@@ -15,11 +15,12 @@
 //! additions.
 
 use crate::group::{COMB_WIDTH, Group};
-use crate::modular::{Modulus, Words, subtract};
+use crate::modular::{self, Modulus, Words};
+use crate::nist_primes::{multiply, square, subtract};
 use crate::weierstrass::{Affine, Jacobian};
 
 /// How many items' points are summed together: enough to share inversions, few enough for a cache.
-pub const CHUNK: usize = 64;
+pub const CHUNK: usize = 32;
 
 /// Products that do not wait for each other while a level's differences are multiplied up.
 const CHAINS: usize = 4;
@@ -82,7 +83,7 @@ struct Digits<const N: usize> {
 impl<const N: usize> Digits<N> {
     fn new(scalar: &Words<N>, order: &Words<N>) -> Self {
         let is_opposite = scalar[0] & 1 == 0;
-        let odd = if is_opposite { subtract(order, scalar).0 } else { *scalar };
+        let odd = if is_opposite { modular::subtract(order, scalar).0 } else { *scalar };
         let next = |i: usize| odd.get(i + 1).copied().unwrap_or(0);
         Self { half: std::array::from_fn(|i| odd[i] >> 1 | next(i) << 63), is_opposite }
     }
@@ -169,8 +170,8 @@ impl<const N: usize> Group<N> {
         // `places` comes last: the iterator that ends first takes nothing from the other.
         for (window, place) in order.zip(places) {
             let (multiple, is_negative) = digits.digit(window, width, window == windows - 1);
-            let point = &points[(window / classes << (width - 1)) + multiple];
-            let negative = self.curve.p.negate(&point.y);
+            let point = &points[((window / classes) << (width - 1)) + multiple];
+            let negative = subtract(&[0; N], &point.y);
             let mask = u64::from(is_negative).wrapping_neg();
             let y = std::array::from_fn(|i| point.y[i] ^ (point.y[i] ^ negative[i]) & mask);
             *place = Affine { x: point.x, y };
@@ -199,7 +200,7 @@ impl<const N: usize> Level<N> {
     /// Adds up neighbours in each run that is longer than it has to become; the last of an odd number
     /// stays. None if two of them are equal or opposite.
     fn halved(self, p: &Modulus<N>, shortest: impl Fn(usize) -> usize) -> Option<Self> {
-        let Self { items, mut runs, mut points } = self;
+        let Self { items, mut runs, points } = self;
         // (left, right, place of the sum), as places of all items.
         let (mut pairs, mut moved) = (Vec::new(), Vec::new());
         let (mut from, mut to) = (0, 0);
@@ -219,28 +220,36 @@ impl<const N: usize> Level<N> {
                 *run = run.div_ceil(2);
             }
         }
-        let pairs = || {
-            let of_all = |&(from, to): &(usize, usize)| {
-                (0..items).map(move |item| (from * items + item, to * items + item))
-            };
-            pairs.iter().flat_map(of_all)
-        };
-        let differences = pairs().map(|(at, _)| p.subtract(&points[at + items].x, &points[at].x));
-        let inverses = inverses(p, differences.collect())?;
+        let sides = |from: usize| points[from * items..][..2 * items].split_at(items);
+        let mut differences = Vec::with_capacity(pairs.len() * items);
+        for &(from, _) in &pairs {
+            let (left, right) = sides(from);
+            let both = left.iter().zip(right);
+            differences.extend(both.map(|(left, right)| subtract(&right.x, &left.x)));
+        }
+        let inverses = inverses(p, differences)?;
         let mut sums = vec![Affine { x: [0; N], y: [0; N] }; to * items];
-        for ((at, to), inverse) in pairs().zip(&inverses) {
-            let (left, right) = (&points[at], &points[at + items]);
-            let slope = p.multiply(&p.subtract(&right.y, &left.y), inverse);
-            let x = p.subtract(&p.subtract(&p.square(&slope), &left.x), &right.x);
-            let y = p.subtract(&p.multiply(&slope, &p.subtract(&left.x, &x)), &left.y);
-            sums[to] = Affine { x, y };
+        for (&(from, to), inverses) in pairs.iter().zip(inverses.chunks_exact(items)) {
+            let (left, right) = sides(from);
+            let sums = &mut sums[to * items..][..items];
+            for (((left, right), inverse), sum) in left.iter().zip(right).zip(inverses).zip(sums) {
+                *sum = added(left, right, inverse);
+            }
         }
         for (from, to) in moved {
             sums[to * items..][..items].copy_from_slice(&points[from * items..][..items]);
         }
-        points = sums;
-        Some(Self { items, runs, points })
+        Some(Self { items, runs, points: sums })
     }
+}
+
+/// Returns the sum of two points, given the inverse of the difference of their x.
+#[inline]
+fn added<const N: usize>(left: &Affine<N>, right: &Affine<N>, inverse: &Words<N>) -> Affine<N> {
+    let slope = multiply(&subtract(&right.y, &left.y), inverse);
+    let x = subtract(&subtract(&square(&slope), &left.x), &right.x);
+    let y = subtract(&multiply(&slope, &subtract(&left.x, &x)), &left.y);
+    Affine { x, y }
 }
 
 /// Returns the inverses of encoded numbers, with one inversion for all. None if one is 0.
@@ -251,13 +260,13 @@ fn inverses<const N: usize>(p: &Modulus<N>, mut numbers: Vec<Words<N>>) -> Optio
     for (place, number) in numbers.iter().enumerate() {
         let product = &mut products[place % CHAINS];
         before.push(*product);
-        *product = p.multiply(product, number);
+        *product = multiply(product, number);
     }
     p.invert_all(&mut products)?;
     for (place, (number, before)) in numbers.iter_mut().zip(&before).enumerate().rev() {
         let inverse = &mut products[place % CHAINS];
-        let next = p.multiply(inverse, number);
-        *number = p.multiply(inverse, before);
+        let next = multiply(inverse, number);
+        *number = multiply(inverse, before);
         *inverse = next;
     }
     Some(numbers)
@@ -284,7 +293,7 @@ mod tests {
         let one = BigUint::from(1u32);
         let bits = group.order.bits();
         let mut scalars = vec![[0; N]];
-        for bit in (0..bits).step_by(13).chain([4, 5, 6, 63, 64, 65, bits / 2, bits - 1]) {
+        for bit in (0..bits).step_by(29).chain([4, 5, 6, 63, 64, 65, bits / 2, bits - 1]) {
             let power = &one << bit;
             for near in [power.clone(), &power + 1u32, &power - 1u32] {
                 scalars.extend([&near % &n, (&n - near % &n) % &n].iter().map(words::<N>));
