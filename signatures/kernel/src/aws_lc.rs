@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 use crate::algorithm::{Curve, Encoding, Hash, Level, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
 use crate::nist;
+use crate::nist_claims;
 #[cfg(target_arch = "x86_64")]
 use crate::{ecdsa_claims, lanes};
 
@@ -96,6 +97,20 @@ impl EcdsaKey {
         let digest = signed.digest(self.curve.hash())?;
         let alone = ecdsa_claims::Alone { key: self, encoding, digest, signature };
         Some(ecdsa_claims::Claim::new(key, alone, r, s))
+    }
+
+    /// Returns the claim that a well-formed signature holds, to be settled together with others by the
+    /// key's comb. None for the key's first uses, and for what is not well-formed.
+    pub fn known_claim(
+        &self,
+        encoding: Encoding,
+        signed: Signed,
+        signature: &[u8],
+    ) -> Option<nist_claims::Claim<'_>> {
+        self.repeated.as_ref()?.claim(|| {
+            let (r, s) = self.curve.split(encoding, signature)?;
+            Some((signed.digest(self.curve.hash())?, r, s))
+        })
     }
 
     pub fn verify(&self, encoding: Encoding, signed: Signed, signature: &[u8]) -> Verdict {

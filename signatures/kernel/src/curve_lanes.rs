@@ -119,7 +119,7 @@ impl<const N: usize> Constants<N> {
         let into = shifted(one);
         let in_form = |encoded: &Words<N>| p.reduce(&shifted(p.decode(encoded)));
         Self {
-            bits: modular::bits(&group.order.words),
+            bits: group.order.bits(),
             into: p.reduce(&into),
             // decode divides twice by what encode multiplies with: once for a number that was taken
             // as encoded, and once for its inverse.

@@ -42,9 +42,9 @@ impl<'a> Claim<'a> {
     /// Counts a use of the key. r and s are big-endian.
     pub fn new(key: &'a Key, alone: Alone<'a>, r: &[u8], s: &[u8]) -> Self {
         match key {
-            Key::P256(point) => Self::P256(PointClaim::new(point, alone, r, s)),
-            Key::P384(point) => Self::P384(PointClaim::new(point, alone, r, s)),
-            Key::P521(point) => Self::P521(PointClaim::new(point, alone, r, s)),
+            Key::P256(key) => Self::P256(PointClaim::new(&key.point, alone, r, s)),
+            Key::P384(key) => Self::P384(PointClaim::new(&key.point, alone, r, s)),
+            Key::P521(key) => Self::P521(PointClaim::new(&key.point, alone, r, s)),
         }
     }
 }

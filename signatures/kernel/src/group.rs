@@ -12,7 +12,7 @@ use crate::weierstrass::{Affine, Curve, Jacobian, WordTables};
 /// Window width of the base point's tables: each of a word's has 64 points.
 const BASE_WIDTH: u32 = 8;
 
-/// Window width of the base point's comb: each of 8N windows has 128 points.
+/// Window width of the base point's comb: each window of the order has 128 points.
 pub const COMB_WIDTH: u32 = 8;
 
 /// After this many uses a key gets word tables. They cost about as much as one verification to
@@ -75,7 +75,8 @@ impl<const N: usize> Group<N> {
     /// Returns the odd multiples of 2⁸ʲ times the base point, for each window j of a scalar.
     pub fn base_comb(&self) -> &[Affine<N>] {
         self.base_comb.get_or_init(|| {
-            let comb = self.curve.comb(&self.base, COMB_WIDTH, 64 * N / COMB_WIDTH as usize);
+            let windows = self.order.bits().div_ceil(COMB_WIDTH as usize);
+            let comb = self.curve.comb(&self.base, COMB_WIDTH, windows);
             comb.expect("no small multiple of the base point is infinity")
         })
     }
@@ -161,13 +162,6 @@ impl<const N: usize> Point<N> {
         let tables = || self.group.curve.word_tables(&self.point, KEY_WIDTH);
         self.tables.get_or_init(tables).as_ref()
     }
-
-    /// Returns u·P + v·Q for the group's base point P and this point Q, and counts the use. None
-    /// for the first uses, when Q has no tables yet.
-    pub fn sum(&self, u: &Words<N>, v: &Words<N>) -> Option<Jacobian<N>> {
-        let tables = self.tables()?;
-        Some(self.group.curve.sum_by_words(u, self.group.base_tables(), v, tables))
-    }
 }
 
 /// A signature that holds if u times the base point plus v times the key's point has an x that is r
@@ -207,6 +201,14 @@ pub mod tests {
             let x = p.multiply(&point.x, &square);
             let y = p.multiply(&point.y, &p.multiply(&square, &inverse));
             Some((p.decode(&x), p.decode(&y)))
+        }
+    }
+
+    impl<const N: usize> Point<N> {
+        /// Returns u·P + v·Q for the group's base point P and this point Q, and counts the use.
+        fn sum(&self, u: &Words<N>, v: &Words<N>) -> Option<Jacobian<N>> {
+            let tables = self.tables()?;
+            Some(self.group.curve.sum_by_words(u, self.group.base_tables(), v, tables))
         }
     }
 

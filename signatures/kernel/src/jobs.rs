@@ -1,5 +1,5 @@
 //! Verifies many items at once. Each is parsed, and verified by itself unless its kind gains from
-//! company: Ed25519, RSA, GOST and, in lanes, ECDSA are then verified together, each as one batch.
+//! company: Ed25519, RSA, GOST and ECDSA are then verified together, each as one batch.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,6 +11,7 @@ use crate::aws_lc::Signed;
 use crate::ed25519;
 use crate::gost;
 use crate::keys::{self, Key, Resolved};
+use crate::nist_claims;
 use crate::rsa;
 use crate::wire::{Item, Payload, Source};
 #[cfg(target_arch = "x86_64")]
@@ -92,6 +93,7 @@ enum Claim<'a> {
     Ed25519(ed25519::Claim<'a>),
     Rsa(rsa::Claim<'a>),
     Gost(gost::Claim<'a>),
+    Nist(nist_claims::Claim<'a>),
     #[cfg(target_arch = "x86_64")]
     Ecdsa(ecdsa_claims::Claim<'a>),
 }
@@ -122,6 +124,7 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     };
     let mut verdicts = vec![0; jobs.len()];
     let (mut ed25519, mut rsa, mut gost) = (Group::default(), Group::default(), Group::default());
+    let mut nist = Group::default();
     #[cfg(target_arch = "x86_64")]
     let mut ecdsa = Group::default();
     for (place, prepared) in prepared.into_iter().enumerate() {
@@ -130,6 +133,7 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
             Ok(Claim::Ed25519(claim)) => ed25519.push(place, claim),
             Ok(Claim::Rsa(claim)) => rsa.push(place, claim),
             Ok(Claim::Gost(claim)) => gost.push(place, claim),
+            Ok(Claim::Nist(claim)) => nist.push(place, claim),
             #[cfg(target_arch = "x86_64")]
             Ok(Claim::Ecdsa(claim)) => ecdsa.push(place, claim),
         }
@@ -137,6 +141,7 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     ed25519.settle(ed25519::settle, SMALLEST_SHARE, pool, &mut verdicts);
     rsa.settle(rsa::settle, LANES, pool, &mut verdicts);
     gost.settle(gost::settle, gost::SMALLEST_SHARE, pool, &mut verdicts);
+    nist.settle(nist_claims::settle, nist_claims::SMALLEST_SHARE, pool, &mut verdicts);
     #[cfg(target_arch = "x86_64")]
     ecdsa.settle(ecdsa_claims::settle, lanes::SMALLEST_SHARE, pool, &mut verdicts);
     for (verdict, job) in verdicts.iter_mut().zip(jobs) {
@@ -226,6 +231,9 @@ impl<'a> Job<'a> {
                 #[cfg(target_arch = "x86_64")]
                 if let Some(claim) = key.claim(encoding, signed, signature) {
                     return Ok(Claim::Ecdsa(claim));
+                }
+                if let Some(claim) = key.known_claim(encoding, signed, signature) {
+                    return Ok(Claim::Nist(claim));
                 }
                 key.verify(encoding, signed, signature)
             }

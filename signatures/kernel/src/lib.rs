@@ -36,6 +36,9 @@ mod keys;
 mod lanes;
 mod modular;
 mod nist;
+mod nist_claims;
+mod nist_primes;
+mod nist_trees;
 #[cfg(target_arch = "x86_64")]
 mod number_lanes;
 mod primes;

@@ -1,7 +1,8 @@
 //! Arithmetic modulo an odd number of N 64-bit words, lowest word first.
 //!
 //! Moduli just below a power of 2⁶⁴ (2⁵¹² − 569 and 2²⁵⁶ − 617 among GOST's) are reduced by folding
-//! what is above that power back, others by Montgomery's method; `encode` and `decode` hide which.
+//! what is above that power back, others by Montgomery's method, in the form of the prime itself for
+//! P-256, P-384 and P-521 (nist_primes); `encode` and `decode` hide which.
 //! Encoded numbers fit N words and need not be below the modulus: compare them by `is_zero` and
 //! `equals` only.
 //!
@@ -10,15 +11,22 @@
 
 use crypto_bigint::{Odd, Uint};
 
+use crate::nist_primes;
+
 pub type Words<const N: usize> = [u64; N];
 
 /// Words of the longest modulus, P-521's.
 const MAX_WORDS: usize = 9;
 
+/// A product: the first 2N words count.
+pub type Wide = [u64; 2 * MAX_WORDS];
+
 pub struct Modulus<const N: usize> {
     pub words: Words<N>,
     /// 2⁶⁴ᴺ − m if the modulus m is folded, 0 for Montgomery's method.
     fold: u64,
+    /// Whether the modulus is P-256's, P-384's or P-521's prime.
+    is_nist_prime: bool,
     /// −m⁻¹ modulo 2⁶⁴, for Montgomery's method.
     inverse: u64,
     /// R² modulo m, where R = 2⁶⁴ᴺ.
@@ -33,7 +41,9 @@ impl<const N: usize> Modulus<N> {
         // Newton's method: each step doubles the correct bits, and m is its own inverse modulo 8.
         let inverse = (0..5)
             .fold(words[0], |x, _| x.wrapping_mul(2u64.wrapping_sub(words[0].wrapping_mul(x))));
-        let mut modulus = Self { words, fold, inverse: inverse.wrapping_neg(), r_squared: [0; N] };
+        let is_nist_prime = nist_primes::is_nist_prime(&words);
+        let inverse = inverse.wrapping_neg();
+        let mut modulus = Self { words, fold, is_nist_prime, inverse, r_squared: [0; N] };
         let mut power = [0; N];
         power[0] = 1;
         for _ in 0..128 * N {
@@ -41,6 +51,10 @@ impl<const N: usize> Modulus<N> {
         }
         modulus.r_squared = power;
         modulus
+    }
+
+    pub fn bits(&self) -> usize {
+        64 * N - self.words[N - 1].leading_zeros() as usize
     }
 
     /// Converts a number below the modulus to the form that the arithmetic works on.
@@ -79,11 +93,13 @@ impl<const N: usize> Modulus<N> {
         reduced
     }
 
+    #[inline]
     pub fn add(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
         let (sum, carry) = add(a, b);
         self.reduce_once(sum, carry)
     }
 
+    #[inline]
     pub fn subtract(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
         let (difference, borrow) = subtract(a, b);
         let mask = u64::from(borrow).wrapping_neg();
@@ -100,13 +116,27 @@ impl<const N: usize> Modulus<N> {
     }
 
     pub fn square(&self, a: &Words<N>) -> Words<N> {
-        if self.fold != 0 { self.square_fold(a) } else { self.multiply_montgomery(a, a) }
+        if self.fold != 0 {
+            let square = wide_square(a);
+            let low = std::array::from_fn(|i| square[i]);
+            self.fold_back(low, &std::array::from_fn(|i| square[N + i]))
+        } else if self.is_nist_prime {
+            nist_primes::square(a)
+        } else {
+            self.multiply_montgomery(a, a)
+        }
     }
 
     /// Returns an encoded product of encoded factors; and a plain product, perhaps not reduced, of
     /// an encoded factor and any plain one.
     pub fn multiply(&self, a: &Words<N>, b: &Words<N>) -> Words<N> {
-        if self.fold != 0 { self.multiply_fold(a, b) } else { self.multiply_montgomery(a, b) }
+        if self.fold != 0 {
+            self.multiply_fold(a, b)
+        } else if self.is_nist_prime {
+            nist_primes::multiply(a, b)
+        } else {
+            self.multiply_montgomery(a, b)
+        }
     }
 
     #[inline]
@@ -121,30 +151,6 @@ impl<const N: usize> Modulus<N> {
             high[N - 1] = carry;
         }
         self.fold_back(low, &high)
-    }
-
-    /// Takes the products of different words once, and doubles them.
-    #[inline]
-    fn square_fold(&self, a: &Words<N>) -> Words<N> {
-        let mut square = [0; 2 * MAX_WORDS];
-        for i in 0..N - 1 {
-            let mut carry = 0;
-            for j in i + 1..N {
-                (square[i + j], carry) = multiply_add(a[i], a[j], square[i + j], carry);
-            }
-            square[i + N] = carry;
-        }
-        let (mut shifted_out, mut carry) = (0, 0);
-        for i in 0..N {
-            let lower = square[2 * i] << 1 | shifted_out;
-            let upper = square[2 * i + 1] << 1 | square[2 * i] >> 63;
-            shifted_out = square[2 * i + 1] >> 63;
-            let (word, over) = multiply_add(a[i], a[i], lower, carry);
-            let (next, over_again) = over.overflowing_add(upper);
-            (square[2 * i], square[2 * i + 1], carry) = (word, next, u64::from(over_again));
-        }
-        let low = std::array::from_fn(|i| square[i]);
-        self.fold_back(low, &std::array::from_fn(|i| square[N + i]))
     }
 
     /// Returns low + 2⁶⁴ᴺ·high in N words.
@@ -212,11 +218,51 @@ impl<const N: usize> Modulus<N> {
             let (number, overflow) = add_word(number, self.fold & mask);
             return if overflow { add_word(number, self.fold).0 } else { number };
         }
+        if N == 9 && self.is_nist_prime {
+            return nist_primes::fold_p521(number);
+        }
+        // Only the overflow is as likely as not: it must not become a branch.
         let is_past = overflow
-            || number[top] > self.words[top]
-            || number[top] == self.words[top] && !is_below(&number, &self.words);
+            | (number[top] >= self.words[top]
+                && (number[top] > self.words[top] || !is_below(&number, &self.words)));
         subtract(&number, &masked(&self.words, u64::from(is_past).wrapping_neg())).0
     }
+}
+
+#[inline]
+pub fn wide_product<const N: usize>(a: &Words<N>, b: &Words<N>) -> Wide {
+    let mut product = [0; 2 * MAX_WORDS];
+    for i in 0..N {
+        let mut carry = 0;
+        for j in 0..N {
+            (product[i + j], carry) = multiply_add(a[j], b[i], product[i + j], carry);
+        }
+        product[i + N] = carry;
+    }
+    product
+}
+
+/// Takes the products of different words once, and doubles them.
+#[inline]
+pub fn wide_square<const N: usize>(a: &Words<N>) -> Wide {
+    let mut square = [0; 2 * MAX_WORDS];
+    for i in 0..N - 1 {
+        let mut carry = 0;
+        for j in i + 1..N {
+            (square[i + j], carry) = multiply_add(a[i], a[j], square[i + j], carry);
+        }
+        square[i + N] = carry;
+    }
+    let (mut shifted_out, mut carry) = (0, 0);
+    for i in 0..N {
+        let lower = square[2 * i] << 1 | shifted_out;
+        let upper = square[2 * i + 1] << 1 | square[2 * i] >> 63;
+        shifted_out = square[2 * i + 1] >> 63;
+        let (word, over) = multiply_add(a[i], a[i], lower, carry);
+        let (next, over_again) = over.overflowing_add(upper);
+        (square[2 * i], square[2 * i + 1], carry) = (word, next, u64::from(over_again));
+    }
+    square
 }
 
 #[inline]
@@ -252,14 +298,6 @@ fn subtract_word<const N: usize>(mut number: Words<N>, word: u64) -> (Words<N>, 
     (number, borrow)
 }
 
-/// Returns how many bits a number has, without zeros before the first.
-#[cfg(target_arch = "x86_64")]
-pub fn bits<const N: usize>(number: &Words<N>) -> usize {
-    let zeros = number.iter().rev().take_while(|&&word| word == 0).count();
-    let top = number.iter().rev().nth(zeros).map_or(0, |word| word.leading_zeros() as usize);
-    64 * (N - zeros) - top
-}
-
 /// Returns whether a is below b.
 pub fn is_below<const N: usize>(a: &Words<N>, b: &Words<N>) -> bool {
     subtract(a, b).1
@@ -282,18 +320,23 @@ pub fn subtract<const N: usize>(a: &Words<N>, b: &Words<N>) -> (Words<N>, bool) 
     let mut difference = [0; N];
     let mut borrow = false;
     for i in 0..N {
-        let (word, first) = a[i].overflowing_sub(b[i]);
-        let (word, second) = word.overflowing_sub(u64::from(borrow));
-        (difference[i], borrow) = (word, first | second);
+        (difference[i], borrow) = subtract_with_borrow(a[i], b[i], borrow);
     }
     (difference, borrow)
 }
 
 #[inline]
-fn add_with_carry(a: u64, b: u64, carry: bool) -> (u64, bool) {
+pub fn add_with_carry(a: u64, b: u64, carry: bool) -> (u64, bool) {
     let (sum, first) = a.overflowing_add(b);
     let (sum, second) = sum.overflowing_add(u64::from(carry));
     (sum, first | second)
+}
+
+#[inline]
+pub fn subtract_with_borrow(a: u64, b: u64, borrow: bool) -> (u64, bool) {
+    let (difference, first) = a.overflowing_sub(b);
+    let (difference, second) = difference.overflowing_sub(u64::from(borrow));
+    (difference, first | second)
 }
 
 /// Returns the lower and upper word of a·b + c + d, which never overflows two words.

@@ -1,13 +1,16 @@
 //! ECDSA for keys that come again. AWS-LC has tables of the base point's multiples only, and
-//! doubles a key's point as often as the order has bits; with tables of the key's multiples too, a
-//! verification takes about half as long. Keys that come once or twice, or compressed, stay with
-//! AWS-LC.
+//! doubles a key's point as often as the order has bits; with tables of the key's multiples too
+//! (nist_claims, nist_trees), a verification takes a fraction of that. Keys that come once or twice, or
+//! compressed, stay with AWS-LC.
 
 use std::sync::LazyLock;
+
+use aws_lc_rs::digest::Digest;
 
 use crate::algorithm::Curve;
 use crate::group::{Group, Point};
 use crate::modular::Words;
+use crate::nist_claims::{Claim, KnownKey};
 use crate::primes;
 
 /// SP 800-186, section 3.2.1.3.
@@ -71,27 +74,40 @@ pub static P521: LazyLock<Group<9>> = LazyLock::new(|| {
 });
 
 pub enum Key {
-    P256(Point<4>),
-    P384(Point<6>),
-    P521(Point<9>),
+    P256(KnownKey<4>),
+    P384(KnownKey<6>),
+    P521(KnownKey<9>),
 }
 
 impl Key {
     /// Parses coordinates side by side. None if they are no point of the curve.
     pub fn new(curve: Curve, coordinates: &[u8]) -> Option<Self> {
         match curve {
-            Curve::P256 => point(&P256, coordinates).map(Self::P256),
-            Curve::P384 => point(&P384, coordinates).map(Self::P384),
-            Curve::P521 => point(&P521, coordinates).map(Self::P521),
+            Curve::P256 => known(&P256, coordinates).map(Self::P256),
+            Curve::P384 => known(&P384, coordinates).map(Self::P384),
+            Curve::P521 => known(&P521, coordinates).map(Self::P521),
         }
     }
 
     /// Returns the size in bytes of the tables that the key may get.
     pub fn tables_bytes(&self) -> usize {
         match self {
-            Self::P256(_) => Point::<4>::tables_bytes(),
-            Self::P384(_) => Point::<6>::tables_bytes(),
-            Self::P521(_) => Point::<9>::tables_bytes(),
+            Self::P256(key) => key.tables_bytes(),
+            Self::P384(key) => key.tables_bytes(),
+            Self::P521(key) => key.tables_bytes(),
+        }
+    }
+
+    /// Returns the claim that r and s sign a digest, as for `holds`; `numbers` returns the three.
+    /// None for the key's first uses, and where lanes are faster.
+    pub fn claim<'a>(
+        &self,
+        numbers: impl FnOnce() -> Option<(Digest, &'a [u8], &'a [u8])>,
+    ) -> Option<Claim<'_>> {
+        match self {
+            Self::P256(key) => key.claim(|| numbers().map(all_words)).map(Claim::P256),
+            Self::P384(key) => key.claim(|| numbers().map(all_words)).map(Claim::P384),
+            Self::P521(key) => key.claim(|| numbers().map(all_words)).map(Claim::P521),
         }
     }
 
@@ -99,23 +115,20 @@ impl Key {
     /// (FIPS 186-5, section 6.4.2). None for the key's first uses, when it has no tables yet.
     pub fn holds(&self, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
         match self {
-            Self::P256(key) => holds(key, digest, r, s),
-            Self::P384(key) => holds(key, digest, r, s),
-            Self::P521(key) => holds(key, digest, r, s),
+            Self::P256(key) => key.holds(&words(digest), &words(r), &words(s)),
+            Self::P384(key) => key.holds(&words(digest), &words(r), &words(s)),
+            Self::P521(key) => key.holds(&words(digest), &words(r), &words(s)),
         }
     }
 }
 
-fn point<const N: usize>(group: &'static Group<N>, coordinates: &[u8]) -> Option<Point<N>> {
+fn known<const N: usize>(group: &'static Group<N>, coordinates: &[u8]) -> Option<KnownKey<N>> {
     let (x, y) = coordinates.split_at(coordinates.len() / 2);
-    Some(Point::new(group, group.point(&words(x), &words(y))?))
+    Some(KnownKey::new(Point::new(group, group.point(&words(x), &words(y))?)))
 }
 
-fn holds<const N: usize>(key: &Point<N>, digest: &[u8], r: &[u8], s: &[u8]) -> Option<bool> {
-    let (n, r, s) = (&key.group.order, words(r), words(s));
-    let inverse = n.invert(&n.encode(&s))?;
-    let point = key.sum(&n.multiply(&words(digest), &inverse), &n.multiply(&r, &inverse))?;
-    Some(key.group.has_x(&point, &r))
+fn all_words<const N: usize>((digest, r, s): (Digest, &[u8], &[u8])) -> [Words<N>; 3] {
+    [digest.as_ref(), r, s].map(words)
 }
 
 /// Reads a big-endian number of at most N words.

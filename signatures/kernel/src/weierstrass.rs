@@ -86,15 +86,27 @@ impl<const N: usize> Curve<N> {
     /// Returns the odd multiples of 2ʷʲP for each of so many windows j, 2ʷ⁻¹ a window. None if one of
     /// them is infinity.
     pub fn comb(&self, point: &Affine<N>, width: u32, windows: usize) -> Option<Vec<Affine<N>>> {
+        self.spaced_comb(point, width, width, windows)
+    }
+
+    /// Returns the odd multiples, 2ʷ⁻¹ of them, of 2ˢʲP for each j below `count`, s being `step`.
+    /// None if one of them is infinity.
+    pub fn spaced_comb(
+        &self,
+        point: &Affine<N>,
+        width: u32,
+        step: u32,
+        count: usize,
+    ) -> Option<Vec<Affine<N>>> {
         let mut shifted = vec![self.jacobian(point)];
         let mut doubles = vec![self.double(&shifted[0])];
-        for window in 1..windows {
-            let next = (1..width).fold(doubles[window - 1], |point, _| self.double(&point));
+        for window in 1..count {
+            let next = (1..step).fold(doubles[window - 1], |point, _| self.double(&point));
             shifted.push(next);
             doubles.push(self.double(&next));
         }
         let doubles = self.affine(&doubles)?;
-        let mut multiples = Vec::with_capacity(windows << (width - 1));
+        let mut multiples = Vec::with_capacity(count << (width - 1));
         for (first, double) in shifted.iter().zip(&doubles) {
             let mut multiple = *first;
             multiples.push(multiple);

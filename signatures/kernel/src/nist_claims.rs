@@ -1,0 +1,389 @@
+//! ECDSA signatures by keys that come again, gathered to be verified together by combs (nist_trees).
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use crate::algorithm::Verdict;
+use crate::group::{Group, Point};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes;
+use crate::modular::Words;
+use crate::nist_trees::{CHUNK, Comb, Item, Shape};
+
+/// After this many uses a key gets its small comb, which costs about as much as one verification by
+/// AWS-LC to make, and more than halves the cost of every later one.
+const USES_BEFORE_SMALL: u32 = 2;
+/// Of the size that word tables have: 4 KB on P-256. With 28 doublings.
+const SMALL: Shape = Shape { width: 4, classes: 8 };
+
+/// After this many uses a key gets its full comb, if there is room: making it costs as much as some
+/// 30 verifications by the small one, and it spares about a third of each.
+const USES_BEFORE_FULL: u32 = 128;
+/// Without doublings: 88 KB on P-256.
+const FULL: Shape = Shape { width: 6, classes: 1 };
+/// What all full combs may take: those of 95 keys on P-256, 42 on P-384, 20 on P-521. More than a
+/// cache holds would make look-ups cost what the doublings did: a thousand P-256 keys are verified
+/// faster by small combs.
+const ALL_FULL_BYTES: usize = 8 << 20;
+
+/// Threads get no smaller shares than this: one tree's items.
+pub const SMALLEST_SHARE: usize = CHUNK;
+/// Fewer are verified one by one: they would share the tree's inversions with too few others.
+const LEAST_FOR_TREE: usize = 8;
+
+static FULL_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// A public key's point, with the combs that it gets when it comes again.
+pub struct KnownKey<const N: usize> {
+    pub point: Point<N>,
+    uses: AtomicU32,
+    small: OnceLock<Option<Comb<N>>>,
+    full: OnceLock<Option<Kept<N>>>,
+}
+
+/// A full comb, which counts among all of them while it is kept.
+struct Kept<const N: usize>(Comb<N>);
+
+impl<const N: usize> Kept<N> {
+    fn bytes(bits: usize) -> usize {
+        FULL.points(bits) * 16 * N
+    }
+
+    /// None if there is no room for it.
+    fn new(point: &Point<N>) -> Option<Self> {
+        let bytes = Self::bytes(point.group.order.bits());
+        if !reserve(&FULL_BYTES, bytes) {
+            return None;
+        }
+        let comb = Comb::new(point.group, &point.point, FULL);
+        if comb.is_none() {
+            FULL_BYTES.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        comb.map(Self)
+    }
+}
+
+impl<const N: usize> Drop for Kept<N> {
+    fn drop(&mut self) {
+        FULL_BYTES.fetch_sub(Self::bytes(self.0.order_bits), Ordering::Relaxed);
+    }
+}
+
+/// Returns whether so many bytes more stay within the bound; if so, they are counted.
+fn reserve(counted: &AtomicUsize, bytes: usize) -> bool {
+    let fits = counted.fetch_add(bytes, Ordering::Relaxed) + bytes <= ALL_FULL_BYTES;
+    if !fits {
+        counted.fetch_sub(bytes, Ordering::Relaxed);
+    }
+    fits
+}
+
+impl<const N: usize> KnownKey<N> {
+    pub fn new(point: Point<N>) -> Self {
+        let (small, full) = (OnceLock::new(), OnceLock::new());
+        Self { point, uses: AtomicU32::new(0), small, full }
+    }
+
+    /// Returns the size in bytes of the small tables. Full combs are counted and bounded by themselves.
+    pub fn tables_bytes(&self) -> usize {
+        let small = SMALL.points(self.point.group.order.bits()) * 16 * N;
+        #[cfg(target_arch = "x86_64")]
+        if has_lanes() {
+            return lanes::small_bytes::<N>() + if Self::HAS_COMB_BESIDE_LANES { small } else { 0 };
+        }
+        small
+    }
+
+    /// A signature that finds no company for the lanes goes to AWS-LC on P-256, which it is fast at:
+    /// there the memory holds more keys instead.
+    const HAS_COMB_BESIDE_LANES: bool = N > 4;
+
+    /// Returns the best comb that the key has, and counts a use. None for the first uses.
+    fn comb(&self) -> Option<&Comb<N>> {
+        let uses = self.uses.fetch_add(1, Ordering::Relaxed);
+        if uses < USES_BEFORE_SMALL {
+            return None;
+        }
+        let full = (uses >= USES_BEFORE_FULL && !has_lanes())
+            .then(|| self.full.get_or_init(|| Kept::new(&self.point)).as_ref());
+        if let Some(Some(full)) = full {
+            return Some(&full.0);
+        }
+        let small = || Comb::new(self.point.group, &self.point.point, SMALL);
+        self.small.get_or_init(small).as_ref()
+    }
+
+    /// Returns whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n
+    /// (FIPS 186-5, section 6.4.2). None for the key's first uses.
+    pub fn holds(&self, digest: &Words<N>, r: &Words<N>, s: &Words<N>) -> Option<bool> {
+        if has_lanes() && !Self::HAS_COMB_BESIDE_LANES {
+            return None;
+        }
+        let (group, n) = (self.point.group, &self.point.group.order);
+        let claim = PointClaim { group, comb: self.comb()?, digest: *digest, r: *r, s: *s };
+        let inverse = n.invert(&n.encode(s))?;
+        Some(group.has_x(&group.comb_sum(&claim.item(&inverse)), r))
+    }
+
+    /// Returns the claim that r and s sign this digest, as for `holds`, to be settled with others. None
+    /// for the key's first uses, which are not counted then; and where lanes are faster.
+    pub fn claim(
+        &self,
+        numbers: impl FnOnce() -> Option<[Words<N>; 3]>,
+    ) -> Option<PointClaim<'_, N>> {
+        if has_lanes() || self.uses.load(Ordering::Relaxed) < USES_BEFORE_SMALL {
+            return None;
+        }
+        let [digest, r, s] = numbers()?;
+        Some(PointClaim { group: self.point.group, comb: self.comb()?, digest, r, s })
+    }
+}
+
+/// Returns whether the machine has lanes, which are faster.
+fn has_lanes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return lanes::are_there();
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// A well-formed signature by a key with a comb.
+pub enum Claim<'a> {
+    P256(PointClaim<'a, 4>),
+    P384(PointClaim<'a, 6>),
+    P521(PointClaim<'a, 9>),
+}
+
+/// Its numbers: r and s are from 1 to n − 1.
+pub struct PointClaim<'a, const N: usize> {
+    group: &'static Group<N>,
+    comb: &'a Comb<N>,
+    digest: Words<N>,
+    r: Words<N>,
+    s: Words<N>,
+}
+
+impl<'a, const N: usize> PointClaim<'a, N> {
+    /// Returns the sum whose x is r if the signature holds, given the inverse of s, encoded.
+    fn item(&self, inverse: &Words<N>) -> Item<'a, N> {
+        let n = &self.group.order;
+        // An encoded factor and a plain one make a plain product.
+        let [u, v] = [&self.digest, &self.r].map(|number| n.reduce(&n.multiply(number, inverse)));
+        Item { u, v, comb: self.comb }
+    }
+}
+
+/// Returns one verdict for each claim, in order.
+pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
+    let mut verdicts = vec![Verdict::InvalidSignature; claims.len()];
+    let (mut p256, mut p384, mut p521) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, claim) in claims.iter().enumerate() {
+        match claim {
+            Claim::P256(claim) => p256.push((place, claim)),
+            Claim::P384(claim) => p384.push((place, claim)),
+            Claim::P521(claim) => p521.push((place, claim)),
+        }
+    }
+    let valid = [settle_points(p256), settle_points(p384), settle_points(p521)];
+    for place in valid.into_iter().flatten() {
+        verdicts[place] = Verdict::Valid;
+    }
+    verdicts
+}
+
+/// Returns the places of the claims that hold.
+fn settle_points<const N: usize>(mut claims: Vec<(usize, &PointClaim<N>)>) -> Vec<usize> {
+    claims.sort_by_key(|(_, claim)| claim.comb.shape);
+    let of_one_shape = claims.chunk_by(|(_, a), (_, b)| a.comb.shape == b.comb.shape);
+    of_one_shape.flat_map(|claims| claims.chunks(CHUNK)).flat_map(settle_chunk).collect()
+}
+
+/// Returns the places of the claims that hold, all by combs of one shape.
+fn settle_chunk<const N: usize>(claims: &[(usize, &PointClaim<N>)]) -> Vec<usize> {
+    let group = claims[0].1.group;
+    let n = &group.order;
+    let mut inverses: Vec<_> = claims.iter().map(|(_, claim)| n.encode(&claim.s)).collect();
+    n.invert_all(&mut inverses).expect("s is neither 0 nor a multiple of the prime n");
+    let items = claims.iter().zip(&inverses).map(|((_, claim), inverse)| claim.item(inverse));
+    let items: Vec<_> = items.collect();
+    let sums = (items.len() >= LEAST_FOR_TREE).then(|| group.comb_sums(&items)).flatten();
+    let sums = sums.unwrap_or_else(|| items.iter().map(|item| group.comb_sum(item)).collect());
+    let held = claims.iter().zip(&sums).filter(|((_, claim), sum)| group.has_x(sum, &claim.r));
+    held.map(|((place, _), _)| *place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+
+    use super::*;
+    use crate::algorithm::{Curve, Encoding};
+    use crate::aws_lc::{EcdsaKey, Signed};
+    use crate::nist::{P256, P384, P521};
+    use crate::testing::{Random, big, words};
+
+    /// A curve with the sizes of its numbers and digests in bytes.
+    struct Sizes<const N: usize> {
+        curve: Curve,
+        group: &'static Group<N>,
+        number: usize,
+        digest: usize,
+    }
+
+    /// A digest and a signature over it.
+    type Made = (Vec<u8>, Vec<u8>);
+
+    fn padded(number: &BigUint, size: usize) -> Vec<u8> {
+        let digits = number.to_bytes_be();
+        [vec![0; size - digits.len()], digits].concat()
+    }
+
+    impl<const N: usize> Sizes<N> {
+        fn n(&self) -> BigUint {
+            big(&self.group.order.words)
+        }
+
+        fn key(&self, secret: &BigUint) -> EcdsaKey {
+            let (x, y) = self.group.base_times(&words(secret)).unwrap();
+            let [x, y] = [x, y].map(|number| padded(&big(&number), self.number));
+            EcdsaKey::new(self.curve, &[vec![4], x, y].concat()).unwrap()
+        }
+
+        /// A signature for which a verifier sums u times the base point and v times the key's, if the
+        /// digest that this takes has a digest's length; None otherwise.
+        fn made(&self, secret: &BigUint, u: &BigUint, v: &BigUint) -> Option<Made> {
+            let n = self.n();
+            let sum = (u + v * secret) % &n;
+            let x =
+                self.group.base_times(&words(&sum)).map_or(BigUint::from(1u32), |(x, _)| big(&x));
+            let r = x % &n;
+            let s = &r * v.modinv(&n).unwrap() % &n;
+            let digest = u * &s % &n;
+            let fits = digest.bits() <= 8 * self.digest as u64;
+            let signature = [padded(&r, self.number), padded(&s, self.number)].concat();
+            fits.then(|| (padded(&digest, self.digest), signature))
+        }
+
+        /// A signature of a random digest.
+        fn random(&self, secret: &BigUint, random: &mut Random) -> Made {
+            let n = self.n();
+            let digest: Words<N> = random.words();
+            let digest = big(&digest) >> (64 * N - 8 * self.digest);
+            let nonce = random.below(&self.group.order.words);
+            let r = big(&self.group.base_times(&nonce).unwrap().0) % &n;
+            let s = big(&nonce).modinv(&n).unwrap() * (&digest + &r * secret) % &n;
+            let signature = [padded(&r, self.number), padded(&s, self.number)].concat();
+            (padded(&digest, self.digest), signature)
+        }
+
+        /// The verdicts together, by keys used so often, once they are AWS-LC's and those of one by one.
+        #[track_caller]
+        fn verdicts(&self, made: &[(BigUint, Vec<Made>)], uses: u32) -> Vec<Verdict> {
+            let keys: Vec<_> = made.iter().map(|(secret, _)| self.key(secret)).collect();
+            let (mut claims, mut expected) = (Vec::new(), Vec::new());
+            for (key, (secret, signatures)) in keys.iter().zip(made) {
+                for (place, (digest, signature)) in signatures.iter().enumerate() {
+                    let signed = Signed::Digest(digest);
+                    let of_new_key = self.key(secret).verify(Encoding::P1363, signed, signature);
+                    expected.push(of_new_key);
+                    for _ in 0..if place == 0 { uses } else { 1 } {
+                        let verdict = key.verify(Encoding::P1363, signed, signature);
+                        assert_eq!(verdict, of_new_key);
+                    }
+                    claims.extend(key.known_claim(Encoding::P1363, signed, signature));
+                }
+            }
+            if has_lanes() {
+                assert!(claims.is_empty());
+                return expected;
+            }
+            let found = settle(&claims);
+            assert_eq!(found, expected);
+            found
+        }
+
+        fn check_places(&self) {
+            let mut random = Random::new(11);
+            let secrets = [7, 8].map(|seed| big(&Random::new(seed).below(&self.group.order.words)));
+            let mut made = secrets.map(|secret| {
+                let signatures = (0..35).map(|_| self.random(&secret, &mut random)).collect();
+                (secret, signatures)
+            });
+            let good = self.verdicts(&made, USES_BEFORE_SMALL);
+            assert!(good.iter().all(|&verdict| verdict == Verdict::Valid));
+            for bad in [0, 1, 7, 8, 34, 35, 63, 64, 69] {
+                let flip = |made: &mut [(BigUint, Vec<Made>); 2]| {
+                    let byte = bad % self.digest;
+                    made[bad / 35].1[bad % 35].0[byte] ^= 1 << (bad % 8);
+                };
+                flip(&mut made);
+                let found = self.verdicts(&made, 2);
+                flip(&mut made);
+                let is_bad = |place| found[place] == Verdict::InvalidSignature;
+                assert!((0..70).all(|place| is_bad(place) == (place == bad)));
+            }
+        }
+
+        /// Sums in which halves are equal, opposite, or infinite together, and digits at their ends, by
+        /// small combs and full ones.
+        fn check_edges(&self, uses: u32) {
+            let (one, n) = (BigUint::from(1u32), self.n());
+            let small = [1u32, 2, 3, 15, 16, 17, 31, 256, 257].map(BigUint::from);
+            let mut scalars: Vec<_> = small.iter().flat_map(|k| [k.clone(), &n - k]).collect();
+            scalars.extend([&one << (n.bits() - 1), (&one << (n.bits() - 1)) - 1u32]);
+            let mut tried = 0;
+            for secret in small[..3].iter().flat_map(|k| [k.clone(), &n - k]) {
+                let mut signatures = Vec::new();
+                for u in scalars.iter().chain([&BigUint::ZERO]) {
+                    for v in scalars.iter().step_by(3) {
+                        signatures.extend(self.made(&secret, u, v));
+                    }
+                }
+                tried += signatures.len();
+                self.verdicts(&[(secret, signatures)], uses);
+            }
+            assert!(tried > 50, "{tried}");
+        }
+    }
+
+    macro_rules! for_each_curve {
+        ($($check:tt)*) => {
+            let (p256, p384, p521): (&Group<4>, &Group<6>, &Group<9>) = (&P256, &P384, &P521);
+            Sizes { curve: Curve::P256, group: p256, number: 32, digest: 32 }.$($check)*;
+            Sizes { curve: Curve::P384, group: p384, number: 48, digest: 48 }.$($check)*;
+            Sizes { curve: Curve::P521, group: p521, number: 66, digest: 64 }.$($check)*;
+        };
+    }
+
+    #[test]
+    fn a_bad_signature_is_found_at_every_edge_of_a_chunk() {
+        for_each_curve!(check_places());
+    }
+
+    #[test]
+    fn keys_and_scalars_at_the_edges_have_aws_lc_s_verdicts() {
+        for_each_curve!(check_edges(USES_BEFORE_SMALL));
+    }
+
+    #[test]
+    fn full_combs_at_the_edges_have_aws_lc_s_verdicts() {
+        for_each_curve!(check_edges(USES_BEFORE_FULL));
+    }
+
+    #[test]
+    fn full_combs_are_counted_while_they_are_kept() {
+        let (x, y) = P384.base_times(&Random::new(14).below(&P384.order.words)).unwrap();
+        let kept = Kept::new(&Point::new(&P384, P384.point(&x, &y).unwrap())).unwrap();
+        let counted = FULL_BYTES.load(Ordering::Relaxed);
+        assert!((Kept::<6>::bytes(384)..=ALL_FULL_BYTES).contains(&counted));
+        drop(kept);
+    }
+
+    #[test]
+    fn bytes_past_the_bound_are_not_reserved_and_not_counted() {
+        let counted = AtomicUsize::new(0);
+        assert!(reserve(&counted, ALL_FULL_BYTES - 1));
+        assert!(!reserve(&counted, 2) && reserve(&counted, 1));
+        assert_eq!(counted.into_inner(), ALL_FULL_BYTES);
+    }
+}
