@@ -19,12 +19,13 @@ const SMALL: Shape = Shape { width: 4, classes: 8 };
 /// After this many uses a key gets its full comb, if there is room: making it costs as much as some
 /// 30 verifications by the small one, and it spares about a third of each.
 const USES_BEFORE_FULL: u32 = 128;
-/// Without doublings: 88 KB on P-256.
-const FULL: Shape = Shape { width: 6, classes: 1 };
-/// What all full combs may take: those of 95 keys on P-256, 42 on P-384, 20 on P-521. More than a
-/// cache holds would make look-ups cost what the doublings did: a thousand P-256 keys are verified
-/// faster by small combs.
-const ALL_FULL_BYTES: usize = 8 << 20;
+/// Without doublings. The first keys get a wide one (88 KB on P-256), others a narrow one (53 KB), each
+/// while all full combs take no more than its bound: wide ones of 95 keys on P-256, 42 on P-384 or 20
+/// on P-521, then narrow ones of some 1,100, 480 or 230.
+const WIDE: Shape = Shape { width: 6, classes: 1 };
+const NARROW: Shape = Shape { width: 5, classes: 1 };
+const WIDE_BYTES: usize = 8 << 20;
+const ALL_FULL_BYTES: usize = 64 << 20;
 
 /// Threads get no smaller shares than this: one tree's items.
 pub const SMALLEST_SHARE: usize = CHUNK;
@@ -45,19 +46,18 @@ pub struct KnownKey<const N: usize> {
 struct Kept<const N: usize>(Comb<N>);
 
 impl<const N: usize> Kept<N> {
-    fn bytes(bits: usize) -> usize {
-        FULL.points(bits) * 16 * N
+    fn bytes(shape: Shape, bits: usize) -> usize {
+        shape.points(bits) * 16 * N
     }
 
     /// None if there is no room for it.
     fn new(point: &Point<N>) -> Option<Self> {
-        let bytes = Self::bytes(point.group.order.bits());
-        if !reserve(&FULL_BYTES, bytes) {
-            return None;
-        }
-        let comb = Comb::new(point.group, &point.point, FULL);
+        let bits = point.group.order.bits();
+        let fits = |&(shape, bound): &_| reserve(&FULL_BYTES, Self::bytes(shape, bits), bound);
+        let (shape, _) = [(WIDE, WIDE_BYTES), (NARROW, ALL_FULL_BYTES)].into_iter().find(fits)?;
+        let comb = Comb::new(point.group, &point.point, shape);
         if comb.is_none() {
-            FULL_BYTES.fetch_sub(bytes, Ordering::Relaxed);
+            FULL_BYTES.fetch_sub(Self::bytes(shape, bits), Ordering::Relaxed);
         }
         comb.map(Self)
     }
@@ -65,13 +65,14 @@ impl<const N: usize> Kept<N> {
 
 impl<const N: usize> Drop for Kept<N> {
     fn drop(&mut self) {
-        FULL_BYTES.fetch_sub(Self::bytes(self.0.order_bits), Ordering::Relaxed);
+        let bytes = Self::bytes(self.0.shape, self.0.order_bits);
+        FULL_BYTES.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 /// Returns whether so many bytes more stay within the bound; if so, they are counted.
-fn reserve(counted: &AtomicUsize, bytes: usize) -> bool {
-    let fits = counted.fetch_add(bytes, Ordering::Relaxed) + bytes <= ALL_FULL_BYTES;
+fn reserve(counted: &AtomicUsize, bytes: usize, bound: usize) -> bool {
+    let fits = counted.fetch_add(bytes, Ordering::Relaxed) + bytes <= bound;
     if !fits {
         counted.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -375,15 +376,15 @@ mod tests {
         let (x, y) = P384.base_times(&Random::new(14).below(&P384.order.words)).unwrap();
         let kept = Kept::new(&Point::new(&P384, P384.point(&x, &y).unwrap())).unwrap();
         let counted = FULL_BYTES.load(Ordering::Relaxed);
-        assert!((Kept::<6>::bytes(384)..=ALL_FULL_BYTES).contains(&counted));
+        assert!((Kept::<6>::bytes(NARROW, 384)..=ALL_FULL_BYTES).contains(&counted));
         drop(kept);
     }
 
     #[test]
     fn bytes_past_the_bound_are_not_reserved_and_not_counted() {
         let counted = AtomicUsize::new(0);
-        assert!(reserve(&counted, ALL_FULL_BYTES - 1));
-        assert!(!reserve(&counted, 2) && reserve(&counted, 1));
-        assert_eq!(counted.into_inner(), ALL_FULL_BYTES);
+        assert!(reserve(&counted, 9, 10));
+        assert!(!reserve(&counted, 2, 10) && reserve(&counted, 1, 10));
+        assert_eq!(counted.into_inner(), 10);
     }
 }
