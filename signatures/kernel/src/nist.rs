@@ -225,22 +225,22 @@ mod tests {
 
     #[test]
     fn a_key_gives_no_verdict_before_its_third_use() {
-        let signer = Signer::new(&P256, 32, &[7, 0, 0, 0]);
-        let signature = signer.sign(&[1; 32], &[9, 0, 0, 0]);
-        let (r, s) = signature.split_at(32);
-        let key = Key::new(Curve::P256, &signer.coordinates).unwrap();
-        let verdicts = [(); ENOUGH_USES + 1].map(|()| key.holds(&[1; 32], r, s));
+        let signer = Signer::new(&P384, 48, &[7, 0, 0, 0, 0, 0]);
+        let signature = signer.sign(&[1; 48], &[9, 0, 0, 0, 0, 0]);
+        let (r, s) = signature.split_at(48);
+        let key = Key::new(Curve::P384, &signer.coordinates).unwrap();
+        let verdicts = [(); ENOUGH_USES + 1].map(|()| key.holds(&[1; 48], r, s));
         assert_eq!(verdicts, [None, None, Some(true), Some(true)]);
     }
 
     #[test]
     fn a_sum_at_infinity_signs_nothing() {
         // With e = −rd the point e/s·G + r/s·Q is infinity, whatever s.
-        let signer = Signer::new(&P256, 32, &[7, 0, 0, 0]);
-        let n = big(&P256.order.words);
+        let signer = Signer::new(&P384, 48, &[7, 0, 0, 0, 0, 0]);
+        let n = big(&P384.order.words);
         let r = BigUint::from(5u32);
-        let e = padded(&(&n - &r * &signer.secret), 32);
-        let key = Key::new(Curve::P256, &signer.coordinates).unwrap();
+        let e = padded(&(&n - &r * &signer.secret), 48);
+        let key = Key::new(Curve::P384, &signer.coordinates).unwrap();
         let verdicts = [(); ENOUGH_USES].map(|()| key.holds(&e, &[5], &[1]));
         assert_eq!(verdicts.last(), Some(&Some(false)));
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::algorithm::Verdict;
 use crate::group::{Group, Point};
+use crate::keys;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes;
 use crate::modular::Words;
@@ -21,11 +22,10 @@ const SMALL: Shape = Shape { width: 4, classes: 8 };
 const USES_BEFORE_FULL: u32 = 128;
 /// Without doublings. The first keys get a wide one (88 KB on P-256), others a narrow one (53 KB), each
 /// while all full combs take no more than its bound: wide ones of 95 keys on P-256, 42 on P-384 or 20
-/// on P-521, then narrow ones of some 1,100, 480 or 230.
+/// on P-521, then narrow ones, by default of some 1,100, 480 or 230, in a quarter of the keys' memory.
 const WIDE: Shape = Shape { width: 6, classes: 1 };
 const NARROW: Shape = Shape { width: 5, classes: 1 };
 const WIDE_BYTES: usize = 8 << 20;
-const ALL_FULL_BYTES: usize = 64 << 20;
 
 /// Threads get no smaller shares than this: one tree's items.
 pub const SMALLEST_SHARE: usize = CHUNK;
@@ -39,7 +39,7 @@ pub struct KnownKey<const N: usize> {
     pub point: Point<N>,
     uses: AtomicU32,
     small: OnceLock<Option<Comb<N>>>,
-    full: OnceLock<Option<Kept<N>>>,
+    full: OnceLock<Kept<N>>,
 }
 
 /// A full comb, which counts among all of them while it is kept.
@@ -54,7 +54,8 @@ impl<const N: usize> Kept<N> {
     fn new(point: &Point<N>) -> Option<Self> {
         let bits = point.group.order.bits();
         let fits = |&(shape, bound): &_| reserve(&FULL_BYTES, Self::bytes(shape, bits), bound);
-        let (shape, _) = [(WIDE, WIDE_BYTES), (NARROW, ALL_FULL_BYTES)].into_iter().find(fits)?;
+        let (shape, _) =
+            [(WIDE, WIDE_BYTES), (NARROW, keys::tables_bytes() / 4)].into_iter().find(fits)?;
         let comb = Comb::new(point.group, &point.point, shape);
         if comb.is_none() {
             FULL_BYTES.fetch_sub(Self::bytes(shape, bits), Ordering::Relaxed);
@@ -105,13 +106,23 @@ impl<const N: usize> KnownKey<N> {
         if uses < USES_BEFORE_SMALL {
             return None;
         }
-        let full = (uses >= USES_BEFORE_FULL && !has_lanes())
-            .then(|| self.full.get_or_init(|| Kept::new(&self.point)).as_ref());
-        if let Some(Some(full)) = full {
+        if uses >= USES_BEFORE_FULL
+            && !has_lanes()
+            && let Some(full) = self.full()
+        {
             return Some(&full.0);
         }
         let small = || Comb::new(self.point.group, &self.point.point, SMALL);
         self.small.get_or_init(small).as_ref()
+    }
+
+    /// Returns the full comb, made now if it is not there. None while there is no room: a later use asks
+    /// again.
+    fn full(&self) -> Option<&Kept<N>> {
+        self.full.get().or_else(|| {
+            let kept = Kept::new(&self.point)?;
+            Some(self.full.get_or_init(|| kept))
+        })
     }
 
     /// Returns whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n
@@ -376,7 +387,7 @@ mod tests {
         let (x, y) = P384.base_times(&Random::new(14).below(&P384.order.words)).unwrap();
         let kept = Kept::new(&Point::new(&P384, P384.point(&x, &y).unwrap())).unwrap();
         let counted = FULL_BYTES.load(Ordering::Relaxed);
-        assert!((Kept::<6>::bytes(NARROW, 384)..=ALL_FULL_BYTES).contains(&counted));
+        assert!((Kept::<6>::bytes(NARROW, 384)..=keys::tables_bytes() / 4).contains(&counted));
         drop(kept);
     }
 
