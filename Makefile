@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel crates lint-kernel test-kernel demo test test-fast fuzz crash lint bench load load-tools stubs requirements outdated audit clean
+.PHONY: help setup kernel crates lint-kernel test-kernel demo test test-fast fuzz crash crash-messaging lint bench load load-tools stubs requirements outdated audit clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -131,6 +131,9 @@ load: setup load-tools ## k6 against a suite of its own for a minute: latencies 
 
 bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--quick and others
 	@$(BIN)/qagazsyz bench $(ARGS)
+
+crash-messaging: setup ## 55 kills -9 of messaging at each named step, on SQLite and on PostgreSQL; SEED=n for others
+	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/messaging/test_crashes.py -k fifty_five
 
 lint: lint-kernel ## ruff, mypy --strict, cargo fmt, clippy, buf lint, and buf breaking against the contracts first published
 	@$(BIN)/ruff check .

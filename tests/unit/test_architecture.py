@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "services/identity": {"services.identity", "services.runtime", "signatures", "qagazsyz"},
     "services/signing": {"services.signing", "services.runtime", "signatures", "qagazsyz"},
     "services/registry": {"services.registry", "services.runtime", "signatures", "qagazsyz"},
+    "services/messaging": {"services.messaging", "services.runtime", "qagazsyz"},
     "gateway": {"gateway", "services", "signatures", "qagazsyz"},
     "cli": {"cli", "gateway", "services", "signatures", "qagazsyz"},
     "testing": {"testing", "cli", "gateway", "services", "signatures", "qagazsyz"},
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "benchmarks": {"benchmarks", "testing", "cli", "gateway", "services", "signatures", "qagazsyz"},
 }
 OURS = ("services", "signatures", "gateway", "cli", "testing", "demo", "benchmarks", "qagazsyz")
-SERVICES = ("identity", "signing", "registry")
+SERVICES = ("identity", "signing", "registry", "messaging")
 
 # Within a service: a room may import those named behind it, and itself.
 ROOMS = {
@@ -50,6 +51,13 @@ ROOMS = {
     "signing": {
         "keys": set(),
         "verification": {"keys"},
+    },
+    "messaging": {
+        "privacy": set(),
+        "sms": set(),
+        "smpp": {"sms"},
+        "outbox": {"smpp", "sms", "privacy"},
+        "inbox": {"smpp", "sms", "privacy"},
     },
     "registry": {
         "log": set(),
