@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel wheel crates lint-kernel test-kernel demo test test-fast fuzz fuzz-kernel crash lint bench bench-transit load load-tools stubs requirements outdated audit clean
+.PHONY: help setup kernel wheel crates lint-kernel test-kernel demo test test-fast fuzz fuzz-kernel crash crash-messaging lint bench bench-transit load load-tools stubs requirements outdated audit clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -169,6 +169,9 @@ bench-transit: ## What Vault's transit engine takes for the same batches; needs 
 
 bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--quick and others
 	@$(BIN)/qagazsyz bench $(ARGS)
+
+crash-messaging: setup ## 55 kills -9 of messaging at each named step, on SQLite and on PostgreSQL; SEED=n for others
+	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/messaging/test_crashes.py -k fifty_five
 
 lint: lint-kernel ## ruff, mypy --strict, cargo fmt, clippy, buf lint, and buf breaking against the contracts first published
 	@$(BIN)/ruff check .

@@ -20,6 +20,8 @@ from services.runtime.intake.message_bounds import request_limit_of
 
 # Our services are in packages qagazsyz.{domain}.v1, each served by the process of its domain.
 PACKAGE_PREFIX = "qagazsyz."
+# Served to the platform's own services only, which call it past the gateway.
+INTERNAL_PACKAGES = ("qagazsyz.messaging.",)
 HTTP_BODY = ".google.api.HttpBody"
 VERBS = ("get", "put", "post", "delete", "patch")
 
@@ -125,7 +127,7 @@ def without_comments(contracts: FileDescriptorSet) -> bytes:
 
 
 def methods(contracts: FileDescriptorSet) -> tuple[Method, ...]:
-    """Return all methods, sorted by path. Raises MissingAccessOption."""
+    """Return all methods that the gateway serves, sorted by path. Raises MissingAccessOption."""
     found = []
     fields = {
         f".{file.package}.{message.name}.{field.name}": field.type_name
@@ -135,6 +137,8 @@ def methods(contracts: FileDescriptorSet) -> tuple[Method, ...]:
     }
     for file in contracts.file:
         if not file.package.startswith(PACKAGE_PREFIX):
+            continue
+        if file.package.startswith(INTERNAL_PACKAGES):
             continue
         comments = {
             tuple(location.path): location.leading_comments

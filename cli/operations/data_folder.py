@@ -16,6 +16,11 @@ from cli.errors import Failure
 KEY_ENCRYPTION_KEY = "key-encryption.key"
 PREVIOUS_KEY_ENCRYPTION_KEY = "key-encryption.previous"
 SERVICES = ("identity", "signing", "registry")
+# Names the SMSC; without it no messaging is started.
+SMSC_VARIABLE = "QAGAZSYZ_SMPP_HOST"
+MESSAGING = "messaging"
+# What has a folder and a database.
+ALL_SERVICES = (*SERVICES, MESSAGING)
 
 # A unix socket's path has 104 bytes at most on macOS, 108 on Linux, the final zero included.
 SOCKET_PATH_LIMIT = 100

@@ -16,8 +16,8 @@ from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data
 from cli.terminal import say
 
-# The services that call others, and so have a credential.
-CALLING_SERVICES = ("signing", "registry")
+# The services that have a credential.
+CALLING_SERVICES = ("signing", "registry", "messaging")
 # Of an operator whose IIN is made up.
 BIRTH_DATE = date(1990, 1, 1)
 
@@ -72,6 +72,7 @@ def _create_secrets(
     Each service's folder is its own, so that a container mounts only its own secrets.
     """
     from services.identity import new_secrets as identity
+    from services.messaging import new_secrets as messaging
     from services.registry import new_secrets as registry
     from services.runtime.clock import system_clock, system_randomness
     from services.runtime.intake.control_characters import CONTROL_CHARACTER
@@ -84,6 +85,7 @@ def _create_secrets(
     now, randomness = system_clock(), system_randomness
     signing.create_secrets(folder.of("signing"), now=now, randomness=randomness)
     registry.create_secrets(folder.of("registry"), now=now, randomness=randomness)
+    messaging.create_secrets(folder.of("messaging"), now=now, randomness=randomness)
     family, given, patronymic = ([*operator_name.split(maxsplit=2), "", "", ""])[:3]
     credentials = identity.create_secrets(
         folder.of("identity"),

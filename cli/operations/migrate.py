@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.errors import Failure
-from cli.operations.data_folder import SERVICES, DataFolder, private_files
+from cli.operations.data_folder import (
+    ALL_SERVICES,
+    SERVICES,
+    SMSC_VARIABLE,
+    DataFolder,
+    private_files,
+)
 from cli.options import DEFAULT_DATA, Data
 from cli.terminal import say
 
@@ -28,10 +35,16 @@ async def migrate_service(folder: Path, service: str, database_url: str = "") ->
         await database.close()
 
 
+def services_here() -> tuple[str, ...]:
+    """Return the services of this installation: messaging only where an SMSC is named."""
+    return ALL_SERVICES if os.environ.get(SMSC_VARIABLE) else SERVICES
+
+
 def migrate(
     data: Data = DEFAULT_DATA,
     service: Annotated[
-        str, typer.Option(help="identity, signing or registry; all of them if not given.")
+        str,
+        typer.Option(help="identity, signing, registry or messaging; all of them if not given."),
     ] = "",
     database_url: Annotated[
         str,
@@ -43,9 +56,9 @@ def migrate(
 ) -> None:
     """Apply the schema migrations; services do so themselves when they start."""
     private_files()
-    if service and service not in SERVICES:
-        raise Failure(f"{service}: not one of {', '.join(SERVICES)}")
-    for name in [service] if service else SERVICES:
+    if service and service not in ALL_SERVICES:
+        raise Failure(f"{service}: not one of {', '.join(ALL_SERVICES)}")
+    for name in [service] if service else services_here():
         url = database_url.replace("{service}", name)
         folder = DataFolder(data).of(name)
         if not url and not folder.is_dir():

@@ -16,6 +16,7 @@ class Part(enum.StrEnum):
     IDENTITY = "identity"
     SIGNING = "signing"
     REGISTRY = "registry"
+    MESSAGING = "messaging"
     GATEWAY = "gateway"
 
 
@@ -47,6 +48,10 @@ def _run(part: Part) -> None:
         from services.registry import main as registry
 
         registry.main()
+    elif part is Part.MESSAGING:
+        from services.messaging import main as messaging
+
+        messaging.main()
     else:
         from gateway import main as gateway
         from gateway.settings import GatewaySettings

@@ -22,8 +22,10 @@ import typer
 from cli.errors import UNREACHABLE, Failure
 from cli.operations.data_folder import (
     COLLECTOR_SOCKET,
+    MESSAGING,
     PREVIOUS_KEY_ENCRYPTION_KEY,
     SERVICES,
+    SMSC_VARIABLE,
     DataFolder,
     private_files,
 )
@@ -71,7 +73,8 @@ class Plan:
     def programs(self, environment: Mapping[str, str]) -> list[Program]:
         """Return the processes in the order in which they start."""
         environment = {name: environment[name] for name in environment.keys() - TOOL_VARIABLES}
-        addresses = {service: self.address(service) for service in SERVICES}
+        services = (*SERVICES, MESSAGING) if environment.get(SMSC_VARIABLE) else SERVICES
+        addresses = {service: self.address(service) for service in services}
         common = {
             **environment,
             "QAGAZSYZ_IDENTITY_ADDRESS": addresses["identity"],
@@ -83,7 +86,7 @@ class Plan:
         if previous.exists():
             common["QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY"] = str(previous.absolute())
         programs = []
-        for service in SERVICES:
+        for service in services:
             listeners = addresses[service].split(",")
             for number, listener in enumerate(listeners):
                 own = {

@@ -35,7 +35,8 @@ class ServiceSettings(BaseSettings):
         description="PostgreSQL or CockroachDB by URL; SQLite in the folder if empty.",
     )
     identity_address: str = Field(
-        default="", description="Where identity takes calls; signing and registry need it."
+        default="",
+        description="Where identity takes calls; signing, registry and messaging need it.",
     )
     signing_address: str = Field(
         default="", description="Where signing takes calls; registry needs it."

@@ -21,7 +21,7 @@ from tests.integration import compose
 from tests.integration.compose import SERVICES, Composition, Entry
 from tests.integration.world import World
 
-OURS = ("init", *SERVICES, "gateway")
+OURS = ("init", *SERVICES, "messaging", "gateway")
 # On a busy machine a process takes many seconds to import and migrate.
 HEALTHY_SECONDS = 120.0
 POLL_SECONDS = 0.05
@@ -97,7 +97,7 @@ def psql(postgres: Postgres, user: str, database: str, *arguments: str) -> None:
 
 def test_each_container_mounts_its_own_secrets_only() -> None:
     services = compose.load()["services"]
-    for name in (*SERVICES, "gateway"):
+    for name in (*SERVICES, "messaging", "gateway"):
         assert services[name]["volumes"] == [f"{name}:/data/{name}"]
     assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql/data"]
     for name in ("collector", "jaeger"):
@@ -119,11 +119,11 @@ def test_our_containers_are_one_image_confined_and_gated_by_health() -> None:
     assert services["signing"]["deploy"]["replicas"] == 2
     # Started only on request.
     assert {name for name in services if services[name].get("profiles")} == {
-        "init", "collector", "jaeger",
+        "init", "messaging", "collector", "jaeger",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("profiles", ["", "init,traces"])
+@pytest.mark.parametrize("profiles", ["", "init,traces", "messaging"])
 def test_docker_compose_accepts_the_file(profiles: str) -> None:
     compose_command = ["docker", "compose", "--project-directory", str(compose.REPOSITORY)]
     if shutil.which("docker") is None or run(*compose_command, "version").returncode:

@@ -16,12 +16,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
+from gateway.descriptors import INTERNAL_PACKAGES
 from services.runtime.access import Role, access_rule
 from services.runtime.descriptors import service_descriptors
 from tests.integration.world import TIMEOUT_SECONDS, World
 from tests.raw_calls import NO_MESSAGE, name_of, refusal_of_bytes, send, unary
 
-METHODS = [method for service in service_descriptors().values() for method in service.methods]
+METHODS = [
+    method
+    for service in service_descriptors().values()
+    for method in service.methods
+    if not service.full_name.startswith(INTERNAL_PACKAGES)
+]
 MEBIBYTE = 1024 * 1024
 # Bytes that no message can be. (Not a tag of field number 0: protobuf takes it as the end of a
 # message without fields.)

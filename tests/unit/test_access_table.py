@@ -58,7 +58,8 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         for method in service.methods:
             rule = access_rule(method)
             assert rule is not None, f"{method.full_name} bears no access option"
-            bindings = routes[method.full_name].bindings
+            route = routes.get(method.full_name)
+            bindings = route.bindings if route is not None else ()
             http = "<br>".join(f"`{one.verb} {one.template}`" for one in bindings)
             yield f"{service.name}.{method.name}", http, who(rule), "yes" if rule.confirm else ""
 

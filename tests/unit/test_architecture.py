@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "services/identity": {"services.identity", "services.runtime", "signatures", "qagazsyz"},
     "services/signing": {"services.signing", "services.runtime", "signatures", "sms", "qagazsyz"},
     "services/registry": {"services.registry", "services.runtime", "signatures", "qagazsyz"},
+    "services/messaging": {"services.messaging", "services.runtime", "qagazsyz"},
     "gateway": {"gateway", "services", "signatures", "qagazsyz"},
     "cli": {"cli", *BELOW_CLI},
     "testing": {"testing", "cli", *BELOW_CLI},
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "benchmarks": {"benchmarks", "testing", "cli", *BELOW_CLI},
 }
 OURS = ("cli", "testing", "demo", "benchmarks", *BELOW_CLI)
-SERVICES = ("identity", "signing", "registry")
+SERVICES = ("identity", "signing", "registry", "messaging")
 
 # Within a service: a room may import those named behind it, and itself.
 ROOMS = {
@@ -55,6 +56,13 @@ ROOMS = {
     "signing": {
         "keys": set(),
         "verification": {"keys"},
+    },
+    "messaging": {
+        "privacy": set(),
+        "sms": set(),
+        "smpp": {"sms"},
+        "outbox": {"smpp", "sms", "privacy"},
+        "inbox": {"smpp", "sms", "privacy"},
     },
     "registry": {
         "log": set(),

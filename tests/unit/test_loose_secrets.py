@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import tool
+from services.runtime.secret_files import write_secret
 
 TIMEOUT_SECONDS = 60
 # Every file in the services' folders that is a secret, but for token keys: of those a loose one is
@@ -25,6 +26,10 @@ SECRETS = [
     ("registry", "content.key"),
     ("registry", "log.key"),
     ("registry", "credential.pem"),
+    ("messaging", "message.key"),
+    ("messaging", "lookup.key"),
+    ("messaging", "credential.pem"),
+    ("messaging", "smpp.password"),
 ]
 
 
@@ -37,6 +42,8 @@ def serve(service: str, folder: Path) -> subprocess.CompletedProcess[str]:
         # Where nothing answers: the secrets are read before anything is called.
         "QAGAZSYZ_IDENTITY_ADDRESS": "unix:/nowhere",
         "QAGAZSYZ_SIGNING_ADDRESS": "unix:/nowhere",
+        "QAGAZSYZ_SMPP_HOST": "smsc.invalid",
+        "QAGAZSYZ_SMPP_SYSTEM_ID": "platform",
     }
     return subprocess.run(
         [sys.executable, "-m", "cli.main", "serve", service],
@@ -53,6 +60,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("platform") / "data"
     made = CliRunner().invoke(tool, ["init", "--data", str(folder)])
     assert made.exit_code == 0, made.output
+    # What the operator of the network gave, not init.
+    write_secret(folder / "messaging" / "smpp.password", b"secret\n")
     return folder
 
 
@@ -74,7 +83,7 @@ def test_the_secrets_are_all_that_init_makes(data: Path) -> None:
     """So that a new secret is tried here too."""
     made = {
         (path.relative_to(data).parts[0], path.name)
-        for service in ("identity", "signing", "registry")
+        for service in ("identity", "signing", "registry", "messaging")
         for path in (data / service).iterdir()
         if path.is_file()
     }

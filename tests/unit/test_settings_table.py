@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from cli.main import tool
 from gateway.settings import GatewaySettings
 from services.identity.settings import IdentitySettings
+from services.messaging.settings import MessagingSettings
 from services.registry.settings import RegistrySettings
 from services.runtime.settings import ServiceSettings
 from services.signing.settings import SigningSettings
@@ -41,6 +42,7 @@ PROCESSES: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("identity", IdentitySettings),
     ("signing", SigningSettings),
     ("registry", RegistrySettings),
+    ("messaging", MessagingSettings),
     ("gateway", GatewaySettings),
 )
 # The name of a service is no setting: its class fixes it.
@@ -97,6 +99,8 @@ def of_compose() -> Iterator[tuple[str, str, str, str]]:
     for name, default in COMPOSE_VARIABLE.findall((ROOT / "compose.yaml").read_text()):
         seen.setdefault(name, default)
     for name, default in seen.items():
+        if name.startswith("QAGAZSYZ_SMPP_"):
+            continue
         if name not in {"QAGAZSYZ_TRACE_SAMPLE_RATIO", "OTEL_EXPORTER_OTLP_ENDPOINT"}:
             yield "compose.yaml", f"`{name}`", shown(default), IN_COMPOSE[name]
 
@@ -111,6 +115,7 @@ IN_COMPOSE = {
     "IDENTITY_PASSWORD": "Of identity's role in PostgreSQL; letters and digits.",
     "SIGNING_PASSWORD": "Of signing's.",
     "REGISTRY_PASSWORD": "Of registry's.",
+    "MESSAGING_PASSWORD": "Of messaging's.",
     "QAGAZSYZ_HOST": "The address that the gateway's port is published on.",
     "QAGAZSYZ_PORT": "The port that the gateway is published on.",
 }

@@ -45,3 +45,11 @@ def test_signing_processes_are_reached_through_private_sockets_only(tmp_path: Pa
 def test_a_host_name_to_listen_on_is_refused() -> None:
     with pytest.raises(Failure, match="IP address"):
         up.wait_for_port("localhost", 8080)
+
+
+def test_messaging_is_started_only_where_an_smsc_is_named(tmp_path: Path) -> None:
+    plan = up.Plan(DataFolder(tmp_path), tmp_path, port=8080)
+    assert "messaging" not in [program.name for program in plan.programs({})]
+    named = plan.programs({"QAGAZSYZ_SMPP_HOST": "smsc.example"})
+    (messaging,) = (program for program in named if program.name == "messaging")
+    assert messaging.environment["QAGAZSYZ_FOLDER"] == str(tmp_path / "messaging")

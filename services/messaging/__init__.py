@@ -1,0 +1,1 @@
+"""Short messages in and out, durable on both sides; the only place that speaks SMPP."""

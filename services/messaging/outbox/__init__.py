@@ -1,0 +1,1 @@
+"""Messages to phones, from being stored until the network took them or they expired."""

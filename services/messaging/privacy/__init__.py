@@ -1,0 +1,1 @@
+"""What is encrypted at rest: texts and numbers, and the keyed hashes that find numbers."""
