@@ -24,6 +24,7 @@ from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.signing.v1 import verification_pb2, verification_pb2_grpc
 from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES
 from services.signing.verification.requests import ITEMS_LIMIT, SIGNERS_LIMIT
+from signatures.der import BIT_STRING, SEQUENCE, encode, encode_oid
 from tests.integration.gateway_backend import Backend, retry_seconds, running, serving, until
 from tests.integration.signing_process import COMMAND, environment
 from tests.unit.signing.builders import TestKey
@@ -180,11 +181,13 @@ async def signing(identity: Backend, suite: Running) -> AsyncIterator[Signing]:
 
 
 def long_batch() -> verification_pb2.BatchVerifyRequest:
-    """Many items of the slowest kind: seconds of work."""
+    """Many items of the slowest kind: seconds of work. Compressed keys get no tables."""
     private = ec.generate_private_key(ec.SECP521R1())
-    spki = private.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    point = private.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
     )
+    algorithm = encode_oid("1.2.840.10045.2.1") + encode_oid("1.3.132.0.35")
+    spki = encode(SEQUENCE, encode(SEQUENCE, algorithm) + encode(BIT_STRING, b"\0" + point))
     item = verification_pb2.SignedItem(
         algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P521_SHA512,
         message=LONG_MESSAGE,

@@ -53,6 +53,16 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "updateMask": "person.familyName,person.givenName",
     },
     "RenewServiceCredential": {"certificateRequest": "MAA="},
+    "ImportSims": {
+        "sims": [{"number": "+77010000000", "iccid": "8977010000000000001", "publicKey": "MAA="}]
+    },
+    "BindPhone": {
+        "subject": PERSON,
+        "number": "+77010000000",
+        "language": "kk",
+        "requestId": "018f0000-0000-7000-8000-00000000000e",
+    },
+    "ApprovePhone": {"name": f"{PERSON}/phones/018f0000-0000-7000-8000-00000000000f"},
     "CreateKey": {
         "key": {"organization": ORGANIZATION, "algorithm": "SIGNATURE_ALGORITHM_ED25519"},
         "keyId": "seal",
