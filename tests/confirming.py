@@ -13,7 +13,7 @@ import jwt
 from google.protobuf.message import Message
 
 from qagazsyz.confirmations import HEADER, confirm
-from services.runtime.confirmations import Confirmations, FindCertificate, UseChallenge
+from services.runtime.acts.confirmations import Confirmations, FindCertificate, UseChallenge
 from signatures.x509 import is_signed_by_certificate
 from tests.builders import self_signed_credential
 

@@ -48,9 +48,9 @@ from services.identity.validation.validator import RENEWAL_SECONDS, Validator
 from services.identity.x509.issuing import CertificateAuthority
 from services.runtime import process
 from services.runtime.access import TokenVerifier
+from services.runtime.acts.confirmations import Confirmations
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.concurrency.housekeeping import every, in_background
-from services.runtime.confirmations import Confirmations
 from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.settings import BYTES_IN_FLIGHT

@@ -34,10 +34,10 @@ from services.registry.model.log_entries import NEWEST_VERSION
 from services.registry.settings import RegistrySettings
 from services.runtime import process
 from services.runtime.access import TokenVerifier
+from services.runtime.acts.confirmed_by_identity import confirmations_by
 from services.runtime.clients import (
     InternalTokens,
     ServiceClient,
-    confirmations_by,
     fetch_key_set,
     open_channel,
 )

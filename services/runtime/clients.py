@@ -20,10 +20,8 @@ from google.protobuf.message import Message
 from qagazsyz.confirmations import HEADER as CONFIRMATION
 from qagazsyz.confirmations import confirm, needs_confirmation
 from qagazsyz.credentials import Credential, CredentialError
-from qagazsyz.identity.v1 import certificates_pb2, tokens_pb2
+from qagazsyz.identity.v1 import tokens_pb2
 from services.runtime import telemetry
-from services.runtime.clock import Clock, from_timestamp
-from services.runtime.confirmations import Confirmations, IsSigned
 from services.runtime.errors import DeadlineExceeded, Unavailable
 from services.runtime.intake.message_bounds import MESSAGE_LIMIT_BYTES
 from services.runtime.secret_files import SecretRefused, read_secret
@@ -242,37 +240,6 @@ async def fetch_key_set(identity: grpc.aio.Channel) -> Mapping[str, Any]:
         raise Unavailable("the token keys cannot be fetched") from error
     keys: Mapping[str, Any] = json.loads(body.data)
     return keys
-
-
-def confirmations_by(identity: ServiceClient, is_signed: IsSigned, clock: Clock) -> Confirmations:
-    """Return the check of a service that asks identity for certificates and challenges."""
-
-    async def find_certificate(subject: str, fingerprint: str) -> bytes | None:
-        try:
-            found = await identity.call(
-                "qagazsyz.identity.v1.CertificateService/GetCertificate",
-                certificates_pb2.GetCertificateRequest(
-                    name=f"{subject}/certificates/{fingerprint}"
-                ),
-                certificates_pb2.Certificate,
-            )
-        except grpc.aio.AioRpcError:
-            return None
-        is_valid = not found.HasField("revoke_time") and clock() <= from_timestamp(found.not_after)
-        return found.der if is_valid else None
-
-    async def use_challenge(challenge: bytes, act: bytes) -> bool:
-        try:
-            await identity.call(
-                "qagazsyz.identity.v1.TokenService/UseConfirmation",
-                tokens_pb2.UseConfirmationRequest(challenge=challenge, act=act),
-                tokens_pb2.UseConfirmationResponse,
-            )
-        except grpc.aio.AioRpcError:
-            return False
-        return True
-
-    return Confirmations(find_certificate, is_signed, use_challenge)
 
 
 async def _invoke(

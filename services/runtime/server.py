@@ -32,8 +32,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime import telemetry
 from services.runtime.access import Caller, TokenVerifier, access_rule, authorize
+from services.runtime.acts.confirmations import Confirmations
 from services.runtime.concurrency.worker_pool import DECODING
-from services.runtime.confirmations import Confirmations
 from services.runtime.descriptors import add_reflection, service_descriptors
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.intake.admission import Slot

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from services.runtime import process
 from services.runtime.access import TokenVerifier
+from services.runtime.acts.confirmations import Confirmations
+from services.runtime.acts.confirmed_by_identity import confirmations_by
 from services.runtime.clients import (
     InternalTokens,
     ServiceClient,
-    confirmations_by,
     fetch_key_set,
     open_channel,
 )
 from services.runtime.clock import Clock, system_clock
 from services.runtime.concurrency.housekeeping import every, in_background, until_done
-from services.runtime.confirmations import Confirmations
 from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database

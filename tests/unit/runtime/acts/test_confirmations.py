@@ -12,7 +12,7 @@ from qagazsyz.common.v1 import confirmation_pb2
 from qagazsyz.confirmations import HEADER, confirm, read_header
 from qagazsyz.identity.v1 import subjects_pb2
 from services.runtime.access import Caller
-from services.runtime.confirmations import HEADER_LIMIT, Confirmations
+from services.runtime.acts.confirmations import HEADER_LIMIT, Confirmations
 from services.runtime.errors import Unauthenticated
 from signatures.x509 import is_signed_by_certificate
 from tests.builders import self_signed_credential

@@ -1,0 +1,1 @@
+"""Acts that their caller confirms with a signature."""
