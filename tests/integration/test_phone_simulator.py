@@ -147,11 +147,14 @@ async def test_a_person_at_the_terminal_answers(folder: Path) -> None:
         esme = await bind(folder, port)
         platform = Platform(esme)
         platform.ask(one)
-        process.stdin.write("expect Bank:\ncancel\nsay cancelled\nquit\n")
+        process.stdin.write("expect Bank:\ncancel\nsay cancelled\n")
         process.stdin.flush()
         await esme.read_until(lambda: bool(esme.messages))
         assert platform.answers(one)[0].status is Status.CANCELLED
         esme.close()
+        # Not before: the SMSC would be gone while its message is acknowledged.
+        process.stdin.write("quit\n")
+        process.stdin.flush()
         printed = process.stdout.read()
         assert "│Bank: contract  │" in printed
         assert printed.endswith("cancelled\n")
