@@ -130,30 +130,28 @@ impl<const N: usize> Constants<N> {
     }
 }
 
-type Lanes<P, const N: usize, const L: usize> = Number<P, N, L>;
-
 /// A point in each lane. Both coordinates are below 1.6.
 #[derive(Clone, Copy)]
 struct Affine<P: Prime<N, L>, const N: usize, const L: usize> {
-    x: Lanes<P, N, L>,
-    y: Lanes<P, N, L>,
+    x: Number<P, N, L>,
+    y: Number<P, N, L>,
 }
 
 /// x = X/Z², y = Y/Z³; X and Y are below 1.6, Z below 1.4.
 #[derive(Clone, Copy)]
 struct Jacobian<P: Prime<N, L>, const N: usize, const L: usize> {
-    x: Lanes<P, N, L>,
-    y: Lanes<P, N, L>,
-    z: Lanes<P, N, L>,
+    x: Number<P, N, L>,
+    y: Number<P, N, L>,
+    z: Number<P, N, L>,
 }
 
 /// The group's numbers in lanes.
 struct Field<'a, P: Prime<N, L>, const N: usize, const L: usize> {
     p: &'a Modulus<N>,
-    one: Lanes<P, N, L>,
-    of_inverse: Lanes<P, N, L>,
-    into: Lanes<P, N, L>,
-    a: Option<Lanes<P, N, L>>,
+    one: Number<P, N, L>,
+    of_inverse: Number<P, N, L>,
+    into: Number<P, N, L>,
+    a: Option<Number<P, N, L>>,
 }
 
 impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
@@ -171,7 +169,7 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
     /// Replaces numbers by their inverses, which are below 1.6. False, with the numbers as they were,
     /// if one is 0 in a lane. They are below 6.
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn invert_all(&self, numbers: &mut [Lanes<P, N, L>]) -> bool {
+    fn invert_all(&self, numbers: &mut [Number<P, N, L>]) -> bool {
         // Below 1.6, since 1.6 · 6 / 16 + 1 is.
         let mut chains = [self.one; CHAINS];
         let mut before = Vec::with_capacity(numbers.len());
@@ -191,7 +189,10 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
     }
 
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn invert_chains(&self, chains: &[Lanes<P, N, L>; CHAINS]) -> Option<[Lanes<P, N, L>; CHAINS]> {
+    fn invert_chains(
+        &self,
+        chains: &[Number<P, N, L>; CHAINS],
+    ) -> Option<[Number<P, N, L>; CHAINS]> {
         let [a, b, c, d] = chains;
         let (ab, cd) = (a.times(b), c.times(d));
         let mut inverses = ab.times(&cd).to_words();
@@ -209,7 +210,7 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
     fn add_affine<const K: usize>(
         &self,
         pairs: [[&Affine<P, N, L>; 2]; K],
-        inverses: [&Lanes<P, N, L>; K],
+        inverses: [&Number<P, N, L>; K],
     ) -> [Affine<P, N, L>; K] {
         let mut slopes = [self.one; K];
         let mut sums = [Affine { x: self.one, y: self.one }; K];
@@ -232,7 +233,7 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
     /// Returns a point's double, by the inverse of 2y.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn double_affine(&self, point: &Affine<P, N, L>, inverse: &Lanes<P, N, L>) -> Affine<P, N, L> {
+    fn double_affine(&self, point: &Affine<P, N, L>, inverse: &Number<P, N, L>) -> Affine<P, N, L> {
         let square = point.x.square().scaled::<3>();
         let numerator = match &self.a {
             Some(a) => square.plus(a),
@@ -456,8 +457,8 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn has_x(
         &self,
-        x: &Lanes<P, N, L>,
-        z_square: &Lanes<P, N, L>,
+        x: &Number<P, N, L>,
+        z_square: &Number<P, N, L>,
         mut candidates: [Words<N>; LANES],
         order: &Words<N>,
     ) -> __mmask8 {
