@@ -6,10 +6,8 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 
 use crate::algorithm::{Curve, Encoding, Hash, Level, Verdict};
 use crate::der::{Der, INTEGER, SEQUENCE};
+use crate::ecdsa_claims::{Alone, Claim};
 use crate::nist;
-use crate::nist_claims;
-#[cfg(target_arch = "x86_64")]
-use crate::{ecdsa_claims, lanes};
 
 /// The order of each curve's group, big-endian: SEC 2, section 2.
 const P256_ORDER: &[u8] =
@@ -83,34 +81,18 @@ impl EcdsaKey {
         1024 + self.repeated.as_ref().map_or(0, |key| key.tables_bytes())
     }
 
-    /// Returns the claim that a well-formed signature holds, to be settled in lanes with others. None
-    /// where there are no lanes, for a compressed key, and for a malformed signature.
-    #[cfg(target_arch = "x86_64")]
+    /// Returns the claim that a well-formed signature holds, to be settled with others. None where it
+    /// gains nothing by company, for a compressed key, and for a malformed signature.
     pub fn claim<'a>(
         &'a self,
         encoding: Encoding,
         signed: Signed,
         signature: &'a [u8],
-    ) -> Option<ecdsa_claims::Claim<'a>> {
-        let key = self.repeated.as_deref().filter(|_| lanes::are_there())?;
+    ) -> Option<Claim<'a>> {
+        let key = self.repeated.as_deref().filter(|key| key.gains_by_company())?;
         let (r, s) = self.curve.split(encoding, signature)?;
         let digest = signed.digest(self.curve.hash())?;
-        let alone = ecdsa_claims::Alone { key: self, encoding, digest, signature };
-        Some(ecdsa_claims::Claim::new(key, alone, r, s))
-    }
-
-    /// Returns the claim that a well-formed signature holds, to be settled together with others by the
-    /// key's comb. None for the key's first uses, and for what is not well-formed.
-    pub fn known_claim(
-        &self,
-        encoding: Encoding,
-        signed: Signed,
-        signature: &[u8],
-    ) -> Option<nist_claims::Claim<'_>> {
-        self.repeated.as_ref()?.claim(|| {
-            let (r, s) = self.curve.split(encoding, signature)?;
-            Some((signed.digest(self.curve.hash())?, r, s))
-        })
+        Some(Claim::new(key, Alone { key: self, encoding, digest, signature }, r, s))
     }
 
     pub fn verify(&self, encoding: Encoding, signed: Signed, signature: &[u8]) -> Verdict {

@@ -1,12 +1,11 @@
 //! Sums u·G + v·Q on curves, eight items in step, by AVX-512 IFMA.
 //!
-//! Scalars are made odd (u, or n − u with the sign turned), so that each window of w bits has an odd
-//! digit: there is no zero and no infinity among the points that are looked up, and all lanes go in
-//! step. A table has the odd multiples of 2ʷᶜʲ·Q for each j, where C is its number of classes: the
-//! windows of each class c, those numbered Cj + c, are summed by a binary tree of affine additions,
-//! and the classes' sums are joined by w doublings each, the highest first. With one class nothing is
-//! doubled; with as many classes as windows the table has the odd multiples of Q only. The base point
-//! has one class, whose points are summed with class 0.
+//! Digits are odd (see windows), so that all lanes go in step. A table has the odd multiples of
+//! 2ʷᶜʲ·Q for each j, where w is the width of a window and C the number of classes: the windows of each
+//! class c, those numbered Cj + c, are summed by a binary tree of affine additions, and the classes'
+//! sums are joined by w doublings each, the highest first. With one class nothing is doubled; with as
+//! many classes as windows the table has the odd multiples of Q only. The base point has one class,
+//! whose points are summed with class 0.
 //!
 //! An affine addition takes five products and a square, and one division: all of a level share one.
 //! Where two points of a pair have the same x there is no such sum: the item is refused, its lane goes
@@ -24,6 +23,7 @@ use crate::modular::{self, Modulus, Words};
 use crate::number_lanes::{LANES, Number};
 use crate::primes::Prime;
 use crate::rows::{row, transpose};
+use crate::windows::{Digits, Shape};
 
 /// How many groups of eight share divisions: as many as have this many bytes of points, so that they
 /// stay in the cache, but at least the first number, whose shares of a division are small enough, and
@@ -49,28 +49,9 @@ const fn lines<const N: usize>() -> usize {
     (2 * N).div_ceil(LANES)
 }
 
-/// Which multiples a table has.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Shape {
-    /// Bits of a window.
-    pub width: usize,
-    pub classes: usize,
-}
-
-impl Shape {
-    /// For how many of the windows there are multiples.
-    const fn anchors(self, bits: usize) -> usize {
-        bits.div_ceil(self.width).div_ceil(self.classes)
-    }
-
-    const fn points(self, bits: usize) -> usize {
-        self.anchors(bits) << (self.width - 1)
-    }
-
-    /// Bytes of a table of this shape, for scalars of so many bits.
-    pub const fn bytes<const N: usize>(self, bits: usize) -> usize {
-        self.points(bits) * lines::<N>() * size_of::<Line>()
-    }
+/// Returns the bytes of a table of this shape, for scalars of so many bits.
+pub const fn table_bytes<const N: usize>(shape: Shape, bits: usize) -> usize {
+    shape.points(bits) * lines::<N>() * size_of::<Line>()
 }
 
 /// Odd multiples of a point: those of its lowest anchor first, each anchor's lowest first.
@@ -378,13 +359,12 @@ struct Layout {
 
 impl Layout {
     fn new(bits: usize, base: Shape, shape: Shape) -> Self {
-        let base_windows = bits.div_ceil(base.width);
+        let base_windows = base.windows(bits);
         let classes = if shape.anchors(bits) > 1 { shape.classes } else { 1 };
         let mut runs = vec![Run { start: 0, length: base_windows }];
         let mut windows = Vec::new();
         for class in 0..classes {
-            let of_class: Vec<_> =
-                (class..bits.div_ceil(shape.width)).step_by(shape.classes).collect();
+            let of_class: Vec<_> = (class..shape.windows(bits)).step_by(shape.classes).collect();
             if class > 0 {
                 runs.push(Run { start: base_windows + windows.len(), length: 0 });
             }
@@ -480,45 +460,6 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
     }
 }
 
-/// An odd number that stands for a scalar, and whether the sign is turned.
-struct Digits<const N: usize> {
-    odd: Words<N>,
-    is_negative: bool,
-}
-
-impl<const N: usize> Digits<N> {
-    fn new(scalar: &Words<N>, order: &Words<N>) -> Self {
-        if scalar[0] & 1 == 1 {
-            return Self { odd: *scalar, is_negative: false };
-        }
-        let (odd, _) = modular::subtract(order, scalar);
-        Self { odd, is_negative: true }
-    }
-
-    /// Returns which odd multiple the window takes, and whether it is subtracted. The number is the
-    /// sum of 2ʷʲ·dⱼ, where dⱼ is 2m + 1 − 2ʷ for the w bits m above bit wj; the last window has no
-    /// bits above it, and takes its own.
-    fn at(&self, window: usize, width: usize, bits: usize) -> (usize, bool) {
-        let half = 1 << (width - 1);
-        if (window + 1) * width >= bits {
-            return (self.bits(window * width, width) >> 1, self.is_negative);
-        }
-        let bits = self.bits(window * width + 1, width);
-        if bits >= half {
-            (bits - half, self.is_negative)
-        } else {
-            (half - 1 - bits, !self.is_negative)
-        }
-    }
-
-    fn bits(&self, from: usize, width: usize) -> usize {
-        let (word, shift) = (from / 64, from % 64);
-        let high = self.odd.get(word + 1).copied().unwrap_or(0);
-        let pair = u128::from(self.odd[word]) | u128::from(high) << 64;
-        (pair >> shift) as usize & ((1 << width) - 1)
-    }
-}
-
 /// Returns the points of a window, one a lane, of tables of one shape.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn look_up<'a, P: Prime<N, L>, const N: usize, const L: usize>(
@@ -527,12 +468,13 @@ fn look_up<'a, P: Prime<N, L>, const N: usize, const L: usize>(
     bits: usize,
     table: impl Fn(usize) -> &'a Table<N>,
 ) -> Affine<P, N, L> {
-    let Shape { width, classes } = table(0).shape;
+    let shape = table(0).shape;
     let mut points: [&[Line]; LANES] = [&[]; LANES];
     let mut turned = 0;
     for at in 0..LANES {
-        let (multiple, is_negative) = digits[at].at(window, width, bits);
-        let place = ((window / classes) << (width - 1)) + multiple;
+        let is_last = window + 1 == shape.windows(bits);
+        let (multiple, is_negative) = digits[at].digit(window, shape.width, is_last);
+        let place = shape.place(window, multiple);
         points[at] = &table(at).lines[lines::<N>() * place..][..lines::<N>()];
         turned |= u8::from(is_negative) << at;
     }

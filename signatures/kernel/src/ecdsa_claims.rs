@@ -1,13 +1,15 @@
-//! ECDSA signatures gathered to be verified in lanes.
+//! ECDSA signatures gathered to be verified together: in lanes, or by combs where there are none.
 
 use aws_lc_rs::digest::Digest;
 
 use crate::algorithm::{Encoding, Verdict};
 use crate::aws_lc::{EcdsaKey, Signed, verdict};
-use crate::group::{Equation, Point};
-use crate::lanes;
+use crate::group::{FEWEST_IN_LANES, hold_in_lanes};
+use crate::instructions::has_ifma;
+use crate::known_keys::{KnownKey, hold_by_combs};
 use crate::modular::Words;
 use crate::nist::{self, Key};
+use crate::nist_trees::{CHUNK, Comb};
 
 /// What verifies a signature by itself.
 pub struct Alone<'a> {
@@ -32,7 +34,9 @@ pub enum Claim<'a> {
 
 pub struct PointClaim<'a, const N: usize> {
     alone: Alone<'a>,
-    point: &'a Point<N>,
+    key: &'a KnownKey<N>,
+    /// The key's, where there are no lanes.
+    comb: Option<&'a Comb<N>>,
     /// From 1 to n − 1.
     r: Words<N>,
     s: Words<N>,
@@ -42,18 +46,28 @@ impl<'a> Claim<'a> {
     /// Counts a use of the key. r and s are big-endian.
     pub fn new(key: &'a Key, alone: Alone<'a>, r: &[u8], s: &[u8]) -> Self {
         match key {
-            Key::P256(key) => Self::P256(PointClaim::new(&key.point, alone, r, s)),
-            Key::P384(key) => Self::P384(PointClaim::new(&key.point, alone, r, s)),
-            Key::P521(key) => Self::P521(PointClaim::new(&key.point, alone, r, s)),
+            Key::P256(key) => Self::P256(PointClaim::new(key, alone, r, s)),
+            Key::P384(key) => Self::P384(PointClaim::new(key, alone, r, s)),
+            Key::P521(key) => Self::P521(PointClaim::new(key, alone, r, s)),
         }
     }
 }
 
 impl<'a, const N: usize> PointClaim<'a, N> {
-    fn new(point: &'a Point<N>, alone: Alone<'a>, r: &[u8], s: &[u8]) -> Self {
-        point.lane_tables.count();
-        Self { alone, point, r: nist::words(r), s: nist::words(s) }
+    fn new(key: &'a KnownKey<N>, alone: Alone<'a>, r: &[u8], s: &[u8]) -> Self {
+        let comb = if has_ifma() {
+            key.point.count_in_lanes();
+            None
+        } else {
+            key.comb()
+        };
+        Self { alone, key, comb, r: nist::words(r), s: nist::words(s) }
     }
+}
+
+/// Threads get no smaller shares than this, which have most of the gain.
+pub fn smallest_share() -> usize {
+    if has_ifma() { 64 } else { CHUNK }
 }
 
 /// Returns one verdict for each claim, in order.
@@ -73,33 +87,45 @@ pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
     verdicts
 }
 
-/// Sets the verdicts of the claims of one curve (FIPS 186-5, section 6.4.2).
+/// Sets the verdicts of the claims of one curve.
 fn settle_points<'a, const N: usize>(
     claims: &[(usize, &'a PointClaim<'a, N>)],
     verdicts: &mut [Verdict],
 ) {
     let Some((_, first)) = claims.first() else { return };
-    let n = &first.point.group.order;
+    if has_ifma() && claims.len() < FEWEST_IN_LANES {
+        // Before anything is made for lanes that will not be used.
+        for (place, claim) in claims {
+            verdicts[*place] = claim.alone.settle();
+        }
+        return;
+    }
+    let n = &first.key.point.group.order;
     let mut inverses: Vec<_> = claims.iter().map(|(_, claim)| n.encode(&claim.s)).collect();
     n.invert_all(&mut inverses).expect("s is neither 0 nor a multiple of the prime n");
     let equation = |((_, claim), inverse): (&(usize, &'a PointClaim<'a, N>), _)| {
-        // An encoded factor and a plain one make a plain product.
         let digest = nist::words(claim.alone.digest.as_ref());
-        let [u, v] = [&digest, &claim.r].map(|number| n.reduce(&n.multiply(number, inverse)));
-        Equation { key: claim.point, u, v, r: claim.r }
+        claim.key.point.equation(&digest, &claim.r, inverse)
     };
     let equations: Vec<_> = claims.iter().zip(&inverses).map(equation).collect();
-    for ((place, claim), holds) in claims.iter().zip(lanes::hold(&equations)) {
+    let answers = if has_ifma() {
+        hold_in_lanes(&equations)
+    } else {
+        hold_by_combs(&equations, &claims.iter().map(|(_, claim)| claim.comb).collect::<Vec<_>>())
+    };
+    for ((place, claim), holds) in claims.iter().zip(answers) {
         verdicts[*place] = holds.map_or_else(|| claim.alone.settle(), verdict);
     }
 }
 
-#[cfg(test)]
+// In lanes, by each kind of table; combs of other machines have their tests in known_keys.
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use num_bigint::BigUint;
 
     use super::*;
     use crate::algorithm;
+    use crate::lanes::{USES_BEFORE_COMB, USES_BEFORE_SMALL};
     use crate::nist::P256;
     use crate::testing::{Random, big, hexadecimal, words};
 
@@ -157,13 +183,13 @@ mod tests {
             }
         }
         if claims.is_empty() {
-            assert!(!lanes::are_there());
+            assert!(!has_ifma());
             return Vec::new();
         }
-        for uses in [0, lanes::USES_BEFORE_SMALL, lanes::USES_BEFORE_COMB] {
+        for uses in [0, USES_BEFORE_SMALL, USES_BEFORE_COMB] {
             for claim in &claims {
                 let Claim::P256(claim) = claim else { unreachable!("the keys are P-256's") };
-                (0..uses).for_each(|_| claim.point.lane_tables.count());
+                (0..uses).for_each(|_| claim.key.point.count_in_lanes());
             }
             assert_eq!(settle(&claims), expected);
         }

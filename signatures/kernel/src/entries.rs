@@ -2,17 +2,14 @@
 //! this one has them.
 #![allow(unsafe_code)]
 
-use crate::curve_lanes::{self, Constants, Item, Shape, Table};
+use crate::curve_lanes::{self, Constants, Item, Table};
 use crate::group::Group;
-use crate::instructions::{Instructions, instructions};
+use crate::instructions::{Instructions, has_ifma, instructions};
 use crate::modular::Words;
 use crate::primes::Prime;
 use crate::streebog_gfni;
+use crate::windows::Shape;
 use crate::{ed25519_lanes, rsa_lanes, sha512_avx2, sha512_ifma, sha512_lanes};
-
-fn has_ifma() -> bool {
-    instructions() >= Instructions::Ifma
-}
 
 /// Calls the one that the machine's instructions allow, so that `ifma` may use AVX-512 F, BW and IFMA,
 /// and `avx2` AVX2. None if the machine has neither.

@@ -6,9 +6,7 @@ use crate::algorithm::{Size, Verdict};
 use crate::aws_lc::Signed;
 use crate::der::{Der, OCTET_STRING, SEQUENCE};
 use crate::gost_curves;
-use crate::group::{Equation, Group, Point};
-#[cfg(target_arch = "x86_64")]
-use crate::lanes;
+use crate::group::{Equation, Group, Point, hold_in_lanes};
 use crate::modular::Words;
 use crate::streebog;
 use crate::trees::{self, Item};
@@ -185,12 +183,8 @@ fn settle_group<'a, const N: usize>(claims: &[(usize, &'a PointClaim<'a, N>)]) -
         Equation { key: &claim.key.point, u, v, r: claim.r }
     };
     let equations: Vec<_> = claims.iter().zip(&inverses).map(equation).collect();
-    #[cfg(target_arch = "x86_64")]
-    let in_lanes = lanes::hold(&equations);
-    #[cfg(not(target_arch = "x86_64"))]
-    let in_lanes = vec![None; equations.len()];
     let (mut valid, mut rest) = (Vec::new(), Vec::new());
-    for ((claim, equation), holds) in claims.iter().zip(&equations).zip(in_lanes) {
+    for ((claim, equation), holds) in claims.iter().zip(&equations).zip(hold_in_lanes(&equations)) {
         match holds {
             Some(true) => valid.push(claim.0),
             Some(false) => {}
@@ -265,8 +259,7 @@ impl<const N: usize> PointKey<N> {
         if e == [0; N] {
             e[0] = 1;
         }
-        #[cfg(target_arch = "x86_64")]
-        self.point.lane_tables.count();
+        self.point.count_in_lanes();
         Some(PointClaim { key: self, e, r, s })
     }
 

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(target_arch = "x86_64")]
-use crate::lanes::{LaneTables, Lanes, are_there, small_bytes};
+use crate::instructions::has_ifma;
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::{self, LaneTables, Lanes};
 use crate::modular::{self, Modulus, Words, is_below};
 use crate::primes::Prime;
 use crate::weierstrass::{Affine, Curve, Jacobian, WordTables};
@@ -134,14 +136,32 @@ impl<const N: usize> Point<N> {
     /// Returns the size in bytes of the tables that the key may get, a comb excepted, which is counted
     /// by itself.
     pub fn tables_bytes() -> usize {
-        #[cfg(target_arch = "x86_64")]
-        if are_there() {
-            return small_bytes::<N>() + Self::WORD_TABLES_BYTES;
-        }
-        Self::WORD_TABLES_BYTES
+        Self::lane_table_bytes() + N * 16 * N * 16
     }
 
-    const WORD_TABLES_BYTES: usize = N * 16 * N * 16;
+    /// Returns the size in bytes of the table that lanes keep of a key; 0 where there are none.
+    pub fn lane_table_bytes() -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if has_ifma() {
+            return lanes::small_bytes::<N>();
+        }
+        0
+    }
+
+    /// Returns the equation of an ECDSA signature (FIPS 186-5, section 6.4.2), given the inverse of s,
+    /// encoded.
+    pub fn equation(&self, digest: &Words<N>, r: &Words<N>, inverse: &Words<N>) -> Equation<'_, N> {
+        let n = &self.group.order;
+        // An encoded factor and a plain one make a plain product.
+        let [u, v] = [digest, r].map(|number| n.reduce(&n.multiply(number, inverse)));
+        Equation { key: self, u, v, r: *r }
+    }
+
+    /// Counts a use in lanes.
+    pub fn count_in_lanes(&self) {
+        #[cfg(target_arch = "x86_64")]
+        self.lane_tables.count();
+    }
 
     pub fn new(group: &'static Group<N>, point: Affine<N>) -> Self {
         Self {
@@ -171,6 +191,19 @@ pub struct Equation<'a, const N: usize> {
     pub u: Words<N>,
     pub v: Words<N>,
     pub r: Words<N>,
+}
+
+/// Fewer equations of one group than this are not decided in lanes.
+pub const FEWEST_IN_LANES: usize = 4;
+
+/// Returns for each equation of one group, in order, whether it holds. None where that is not decided
+/// in lanes.
+pub fn hold_in_lanes<const N: usize>(equations: &[Equation<N>]) -> Vec<Option<bool>> {
+    #[cfg(target_arch = "x86_64")]
+    if has_ifma() {
+        return lanes::hold(equations);
+    }
+    vec![None; equations.len()]
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ pub fn instructions() -> Instructions {
     *CHOSEN.get_or_init(|| lowered(best(), env::var(SETTING).ok().as_deref()))
 }
 
+/// Returns whether there are eight lanes.
+pub fn has_ifma() -> bool {
+    instructions() >= Instructions::Ifma
+}
+
 /// Returns the lower one of what the machine has and what the setting allows.
 fn lowered(best: Instructions, setting: Option<&str>) -> Instructions {
     let allowed = match setting {

@@ -8,14 +8,12 @@ use rayon::prelude::*;
 
 use crate::algorithm::{Algorithm, Verdict};
 use crate::aws_lc::Signed;
+use crate::ecdsa_claims;
 use crate::ed25519;
 use crate::gost;
 use crate::keys::{self, Key, Resolved};
-use crate::nist_claims;
 use crate::rsa;
 use crate::wire::{Item, Payload, Source};
-#[cfg(target_arch = "x86_64")]
-use crate::{ecdsa_claims, lanes};
 
 /// Ed25519 batches are not split into smaller ones than this to keep more cores busy: at this size
 /// a signature already costs a quarter more than in a batch of a thousand, in lanes nearly half.
@@ -93,8 +91,6 @@ enum Claim<'a> {
     Ed25519(ed25519::Claim<'a>),
     Rsa(rsa::Claim<'a>),
     Gost(gost::Claim<'a>),
-    Nist(nist_claims::Claim<'a>),
-    #[cfg(target_arch = "x86_64")]
     Ecdsa(ecdsa_claims::Claim<'a>),
 }
 
@@ -124,8 +120,6 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
     };
     let mut verdicts = vec![0; jobs.len()];
     let (mut ed25519, mut rsa, mut gost) = (Group::default(), Group::default(), Group::default());
-    let mut nist = Group::default();
-    #[cfg(target_arch = "x86_64")]
     let mut ecdsa = Group::default();
     for (place, prepared) in prepared.into_iter().enumerate() {
         match prepared {
@@ -133,17 +127,13 @@ pub fn verify(jobs: &[Job], pool: Option<&rayon::ThreadPool>) -> Vec<u8> {
             Ok(Claim::Ed25519(claim)) => ed25519.push(place, claim),
             Ok(Claim::Rsa(claim)) => rsa.push(place, claim),
             Ok(Claim::Gost(claim)) => gost.push(place, claim),
-            Ok(Claim::Nist(claim)) => nist.push(place, claim),
-            #[cfg(target_arch = "x86_64")]
             Ok(Claim::Ecdsa(claim)) => ecdsa.push(place, claim),
         }
     }
     ed25519.settle(ed25519::settle, SMALLEST_SHARE, pool, &mut verdicts);
     rsa.settle(rsa::settle, LANES, pool, &mut verdicts);
     gost.settle(gost::settle, gost::SMALLEST_SHARE, pool, &mut verdicts);
-    nist.settle(nist_claims::settle, nist_claims::SMALLEST_SHARE, pool, &mut verdicts);
-    #[cfg(target_arch = "x86_64")]
-    ecdsa.settle(ecdsa_claims::settle, lanes::SMALLEST_SHARE, pool, &mut verdicts);
+    ecdsa.settle(ecdsa_claims::settle, ecdsa_claims::smallest_share(), pool, &mut verdicts);
     for (verdict, job) in verdicts.iter_mut().zip(jobs) {
         if *verdict == Verdict::Valid as u8 {
             *verdict = job.signers[job.item.signer as usize].trust.load(Ordering::Relaxed);
@@ -228,12 +218,8 @@ impl<'a> Job<'a> {
                 return claim.map(Claim::Ed25519).ok_or(Verdict::MalformedSignature);
             }
             (Key::Ecdsa(key), Algorithm::Ecdsa(_, encoding), signed) => {
-                #[cfg(target_arch = "x86_64")]
                 if let Some(claim) = key.claim(encoding, signed, signature) {
                     return Ok(Claim::Ecdsa(claim));
-                }
-                if let Some(claim) = key.known_claim(encoding, signed, signature) {
-                    return Ok(Claim::Nist(claim));
                 }
                 key.verify(encoding, signed, signature)
             }

@@ -7,18 +7,13 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
-use crate::curve_lanes::{Constants, Item, Shape, Table};
+use crate::curve_lanes::{Constants, Item, Table, table_bytes};
 use crate::entries;
-use crate::group::{Equation, Group, Point};
-use crate::instructions::{Instructions, instructions};
+use crate::group::{Equation, FEWEST_IN_LANES, Group, Point};
 use crate::keys;
 use crate::modular::Words;
 use crate::primes::Prime;
-
-/// Fewer signatures of one group than this are verified one by one.
-const FEWEST: usize = 4;
-/// Threads get no smaller shares than this, which have most of the gain.
-pub const SMALLEST_SHARE: usize = 64;
+use crate::windows::Shape;
 
 /// From this use on a key has a small table, which takes less than one verification to make, in
 /// company.
@@ -136,20 +131,15 @@ impl<const N: usize> Drop for Comb<N> {
 
 /// The most bytes that the small table of a key of so many words takes.
 pub const fn small_bytes<const N: usize>() -> usize {
-    SMALL.bytes::<N>(64 * N)
-}
-
-/// Returns whether there are lanes at all.
-pub fn are_there() -> bool {
-    instructions() >= Instructions::Ifma
+    table_bytes::<N>(SMALL, 64 * N)
 }
 
 /// Returns for each equation of one group, in order, whether it holds. None where that is not decided
-/// in lanes.
+/// in lanes. Where there are none, nothing is.
 pub fn hold<const N: usize>(equations: &[Equation<N>]) -> Vec<Option<bool>> {
     let mut answers = vec![None; equations.len()];
     let lanes = equations.first().and_then(|equation| equation.key.group.lanes.as_ref());
-    let Some(lanes) = lanes.filter(|_| equations.len() >= FEWEST && are_there()) else {
+    let Some(lanes) = lanes.filter(|_| equations.len() >= FEWEST_IN_LANES) else {
         return answers;
     };
     make_tables(lanes, equations);
@@ -172,14 +162,14 @@ pub fn hold<const N: usize>(equations: &[Equation<N>]) -> Vec<Option<bool>> {
     let best = |at: usize| equations[at].key.lane_tables.best().expect("it is known");
     known.sort_by_key(|&at| best(at).shape);
     for places in known.chunk_by(|&a, &b| best(a).shape == best(b).shape) {
-        if places.len() >= FEWEST {
+        if places.len() >= FEWEST_IN_LANES {
             let tables: Vec<_> = places.iter().map(|&at| best(at)).collect();
             settle(places, &tables);
         }
     }
     let address = |at: usize| std::ptr::from_ref(equations[at].key).addr();
     new.sort_by_key(|&at| address(at));
-    for places in new.chunks(NEW_AT_ONCE).filter(|places| places.len() >= FEWEST) {
+    for places in new.chunks(NEW_AT_ONCE).filter(|places| places.len() >= FEWEST_IN_LANES) {
         let keys: Vec<_> = places.chunk_by(|&a, &b| address(a) == address(b)).collect();
         let points: Vec<_> = keys.iter().map(|places| equations[places[0]].key).collect();
         let bits = lanes.constants(points[0].group).bits;
@@ -203,7 +193,7 @@ fn make_tables<const N: usize>(lanes: &Lanes<N>, equations: &[Equation<N>]) {
     };
     let bits = lanes.constants(equations[0].key.group).bits;
     let mut keys = wanting(LaneTables::wants_comb);
-    let reserved = keys.iter().take_while(|_| reserve(COMB.bytes::<N>(bits))).count();
+    let reserved = keys.iter().take_while(|_| reserve(table_bytes::<N>(COMB, bits))).count();
     keys.truncate(reserved);
     for keys in keys.chunks(COMBS_AT_ONCE) {
         match lanes.tables(COMB, keys) {
@@ -214,7 +204,7 @@ fn make_tables<const N: usize>(lanes: &Lanes<N>, equations: &[Equation<N>]) {
                 }
             }
             None => {
-                COMBS_BYTES.fetch_sub(keys.len() * COMB.bytes::<N>(bits), Ordering::Relaxed);
+                COMBS_BYTES.fetch_sub(keys.len() * table_bytes::<N>(COMB, bits), Ordering::Relaxed);
             }
         }
     }
@@ -230,6 +220,7 @@ mod tests {
     use num_bigint::BigUint;
 
     use super::*;
+    use crate::instructions::has_ifma;
     use crate::testing::{Random, big, words};
     use crate::{gost_curves, nist};
 
@@ -296,7 +287,7 @@ mod tests {
                 let secrets: Vec<_> =
                     (0..5).map(|_| big(&random.below(&group.order.words))).collect();
                 let keys: Vec<_> = secrets.iter().map(|k| point(group, k, uses)).collect();
-                for count in (FEWEST..20).chain([NEW_AT_ONCE, NEW_AT_ONCE + 1]) {
+                for count in (FEWEST_IN_LANES..20).chain([NEW_AT_ONCE, NEW_AT_ONCE + 1]) {
                     let mut asked = |at: usize| {
                         let [u, v] = [0; 2].map(|_| random.below(&group.order.words));
                         let key = at % keys.len();
@@ -307,7 +298,10 @@ mod tests {
                         Asked { key, u, v, r, holds }
                     };
                     let asked: Vec<_> = (0..count).map(&mut asked).collect();
-                    assert!(!are_there() || refused(&keys, &asked) <= count % NEW_AT_ONCE % FEWEST);
+                    assert!(
+                        !has_ifma()
+                            || refused(&keys, &asked) <= count % NEW_AT_ONCE % FEWEST_IN_LANES
+                    );
                 }
             }
         }
@@ -353,7 +347,7 @@ mod tests {
                     }
                 }
                 let refused = refused(&keys, &asked);
-                assert!(!are_there() || (refused > 0 && refused < asked.len() / 4), "{refused}");
+                assert!(!has_ifma() || (refused > 0 && refused < asked.len() / 4), "{refused}");
             }
         }
     }
@@ -367,7 +361,7 @@ mod tests {
     #[test]
     fn combs_take_their_share_of_the_memory_and_give_it_back() {
         let group: &'static Group<6> = &nist::P384;
-        let bytes = COMB.bytes::<6>(384);
+        let bytes = table_bytes::<6>(COMB, 384);
         let before = COMBS_BYTES.load(Ordering::Relaxed);
         assert!(reserve(bytes));
         let one = group.base_times(&words(&BigUint::from(1_u32))).unwrap();

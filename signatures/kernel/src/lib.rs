@@ -11,7 +11,6 @@ mod aws_lc;
 #[cfg(target_arch = "x86_64")]
 mod curve_lanes;
 mod der;
-#[cfg(target_arch = "x86_64")]
 mod ecdsa_claims;
 mod ed25519;
 #[cfg(target_arch = "x86_64")]
@@ -32,11 +31,11 @@ mod group;
 mod instructions;
 mod jobs;
 mod keys;
+mod known_keys;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod modular;
 mod nist;
-mod nist_claims;
 mod nist_primes;
 mod nist_trees;
 #[cfg(target_arch = "x86_64")]
@@ -67,4 +66,5 @@ mod streebog_gfni;
 mod testing;
 mod trees;
 mod weierstrass;
+mod windows;
 mod wire;

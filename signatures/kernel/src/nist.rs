@@ -5,12 +5,10 @@
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::digest::Digest;
-
 use crate::algorithm::Curve;
 use crate::group::{Group, Point};
+use crate::known_keys::KnownKey;
 use crate::modular::Words;
-use crate::nist_claims::{Claim, KnownKey};
 use crate::primes;
 
 /// SP 800-186, section 3.2.1.3.
@@ -98,16 +96,12 @@ impl Key {
         }
     }
 
-    /// Returns the claim that r and s sign a digest, as for `holds`; `numbers` returns the three.
-    /// None for the key's first uses, and where lanes are faster.
-    pub fn claim<'a>(
-        &self,
-        numbers: impl FnOnce() -> Option<(Digest, &'a [u8], &'a [u8])>,
-    ) -> Option<Claim<'_>> {
+    /// Returns whether a signature is verified faster with others.
+    pub fn gains_by_company(&self) -> bool {
         match self {
-            Self::P256(key) => key.claim(|| numbers().map(all_words)).map(Claim::P256),
-            Self::P384(key) => key.claim(|| numbers().map(all_words)).map(Claim::P384),
-            Self::P521(key) => key.claim(|| numbers().map(all_words)).map(Claim::P521),
+            Self::P256(key) => key.gains_by_company(),
+            Self::P384(key) => key.gains_by_company(),
+            Self::P521(key) => key.gains_by_company(),
         }
     }
 
@@ -125,10 +119,6 @@ impl Key {
 fn known<const N: usize>(group: &'static Group<N>, coordinates: &[u8]) -> Option<KnownKey<N>> {
     let (x, y) = coordinates.split_at(coordinates.len() / 2);
     Some(KnownKey::new(Point::new(group, group.point(&words(x), &words(y))?)))
-}
-
-fn all_words<const N: usize>((digest, r, s): (Digest, &[u8], &[u8])) -> [Words<N>; 3] {
-    [digest.as_ref(), r, s].map(words)
 }
 
 /// Reads a big-endian number of at most N words.

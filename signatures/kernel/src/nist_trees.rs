@@ -15,34 +15,16 @@
 //! additions.
 
 use crate::group::{COMB_WIDTH, Group};
-use crate::modular::{self, Modulus, Words};
+use crate::modular::{Modulus, Words};
 use crate::nist_primes::{multiply, square, subtract};
 use crate::weierstrass::{Affine, Jacobian};
+use crate::windows::{Digits, Shape};
 
 /// How many items' points are summed together: enough to share inversions, few enough for a cache.
 pub const CHUNK: usize = 32;
 
 /// Products that do not wait for each other while a level's differences are multiplied up.
 const CHAINS: usize = 4;
-
-/// The size of a comb: digits have so many bits, and every so manieth window has a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shape {
-    pub width: usize,
-    pub classes: usize,
-}
-
-impl Shape {
-    /// Returns the windows of a scalar of so many bits.
-    const fn windows(self, bits: usize) -> usize {
-        bits.div_ceil(self.width)
-    }
-
-    /// Returns how many points a comb has for scalars of so many bits.
-    pub const fn points(self, bits: usize) -> usize {
-        self.windows(bits).div_ceil(self.classes) << (self.width - 1)
-    }
-}
 
 /// A point's odd multiples P, 3P, 5P … for the first window, then for the next one that has a table …
 pub struct Comb<const N: usize> {
@@ -56,7 +38,7 @@ impl<const N: usize> Comb<N> {
     pub fn new(group: &Group<N>, point: &Affine<N>, shape: Shape) -> Option<Self> {
         let Shape { width, classes } = shape;
         let bits = group.order.bits();
-        let tables = shape.windows(bits).div_ceil(classes);
+        let tables = shape.anchors(bits);
         let span = width * (classes * (tables - 1) + 1);
         assert!(classes == 1 || span < bits, "a class could reach the order");
         let step = (width * classes) as u32;
@@ -70,39 +52,6 @@ pub struct Item<'a, const N: usize> {
     pub u: Words<N>,
     pub v: Words<N>,
     pub comb: &'a Comb<N>,
-}
-
-/// A scalar below n, or its opposite if that is the odd one, as a sum of odd digits.
-struct Digits<const N: usize> {
-    /// The odd one less 1, halved. Of the bits k of the sum of ±2ᵏ, k below w times the windows,
-    /// those with plus have to add up to this and the highest one (see trees::Signs).
-    half: Words<N>,
-    is_opposite: bool,
-}
-
-impl<const N: usize> Digits<N> {
-    fn new(scalar: &Words<N>, order: &Words<N>) -> Self {
-        let is_opposite = scalar[0] & 1 == 0;
-        let odd = if is_opposite { modular::subtract(order, scalar).0 } else { *scalar };
-        let next = |i: usize| odd.get(i + 1).copied().unwrap_or(0);
-        Self { half: std::array::from_fn(|i| odd[i] >> 1 | next(i) << 63), is_opposite }
-    }
-
-    /// Returns a window's digit: its place among the odd numbers 1, 3, 5 …, and whether it is negative.
-    fn digit(&self, window: usize, width: usize, is_last: bool) -> (usize, bool) {
-        let middle = 1 << (width - 1);
-        let (word, shift) = (window * width / 64, window * width % 64);
-        let at = |word: usize| self.half.get(word).copied().unwrap_or(0);
-        let pair = u128::from(at(word)) | u128::from(at(word + 1)) << 64;
-        let mut bits = (pair >> shift) as usize & (2 * middle - 1);
-        if is_last {
-            bits |= middle;
-        }
-        // Of a negative digit the place is counted down. Signs are random: no branch.
-        let is_negative = bits & middle == 0;
-        let place = (bits ^ usize::from(is_negative).wrapping_neg()) & (middle - 1);
-        (place, is_negative != self.is_opposite)
-    }
 }
 
 /// Points of the same place of all items lie together, place after place; places of one run are summed.
@@ -170,7 +119,7 @@ impl<const N: usize> Group<N> {
         // `places` comes last: the iterator that ends first takes nothing from the other.
         for (window, place) in order.zip(places) {
             let (multiple, is_negative) = digits.digit(window, width, window == windows - 1);
-            let point = &points[((window / classes) << (width - 1)) + multiple];
+            let point = &points[shape.place(window, multiple)];
             let negative = subtract(&[0; N], &point.y);
             let mask = u64::from(is_negative).wrapping_neg();
             let y = std::array::from_fn(|i| point.y[i] ^ (point.y[i] ^ negative[i]) & mask);

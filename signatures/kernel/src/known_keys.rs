@@ -1,15 +1,14 @@
-//! ECDSA signatures by keys that come again, gathered to be verified together by combs (nist_trees).
+//! Keys on NIST's curves that come again, and the combs (nist_trees) that they get.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use crate::algorithm::Verdict;
-use crate::group::{Group, Point};
+use crate::group::{Equation, Point};
+use crate::instructions::has_ifma;
 use crate::keys;
-#[cfg(target_arch = "x86_64")]
-use crate::lanes;
 use crate::modular::Words;
-use crate::nist_trees::{CHUNK, Comb, Item, Shape};
+use crate::nist_trees::{CHUNK, Comb, Item};
+use crate::windows::Shape;
 
 /// After this many uses a key gets its small comb, which costs about as much as one verification by
 /// AWS-LC to make, and more than halves the cost of every later one.
@@ -27,8 +26,6 @@ const WIDE: Shape = Shape { width: 6, classes: 1 };
 const NARROW: Shape = Shape { width: 5, classes: 1 };
 const WIDE_BYTES: usize = 8 << 20;
 
-/// Threads get no smaller shares than this: one tree's items.
-pub const SMALLEST_SHARE: usize = CHUNK;
 /// Fewer are verified one by one: they would share the tree's inversions with too few others.
 const LEAST_FOR_TREE: usize = 8;
 
@@ -89,11 +86,8 @@ impl<const N: usize> KnownKey<N> {
     /// Returns the size in bytes of the small tables. Full combs are counted and bounded by themselves.
     pub fn tables_bytes(&self) -> usize {
         let small = SMALL.points(self.point.group.order.bits()) * 16 * N;
-        #[cfg(target_arch = "x86_64")]
-        if has_lanes() {
-            return lanes::small_bytes::<N>() + if Self::HAS_COMB_BESIDE_LANES { small } else { 0 };
-        }
-        small
+        let is_kept = !has_ifma() || Self::HAS_COMB_BESIDE_LANES;
+        Point::<N>::lane_table_bytes() + if is_kept { small } else { 0 }
     }
 
     /// A signature that finds no company for the lanes goes to AWS-LC on P-256, which it is fast at:
@@ -101,13 +95,13 @@ impl<const N: usize> KnownKey<N> {
     const HAS_COMB_BESIDE_LANES: bool = N > 4;
 
     /// Returns the best comb that the key has, and counts a use. None for the first uses.
-    fn comb(&self) -> Option<&Comb<N>> {
+    pub fn comb(&self) -> Option<&Comb<N>> {
         let uses = self.uses.fetch_add(1, Ordering::Relaxed);
         if uses < USES_BEFORE_SMALL {
             return None;
         }
         if uses >= USES_BEFORE_FULL
-            && !has_lanes()
+            && !has_ifma()
             && let Some(full) = self.full()
         {
             return Some(&full.0);
@@ -128,100 +122,45 @@ impl<const N: usize> KnownKey<N> {
     /// Returns whether r and s, both from 1 to n − 1, sign this digest, which is no longer than n
     /// (FIPS 186-5, section 6.4.2). None for the key's first uses.
     pub fn holds(&self, digest: &Words<N>, r: &Words<N>, s: &Words<N>) -> Option<bool> {
-        if has_lanes() && !Self::HAS_COMB_BESIDE_LANES {
+        if has_ifma() && !Self::HAS_COMB_BESIDE_LANES {
             return None;
         }
-        let (group, n) = (self.point.group, &self.point.group.order);
-        let claim = PointClaim { group, comb: self.comb()?, digest: *digest, r: *r, s: *s };
-        let inverse = n.invert(&n.encode(s))?;
-        Some(group.has_x(&group.comb_sum(&claim.item(&inverse)), r))
+        let (group, comb) = (self.point.group, self.comb()?);
+        let inverse = group.order.invert(&group.order.encode(s))?;
+        let Equation { u, v, .. } = self.point.equation(digest, r, &inverse);
+        Some(group.has_x(&group.comb_sum(&Item { u, v, comb }), r))
     }
 
-    /// Returns the claim that r and s sign this digest, as for `holds`, to be settled with others. None
-    /// for the key's first uses, which are not counted then; and where lanes are faster.
-    pub fn claim(
-        &self,
-        numbers: impl FnOnce() -> Option<[Words<N>; 3]>,
-    ) -> Option<PointClaim<'_, N>> {
-        if has_lanes() || self.uses.load(Ordering::Relaxed) < USES_BEFORE_SMALL {
-            return None;
-        }
-        let [digest, r, s] = numbers()?;
-        Some(PointClaim { group: self.point.group, comb: self.comb()?, digest, r, s })
+    /// Returns whether a signature is verified faster with others: new keys are in lanes only.
+    pub fn gains_by_company(&self) -> bool {
+        has_ifma() || self.uses.load(Ordering::Relaxed) >= USES_BEFORE_SMALL
     }
 }
 
-/// Returns whether the machine has lanes, which are faster.
-fn has_lanes() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return lanes::are_there();
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
-}
-
-/// A well-formed signature by a key with a comb.
-pub enum Claim<'a> {
-    P256(PointClaim<'a, 4>),
-    P384(PointClaim<'a, 6>),
-    P521(PointClaim<'a, 9>),
-}
-
-/// Its numbers: r and s are from 1 to n − 1.
-pub struct PointClaim<'a, const N: usize> {
-    group: &'static Group<N>,
-    comb: &'a Comb<N>,
-    digest: Words<N>,
-    r: Words<N>,
-    s: Words<N>,
-}
-
-impl<'a, const N: usize> PointClaim<'a, N> {
-    /// Returns the sum whose x is r if the signature holds, given the inverse of s, encoded.
-    fn item(&self, inverse: &Words<N>) -> Item<'a, N> {
-        let n = &self.group.order;
-        // An encoded factor and a plain one make a plain product.
-        let [u, v] = [&self.digest, &self.r].map(|number| n.reduce(&n.multiply(number, inverse)));
-        Item { u, v, comb: self.comb }
-    }
-}
-
-/// Returns one verdict for each claim, in order.
-pub fn settle(claims: &[Claim]) -> Vec<Verdict> {
-    let mut verdicts = vec![Verdict::InvalidSignature; claims.len()];
-    let (mut p256, mut p384, mut p521) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, claim) in claims.iter().enumerate() {
-        match claim {
-            Claim::P256(claim) => p256.push((place, claim)),
-            Claim::P384(claim) => p384.push((place, claim)),
-            Claim::P521(claim) => p521.push((place, claim)),
+/// Returns for each equation of one curve, by its key's comb, whether it holds. None without a comb.
+pub fn hold_by_combs<const N: usize>(
+    equations: &[Equation<N>],
+    combs: &[Option<&Comb<N>>],
+) -> Vec<Option<bool>> {
+    let mut answers = vec![None; equations.len()];
+    let mut known: Vec<_> =
+        (0..equations.len()).filter_map(|at| combs[at].map(|comb| (at, comb))).collect();
+    known.sort_by_key(|(_, comb)| comb.shape);
+    let of_one_shape = known.chunk_by(|(_, a), (_, b)| a.shape == b.shape);
+    for chunk in of_one_shape.flat_map(|known| known.chunks(CHUNK)) {
+        let group = equations[chunk[0].0].key.group;
+        let item = |&(at, comb): &_| {
+            let &Equation { u, v, .. }: &Equation<N> = &equations[at];
+            Item { u, v, comb }
+        };
+        let items: Vec<_> = chunk.iter().map(item).collect();
+        let sums = (items.len() >= LEAST_FOR_TREE).then(|| group.comb_sums(&items)).flatten();
+        let sums = sums.unwrap_or_else(|| items.iter().map(|item| group.comb_sum(item)).collect());
+        for (&(at, _), sum) in chunk.iter().zip(&sums) {
+            answers[at] = Some(group.has_x(sum, &equations[at].r));
         }
     }
-    let valid = [settle_points(p256), settle_points(p384), settle_points(p521)];
-    for place in valid.into_iter().flatten() {
-        verdicts[place] = Verdict::Valid;
-    }
-    verdicts
-}
-
-/// Returns the places of the claims that hold.
-fn settle_points<const N: usize>(mut claims: Vec<(usize, &PointClaim<N>)>) -> Vec<usize> {
-    claims.sort_by_key(|(_, claim)| claim.comb.shape);
-    let of_one_shape = claims.chunk_by(|(_, a), (_, b)| a.comb.shape == b.comb.shape);
-    of_one_shape.flat_map(|claims| claims.chunks(CHUNK)).flat_map(settle_chunk).collect()
-}
-
-/// Returns the places of the claims that hold, all by combs of one shape.
-fn settle_chunk<const N: usize>(claims: &[(usize, &PointClaim<N>)]) -> Vec<usize> {
-    let group = claims[0].1.group;
-    let n = &group.order;
-    let mut inverses: Vec<_> = claims.iter().map(|(_, claim)| n.encode(&claim.s)).collect();
-    n.invert_all(&mut inverses).expect("s is neither 0 nor a multiple of the prime n");
-    let items = claims.iter().zip(&inverses).map(|((_, claim), inverse)| claim.item(inverse));
-    let items: Vec<_> = items.collect();
-    let sums = (items.len() >= LEAST_FOR_TREE).then(|| group.comb_sums(&items)).flatten();
-    let sums = sums.unwrap_or_else(|| items.iter().map(|item| group.comb_sum(item)).collect());
-    let held = claims.iter().zip(&sums).filter(|((_, claim), sum)| group.has_x(sum, &claim.r));
-    held.map(|((place, _), _)| *place).collect()
+    answers
 }
 
 #[cfg(test)]
@@ -229,8 +168,10 @@ mod tests {
     use num_bigint::BigUint;
 
     use super::*;
-    use crate::algorithm::{Curve, Encoding};
+    use crate::algorithm::{Curve, Encoding, Verdict};
     use crate::aws_lc::{EcdsaKey, Signed};
+    use crate::ecdsa_claims;
+    use crate::group::Group;
     use crate::nist::{P256, P384, P521};
     use crate::testing::{Random, big, words};
 
@@ -302,14 +243,10 @@ mod tests {
                         let verdict = key.verify(Encoding::P1363, signed, signature);
                         assert_eq!(verdict, of_new_key);
                     }
-                    claims.extend(key.known_claim(Encoding::P1363, signed, signature));
+                    claims.extend(key.claim(Encoding::P1363, signed, signature));
                 }
             }
-            if has_lanes() {
-                assert!(claims.is_empty());
-                return expected;
-            }
-            let found = settle(&claims);
+            let found = ecdsa_claims::settle(&claims);
             assert_eq!(found, expected);
             found
         }
