@@ -54,12 +54,11 @@ impl<const N: usize> Group<N> {
     }
 
     /// Gives the group its arithmetic in lanes, by the prime of its curve.
-    pub fn with_prime<P: Prime<N, L>, const L: usize>(mut self) -> Self {
+    pub fn with_prime<P: Prime<N, L>, const L: usize>(self) -> Self {
         #[cfg(target_arch = "x86_64")]
-        {
-            self.lanes = Some(Lanes::new::<P, L>());
-        }
-        self
+        return Self { lanes: Some(Lanes::new::<P, L>()), ..self };
+        #[cfg(not(target_arch = "x86_64"))]
+        return self;
     }
 
     #[cfg(target_arch = "x86_64")]

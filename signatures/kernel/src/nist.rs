@@ -1,6 +1,6 @@
 //! ECDSA for keys that come again. AWS-LC has tables of the base point's multiples only, and
 //! doubles a key's point as often as the order has bits; with tables of the key's multiples too
-//! (nist_claims, nist_trees), a verification takes a fraction of that. Keys that come once or twice, or
+//! (known_keys, nist_trees), a verification takes a fraction of that. Keys that come once or twice, or
 //! compressed, stay with AWS-LC.
 
 use std::sync::LazyLock;

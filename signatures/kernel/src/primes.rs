@@ -1,5 +1,8 @@
 //! The primes of the curves as the lanes reduce by them: sparse sums of powers of 2⁵².
 
+// Elsewhere the primes are only named.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+
 /// Limbs of 52 bits, as the products of AVX-512 IFMA take them.
 pub const BITS: u32 = 52;
 pub const MASK: u64 = (1 << BITS) - 1;
