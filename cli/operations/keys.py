@@ -26,9 +26,9 @@ def new(out: Annotated[Path, typer.Argument(help="File for the new key.")]) -> N
 
 def _fresh_key() -> bytes:
     from services.runtime.clock import system_clock
-    from services.signing.keys.sealing import KeyEncryptionKey
+    from services.runtime.sealing import SecretKey
 
-    return KeyEncryptionKey.generate(system_clock()).to_line()
+    return SecretKey.generate(system_clock()).to_line()
 
 
 @keys.command()
@@ -75,14 +75,14 @@ def rewrap(
 
 
 async def _rewrap(url: str, old: Path, new: Path) -> int:
+    from services.runtime.sealing import CannotUnseal, SecretKey
     from services.runtime.secret_files import SecretRefused
     from services.runtime.storage.database import Database
     from services.signing.keys.rewrap import rewrap as move
-    from services.signing.keys.sealing import CannotUnseal, KeyEncryptionKey
 
     database = Database(url)
     try:
-        return await move(database, KeyEncryptionKey.load(old), KeyEncryptionKey.load(new))
+        return await move(database, SecretKey.load(old), SecretKey.load(new))
     except (SecretRefused, CannotUnseal, ValueError) as error:
         raise Failure(f"not moved: {error}") from None
     finally:

@@ -21,7 +21,7 @@ from services.messaging.inbox.receiving import Receiver
 from services.messaging.outbox import store as outbox_store
 from services.messaging.outbox.accepting import Acceptance
 from services.messaging.outbox.sending import Limits, Sender
-from services.messaging.privacy.vault import SecretKey, Vault
+from services.messaging.privacy.vault import Vault
 from services.messaging.servicer import MessagingServicer
 from services.messaging.settings import MessagingSettings
 from services.messaging.smpp.link import Answer, Incoming, Step, no_step
@@ -34,6 +34,7 @@ from services.runtime.access import TokenVerifier
 from services.runtime.clients import fetch_key_set, open_channel
 from services.runtime.clock import Clock, system_clock
 from services.runtime.concurrency.housekeeping import every, in_background
+from services.runtime.sealing import SecretKey, load_keys
 from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.settings import CannotStart
@@ -139,14 +140,8 @@ def open_account(settings: MessagingSettings) -> Account:
 def open_vault(settings: MessagingSettings) -> Vault:
     """Load the keys. Raises SecretRefused."""
     lookup = SecretKey.load(settings.lookup_key_file())
-    current = SecretKey.load(settings.message_key_file())
-    previous = settings.previous_message_key
-    if previous is None:
-        return Vault(lookup, current)
-    older = SecretKey.load(previous)
-    if older.id == current.id:
-        raise SecretRefused(f"{previous} has the same id as the current message key")
-    return Vault(lookup, current, older)
+    current = settings.message_key_file()
+    return Vault(lookup, *load_keys(current, settings.previous_message_key))
 
 
 async def check_vault(database: Database, vault: Vault) -> None:

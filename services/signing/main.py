@@ -20,6 +20,7 @@ from services.runtime.clients import (
 )
 from services.runtime.clock import Clock, system_clock
 from services.runtime.concurrency.housekeeping import every, in_background, until_done
+from services.runtime.sealing import Vault, load_keys
 from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
@@ -28,7 +29,6 @@ from services.runtime.storage.migrations import migrate
 from services.signing.clients import IdentityClient
 from services.signing.keys import store
 from services.signing.keys.announcing import announce_all
-from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
 from services.signing.keys.servicer import KeyServicer
 from services.signing.settings import SigningSettings
 from services.signing.tables import requests
@@ -54,7 +54,7 @@ def build(
     settings: SigningSettings,
     *,
     database: Database,
-    vault: KeyVault,
+    vault: Vault,
     backend: Backend,
     identity: IdentityClient,
     tokens: TokenVerifier,
@@ -102,19 +102,13 @@ def build(
     )
 
 
-def open_vault(settings: SigningSettings) -> KeyVault:
+def open_vault(settings: SigningSettings) -> Vault:
     """Load the key-encryption keys. Raises SecretRefused."""
-    current = KeyEncryptionKey.load(settings.key_encryption_key_file())
-    previous = settings.previous_key_encryption_key
-    if previous is None:
-        return KeyVault(current)
-    older = KeyEncryptionKey.load(previous)
-    if older.id == current.id:
-        raise SecretRefused(f"{previous} has the same id as the current key-encryption key")
-    return KeyVault(current, older)
+    current = settings.key_encryption_key_file()
+    return Vault(*load_keys(current, settings.previous_key_encryption_key))
 
 
-async def check_vault(database: Database, vault: KeyVault) -> None:
+async def check_vault(database: Database, vault: Vault) -> None:
     """Raise SecretRefused if a private key is sealed under a key-encryption key that the vault does
     not know: at the start, not at the first signature."""
     async with database.reading() as connection:

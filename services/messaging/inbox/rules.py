@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from services.messaging.privacy.letters import Letter
-from services.messaging.privacy.vault import Sealed, Vault
+from services.messaging.privacy.vault import Vault
 from services.messaging.smpp.link import Incoming
 from services.messaging.sms.user_data import decode_text, is_binary
+from services.runtime.sealing import Sealed
 
 # The same message within so long counts once (the contract's and the number).
 REPEATED_WITHIN = timedelta(minutes=10)

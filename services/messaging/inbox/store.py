@@ -9,8 +9,8 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.messaging.inbox.rules import Inbox, NewReceived, Received
-from services.messaging.privacy.vault import Sealed
 from services.messaging.tables import received_messages, received_parts
+from services.runtime.sealing import Sealed
 
 _parts = received_parts.c
 _columns = received_messages.c

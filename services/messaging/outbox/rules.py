@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from services.messaging.privacy.letters import Letter
-from services.messaging.privacy.vault import Sealed
 from services.messaging.sms.parts import Part, TooLong, split_packet, split_text
 from services.runtime.errors import InvalidArgument, ResourceExhausted
+from services.runtime.sealing import Sealed
 
 # The contract's: if unset, and at most.
 EXPIRES_AFTER = timedelta(minutes=5)

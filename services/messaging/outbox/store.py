@@ -15,9 +15,9 @@ from services.messaging.outbox.rules import (
     MessageState,
     NewMessage,
 )
-from services.messaging.privacy.vault import Sealed
 from services.messaging.sms.receipts import Outcome
 from services.messaging.tables import early_receipts, messages, taken_parts
+from services.runtime.sealing import Sealed
 
 _columns = messages.c
 

@@ -26,6 +26,7 @@ from services.runtime.errors import (
     PermissionDenied,
     QuotaExceeded,
 )
+from services.runtime.sealing import Sealed, Vault
 from services.runtime.server import Call
 from services.runtime.status import status_of
 from services.runtime.storage.database import Database
@@ -47,7 +48,6 @@ from services.signing.keys.rules import (
     parse_version_name,
     version_name,
 )
-from services.signing.keys.sealing import KeyVault, Sealed
 from services.signing.tables import requests
 from services.signing.worker_pools import SIGNING
 from signatures.algorithms import Algorithm
@@ -67,7 +67,7 @@ class KeyServicer:
         self,
         *,
         database: Database,
-        vault: KeyVault,
+        vault: Vault,
         organization_exists: OrganizationExists,
         announce_keys: AnnounceKeys,
         clock: Clock,
@@ -281,10 +281,10 @@ class KeyServicer:
         return sealed
 
     def _seal(self, pair: KeyPair, version: KeyVersion) -> Sealed:
-        return self._vault.seal(pair.private_key, version=version.name)
+        return self._vault.seal(pair.private_key, record=version.name)
 
     def _unseal(self, key: Key, number: int, sealed: Sealed) -> SigningKey:
-        private_key = self._vault.unseal(sealed, version=version_name(key.id, number))
+        private_key = self._vault.unseal(sealed, record=version_name(key.id, number))
         return SigningKey(key.algorithm, private_key)
 
 

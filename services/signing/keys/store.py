@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.errors import AlreadyExists
+from services.runtime.sealing import Sealed
 from services.signing.keys.rules import (
     Key,
     KeyVersion,
@@ -16,7 +17,6 @@ from services.signing.keys.rules import (
     parse_version_name,
     version_name,
 )
-from services.signing.keys.sealing import Sealed
 from services.signing.tables import key_versions, keys
 from signatures.algorithms import Algorithm
 
@@ -71,7 +71,7 @@ async def _insert_version(connection: AsyncConnection, version: KeyVersion, seal
             public_key=version.public_key,
             state=int(version.state),
             create_time=version.create_time,
-            wrapping_key_id=sealed.wrapping_key_id,
+            wrapping_key_id=sealed.key_id,
             sealed_private_key=sealed.data,
         )
     )
@@ -245,5 +245,5 @@ async def replace_sealed(
     await connection.execute(
         update(key_versions)
         .where(key_versions.c.key_id == key_id, key_versions.c.number == number)
-        .values(wrapping_key_id=sealed.wrapping_key_id, sealed_private_key=sealed.data)
+        .values(wrapping_key_id=sealed.key_id, sealed_private_key=sealed.data)
     )

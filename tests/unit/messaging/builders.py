@@ -12,7 +12,7 @@ from typing import Any
 from qagazsyz.common.v1 import access_pb2
 from qagazsyz.messaging.v1 import messages_pb2
 from services.messaging.main import Parts, build
-from services.messaging.privacy.vault import SecretKey, Vault
+from services.messaging.privacy.vault import Vault
 from services.messaging.servicer import MessagingServicer
 from services.messaging.settings import MessagingSettings
 from services.messaging.smpp.link import Step, no_step
@@ -20,6 +20,7 @@ from services.messaging.smpp.session import Account
 from services.messaging.smpp.smpp_link import Pace, SmppLink
 from services.runtime.clock import Clock, system_clock, system_randomness, uuid7
 from services.runtime.concurrency.housekeeping import in_background
+from services.runtime.sealing import SecretKey
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from tests.calls import call

@@ -158,7 +158,7 @@ async def compare(database: Database, told: Told, smsc: Smsc, arrived: list[str]
 
 def crash_letter(known: object, row: object) -> str:
     from services.messaging.privacy.letters import Letter
-    from services.messaging.privacy.vault import Sealed
+    from services.runtime.sealing import Sealed
 
     sealed = Sealed(row.key_id, bytes(row.sealed))  # type: ignore[attr-defined]
     plain = known.unseal(sealed, record=row.id)  # type: ignore[attr-defined]

@@ -15,11 +15,11 @@ from google.protobuf.descriptor import EnumDescriptor
 from qagazsyz.common.v1 import access_pb2, signatures_pb2
 from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.errors import Unavailable
+from services.runtime.sealing import SecretKey, Vault
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.signing.keys.generation import KeyGenerator
 from services.signing.keys.rules import own_key_id
-from services.signing.keys.sealing import KeyEncryptionKey, KeyVault
 from services.signing.keys.servicer import KeyServicer
 from services.signing.verification.time_stamp import TimeStamp, TimeStampStatus
 from services.signing.verification.trust import CertificateStatus, CheckedCertificate, HolderRoles
@@ -37,12 +37,12 @@ def key_name(key_id: str, organization: str = MINISTRY) -> str:
 
 SEAL = key_name("seal")
 
-FIRST_KEY = KeyEncryptionKey("first", bytes(range(32)))
-SECOND_KEY = KeyEncryptionKey("second", bytes(range(32, 64)))
+FIRST_KEY = SecretKey("first", bytes(range(32)))
+SECOND_KEY = SecretKey("second", bytes(range(32, 64)))
 
 
-def vault() -> KeyVault:
-    return KeyVault(FIRST_KEY)
+def vault() -> Vault:
+    return Vault(FIRST_KEY)
 
 
 def officer(organization: str = MINISTRY) -> Call:
@@ -173,7 +173,7 @@ def checked(
 
 def key_servicer(
     database: Database,
-    keys: KeyVault,
+    keys: Vault,
     identity: FakeIdentity | None = None,
     *,
     keys_per_organization: int = 1_000,

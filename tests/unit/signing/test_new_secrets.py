@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.clock import system_clock, system_randomness
-from services.signing.keys.sealing import KeyEncryptionKey
+from services.runtime.sealing import SecretKey
 from services.signing.new_secrets import create_secrets
 
 
@@ -17,10 +17,10 @@ def test_the_key_encryption_key_is_the_owners_alone_and_can_be_read(tmp_path: Pa
     (path,) = folder.iterdir()
     assert path.name == "key-encryption.key"
     assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
-    first = KeyEncryptionKey.load(path)
+    first = SecretKey.load(path)
     path.unlink()
     create_secrets(folder, now=system_clock(), randomness=system_randomness)
-    second = KeyEncryptionKey.load(path)
+    second = SecretKey.load(path)
     assert first.id != second.id and first.secret != second.secret
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from services.runtime.sealing import CannotUnseal, SecretKey, Vault
 from services.runtime.storage.database import Database
 from services.signing.keys import store
 from services.signing.keys.rewrap import rewrap
-from services.signing.keys.sealing import CannotUnseal, KeyEncryptionKey, KeyVault
 from services.signing.keys.servicer import KeyServicer
 from tests.unit.signing.builders import (
     FIRST_KEY,
@@ -33,12 +33,12 @@ async def test_every_private_key_moves_once_and_signs_under_the_new_key(
         assert await store.wrapping_keys_in_use(connection) == {"second": 2}
     with pytest.raises(CannotUnseal):
         await sign(service, key_name("k0"))
-    assert (await sign(key_servicer(database, KeyVault(SECOND_KEY)), key_name("k0"))).signature
+    assert (await sign(key_servicer(database, Vault(SECOND_KEY)), key_name("k0"))).signature
 
 
 async def test_a_service_that_knows_both_keys_signs_before_and_after(database: Database) -> None:
-    service = key_servicer(database, KeyVault(SECOND_KEY, FIRST_KEY))
-    await create(key_servicer(database, KeyVault(FIRST_KEY)), key_id="seal")
+    service = key_servicer(database, Vault(SECOND_KEY, FIRST_KEY))
+    await create(key_servicer(database, Vault(FIRST_KEY)), key_id="seal")
     assert (await sign(service, SEAL)).signature
     await rewrap(database, FIRST_KEY, SECOND_KEY)
     assert (await sign(service, SEAL)).signature
@@ -47,5 +47,5 @@ async def test_a_service_that_knows_both_keys_signs_before_and_after(database: D
 async def test_a_wrong_old_key_moves_nothing(service: KeyServicer, database: Database) -> None:
     await create(service, key_id="seal")
     with pytest.raises(CannotUnseal):
-        await rewrap(database, KeyEncryptionKey("first", SECOND_KEY.secret), SECOND_KEY)
+        await rewrap(database, SecretKey("first", SECOND_KEY.secret), SECOND_KEY)
     assert (await sign(service, SEAL)).signature

@@ -22,11 +22,11 @@ from services.runtime.errors import (
     QuotaExceeded,
     Unavailable,
 )
+from services.runtime.sealing import CannotUnseal, Sealed
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.signing.keys import store
 from services.signing.keys.rules import PLATFORM_PREFIX, own_key_id
-from services.signing.keys.sealing import CannotUnseal, Sealed
 from services.signing.keys.servicer import KeyServicer
 from services.signing.tables import key_versions
 from signatures.algorithms import Algorithm, Verdict
@@ -105,7 +105,7 @@ async def test_the_database_has_the_private_key_sealed_only(
         (row,) = (await connection.execute(select(key_versions))).all()
     assert row.wrapping_key_id == "first"
     private = vault().unseal(
-        Sealed("first", bytes(row.sealed_private_key)), version=key.primary_version
+        Sealed("first", bytes(row.sealed_private_key)), record=key.primary_version
     )
     assert private[-32:] not in bytes(row.sealed_private_key)
 
