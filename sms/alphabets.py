@@ -50,12 +50,18 @@ class Alphabet(Enum):
     BINARY = "binary"
 
 
+def septets_of(text: str) -> list[bytes] | None:
+    """Return the septets of each character, one or two, or None if GSM 7-bit lacks one."""
+    septets = [_SEPTETS.get(char) for char in text]
+    return [each for each in septets if each is not None] if None not in septets else None
+
+
 def alphabet_for(text: str) -> Alphabet:
     """Return the smaller alphabet that has every character of the text.
 
     Raises NotInAlphabet for characters beyond UCS-2.
     """
-    if all(char in _SEPTETS for char in text):
+    if septets_of(text) is not None:
         return Alphabet.GSM_7BIT
     encode(text, Alphabet.UCS2)
     return Alphabet.UCS2
@@ -67,10 +73,10 @@ def encode(text: str, alphabet: Alphabet) -> bytes:
     Raises NotInAlphabet for a character that the alphabet lacks, half a surrogate pair among them.
     """
     if alphabet is Alphabet.GSM_7BIT:
-        try:
-            return b"".join(_SEPTETS[char] for char in text)
-        except KeyError:
-            raise NotInAlphabet("a character outside the GSM 7-bit alphabet") from None
+        septets = septets_of(text)
+        if septets is None:
+            raise NotInAlphabet("a character outside the GSM 7-bit alphabet")
+        return b"".join(septets)
     if alphabet is Alphabet.UCS2:
         if any(ord(char) > _LARGEST_UCS2 or ord(char) in _SURROGATES for char in text):
             raise NotInAlphabet("a character outside UCS-2")
@@ -108,6 +114,26 @@ def _decode_septets(data: bytes) -> str:
         except (StopIteration, KeyError):
             raise NotInAlphabet("an escape that no character has") from None
     return "".join(chars)
+
+
+def show_septets(data: bytes) -> str:
+    """Return the text as a phone shows it, whatever the octets are, where `decode` refuses some: an
+    unknown extension is its basic character (section 6.2.1.1), an octet over 0x7F the replacement
+    character."""
+    chars: list[str] = []
+    octets = iter(data)
+    for octet in octets:
+        if octet != _ESCAPE:
+            chars.append(_shown(octet))
+        elif (escaped := next(octets, None)) is not None:
+            chars.append(_EXTENSION.get(escaped) or _shown(escaped))
+    return "".join(chars)
+
+
+def _shown(octet: int) -> str:
+    if octet == _ESCAPE:
+        return " "
+    return _BASIC[octet] if octet < len(_BASIC) else "\N{REPLACEMENT CHARACTER}"
 
 
 def alphabet_of(data_coding: int) -> Alphabet:

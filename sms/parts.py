@@ -45,7 +45,7 @@ class MalformedMessage(ValueError):
 
 
 class TooLong(ValueError):
-    """More than PARTS_LIMIT parts."""
+    """More parts than a message may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,38 +91,51 @@ def split_text(text: str, reference: int) -> list[ShortMessage]:
     for characters beyond UCS-2, TooLong.
     """
     alphabet = alphabet_for(text)
+    return split_characters([encode(char, alphabet) for char in text], alphabet, reference)
+
+
+def split_characters(
+    characters: Iterable[bytes], alphabet: Alphabet, reference: int, *, most: int = PARTS_LIMIT
+) -> list[ShortMessage]:
+    """Return at most so many messages that carry the characters of a text, each encoded, as
+    split_text does. Raises TooLong."""
+    characters = list(characters)
     coding = _TEXT_CODINGS[alphabet]
-    whole = encode(text, alphabet)
     if alphabet is Alphabet.GSM_7BIT:
         single, rest = SEPTETS_LIMIT, SEPTETS_LIMIT - _CONCATENATION_SEPTETS
     else:
         single, rest = OCTETS_LIMIT, OCTETS_LIMIT - _CONCATENATION_OCTETS
+    whole = b"".join(characters)
     if len(whole) <= single:
         return [ShortMessage(whole, False, 0, coding)]
-    chunks = list(_whole_characters(text, alphabet, rest))
+    chunks = list(_whole_characters(characters, rest))
     return [
         ShortMessage(_header(reference, len(chunks), number) + chunk, True, 0, coding)
-        for number, chunk in enumerate(_checked(chunks), start=1)
+        for number, chunk in enumerate(_checked(chunks, most), start=1)
     ]
 
 
-def _whole_characters(text: str, alphabet: Alphabet, limit: int) -> Iterator[bytes]:
+def _whole_characters(characters: Iterable[bytes], limit: int) -> Iterator[bytes]:
     """Yield chunks of at most limit octets that end between characters: an escape and what it
     escapes stay together."""
-    chunk = b""
-    for char in text:
-        octets = encode(char, alphabet)
+    chunk = bytearray()
+    for octets in characters:
         if len(chunk) + len(octets) > limit:
-            yield chunk
-            chunk = b""
+            yield bytes(chunk)
+            chunk.clear()
         chunk += octets
-    yield chunk
+    yield bytes(chunk)
 
 
 def split_packet(
-    packet: bytes, identifier: int, reference: int, *, limit: int = OCTETS_LIMIT
+    packet: bytes,
+    identifier: int,
+    reference: int,
+    *,
+    limit: int = OCTETS_LIMIT,
+    most: int = PARTS_LIMIT,
 ) -> list[ShortMessage]:
-    """Return the messages that carry a secured packet.
+    """Return at most so many messages that carry a secured packet.
 
     identifier: COMMAND_PACKET or RESPONSE_PACKET. limit: octets of one message. Raises TooLong.
     """
@@ -137,7 +150,7 @@ def split_packet(
         _sim_message(
             _header(reference, len(chunks), number, element if number == 1 else b"") + chunk
         )
-        for number, chunk in enumerate(_checked(chunks), start=1)
+        for number, chunk in enumerate(_checked(chunks, most), start=1)
     ]
 
 
@@ -145,9 +158,9 @@ def _sim_message(user_data: bytes) -> ShortMessage:
     return ShortMessage(user_data, True, SIM_PROTOCOL_ID, SIM_DATA_CODING)
 
 
-def _checked(chunks: list[bytes]) -> list[bytes]:
-    if len(chunks) > PARTS_LIMIT:
-        raise TooLong(f"more than {PARTS_LIMIT} parts")
+def _checked(chunks: list[bytes], most: int) -> list[bytes]:
+    if len(chunks) > most:
+        raise TooLong(f"takes {len(chunks)} short messages, more than {most}")
     return chunks
 
 
@@ -166,7 +179,7 @@ def read_part(message: ShortMessage) -> Part:
     if not message.has_header:
         return Part(0, 1, 1, None, alphabet, message.user_data)
     reference, total, number, packet = 0, 1, 1, None
-    elements, data = _split_header(message.user_data)
+    elements, data = split_header(message.user_data)
     for identifier, value in elements:
         # If an element comes twice, the last one counts (section 9.2.3.24).
         if identifier == CONCATENATION_8_BIT:
@@ -180,7 +193,8 @@ def read_part(message: ShortMessage) -> Part:
     return Part(reference, total, number, packet, alphabet, data)
 
 
-def _split_header(user_data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+def split_header(user_data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """Return the elements of a user data header, and what follows it. Raises MalformedMessage."""
     if not user_data or len(user_data) < 1 + user_data[0]:
         raise MalformedMessage("a header that is longer than its message")
     header, data = user_data[1 : 1 + user_data[0]], user_data[1 + user_data[0] :]

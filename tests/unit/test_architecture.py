@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "services/identity": {"services.identity", "services.runtime", "signatures", "qagazsyz"},
     "services/signing": {"services.signing", "services.runtime", "signatures", "sms", "qagazsyz"},
     "services/registry": {"services.registry", "services.runtime", "signatures", "qagazsyz"},
-    "services/messaging": {"services.messaging", "services.runtime", "qagazsyz"},
+    "services/messaging": {"services.messaging", "services.runtime", "sms", "qagazsyz"},
     "gateway": {"gateway", "services", "signatures", "qagazsyz"},
     "cli": {"cli", *BELOW_CLI},
     "testing": {"testing", "cli", *BELOW_CLI},

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from services.messaging.privacy.letters import Letter
-from services.messaging.sms.parts import Part, TooLong, split_packet, split_text
+from services.messaging.sms.parts import split_packet, split_text
 from services.runtime.errors import InvalidArgument, ResourceExhausted
 from services.runtime.sealing import Sealed
+from sms.parts import ShortMessage, TooLong
 
 # The contract's: if unset, and at most.
 EXPIRES_AFTER = timedelta(minutes=5)
@@ -93,7 +94,7 @@ class DuePart:
     expire_time: datetime
 
 
-def split(letter: Letter, reference: int, *, default_is_gsm: bool) -> tuple[Part, ...]:
+def split(letter: Letter, reference: int, *, default_is_gsm: bool) -> list[ShortMessage]:
     """Return the parts of a message as they go to the network. Raises InvalidArgument if there are
     too many."""
     try:

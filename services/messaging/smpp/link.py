@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from services.messaging.sms.parts import Part
 from services.messaging.sms.receipts import Receipt
 from services.messaging.sms.user_data import Concatenation
+from sms.parts import ShortMessage
 
 # Called at each named step between the network and the database: tests kill the process there.
 Step = Callable[[str], None]
@@ -44,7 +44,7 @@ class Submission:
     source: str
     # E.164.
     phone: str
-    part: Part
+    part: ShortMessage
     # SMPP 3.4, section 7.1.1: "YYMMDDhhmmsstnnp".
     validity_period: str
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.messaging.sms import alphabet
+from sms.alphabets import show_septets
+from sms.parts import (
+    CONCATENATION_8_BIT,
+    CONCATENATION_16_BIT,
+    RESPONSE_PACKET,
+    MalformedMessage,
+    split_header,
+)
 
-# Information elements of the header: concatenation with 8 and with 16 bits of reference, and the
-# response packet of a SIM (3GPP TS 31.115).
-CONCATENATED_8, CONCATENATED_16, RESPONSE_PACKET = 0x00, 0x08, 0x71
 # Data codings of SMPP 3.4, section 5.2.19, beside those of GSM.
 ASCII, OCTETS, LATIN_1, OCTETS_ALSO, UCS2 = 0x01, 0x02, 0x03, 0x04, 0x08
 
@@ -41,18 +45,18 @@ class UserData:
 
 def read_user_data(octets: bytes, *, has_header: bool) -> UserData:
     """Return content and header."""
-    if not has_header or not octets or octets[0] + 1 > len(octets):
+    if not has_header:
         return UserData(octets)
-    header, content = octets[1 : octets[0] + 1], octets[octets[0] + 1 :]
+    try:
+        elements, content = split_header(octets)
+    except MalformedMessage:
+        return UserData(octets)
     concatenation = None
     is_sim_response = False
-    while header:
-        if len(header) < 2 or len(header) < 2 + header[1]:
-            return UserData(octets)
-        kind, value, header = header[0], header[2 : 2 + header[1]], header[2 + header[1] :]
-        if kind == CONCATENATED_8 and len(value) == 3:
+    for kind, value in elements:
+        if kind == CONCATENATION_8_BIT and len(value) == 3:
             concatenation = Concatenation(value[0], value[1], value[2])
-        elif kind == CONCATENATED_16 and len(value) == 4:
+        elif kind == CONCATENATION_16_BIT and len(value) == 4:
             concatenation = Concatenation(value[0] << 8 | value[1], value[2], value[3])
         is_sim_response = is_sim_response or kind == RESPONSE_PACKET
     if concatenation is not None and not concatenation.is_valid:
@@ -79,7 +83,7 @@ def decode_text(content: bytes, data_coding: int, *, default_is_gsm: bool) -> st
     elif data_coding == ASCII:
         text = content.decode("ascii", "replace")
     elif default_is_gsm:
-        text = alphabet.decode(content)
+        text = show_septets(content)
     else:
         text = content.decode("latin-1")
     return text.replace("\0", "")

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.messaging.sms.alphabet import decode, encode
-from services.messaging.sms.parts import PARTS_LIMIT, TooLong, split_packet, split_text
+from services.messaging.sms.parts import PARTS_LIMIT, split_packet, split_text
 from services.messaging.sms.user_data import read_user_data
+from sms.alphabets import septets_of, show_septets
+from sms.parts import TooLong
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_the_parts_of_a_text_make_the_text(text: str, reference: int) -> None:
         data = read_user_data(part.user_data, has_header=part.has_header)
         # Each part is a text by itself: no character is split.
         is_gsm = part.data_coding == 0
-        joined.append(decode(data.content) if is_gsm else data.content.decode("utf-16-be"))
+        joined.append(show_septets(data.content) if is_gsm else data.content.decode("utf-16-be"))
         assert len(part.user_data) <= (160 if is_gsm else 140)
     assert "".join(joined) == text
 
@@ -75,7 +76,7 @@ def test_what_takes_too_many_parts_is_refused() -> None:
 
 def test_the_alphabet_has_no_kazakh_letters_and_no_escape() -> None:
     for character in "ӘІҢҒҮҰҚӨҺ\x1b`":
-        assert encode(character) is None
+        assert septets_of(character) is None
 
 
 @pytest.mark.parametrize("header", [b"", b"\x09\x00\x03", b"\x05\x00\x09\x01\x02\x01", b"\xff"])
