@@ -21,7 +21,6 @@ from services.registry.documents.registration import Registration
 from services.registry.documents.signature_check import SignatureCheck
 from services.registry.documents.type_administration import TypeAdministration
 from services.registry.documents.version_one_end import VersionOneEnd
-from services.registry.health import follow_dependencies
 from services.registry.identity_events.clients import IdentityEventClient
 from services.registry.identity_events.collection import EventCollection
 from services.registry.log.kept_checkpoint import KeptCheckpoint
@@ -48,6 +47,7 @@ from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
 from services.runtime.storage.object_store import ObjectStore, open_object_store
+from services.runtime.storage.readiness import follow_readiness
 from signatures.x509 import is_signed_by_certificate
 
 log = logging.getLogger(__name__)
@@ -148,6 +148,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     content_key = load_content_key(settings)
     witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
     database = Database(settings.database())
+    objects = open_object_store(settings.contents_location())
     identity = open_channel(settings.identity_address)
     signing = open_channel(settings.signing_address)
     internal = InternalTokens.load(identity, settings.credential_file())
@@ -155,7 +156,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     directory = IdentityClient(peer)
     registry = build(
         database=database,
-        objects=open_object_store(settings.contents_location()),
+        objects=objects,
         log_key=log_key,
         content_key=content_key,
         verifier=SigningClient(ServiceClient(signing, internal)),
@@ -192,7 +193,12 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         async with in_background(
             every(HOUSEKEEPING_EVERY.total_seconds(), collect_orphans, name="collecting orphans"),
             every(COLLECTING_EVERY.total_seconds(), collect_events, name="logging events"),
-            follow_dependencies(server.health, [identity, signing], registry.servicers()),
+            follow_readiness(
+                server.health,
+                stores=[database.check, objects.check],
+                names=registry.servicers(),
+                dependencies=[identity, signing],
+            ),
         ):
             await wait_for(stop, server)
     finally:

@@ -18,6 +18,8 @@ from tests.unit.cli.monitoring.shown_log import ENTRIES, OTHER, VERIFIER, ShownL
 
 
 class Service(log_pb2_grpc.LogServiceServicer):
+    """The methods that a monitor without witnesses calls."""
+
     def __init__(self, shown: ShownLog) -> None:
         self.shown = shown
 
@@ -39,6 +41,21 @@ class Service(log_pb2_grpc.LogServiceServicer):
         except Refused as refused:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
         return log_pb2.ConsistencyProof(path=path)
+
+    def GetTile(
+        self, _request: log_pb2.GetTileRequest, _context: grpc.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        raise NotImplementedError
+
+    def GetCosignedCheckpoint(
+        self, _request: log_pb2.GetCosignedCheckpointRequest, _context: grpc.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        raise NotImplementedError
+
+    def AddCosignature(
+        self, _request: log_pb2.AddCosignatureRequest, _context: grpc.ServicerContext
+    ) -> log_pb2.AddCosignatureResponse:
+        raise NotImplementedError
 
 
 @pytest.fixture
