@@ -246,6 +246,15 @@ class Database:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    try:
+        _set_pragmas(connection)
+    except Exception:
+        # The file is no database, or cannot be read: nobody else closes the driver's thread.
+        connection.close()
+        raise
+
+
+def _set_pragmas(connection: Any) -> None:
     # The driver must not begin transactions by itself: _begin_sqlite does.
     connection.isolation_level = None
     cursor = connection.cursor()
