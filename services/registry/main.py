@@ -26,6 +26,7 @@ from services.registry.identity_events.collection import EventCollection
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.servicer import LogServicer
+from services.registry.log.stored_tiles import LogDamaged
 from services.registry.log.transparency_log import LogKey, TransparencyLog
 from services.registry.lookups.consent_lifecycle import ConsentLifecycle
 from services.registry.lookups.lookups import LookUps
@@ -44,6 +45,7 @@ from services.runtime.clock import Clock, Randomness, system_clock, system_rando
 from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
+from services.runtime.settings import CannotStart
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
 from services.runtime.storage.object_store import ObjectStore, open_object_store
@@ -102,8 +104,8 @@ def build(
 
     entry_version: which version of the log's entries is written.
     """
-    transparency_log = TransparencyLog(log_key, witnesses)
     sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key))
+    transparency_log = TransparencyLog(log_key, witnesses, on_damage=sequencer.stop_signing)
     contents = Contents(objects, content_key, clock=clock, randomness=randomness)
     version_1_end = VersionOneEnd(database, clock, version_1_until)
     return Registry(
@@ -143,7 +145,8 @@ def build(
 
 
 async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
-    """Serve until stop is set. Raises SecretRefused and LogDamaged before the first call."""
+    """Serve until stop is set. Raises CannotStart before the first call: for a secret that is
+    refused, and for a log that is not the one that was signed."""
     log_key = load_log_key(settings)
     content_key = load_content_key(settings)
     witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
@@ -180,7 +183,13 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     try:
         await migrate(database, MIGRATIONS)
         await registry.version_1_end.start()
-        await registry.sequencer.start()
+        try:
+            await registry.sequencer.start()
+        except LogDamaged as damage:
+            raise CannotStart(
+                f"{damage}; `qagazsyz audit` names what differs: restore a newer backup "
+                "(docs/operations.md, Backups)"
+            ) from None
         server = Server(
             registry.servicers(),
             TokenVerifier(lambda: fetch_key_set(identity)),

@@ -18,7 +18,7 @@ async def read_receipts(
 ) -> list[receipts_pb2.Receipt]:
     """Return a receipt for each log index, with its openings, against the latest checkpoint.
 
-    Raises LogDamaged if an entry is missing.
+    Raises Unavailable if the stored log is damaged.
     """
     if not wanted:
         return []

@@ -222,14 +222,15 @@ async def insert_tiles(
 
 async def read_full_tiles(
     connection: AsyncConnection, tiles: Sequence[Tile]
-) -> dict[Tile, list[bytes]]:
-    """Return the hashes of those full tiles, as far as they exist."""
+) -> dict[Tile, tuple[list[bytes], bytes]]:
+    """Return the hashes of those full tiles, and the stored roots over them, as far as they
+    exist."""
     if not tiles:
         return {}
     wanted: dict[int, list[int]] = {}
     for tile in tiles:
         wanted.setdefault(tile.level, []).append(tile.index)
-    statement = select(log_tiles.c.level, log_tiles.c.tile_index, log_tiles.c.hashes).where(
+    statement = select(log_tiles).where(
         or_(
             *(
                 (log_tiles.c.level == level) & log_tiles.c.tile_index.in_(indexes)
@@ -238,7 +239,7 @@ async def read_full_tiles(
         )
     )
     return {
-        Tile(row.level, row.tile_index): split_hashes(bytes(row.hashes))
+        Tile(row.level, row.tile_index): (split_hashes(bytes(row.hashes)), bytes(row.root_hash))
         for row in await connection.execute(statement)
     }
 

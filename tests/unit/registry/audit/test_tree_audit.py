@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, make_url, update
 from qagazsyz import notes
 from services.registry import tables
 from services.registry.log import store as log_store
-from services.registry.log.transparency_log import LogDamaged
+from services.registry.log.stored_tiles import LogDamaged
 from testing.postgres import Postgres
 from tests.unit.registry.audit.builders import DOCUMENTS, change, differences, name_of, register
 from tests.unit.registry.ledger import (
