@@ -311,7 +311,8 @@ class _Attempts:
             return 0.0
         if code is grpc.StatusCode.UNAVAILABLE and self._is_idempotent:
             jitter = 0.5 + random.random()  # noqa: S311
-            return max(FIRST_PAUSE_SECONDS * 2 ** (self._made - 1), told or 0.0) * jitter
+            pause = float(FIRST_PAUSE_SECONDS * 2 ** (self._made - 1))
+            return max(pause, told or 0.0) * jitter
         return None
 
 
@@ -325,7 +326,7 @@ def told_pause(trailers: Iterable[tuple[str, str | bytes]]) -> float | None:
         try:
             details = status_pb2.Status.FromString(value).details
             if any(detail.Unpack(info) for detail in details):
-                told = info.retry_delay.ToTimedelta().total_seconds()
+                told = float(info.retry_delay.ToTimedelta().total_seconds())
                 return min(max(told, 0.0), TOLD_LIMIT_SECONDS)
         except (DecodeError, OverflowError):
             return None
