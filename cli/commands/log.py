@@ -17,6 +17,7 @@ from cli.errors import CHECK_FAILED, UNREACHABLE, Failure
 from cli.monitoring.followed import Followed, NotReached, Refused
 from cli.options import DEFAULT_GATEWAY, Gateway
 from cli.terminal import say
+from cli.verifier_keys import read_key, read_keys
 from qagazsyz import notes
 
 if TYPE_CHECKING:
@@ -80,12 +81,12 @@ def follow(
     from cli.monitoring.metrics import serving_metrics
 
     if logs is None:
-        given = _read_keys(key)[0] if key else None
+        given = read_key(key) if key else None
         listed = [Listed(given, [gateway, *(also or ())], state)]
     else:
         state.mkdir(parents=True, exist_ok=True)
         listed = _read_logs(logs, state)
-    known = _read_keys(witnesses) if witnesses else []
+    known = read_keys(witnesses) if witnesses else []
     with _watching(listed, known, alarm_after) as watches:
         seen = {watch.origin: watch.seen for watch in watches}
         with serving_metrics(metrics, seen) if metrics else nullcontext("") as url:
@@ -174,18 +175,6 @@ def _begin(listed: Listed, view: GatewayView) -> Followed:
         raise Failure(f"no verifier key: {error}") from None
     except NotReached as error:
         raise Failure(f"no verifier key: {error}", UNREACHABLE) from None
-
-
-def _read_keys(path: Path) -> list[notes.VerifierKey]:
-    """Read verifier keys, a line each. Raises Failure."""
-    try:
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
-        keys = [notes.VerifierKey.parse(line) for line in lines]
-    except (notes.NoteError, UnicodeDecodeError) as error:
-        raise Failure(f"{path}: {error}") from None
-    if not keys:
-        raise Failure(f"{path}: holds no verifier key")
-    return keys
 
 
 def _read_logs(path: Path, states: Path) -> list[Listed]:

@@ -32,6 +32,8 @@ from services.registry.lookups.consent_lifecycle import ConsentLifecycle
 from services.registry.lookups.lookups import LookUps
 from services.registry.model.log_entries import NEWEST_VERSION
 from services.registry.settings import RegistrySettings
+from services.registry.witnessing.rounds import WitnessRounds
+from services.registry.witnessing.witness_calls import WitnessCalls, parse_keys, parse_witnesses
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.acts.confirmed_by_identity import confirmations_by
@@ -75,6 +77,7 @@ class Registry:
     sequencer: Sequencer
     contents: Contents
     version_1_end: VersionOneEnd
+    transparency_log: TransparencyLog
 
     def servicers(self) -> dict[str, object]:
         """Return the servicers by the names of their contracts."""
@@ -141,6 +144,7 @@ def build(
         sequencer=sequencer,
         contents=contents,
         version_1_end=version_1_end,
+        transparency_log=transparency_log,
     )
 
 
@@ -149,7 +153,9 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     refused, and for a log that is not the one that was signed."""
     log_key = load_log_key(settings)
     content_key = load_content_key(settings)
-    witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
+    witnesses = parse_keys(settings.log_witnesses)
+    asked = parse_witnesses(witnesses, settings.log_witness_urls)
+    witness_calls = WitnessCalls()
     database = Database(settings.database())
     objects = open_object_store(settings.contents_location())
     identity = open_channel(settings.identity_address)
@@ -170,6 +176,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         entry_version=settings.log_entry_version,
     )
     events = EventCollection(database, registry.sequencer, IdentityEventClient(peer))
+    rounds = WitnessRounds(database, registry.transparency_log, asked, witness_calls)
 
     async def collect_events() -> None:
         if settings.log_entry_version > 1:
@@ -202,6 +209,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         async with in_background(
             every(HOUSEKEEPING_EVERY.total_seconds(), collect_orphans, name="collecting orphans"),
             every(COLLECTING_EVERY.total_seconds(), collect_events, name="logging events"),
+            every(settings.log_witness_seconds, rounds.run, name="asking witnesses"),
             follow_readiness(
                 server.health,
                 stores=[database.check, objects.check],
@@ -212,6 +220,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
             await wait_for(stop, server)
     finally:
         await registry.sequencer.close()
+        await witness_calls.close()
         await signing.close()
         await identity.close()
         await database.close()

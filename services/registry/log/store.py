@@ -15,6 +15,7 @@ from sqlalchemy import Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from qagazsyz import notes
 from services.registry.log.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -59,6 +60,8 @@ class Cosignature:
     witness: str
     # With its newline.
     line: str
+    # When it was made, in POSIX seconds, as the witness signed it.
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,20 +294,23 @@ async def read_edge(connection: AsyncConnection, tree_size: int) -> Edge:
 
 
 async def put_cosignature(connection: AsyncConnection, cosignature: Cosignature) -> None:
-    """Store a witness' cosignature, in place of an older one of it over the same tree."""
+    """Store a witness' cosignature, in place of an older one of it over the same tree; a newer one,
+    by the time that the witness signed, stays."""
     columns = log_cosignatures.c
-    changed = await connection.execute(
-        update(log_cosignatures)
-        .where(columns.tree_size == cosignature.tree_size, columns.witness == cosignature.witness)
-        .values(line=cosignature.line)
-    )
-    if changed.rowcount == 0:
+    is_it = (columns.tree_size == cosignature.tree_size) & (columns.witness == cosignature.witness)
+    statement = select(columns.line).where(is_it).with_for_update()
+    stored = (await connection.execute(statement)).scalar()
+    if stored is None:
         await connection.execute(
             insert(log_cosignatures).values(
                 tree_size=cosignature.tree_size,
                 witness=cosignature.witness,
                 line=cosignature.line,
             )
+        )
+    elif notes.cosignature_time(stored) < cosignature.time:
+        await connection.execute(
+            update(log_cosignatures).where(is_it).values(line=cosignature.line)
         )
 
 
@@ -316,7 +322,7 @@ async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list
         .order_by(log_cosignatures.c.witness)
     )
     return [
-        Cosignature(row.tree_size, row.witness, row.line)
+        Cosignature(row.tree_size, row.witness, row.line, notes.cosignature_time(row.line))
         for row in await connection.execute(statement)
     ]
 

@@ -109,6 +109,11 @@ class TransparencyLog:
             head = await self._head(connection)
             return await self._with_cosignatures(connection, head.tree_size, head.checkpoint)
 
+    async def own_checkpoint(self, connection: AsyncConnection) -> bytes:
+        """Return the latest checkpoint with the log's signature alone, for witnesses."""
+        with self._serving():
+            return (await self._head(connection)).checkpoint
+
     async def cosigned_checkpoint(self, connection: AsyncConnection) -> bytes | None:
         """Return the newest checkpoint that a witness has cosigned, or None."""
         with self._serving():
@@ -140,8 +145,9 @@ class TransparencyLog:
                 size,
                 str(witness),
                 next(each.line for each in note.signatures if each.is_by(witness)),
+                time or 0,
             )
-            for witness in note.verify(self.witnesses)
+            for witness, time in note.verify(self.witnesses).items()
         ]
 
     async def add_cosignatures(
@@ -218,8 +224,11 @@ class TransparencyLog:
     async def prove_inclusion(
         self, connection: AsyncConnection, log_indexes: Sequence[int]
     ) -> list[InclusionProof]:
-        """Return the proofs of entries, in order, all against the latest checkpoint. Each of them
-        verifies."""
+        """Return the proofs of entries, in order. Each of them verifies.
+
+        All are against one checkpoint: the newest cosigned one, if it has all of the entries, so
+        that they carry cosignatures, else the latest one.
+        """
         with self._serving():
             return await self._prove_inclusion(connection, log_indexes)
 
@@ -228,7 +237,12 @@ class TransparencyLog:
     ) -> list[InclusionProof]:
         head = await self._head(connection)
         size, root_hash = head.tree_size, head.root_hash
-        checkpoint = await self._with_cosignatures(connection, size, head.checkpoint)
+        checkpoint = head.checkpoint
+        cosigned_size = await store.newest_cosigned_size(connection) if self.witnesses else None
+        if cosigned_size is not None and max(log_indexes, default=0) < cosigned_size < size:
+            size, root_hash = cosigned_size, await self._proved_root(connection, cosigned_size)
+            checkpoint = self.key.sign(size, root_hash)
+        checkpoint = await self._with_cosignatures(connection, size, checkpoint)
         entries = await store.read_some_entries(connection, log_indexes)
         if any(index not in entries or index >= size for index in log_indexes):
             raise LogDamaged("an entry is missing")
