@@ -134,6 +134,7 @@ async def _compare_with_identity(
     from services.runtime.clients import InternalTokens, ServiceClient, open_channel
     from services.runtime.clock import system_clock
     from services.runtime.errors import DeadlineExceeded, Unavailable
+    from services.runtime.storage.outages import StorageUnavailable
 
     if not settings.identity_address:
         raise NotCompared("no suite runs on this folder, and --identity is not given")
@@ -142,6 +143,8 @@ async def _compare_with_identity(
         tokens = InternalTokens.load(channel, settings.credential_file())
         client = IdentityEventClient(ServiceClient(channel, tokens))
         return await compare_with_identity(database, client, system_clock)
+    except StorageUnavailable:
+        raise  # the registry's own database
     except (Unavailable, DeadlineExceeded) as error:
         raise NotCompared(error.message) from None
     except grpc.aio.AioRpcError as error:
