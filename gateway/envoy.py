@@ -20,7 +20,7 @@ from gateway.clusters import (
     large_json_cluster_of,
     socket,
 )
-from gateway.json_requests import lua_source
+from gateway.json_requests import METADATA, lua_source
 from gateway.local_replies import local_replies
 from gateway.settings import Address, GatewaySettings
 from services.runtime.intake.intake import LENGTH_HEADER
@@ -112,8 +112,10 @@ ACCESS_LOG_FIELDS = {
     "protocol": "%PROTOCOL%",
     "status": "%RESPONSE_CODE%",
     # For transcoded responses %GRPC_STATUS% guesses by the HTTP status: INTERNAL for a bad request.
+    # From the answer to a JSON call it was removed (json_requests.lua).
     "grpc_status": "%CEL('grpc-status' in response.trailers ? response.trailers['grpc-status']"
-    " : response.headers['grpc-status'])%",
+    " : 'grpc-status' in response.headers ? response.headers['grpc-status']"
+    f" : metadata.filter_metadata['{METADATA}']['grpc_status'])%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "milliseconds": "%DURATION%",

@@ -590,9 +590,24 @@ function envoy_on_request(handle)
   end
 end
 
+local OF_GRPC = { "grpc-status", "grpc-message", "grpc-accept-encoding", "grpc-encoding" }
+
 function envoy_on_response(handle)
   local left = handle:streamInfo():dynamicMetadata():get(METADATA)
-  if left == nil or not left.head then
+  if left == nil then
+    return
+  end
+  if left.checked then
+    -- The transcoder has made HTTP's status and the body of them. The access log keeps the status.
+    local status = handle:headers():get("grpc-status")
+    if status then
+      handle:streamInfo():dynamicMetadata():set(METADATA, "grpc_status", status)
+    end
+    for _, name in ipairs(OF_GRPC) do
+      handle:headers():remove(name)
+    end
+  end
+  if not left.head then
     return
   end
   local body = handle:body()

@@ -34,6 +34,7 @@ class Postgres:
     binaries: Path
     folder: Path
     user: str | None
+    options: str = ""
 
     def url(self, database: str) -> str:
         return f"postgresql+asyncpg://{USER}@/{database}?host={self.folder}"
@@ -52,6 +53,17 @@ class Postgres:
             user=self.user,
             cwd=self.folder,
         )
+
+    def stop(self) -> None:
+        """Stop it as a crash does: every connection is lost."""
+        data = str(self.folder / "data")
+        self.run("pg_ctl", "stop", "--mode=immediate", "--pgdata", data)
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        data, log = str(self.folder / "data"), str(self.folder / "log")
+        options = f"{OPTIONS} -c unix_socket_directories={self.folder} {self.options}"
+        self.run("pg_ctl", "start", "--wait", "--pgdata", data, "--log", log, "-o", options)
 
     def create_database(self, name: str = "", *, template: str = "template1") -> str:
         """Create a database, empty or as a copy of an unused one; return its URL."""
@@ -75,20 +87,18 @@ def running(binaries: Path, options: str = "") -> Iterator[Postgres]:
     user = _unprivileged_user()
     if user is not None:
         shutil.chown(folder, user)
-    cluster = Postgres(binaries, folder, user)
+    cluster = Postgres(binaries, folder, user, options)
     data = str(folder / "data")
     try:
         cluster.run(
             "initdb", "--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8",
             "--locale=C", "--pgdata", data,
         )  # fmt: skip
-        options = f"{OPTIONS} -c unix_socket_directories={folder} {options}"
-        log = str(folder / "log")
-        cluster.run("pg_ctl", "start", "--wait", "--pgdata", data, "--log", log, "-o", options)
+        cluster.start()
         try:
             yield cluster
         finally:
-            cluster.run("pg_ctl", "stop", "--mode=immediate", "--pgdata", data)
+            cluster.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,19 +29,29 @@ def verify(
     content: Annotated[
         Path | None, typer.Option(help="The document's content, to compare with the receipt.")
     ] = None,
+    witnesses: Annotated[
+        Path | None, typer.Option(help="Verifier keys of witnesses, a line each.")
+    ] = None,
+    cosignatures: Annotated[
+        int, typer.Option(min=0, help="How many of these witnesses have to have cosigned.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Verify a receipt offline; exit code 0 if it proves its entry, 1 if it does not."""
-    from qagazsyz.notes import NoteError, VerifierKey
+    from cli.verifier_keys import read_key, read_keys
     from qagazsyz.receipts import ReceiptError, verify_receipt
 
-    try:
-        verifier_key = VerifierKey.parse(key.read_text())
-    except (NoteError, UnicodeDecodeError) as error:
-        raise Failure(f"{key}: not a verifier key: {error}") from None
+    verifier_key = read_key(key)
+    known = read_keys(witnesses) if witnesses else []
+    if cosignatures > len(known):
+        raise Failure(f"--cosignatures {cosignatures} takes as many --witnesses at least")
     try:
         proved = verify_receipt(
-            read_receipt(file), verifier_key, content.read_bytes() if content else None
+            read_receipt(file),
+            verifier_key,
+            content.read_bytes() if content else None,
+            witnesses=known,
+            cosignatures=cosignatures,
         )
     except ReceiptError as error:
         if json:
@@ -55,6 +66,7 @@ def verify(
             "entry": dict(proved.entry),
             "contentVerified": proved.content_verified,
             "newer": proved.is_newer,
+            "witnesses": dict(proved.witnesses),
         }
         say(json_module.dumps(answer, ensure_ascii=False))
         return
@@ -63,6 +75,8 @@ def verify(
         say(f"  {member}: {value if isinstance(value, str) else json_module.dumps(value)}")
     if proved.is_newer:
         say("Its version is newer than this tool: only a newer one can say what it means.")
+    for witness, time in proved.witnesses.items():
+        say(f"Cosigned by {witness} at {datetime.fromtimestamp(time, UTC).isoformat()}.")
     if proved.content_verified:
         say("The content is the registered one.")
 

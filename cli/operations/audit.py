@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import CHECK_FAILED, Failure
+from cli.errors import CHECK_FAILED, UNREACHABLE, Failure
 from cli.operations.data_folder import DataFolder
 from cli.options import DEFAULT_DATA, Data, Json
 from cli.terminal import say
@@ -47,12 +47,17 @@ def audit(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Recompute the log, trusting only its key, and name every difference; exit code 1 if any.
+    """Recompute the log, trusting only its key, and name every difference; exit code 1 if any, 5 if
+    it could not look.
 
     May run while the suite runs: it reads one snapshot. If identity can be reached, its
     certificates and memberships are compared with the log too; if not, standard error says so.
     """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
     from services.registry.settings import RegistrySettings
+    from services.runtime.errors import Unavailable
     from services.runtime.secret_files import SecretRefused
 
     folder = DataFolder(data).of("registry")
@@ -60,14 +65,25 @@ def audit(
         raise Failure(f"{data}: not a data folder")
     settings = RegistrySettings(
         folder=folder,
-        database_url=database_url,
+        # The form that up takes for all services.
+        database_url=database_url.replace("{service}", "registry"),
         contents=contents,
         identity_address=identity or _running_identity(data),
     )
+    url = make_url(settings.database())
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        # SQLite would make an empty one.
+        raise Failure(f"could not look: {url.database} is not there", UNREACHABLE)
     try:
         differences = asyncio.run(_audit(settings, [path.read_bytes() for path in seen or ()]))
     except SecretRefused as error:
         raise Failure(str(error)) from None
+    except Unavailable as error:
+        raise Failure(f"could not look: {error.message}", UNREACHABLE) from None
+    except SQLAlchemyError as error:
+        # No such database, or no registry's: the text names the statement, never a value.
+        said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise Failure(f"could not look: {said}", UNREACHABLE) from None
     if json:
         for one in differences:
             say(json_module.dumps({"kind": one.kind, "where": one.where, "what": one.what}))
@@ -81,6 +97,7 @@ def audit(
 
 async def _audit(settings: RegistrySettings, seen: list[bytes]) -> list[Difference]:
     from services.registry.audit.audit import audit as find_differences
+    from services.registry.audit.differences import DifferenceKind
     from services.registry.audit.source import all_records
     from services.registry.contents.packs import Contents
     from services.registry.main import load_content_key, load_log_key
@@ -95,6 +112,8 @@ async def _audit(settings: RegistrySettings, seen: list[bytes]) -> list[Differen
         differences = await find_differences(
             database, contents, objects, key, records=all_records, seen=seen
         )
+        if any(one.kind is DifferenceKind.DATABASE for one in differences):
+            return differences
         try:
             differences += await _compare_with_identity(database, settings)
         except NotCompared as reason:
@@ -115,6 +134,7 @@ async def _compare_with_identity(
     from services.runtime.clients import InternalTokens, ServiceClient, open_channel
     from services.runtime.clock import system_clock
     from services.runtime.errors import DeadlineExceeded, Unavailable
+    from services.runtime.storage.outages import StorageUnavailable
 
     if not settings.identity_address:
         raise NotCompared("no suite runs on this folder, and --identity is not given")
@@ -123,6 +143,8 @@ async def _compare_with_identity(
         tokens = InternalTokens.load(channel, settings.credential_file())
         client = IdentityEventClient(ServiceClient(channel, tokens))
         return await compare_with_identity(database, client, system_clock)
+    except StorageUnavailable:
+        raise  # the registry's own database
     except (Unavailable, DeadlineExceeded) as error:
         raise NotCompared(error.message) from None
     except grpc.aio.AioRpcError as error:

@@ -19,13 +19,14 @@ import random
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
 
 from qagazsyz.confirmations import HEADER, confirm, needs_confirmation
 from qagazsyz.credentials import Credential
@@ -38,6 +39,11 @@ SIGN_IN_TIMEOUT_SECONDS = 10.0
 # A token lives ten minutes; it is renewed once it has less than this left.
 RENEW_AHEAD_SECONDS = 60.0
 ATTEMPTS = 4
+# A service that says when to come back (RetryInfo) is there, and waits for its database, say. With
+# this many attempts a call outlasts a restart of that, which takes some three seconds.
+ATTEMPTS_IF_TOLD = 7
+# Longer pauses than this are not made, whatever the service says.
+TOLD_LIMIT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.1
 # Calls to these carry no token: those of the sign-in itself, health and reflection.
 TOKENLESS = (
@@ -45,6 +51,8 @@ TOKENLESS = (
     "/qagazsyz.identity.v1.TokenService/ExchangeToken",
     "/grpc.",
 )
+# Where gRPC puts google.rpc.Status.
+STATUS_DETAILS = "grpc-status-details-bin"
 # Methods that change nothing, by the first word of their name (AIP-130).
 READING_VERBS = ("Get", "List", "Resolve", "Check", "Inspect", "Verify")
 
@@ -282,14 +290,20 @@ class _Attempts:
         """Return the seconds that the next attempt may take; None for no end."""
         return None if self._ends_at is None else max(self._ends_at - time.monotonic(), 0.0)
 
-    def pause_after(self, code: grpc.StatusCode, token: str) -> float | None:
+    def pause_after(
+        self, code: grpc.StatusCode, token: str, trailers: Iterable[tuple[str, str | bytes]]
+    ) -> float | None:
         """Return the seconds to wait before another attempt, or None to keep this one's outcome.
 
         A refused token is worth one more attempt with a new one, at once. Pauses between attempts
-        at an unavailable suite double each time, and vary by half of their length (jitter).
+        at an unavailable suite double each time, are as long as the suite says at least, and vary
+        by half of their length (jitter).
+
+        trailers: the attempt's trailing metadata.
         """
         self._made += 1
-        if self._made == ATTEMPTS:
+        told = told_pause(trailers)
+        if self._made >= (ATTEMPTS if told is None else ATTEMPTS_IF_TOLD):
             return None
         if code is grpc.StatusCode.UNAUTHENTICATED and token and not self._has_new_token:
             self._has_new_token = True
@@ -297,8 +311,26 @@ class _Attempts:
             return 0.0
         if code is grpc.StatusCode.UNAVAILABLE and self._is_idempotent:
             jitter = 0.5 + random.random()  # noqa: S311
-            return float(FIRST_PAUSE_SECONDS * 2 ** (self._made - 1) * jitter)
+            pause = float(FIRST_PAUSE_SECONDS * 2 ** (self._made - 1))
+            return max(pause, told or 0.0) * jitter
         return None
+
+
+def told_pause(trailers: Iterable[tuple[str, str | bytes]]) -> float | None:
+    """Return after how many seconds a failed call may be repeated (google.rpc.RetryInfo in its
+    trailing metadata), None if the suite does not say."""
+    info = error_details_pb2.RetryInfo()
+    for name, value in trailers:
+        if name != STATUS_DETAILS or not isinstance(value, bytes):
+            continue
+        try:
+            details = status_pb2.Status.FromString(value).details
+            if any(detail.Unpack(info) for detail in details):
+                told = float(info.retry_delay.ToTimedelta().total_seconds())
+                return min(max(told, 0.0), TOLD_LIMIT_SECONDS)
+        except (DecodeError, OverflowError):
+            return None
+    return None
 
 
 class _Details(
@@ -364,7 +396,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
             details, token = await self.attach.attempt(given, attempts, request)
             call = await continuation(details, request)
             code = await call.code()
-            pause = attempts.pause_after(code, token)
+            pause = attempts.pause_after(code, token, await call.trailing_metadata() or ())
             if pause is None:
                 return call
             if code is grpc.StatusCode.UNAUTHENTICATED:
@@ -435,7 +467,7 @@ class _Blocking(
             details, token = self._attach(given, attempts, request)
             call = continuation(details, request)
             code = call.code()
-            pause = attempts.pause_after(code, token)
+            pause = attempts.pause_after(code, token, call.trailing_metadata() or ())
             if pause is None:
                 return call
             if code is grpc.StatusCode.UNAUTHENTICATED:

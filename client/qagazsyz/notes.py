@@ -28,6 +28,8 @@ SIGNATURES_LIMIT = 64
 # Sizes are int64 in the contracts.
 SIZE_LIMIT = 2**63 - 1
 
+# The algorithm byte of witnesses' ML-DSA-44 cosignatures (signed-note).
+_ML_DSA_COSIGNATURE = b"\x06"
 _KEY_ID_SIZE = 4
 _ED25519_SIZE = 32
 _SIGNATURE_SIZE = 64
@@ -63,6 +65,8 @@ class VerifierKey:
         name, hash_, encoded = parts
         _check_name(name)
         material = _decode(encoded, "the verifier key")
+        if material[:1] == _ML_DSA_COSIGNATURE:
+            raise NoteError("a verifier key of ML-DSA, whose cosignatures are not supported yet")
         if not material or material[0] not in SignatureType.__members__.values():
             raise NoteError("a verifier key of an unknown type")
         if len(material) != 1 + _ED25519_SIZE:
@@ -226,6 +230,15 @@ def cosign(text: str, key: VerifierKey, private_key: Ed25519PrivateKey, time: in
     """Cosign a checkpoint's text as a witness, at a time in POSIX seconds."""
     signature = private_key.sign(_cosigned(text, time))
     return Signature(key.name, key.id, time.to_bytes(_TIMESTAMP_SIZE, "big") + signature)
+
+
+def cosignature_time(line: str) -> int:
+    """Return the time of a cosignature's line, in POSIX seconds, which is not verified; 0 for a
+    line that has none. Raises NoteError for another line."""
+    signature = _parse_line(line.removesuffix("\n")).signature
+    if len(signature) != _TIMESTAMP_SIZE + _SIGNATURE_SIZE:
+        return 0
+    return int.from_bytes(signature[:_TIMESTAMP_SIZE], "big")
 
 
 def _cosigned(text: str, time: int) -> bytes:

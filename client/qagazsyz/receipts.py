@@ -51,6 +51,10 @@ class WrongCheckpoint(ReceiptError):
     """The checkpoint is malformed, or not signed by the log."""
 
 
+class NotCosigned(ReceiptError):
+    """Fewer of the witnesses have cosigned the checkpoint than are asked for."""
+
+
 class NotIncluded(ReceiptError):
     """The inclusion path does not lead from the entry to the checkpoint's root."""
 
@@ -91,8 +95,11 @@ def verify_receipt(
     content: bytes | None = None,
     *,
     witnesses: Sequence[notes.VerifierKey] = (),
+    cosignatures: int = 0,
 ) -> VerifiedReceipt:
     """Verify a receipt with the log's verifier key (as /log/key returns it).
+
+    cosignatures: how many of the witnesses have to have cosigned its checkpoint.
 
     Raises a ReceiptError that says what is wrong, and NoteError if the verifier key is malformed.
     """
@@ -103,6 +110,8 @@ def verify_receipt(
     )
     entry = parse_entry(receipt.entry)
     checkpoint, times = _verify_checkpoint(receipt.checkpoint, key, witnesses)
+    if len(times) < cosignatures:
+        raise NotCosigned(f"{len(times)} of the witnesses cosigned, {cosignatures} are asked for")
     try:
         merkle.verify_inclusion(
             merkle.leaf_hash(receipt.entry),

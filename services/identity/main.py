@@ -57,6 +57,7 @@ from services.runtime.settings import BYTES_IN_FLIGHT
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
+from services.runtime.storage.readiness import follow_readiness
 from signatures.x509 import is_signed_by_certificate
 
 log = logging.getLogger(__name__)
@@ -208,6 +209,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         ending = PhoneEnding(database=database, events=events, clock=clock)
         log.info("identity takes calls")
         async with in_background(
+            follow_readiness(server.health, stores=[database.check]),
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
             every(WATCH_SECONDS, watch.check, name="watching the transparency log"),

@@ -41,6 +41,7 @@ from services.runtime.settings import CannotStart
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
+from services.runtime.storage.readiness import follow_readiness
 
 log = logging.getLogger(__name__)
 
@@ -212,6 +213,7 @@ async def serve(settings: MessagingSettings, stop: asyncio.Event) -> None:
                 ),
             )
             async with in_background(
+                follow_readiness(server.health, stores=[database.check]),
                 follow_link(server.health, lambda: parts.sender.is_connected, MESSAGING_SERVICE),
                 every(HOUSEKEEPING_SECONDS, parts.sender.erase, name="erasing sent messages"),
                 every(HOUSEKEEPING_SECONDS, parts.receiver.erase, name="erasing read messages"),

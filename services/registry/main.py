@@ -21,17 +21,19 @@ from services.registry.documents.registration import Registration
 from services.registry.documents.signature_check import SignatureCheck
 from services.registry.documents.type_administration import TypeAdministration
 from services.registry.documents.version_one_end import VersionOneEnd
-from services.registry.health import follow_dependencies
 from services.registry.identity_events.clients import IdentityEventClient
 from services.registry.identity_events.collection import EventCollection
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.servicer import LogServicer
+from services.registry.log.stored_tiles import LogDamaged
 from services.registry.log.transparency_log import LogKey, TransparencyLog
 from services.registry.lookups.consent_lifecycle import ConsentLifecycle
 from services.registry.lookups.lookups import LookUps
 from services.registry.model.log_entries import NEWEST_VERSION
 from services.registry.settings import RegistrySettings
+from services.registry.witnessing.rounds import WitnessRounds
+from services.registry.witnessing.witness_calls import WitnessCalls, parse_keys, parse_witnesses
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.acts.confirmed_by_identity import confirmations_by
@@ -45,9 +47,11 @@ from services.runtime.clock import Clock, Randomness, system_clock, system_rando
 from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
+from services.runtime.settings import CannotStart
 from services.runtime.storage.database import Database
 from services.runtime.storage.migrations import migrate
 from services.runtime.storage.object_store import ObjectStore, open_object_store
+from services.runtime.storage.readiness import follow_readiness
 from signatures.x509 import is_signed_by_certificate
 
 log = logging.getLogger(__name__)
@@ -73,6 +77,7 @@ class Registry:
     sequencer: Sequencer
     contents: Contents
     version_1_end: VersionOneEnd
+    transparency_log: TransparencyLog
 
     def servicers(self) -> dict[str, object]:
         """Return the servicers by the names of their contracts."""
@@ -102,8 +107,8 @@ def build(
 
     entry_version: which version of the log's entries is written.
     """
-    transparency_log = TransparencyLog(log_key, witnesses)
     sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key))
+    transparency_log = TransparencyLog(log_key, witnesses, on_damage=sequencer.stop_signing)
     contents = Contents(objects, content_key, clock=clock, randomness=randomness)
     version_1_end = VersionOneEnd(database, clock, version_1_until)
     return Registry(
@@ -139,15 +144,20 @@ def build(
         sequencer=sequencer,
         contents=contents,
         version_1_end=version_1_end,
+        transparency_log=transparency_log,
     )
 
 
 async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
-    """Serve until stop is set. Raises SecretRefused and LogDamaged before the first call."""
+    """Serve until stop is set. Raises CannotStart before the first call: for a secret that is
+    refused, and for a log that is not the one that was signed."""
     log_key = load_log_key(settings)
     content_key = load_content_key(settings)
-    witnesses = [notes.VerifierKey.parse(text) for text in settings.log_witnesses.split()]
+    witnesses = parse_keys(settings.log_witnesses)
+    asked = parse_witnesses(witnesses, settings.log_witness_urls)
+    witness_calls = WitnessCalls()
     database = Database(settings.database())
+    objects = open_object_store(settings.contents_location())
     identity = open_channel(settings.identity_address)
     signing = open_channel(settings.signing_address)
     internal = InternalTokens.load(identity, settings.credential_file())
@@ -155,7 +165,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     directory = IdentityClient(peer)
     registry = build(
         database=database,
-        objects=open_object_store(settings.contents_location()),
+        objects=objects,
         log_key=log_key,
         content_key=content_key,
         verifier=SigningClient(ServiceClient(signing, internal)),
@@ -166,6 +176,7 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         entry_version=settings.log_entry_version,
     )
     events = EventCollection(database, registry.sequencer, IdentityEventClient(peer))
+    rounds = WitnessRounds(database, registry.transparency_log, asked, witness_calls)
 
     async def collect_events() -> None:
         if settings.log_entry_version > 1:
@@ -179,7 +190,13 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     try:
         await migrate(database, MIGRATIONS)
         await registry.version_1_end.start()
-        await registry.sequencer.start()
+        try:
+            await registry.sequencer.start()
+        except LogDamaged as damage:
+            raise CannotStart(
+                f"{damage}; `qagazsyz audit` names what differs: restore a newer backup "
+                "(docs/operations.md, Backups)"
+            ) from None
         server = Server(
             registry.servicers(),
             TokenVerifier(lambda: fetch_key_set(identity)),
@@ -192,11 +209,18 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
         async with in_background(
             every(HOUSEKEEPING_EVERY.total_seconds(), collect_orphans, name="collecting orphans"),
             every(COLLECTING_EVERY.total_seconds(), collect_events, name="logging events"),
-            follow_dependencies(server.health, [identity, signing], registry.servicers()),
+            every(settings.log_witness_seconds, rounds.run, name="asking witnesses"),
+            follow_readiness(
+                server.health,
+                stores=[database.check, objects.check],
+                names=registry.servicers(),
+                dependencies=[identity, signing],
+            ),
         ):
             await wait_for(stop, server)
     finally:
         await registry.sequencer.close()
+        await witness_calls.close()
         await signing.close()
         await identity.close()
         await database.close()

@@ -29,6 +29,14 @@ class RegistrySettings(ServiceSettings):
         default="",
         description="Verifier keys of witnesses whose cosignatures are kept, by space.",
     )
+    log_witness_urls: str = Field(
+        default="",
+        description="Witnesses that are asked for cosignatures (C2SP tlog-witness): name=URL by "
+        "space, the name of a key in QAGAZSYZ_LOG_WITNESSES.",
+    )
+    log_witness_seconds: float = Field(
+        default=30.0, ge=1.0, description="Seconds between two rounds of asking witnesses."
+    )
     log_entry_version: Literal[1, 2] = Field(
         default=2,
         description="Version of the log's new entries. Set 1 while a replica of an older release "

@@ -134,10 +134,12 @@ class QuotaExceeded(DomainError):
 
 
 class Unavailable(DomainError):
-    """A part of the platform cannot be reached now; the same call may succeed later."""
+    """A part of the platform cannot be reached now; the same call may succeed later (RetryInfo)."""
 
     code = Code.UNAVAILABLE
     reason = "UNAVAILABLE"
+    # Restarts of a database or of a service take seconds.
+    retry_after_seconds = 1.0
 
 
 class DeadlineExceeded(DomainError):

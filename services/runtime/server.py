@@ -85,7 +85,7 @@ class Call:
         self._context = context
         self._pages = pages
         self.metadata = metadata
-        self._headers: list[tuple[str, str]] = []
+        self._headers: dict[str, str] = {}
         self.method = method
         self.caller_or_none = caller
 
@@ -116,13 +116,14 @@ class Call:
         return bool(self._context.cancelled() or self._context.done())
 
     def set_header(self, name: str, value: str) -> None:
-        """Set a header of the answer, such as "cache-control"."""
-        self._headers.append((name, value))
+        """Set a header of the answer or the refusal, such as "cache-control"; the last
+        value counts."""
+        self._headers[name] = value
 
     async def send_headers(self) -> None:
-        """Send the headers that were set, before the answer."""
+        """Send the headers that were set, before the answer or the refusal."""
         if self._headers:
-            await self._context.send_initial_metadata(tuple(self._headers))
+            await self._context.send_initial_metadata(tuple(self._headers.items()))
 
 
 class Endpoint:
@@ -194,6 +195,7 @@ class Endpoint:
         answer: Callable[[bytes, Call], Awaitable[bytes]],
     ) -> bytes:
         metadata = text_metadata(context)
+        call: Call | None = None
         with telemetry.server_span(self._name, metadata) as span:
             try:
                 caller = await self._authorized(metadata)
@@ -212,6 +214,8 @@ class Endpoint:
             except Exception as error:
                 status = status_of_failure(error, self._name)
                 span.failed(status.code)
+        if call is not None:
+            await call.send_headers()
         await abort(context, status)
         raise AssertionError("unreachable")
 

@@ -11,7 +11,13 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from services.runtime.errors import DomainError, FieldError, QuotaExceeded, ResourceExhausted
+from services.runtime.errors import (
+    DomainError,
+    FieldError,
+    QuotaExceeded,
+    ResourceExhausted,
+    Unavailable,
+)
 
 # The domain of ErrorInfo.reason (AIP-193): who defines these reasons.
 ERROR_DOMAIN = "qagazsyz"
@@ -70,7 +76,7 @@ def _details(error: DomainError) -> list[Message]:
             field=error.field, description=error.description
         )
         return [error_details_pb2.BadRequest(field_violations=[violation])]
-    if isinstance(error, ResourceExhausted):
+    if isinstance(error, ResourceExhausted | Unavailable):
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(error.retry_after_seconds * 1000))
         return [error_details_pb2.RetryInfo(retry_delay=delay)]

@@ -26,6 +26,7 @@ from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
+from services.runtime.storage.readiness import follow_readiness
 from services.signing.clients import IdentityClient
 from services.signing.keys import store
 from services.signing.keys.announcing import announce_all
@@ -151,6 +152,7 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             await announce_all(database, identity.announce_keys)
 
         async with in_background(
+            follow_readiness(server.health, stores=[database.check]),
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             until_done(
                 announce, name="announcing managed keys", retry_seconds=ANNOUNCE_RETRY_SECONDS

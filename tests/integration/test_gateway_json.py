@@ -202,6 +202,14 @@ def test_head_answers_as_get_without_its_body(
     assert head.headers.get("content-type") == whole.headers.get("content-type")
 
 
+@pytest.mark.parametrize("path", ["/v1/subjects/0192aa", "/log/checkpoint", "/v1/nothing"])
+@pytest.mark.parametrize("verb", ["GET", "HEAD"])
+def test_no_header_of_grpc_is_in_an_answer_over_http(
+    web: httpx.Client, verb: str, path: str
+) -> None:
+    assert not [name for name in web.request(verb, path).headers if name.startswith("grpc-")]
+
+
 @pytest.mark.parametrize(
     ("verb", "path", "allowed"),
     [

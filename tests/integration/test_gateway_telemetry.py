@@ -113,6 +113,8 @@ def test_neither_log_nor_spans_hold_personal_data(
     assert lines[1]["details"] == "jwt_authn_access_denied{Jwt_is_missing}"
     assert lines[7]["attempts"] == 3
     assert lines[-1]["grpc_status"] == "16"
+    # The answer to a JSON call has no header of gRPC; the access log keeps its status.
+    assert lines[0]["grpc_status"] == "0"
     assert {span.trace_id.hex() for span in collector.spans} == {line["trace"] for line in lines}
 
 

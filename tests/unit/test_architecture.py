@@ -71,6 +71,7 @@ ROOMS = {
         "documents": {"model", "log", "contents"},
         "lookups": {"documents", "model", "log", "contents"},
         "identity_events": {"model", "log"},
+        "witnessing": {"log"},
         "audit": {"identity_events", "lookups", "documents", "model", "log", "contents"},
     },
 }

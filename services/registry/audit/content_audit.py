@@ -32,10 +32,17 @@ async def check_contents(
             data, found = await _read_object(objects, object_key)
             differences += found
         sealed = data[reference.position : reference.position + reference.length]
+        if len(sealed) != reference.length and data:
+            what = f"its content in {object_key} is not as long as its length"
+            differences.append(_differs(stored.document, what))
+            continue
         try:
-            contents.open(reference, sealed, stored.content_sha256)
+            content = contents.open(reference, sealed, stored.content_sha256)
         except ContentLost as lost:
             differences.append(_differs(stored.document, f"its content in {lost}"))
+            continue
+        if len(content) != stored.size_bytes:
+            differences.append(_differs(stored.document, "size_bytes is not its content's"))
     return differences
 
 

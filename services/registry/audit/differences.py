@@ -9,6 +9,7 @@ from enum import StrEnum
 class DifferenceKind(StrEnum):
     """The part that differs: of the registry, or of identity from the registry."""
 
+    DATABASE = "database"
     HEAD = "head"
     CHECKPOINT = "checkpoint"
     ENTRY = "entry"

@@ -7,7 +7,7 @@ rolled back, leaves entries that no record claims.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +32,12 @@ class Record:
     exact: bool = True
     # The versions that the entry may have, where its other members are the same in each.
     versions: tuple[int, ...] = ()
+    # Members that an entry of an earlier release lacks: compared where the entry has them.
+    optional: frozenset[str] = frozenset()
+    # Members that cannot be made without another one, which alone is reported then.
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    # What is wrong with the row itself: "revoke_time without revoke_index".
+    flaws: Sequence[str] = ()
 
 
 Records = Callable[[AsyncConnection], AsyncIterator[Record]]
@@ -70,6 +76,8 @@ class _RecordAudit:
             self._connection, [each.log_index for each in records]
         )
         for record in records:
+            for flaw in record.flaws:
+                self._differs(DifferenceKind.RECORD, record.name, flaw)
             found = entries.get(record.log_index)
             if found is None or record.log_index >= self._size:
                 what = f"has no entry {record.log_index}"
@@ -89,7 +97,10 @@ class _RecordAudit:
         expected = dict(record.members)
         if entry.get("v") in record.versions:
             expected["v"] = entry["v"]
+        for name in record.optional - entry.keys():
+            expected.pop(name, None)
         differing = [name for name in expected if entry.get(name) != expected[name]]
+        differing = [name for name in differing if record.made_with.get(name) not in differing]
         if record.exact:
             differing += sorted(entry.keys() - expected.keys())
         if differing:

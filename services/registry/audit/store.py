@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Row, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,8 +19,21 @@ from services.registry.model.consents import Consent
 from services.registry.model.document_types import DocumentType, TypeChange
 from services.registry.model.documents import Document
 from services.registry.model.identity_events import IdentityEvent
-from services.registry.tables import accesses, consents, contents, documents, type_changes
+from services.registry.tables import (
+    access_subjects,
+    accesses,
+    consents,
+    contents,
+    document_signatures,
+    document_subjects,
+    documents,
+    type_changes,
+)
 
+T = TypeVar("T")
+
+# What parsing a row raises that no service has written.
+_NOT_WRITTEN_BY_US = (ValueError, TypeError, KeyError, AttributeError)
 # Records read at once, with everything that belongs to them.
 _CHUNK = 500
 
@@ -32,15 +46,25 @@ class StoredContent:
     reference: ContentReference
     # None if the document does not exist or was erased: then the row should not exist either.
     content_sha256: bytes | None
+    # As its document says.
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row whose values are none that a service writes: an unknown number, other JSON."""
+
+    name: str
+    log_index: int
 
 
 async def stream_documents(
     connection: AsyncConnection,
-) -> AsyncIterator[tuple[Document, bytes | None]]:
+) -> AsyncIterator[tuple[Document | Unreadable, bytes | None]]:
     """Yield every document with its statement key, by name."""
     async for rows in _pages(connection, documents):
         keys = {row.name: row.statement_key for row in rows}
-        for document in await documents_of(connection, rows):
+        for document in await _parse_each(connection, rows, documents_of):
             key = keys[document.name]
             yield document, None if key is None else bytes(key)
 
@@ -52,11 +76,62 @@ async def stream_consents(connection: AsyncConnection) -> AsyncIterator[Consent]
             yield consent_of(row)
 
 
-async def stream_accesses(connection: AsyncConnection) -> AsyncIterator[Access]:
-    """Yield every access, by name."""
+async def stream_accesses(
+    connection: AsyncConnection,
+) -> AsyncIterator[tuple[Access | Unreadable, frozenset[str]]]:
+    """Yield every access, by name, with the subjects of its documents whom it does not name."""
     async for rows in _pages(connection, accesses):
-        for access in await accesses_of(connection, rows):
-            yield access
+        found = await _parse_each(connection, rows, accesses_of)
+        names = {name for each in found if isinstance(each, Access) for name in each.documents}
+        subjects = await _subjects_of(connection, names)
+        for access in found:
+            if isinstance(access, Unreadable):
+                yield access, frozenset()
+                continue
+            of_documents = {one for name in access.documents for one in subjects.get(name, ())}
+            yield access, frozenset(of_documents - set(access.subjects))
+
+
+async def _subjects_of(connection: AsyncConnection, names: Collection[str]) -> dict[str, list[str]]:
+    """Return the subjects of documents, by the documents' names."""
+    ordered = sorted(names)
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(ordered), _CHUNK):
+        columns = document_subjects.c
+        statement = select(columns.document, columns.subject).where(
+            columns.document.in_(ordered[start : start + _CHUNK])
+        )
+        for row in await connection.execute(statement):
+            found.setdefault(row.document, []).append(row.subject)
+    return found
+
+
+async def find_gaps(connection: AsyncConnection) -> AsyncIterator[tuple[str, str]]:
+    """Yield resources whose rows in another table have other positions than 0, 1, 2 …, and that
+    table's name; a table without a gap yields none."""
+    for table, owner in (
+        (document_subjects, document_subjects.c.document),
+        (document_signatures, document_signatures.c.document),
+        (access_subjects, access_subjects.c.access),
+    ):
+        # Sharers of an access have no position.
+        placed = func.count(table.c.position)
+        statement = (
+            select(owner)
+            .group_by(owner)
+            .having(placed > 0, func.max(table.c.position) != placed - 1)
+            .order_by(owner)
+        )
+        for name in (await connection.execute(statement)).scalars():
+            yield name, table.name
+
+
+async def check_integrity(connection: AsyncConnection) -> list[str]:
+    """Return what SQLite's own check finds wrong with the database's file, a line each."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = (await connection.exec_driver_sql("PRAGMA integrity_check")).scalars().all()
+    return [] if found == ["ok"] else [str(line) for line in found]
 
 
 async def stream_type_changes(
@@ -69,7 +144,7 @@ async def stream_type_changes(
     last = -1
     while changes := await list_type_changes(connection, after=last, limit=_CHUNK):
         last = changes[-1].log_index
-        types = await find_types(connection, {each.document_type for each in changes})
+        types = await _readable_types(connection, {each.document_type for each in changes})
         for change in changes:
             yield change, change.log_index in newest, types.get(change.document_type)
 
@@ -81,6 +156,38 @@ async def stream_identity_events(connection: AsyncConnection) -> AsyncIterator[I
         last = events[-1].number
         for event in events:
             yield event
+
+
+async def _readable_types(
+    connection: AsyncConnection, names: Collection[str]
+) -> dict[str, DocumentType]:
+    """Return the types of these names, but for those whose rows cannot be read."""
+    try:
+        return await find_types(connection, names)
+    except _NOT_WRITTEN_BY_US:
+        found: dict[str, DocumentType] = {}
+        for name in names:
+            with suppress(*_NOT_WRITTEN_BY_US):
+                found |= await find_types(connection, [name])
+        return found
+
+
+async def _parse_each(
+    connection: AsyncConnection,
+    rows: Sequence[Row[Any]],
+    parse: Callable[[AsyncConnection, Sequence[Row[Any]]], Awaitable[list[T]]],
+) -> list[T | Unreadable]:
+    """Return what the rows hold, in order; a row that cannot be read stands for itself."""
+    try:
+        return [*await parse(connection, rows)]
+    except _NOT_WRITTEN_BY_US:
+        found: list[T | Unreadable] = []
+        for row in rows:
+            try:
+                found += await parse(connection, [row])
+            except _NOT_WRITTEN_BY_US:
+                found.append(Unreadable(row.name, row.log_index))
+        return found
 
 
 async def find_documents_without_content(connection: AsyncConnection) -> list[str]:
@@ -99,14 +206,14 @@ async def find_documents_without_content(connection: AsyncConnection) -> list[st
 async def stream_contents(connection: AsyncConnection) -> AsyncIterator[StoredContent]:
     """Yield every content, by object and position in it."""
     statement = (
-        select(documents.c.content_sha256, documents.c.erase_time, contents)
+        select(documents.c.content_sha256, documents.c.erase_time, documents.c.size_bytes, contents)
         .select_from(contents.outerjoin(documents, documents.c.name == contents.c.document))
         .order_by(contents.c.object_key, contents.c.position)
     )
     async for row in await connection.stream(statement):
         is_due = row.content_sha256 is not None and row.erase_time is None
         content_sha256 = bytes(row.content_sha256) if is_due else None
-        yield StoredContent(row.document, reference_of(row), content_sha256)
+        yield StoredContent(row.document, reference_of(row), content_sha256, row.size_bytes or 0)
 
 
 async def _pages(connection: AsyncConnection, table: Table) -> AsyncIterator[Sequence[Row[Any]]]:

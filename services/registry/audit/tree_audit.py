@@ -146,7 +146,8 @@ class _TreeAudit:
         place = Tile(0, start // TILE_WIDTH)
         tiled: Sequence[bytes] = ()
         if stop - start == TILE_WIDTH:
-            tiled = (await store.read_full_tiles(self._connection, [place])).get(place, ())
+            found_tiles = await store.read_full_tiles(self._connection, [place])
+            tiled, _ = found_tiles.get(place, ((), b""))
         leaves: list[bytes] = []
         for index in range(start, stop):
             votes: Counter[bytes] = Counter()
@@ -181,12 +182,10 @@ class _TreeAudit:
         if stored is None:
             self._differs(DifferenceKind.TILE, _name_of(tile), "is missing")
             return
-        if b"".join(stored) != hashes:
+        stored_hashes, stored_root = stored
+        if b"".join(stored_hashes) != hashes:
             self._differs(DifferenceKind.TILE, _name_of(tile), "is not the one of the entries")
-        roots = await store.read_tile_roots(
-            self._connection, tile.level, tile.index, tile.index + 1
-        )
-        if roots != [root]:
+        if stored_root != root:
             self._differs(DifferenceKind.TILE, _name_of(tile), "its stored root was changed")
 
 

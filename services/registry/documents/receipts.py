@@ -16,9 +16,9 @@ async def read_receipts(
     transparency_log: TransparencyLog,
     wanted: Sequence[tuple[int, Sequence[Opening]]],
 ) -> list[receipts_pb2.Receipt]:
-    """Return a receipt for each log index, with its openings, against the latest checkpoint.
+    """Return a receipt for each log index, with its openings, all against one checkpoint.
 
-    Raises LogDamaged if an entry is missing.
+    Raises Unavailable if the stored log is damaged.
     """
     if not wanted:
         return []

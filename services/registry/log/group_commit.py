@@ -17,9 +17,9 @@ from qagazsyz import merkle
 from services.registry.log import store
 from services.registry.log.signed_tree import SignedTree
 from services.registry.log.store import Rows, StoredHead
+from services.registry.log.stored_tiles import LogDamaged
 from services.registry.log.tiles import Edge
-from services.registry.log.transparency_log import LogDamaged
-from services.runtime.storage.database import is_conflict, is_unavailable
+from services.runtime.storage.outages import is_conflict, is_unavailable
 
 # A change in SQL that rows cannot express.
 Apply = Callable[[AsyncConnection, Sequence[int]], Awaitable[None]]

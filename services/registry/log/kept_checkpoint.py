@@ -11,7 +11,8 @@ import asyncio
 import logging
 
 from qagazsyz import notes
-from services.registry.log.transparency_log import LogDamaged, LogKey
+from services.registry.log.stored_tiles import LogDamaged
+from services.registry.log.transparency_log import LogKey
 from services.runtime.storage.object_store import ObjectMissing, ObjectStore
 
 log = logging.getLogger(__name__)

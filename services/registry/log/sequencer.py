@@ -28,8 +28,9 @@ from services.registry.log.group_commit import (
 from services.registry.log.kept_checkpoint import KeptCheckpoint
 from services.registry.log.signed_tree import SignedTree
 from services.registry.log.store import HeadExists, Rows, StoredHead
+from services.registry.log.stored_tiles import LogDamaged
 from services.registry.log.tiles import Edge
-from services.registry.log.transparency_log import LogDamaged, LogKey
+from services.registry.log.transparency_log import LogKey
 from services.runtime.concurrency.batching import Batch, PendingQueue
 from services.runtime.errors import ResourceExhausted, Unavailable
 from services.runtime.storage.database import Database
@@ -139,6 +140,10 @@ class Sequencer:
             self._filled.set()
         return await outcomes
 
+    def stop_signing(self, damage: LogDamaged) -> None:
+        """Refuse every group from now on: a reader met damage in the stored log."""
+        self._damage = damage
+
     async def close(self) -> None:
         """Commit everything submitted, then stop."""
         self._closing = True
@@ -207,7 +212,7 @@ class Sequencer:
         if own is not None:
             return own
         if isinstance(error, LogDamaged):
-            self._damage = error
+            self.stop_signing(error)
             log.critical("nothing is signed any more: %s", error)
         else:
             log.error("a group of %d was not committed: %s", submissions, type(error).__name__)

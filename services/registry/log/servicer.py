@@ -16,6 +16,7 @@ from services.runtime.errors import InvalidArgument, NotFound
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 
+CACHING = "cache-control"
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
 
@@ -23,6 +24,8 @@ BYTES = "application/octet-stream"
 IMMUTABLE = "public, max-age=31536000, immutable"
 # The checkpoint changes many times a second.
 MUTABLE = "no-cache"
+# A tile that is yet to come, or cannot be read now, may be there the next moment.
+NOT_KEPT = "no-store"
 # The key changes when the log does; an hour saves most of the requests.
 RARELY_CHANGED = "public, max-age=3600"
 
@@ -37,6 +40,7 @@ class LogServicer:
     async def GetCheckpoint(
         self, _request: log_pb2.GetCheckpointRequest, call: Call
     ) -> httpbody_pb2.HttpBody:
+        call.set_header(CACHING, NOT_KEPT)
         async with self._database.reading() as connection:
             checkpoint = await self._log.checkpoint(connection)
         return _body(call, TEXT, checkpoint, MUTABLE)
@@ -48,6 +52,7 @@ class LogServicer:
 
     async def GetTile(self, request: log_pb2.GetTileRequest, call: Call) -> httpbody_pb2.HttpBody:
         is_entries, tile = parse_path(request.path)
+        call.set_header(CACHING, NOT_KEPT)
         async with self._database.reading() as connection:
             read = self._log.entries if is_entries else self._log.tile
             data = await read(connection, tile)
@@ -58,6 +63,7 @@ class LogServicer:
     async def GetCosignedCheckpoint(
         self, _request: log_pb2.GetCosignedCheckpointRequest, call: Call
     ) -> httpbody_pb2.HttpBody:
+        call.set_header(CACHING, NOT_KEPT)
         async with self._database.reading() as connection:
             checkpoint = await self._log.cosigned_checkpoint(connection)
         if checkpoint is None:
@@ -100,5 +106,5 @@ class LogServicer:
 
 
 def _body(call: Call, content_type: str, data: bytes, caching: str) -> httpbody_pb2.HttpBody:
-    call.set_header("cache-control", caching)
+    call.set_header(CACHING, caching)
     return httpbody_pb2.HttpBody(content_type=content_type, data=data)

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from qagazsyz import notes
 from services.registry.log import store
 from services.registry.log.store import StoredHead
+from services.registry.log.stored_tiles import LogDamaged, StoredTiles
 from services.registry.log.tiles import Edge
-from services.registry.log.transparency_log import LogDamaged, LogKey, TransparencyLog
+from services.registry.log.transparency_log import LogKey, check_head, stored_root
 
 # The lock of a replica that was killed ends at once. One whose machine died or hangs loses it after
 # this long, so that the others commit again within five seconds.
@@ -26,7 +27,7 @@ class SignedTree:
 
     def __init__(self, key: LogKey) -> None:
         self._key = key
-        self._log = TransparencyLog(key)
+        self._tiles = StoredTiles()
         self._head: StoredHead | None = None
         self._edge = Edge()
 
@@ -90,12 +91,8 @@ class SignedTree:
 
     def _check(self, head: StoredHead, edge: Edge) -> None:
         """Raise LogDamaged unless head, checkpoint and edge are one tree, signed by the log."""
-        try:
-            signed = notes.open_checkpoint(head.checkpoint, self._key.verifier)
-        except notes.NoteError as error:
-            raise LogDamaged(f"the stored checkpoint: {error}") from None
-        tree = (edge.tree_size, edge.root())
-        if (head.tree_size, head.root_hash) != tree or (signed.tree_size, signed.root_hash) != tree:
+        check_head(head, self._key)
+        if (head.tree_size, head.root_hash) != (edge.tree_size, edge.root()):
             raise LogDamaged("the stored tree is not the one that was signed")
 
     async def _check_extends(
@@ -104,5 +101,5 @@ class SignedTree:
         """Raise LogDamaged unless the stored tree begins with the one that was signed before."""
         if head.tree_size < tree_size:
             raise LogDamaged("the stored log is older than a checkpoint that was signed")
-        if await self._log.root(connection, tree_size) != root_hash:
+        if await stored_root(self._tiles, connection, tree_size) != root_hash:
             raise LogDamaged("the stored log is not the one that was signed before")

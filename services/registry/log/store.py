@@ -15,6 +15,7 @@ from sqlalchemy import Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from qagazsyz import notes
 from services.registry.log.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -59,6 +60,8 @@ class Cosignature:
     witness: str
     # With its newline.
     line: str
+    # When it was made, in POSIX seconds, as the witness signed it.
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,14 +225,15 @@ async def insert_tiles(
 
 async def read_full_tiles(
     connection: AsyncConnection, tiles: Sequence[Tile]
-) -> dict[Tile, list[bytes]]:
-    """Return the hashes of those full tiles, as far as they exist."""
+) -> dict[Tile, tuple[list[bytes], bytes]]:
+    """Return the hashes of those full tiles, and the stored roots over them, as far as they
+    exist."""
     if not tiles:
         return {}
     wanted: dict[int, list[int]] = {}
     for tile in tiles:
         wanted.setdefault(tile.level, []).append(tile.index)
-    statement = select(log_tiles.c.level, log_tiles.c.tile_index, log_tiles.c.hashes).where(
+    statement = select(log_tiles).where(
         or_(
             *(
                 (log_tiles.c.level == level) & log_tiles.c.tile_index.in_(indexes)
@@ -238,7 +242,7 @@ async def read_full_tiles(
         )
     )
     return {
-        Tile(row.level, row.tile_index): split_hashes(bytes(row.hashes))
+        Tile(row.level, row.tile_index): (split_hashes(bytes(row.hashes)), bytes(row.root_hash))
         for row in await connection.execute(statement)
     }
 
@@ -290,20 +294,23 @@ async def read_edge(connection: AsyncConnection, tree_size: int) -> Edge:
 
 
 async def put_cosignature(connection: AsyncConnection, cosignature: Cosignature) -> None:
-    """Store a witness' cosignature, in place of an older one of it over the same tree."""
+    """Store a witness' cosignature, in place of an older one of it over the same tree; a newer one,
+    by the time that the witness signed, stays."""
     columns = log_cosignatures.c
-    changed = await connection.execute(
-        update(log_cosignatures)
-        .where(columns.tree_size == cosignature.tree_size, columns.witness == cosignature.witness)
-        .values(line=cosignature.line)
-    )
-    if changed.rowcount == 0:
+    is_it = (columns.tree_size == cosignature.tree_size) & (columns.witness == cosignature.witness)
+    statement = select(columns.line).where(is_it).with_for_update()
+    stored = (await connection.execute(statement)).scalar()
+    if stored is None:
         await connection.execute(
             insert(log_cosignatures).values(
                 tree_size=cosignature.tree_size,
                 witness=cosignature.witness,
                 line=cosignature.line,
             )
+        )
+    elif notes.cosignature_time(stored) < cosignature.time:
+        await connection.execute(
+            update(log_cosignatures).where(is_it).values(line=cosignature.line)
         )
 
 
@@ -315,7 +322,7 @@ async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list
         .order_by(log_cosignatures.c.witness)
     )
     return [
-        Cosignature(row.tree_size, row.witness, row.line)
+        Cosignature(row.tree_size, row.witness, row.line, notes.cosignature_time(row.line))
         for row in await connection.execute(statement)
     ]
 

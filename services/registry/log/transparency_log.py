@@ -1,45 +1,39 @@
 """The transparency log as its readers see it: checkpoints, tiles and proofs (C2SP tlog-tiles).
 
 Nothing here appends; sequencer.py does. Every answer is made from the stored tree, so that each
-replica gives the same at once. Full tiles never change, so they are cached (LRU).
+replica gives the same at once, and proved up to the signed head before it leaves. What is not of
+the signed tree is not served: readers get UNAVAILABLE, the process' log says why, and nothing more
+is signed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cachetools import LRUCache
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qagazsyz import notes
+from qagazsyz import merkle, notes
 from qagazsyz.receipts import ENTRY_LIMIT_BYTES
 from services.registry.log import store
 from services.registry.log.canonical_json import canonical_json
 from services.registry.log.store import Cosignature
+from services.registry.log.stored_tiles import LogDamaged, StoredTiles
 from services.registry.log.tiles import (
     TILE_WIDTH,
-    Node,
     Tile,
     consistency_ranges,
     inclusion_ranges,
-    node_in_tile,
-    nodes_of,
-    range_hash,
-    tile_of,
-    tile_rows,
     tile_width,
 )
+from services.runtime.errors import Unavailable
 
-# Full tiles in the cache, with the hashes inside them: about 50 kB each.
-CACHED_TILES = 512
-
-
-class LogDamaged(Exception):
-    """The stored log is not the one that was signed. Audit it before it goes on."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +83,45 @@ def encode_entry(members: Mapping[str, Any]) -> bytes:
 
 
 class TransparencyLog:
-    """Answers readers and witnesses of the log. Methods read from the connection they are given."""
+    """Answers readers and witnesses of the log. Methods read from the connection they are given,
+    and raise Unavailable where what is stored is not what was signed."""
 
-    def __init__(self, key: LogKey, witnesses: Sequence[notes.VerifierKey] = ()) -> None:
+    def __init__(
+        self,
+        key: LogKey,
+        witnesses: Sequence[notes.VerifierKey] = (),
+        *,
+        on_damage: Callable[[LogDamaged], None] = lambda _: None,
+    ) -> None:
+        """on_damage: told of each damage that a reader met."""
         self.key = key
         self.witnesses = tuple(witnesses)
-        self._full: LRUCache[Tile, list[list[bytes]]] = LRUCache(CACHED_TILES)
+        self._on_damage = on_damage
+        self._tiles = StoredTiles()
+        # The last head that was found to be signed.
+        self._signed: store.StoredHead | None = None
 
     # --- Checkpoints ---------------------------------------------------------
 
     async def checkpoint(self, connection: AsyncConnection) -> bytes:
-        """Return the latest checkpoint, with the cosignatures over it. Raises LogDamaged."""
-        head = await self._head(connection)
-        return await self._with_cosignatures(connection, head.tree_size, head.checkpoint)
+        """Return the latest checkpoint, with the cosignatures over it."""
+        with self._serving():
+            head = await self._head(connection)
+            return await self._with_cosignatures(connection, head.tree_size, head.checkpoint)
+
+    async def own_checkpoint(self, connection: AsyncConnection) -> bytes:
+        """Return the latest checkpoint with the log's signature alone, for witnesses."""
+        with self._serving():
+            return (await self._head(connection)).checkpoint
 
     async def cosigned_checkpoint(self, connection: AsyncConnection) -> bytes | None:
         """Return the newest checkpoint that a witness has cosigned, or None."""
-        size = await store.newest_cosigned_size(connection)
-        if size is None:
-            return None
-        signed = self.key.sign(size, await self.root(connection, size))
-        return await self._with_cosignatures(connection, size, signed)
+        with self._serving():
+            size = await store.newest_cosigned_size(connection)
+            if size is None:
+                return None
+            signed = self.key.sign(size, await self._proved_root(connection, size))
+            return await self._with_cosignatures(connection, size, signed)
 
     async def verify_cosignatures(
         self, connection: AsyncConnection, note: notes.Note
@@ -123,17 +135,19 @@ class TransparencyLog:
         size = checkpoint.tree_size
         if checkpoint.origin != self.key.origin or not 0 < size <= await self.tree_size(connection):
             raise notes.NoteError("not a checkpoint of this log")
-        own = notes.Checkpoint(self.key.origin, size, await self.root(connection, size))
+        with self._serving():
+            root_hash = await self._proved_root(connection, size)
         # Compared as a whole: this log's checkpoints have no extension lines.
-        if note.text != own.text:
+        if note.text != notes.Checkpoint(self.key.origin, size, root_hash).text:
             raise notes.NoteError("not a checkpoint of this log")
         return [
             Cosignature(
                 size,
                 str(witness),
                 next(each.line for each in note.signatures if each.is_by(witness)),
+                time or 0,
             )
-            for witness in note.verify(self.witnesses)
+            for witness, time in note.verify(self.witnesses).items()
         ]
 
     async def add_cosignatures(
@@ -150,107 +164,143 @@ class TransparencyLog:
         return checkpoint + "".join(each.line for each in cosignatures).encode()
 
     async def _head(self, connection: AsyncConnection) -> store.StoredHead:
+        """Return the head, whose checkpoint the log has signed. Raises LogDamaged."""
         head = await store.read_head(connection)
         if head is None:
             raise LogDamaged("the log has no head")
+        if head != self._signed:
+            check_head(head, self.key)
+            self._signed = head
         return head
+
+    @contextmanager
+    def _serving(self) -> Iterator[None]:
+        """Raise Unavailable in place of LogDamaged, and tell of the damage."""
+        try:
+            yield
+        except LogDamaged as damage:
+            self._tiles.forget()
+            log.critical("the log is not served: %s", damage)
+            self._on_damage(damage)
+            raise Unavailable("the log is damaged, and is not served now") from None
 
     # --- Proofs --------------------------------------------------------------
 
     async def tree_size(self, connection: AsyncConnection) -> int:
         """Return how many entries the latest checkpoint covers."""
-        return (await self._head(connection)).tree_size
-
-    async def root(self, connection: AsyncConnection, tree_size: int) -> bytes:
-        """Return the root hash of the tree of that size, at most the latest."""
-        return (await self._range_hashes(connection, [(0, tree_size)], tree_size))[0]
+        with self._serving():
+            return (await self._head(connection)).tree_size
 
     async def consistency(
         self, connection: AsyncConnection, first_size: int, second_size: int
     ) -> list[bytes]:
         """Return the proof that the second tree, at most the latest, begins with the first."""
+        with self._serving():
+            second_root = await self._proved_root(connection, second_size)
+            return await self._consistency(connection, first_size, second_size, second_root)
+
+    async def _proved_root(self, connection: AsyncConnection, tree_size: int) -> bytes:
+        """Return the root of a tree that the head's begins with. Raises LogDamaged."""
+        head = await self._head(connection)
+        if tree_size == head.tree_size:
+            return head.root_hash
+        root = await stored_root(self._tiles, connection, tree_size)
+        await self._consistency(connection, tree_size, head.tree_size, head.root_hash)
+        return root
+
+    async def _consistency(
+        self, connection: AsyncConnection, first_size: int, second_size: int, second_root: bytes
+    ) -> list[bytes]:
+        """Return a proof that verifies. Raises LogDamaged if the stored tree has none."""
         ranges = consistency_ranges(first_size, second_size)
-        return await self._range_hashes(connection, ranges, second_size)
+        path = await self._tiles.range_hashes(connection, ranges, second_size)
+        first_root = await stored_root(self._tiles, connection, first_size)
+        try:
+            merkle.verify_consistency(first_size, second_size, path, first_root, second_root)
+        except merkle.ProofError:
+            raise LogDamaged("a tile is not of the signed tree") from None
+        return path
 
     async def prove_inclusion(
         self, connection: AsyncConnection, log_indexes: Sequence[int]
     ) -> list[InclusionProof]:
-        """Return the proofs of entries, in order, all against the latest checkpoint.
+        """Return the proofs of entries, in order. Each of them verifies.
 
-        Raises LogDamaged if an entry is missing.
+        All are against one checkpoint: the newest cosigned one, if it has all of the entries, so
+        that they carry cosignatures, else the latest one.
         """
+        with self._serving():
+            return await self._prove_inclusion(connection, log_indexes)
+
+    async def _prove_inclusion(
+        self, connection: AsyncConnection, log_indexes: Sequence[int]
+    ) -> list[InclusionProof]:
         head = await self._head(connection)
-        checkpoint = await self._with_cosignatures(connection, head.tree_size, head.checkpoint)
+        size, root_hash = head.tree_size, head.root_hash
+        checkpoint = head.checkpoint
+        cosigned_size = await store.newest_cosigned_size(connection) if self.witnesses else None
+        if cosigned_size is not None and max(log_indexes, default=0) < cosigned_size < size:
+            size, root_hash = cosigned_size, await self._proved_root(connection, cosigned_size)
+            checkpoint = self.key.sign(size, root_hash)
+        checkpoint = await self._with_cosignatures(connection, size, checkpoint)
         entries = await store.read_some_entries(connection, log_indexes)
-        if any(index not in entries or index >= head.tree_size for index in log_indexes):
+        if any(index not in entries or index >= size for index in log_indexes):
             raise LogDamaged("an entry is missing")
-        paths = [inclusion_ranges(index, head.tree_size) for index in log_indexes]
+        paths = [inclusion_ranges(index, size) for index in log_indexes]
         hashes = iter(
-            await self._range_hashes(
-                connection, [each for path in paths for each in path], head.tree_size
+            await self._tiles.range_hashes(
+                connection, [each for path in paths for each in path], size
             )
         )
-        return [
+        proofs = [
             InclusionProof(
                 index, entries[index].entry, tuple(next(hashes) for _ in path), checkpoint
             )
             for index, path in zip(log_indexes, paths, strict=True)
         ]
-
-    async def _range_hashes(
-        self, connection: AsyncConnection, ranges: Sequence[tuple[int, int]], tree_size: int
-    ) -> list[bytes]:
-        """Return the hashes over ranges of leaves, from as few tiles as hold them."""
-        nodes = [node for start, stop in ranges for node in nodes_of(start, stop)]
-        tiles = await self._tiles(connection, {tile_of(node, tree_size) for node in nodes})
-
-        def hash_of(node: Node) -> bytes:
-            return node_in_tile(node, tiles[tile_of(node, tree_size)])
-
-        return [range_hash(start, stop, hash_of) for start, stop in ranges]
+        for proof in proofs:
+            leaf = merkle.leaf_hash(proof.entry)
+            try:
+                merkle.verify_inclusion(leaf, proof.log_index, size, proof.path, root_hash)
+            except merkle.ProofError:
+                raise LogDamaged("an entry or a tile is not of the signed tree") from None
+        return proofs
 
     # --- Tiles ---------------------------------------------------------------
 
     async def tile(self, connection: AsyncConnection, tile: Tile) -> bytes | None:
         """Return the tile's hashes as they are served, None if the tree has not grown to it."""
-        size = await self.tree_size(connection)
-        if tile.width > tile_width(tile.level, tile.index, size):
-            return None
-        rows = (await self._tiles(connection, {tile}))[tile]
-        return b"".join(rows[0])
+        with self._serving():
+            head = await self._head(connection)
+            if tile.width > tile_width(tile.level, tile.index, head.tree_size):
+                return None
+            return b"".join(await self._tiles.read_proved(connection, tile, head))
 
     async def entries(self, connection: AsyncConnection, tile: Tile) -> bytes | None:
         """Return the entry bundle beside a tile of level 0, None if the tree has not grown to it:
         each entry behind its length in two bytes."""
-        size = await self.tree_size(connection)
-        if tile.width > tile_width(0, tile.index, size):
-            return None
-        start = tile.index * TILE_WIDTH
-        entries = await store.read_entries(connection, start, start + tile.width)
-        if len(entries) != tile.width:
-            raise LogDamaged("entries are missing")
-        return b"".join(len(each.entry).to_bytes(2, "big") + each.entry for each in entries)
+        with self._serving():
+            head = await self._head(connection)
+            if tile.width > tile_width(0, tile.index, head.tree_size):
+                return None
+            start = tile.index * TILE_WIDTH
+            entries = await store.read_entries(connection, start, start + tile.width)
+            leaves = await self._tiles.read_proved(connection, tile, head)
+            if [merkle.leaf_hash(each.entry) for each in entries] != leaves:
+                raise LogDamaged("entries are missing, or are not of the signed tree")
+            return b"".join(len(each.entry).to_bytes(2, "big") + each.entry for each in entries)
 
-    async def _tiles(
-        self, connection: AsyncConnection, tiles: Iterable[Tile]
-    ) -> dict[Tile, list[list[bytes]]]:
-        """Return the rows of hashes of each tile (tile_rows)."""
-        found: dict[Tile, list[list[bytes]]] = {}
-        missing: list[Tile] = []
-        for tile in tiles:
-            if not tile.is_full:
-                hashes = await store.read_partial_tile(connection, tile)
-                if len(hashes) != tile.width:
-                    raise LogDamaged("hashes are missing")
-                found[tile] = tile_rows(hashes)
-            elif tile in self._full:
-                found[tile] = self._full[tile]
-            else:
-                missing.append(tile)
-        for tile, hashes in (await store.read_full_tiles(connection, missing)).items():
-            if len(hashes) != TILE_WIDTH:
-                raise LogDamaged("a tile is damaged")
-            found[tile] = self._full[tile] = tile_rows(hashes)
-        if any(tile not in found for tile in missing):
-            raise LogDamaged("a tile is missing")
-        return found
+
+async def stored_root(tiles: StoredTiles, connection: AsyncConnection, tree_size: int) -> bytes:
+    """Return the root of the stored tree of that size, not proved. Raises LogDamaged."""
+    return (await tiles.range_hashes(connection, [(0, tree_size)], tree_size))[0]
+
+
+def check_head(head: store.StoredHead, key: LogKey) -> None:
+    """Raise LogDamaged unless the log has signed the head's checkpoint, and it is of its tree."""
+    try:
+        signed = notes.open_checkpoint(head.checkpoint, key.verifier)
+    except notes.NoteError as error:
+        raise LogDamaged(f"the stored checkpoint: {error}") from None
+    if (signed.tree_size, signed.root_hash) != (head.tree_size, head.root_hash):
+        raise LogDamaged("the stored tree is not the one that was signed")

@@ -76,9 +76,35 @@ def registered_entry(
         entry["signatures"] = [
             hashlib.sha256(each.signature).hexdigest() for each in document.signatures
         ]
+        if version > 1:
+            entry |= _shown_by(document)
     if document.expire_time is not None:
         entry["expire_time"] = format_seconds(document.expire_time)
     return entry
+
+
+def _shown_by(document: Document) -> Entry:
+    """Return what an entry of version 2 commits to for the audit alone: no receipt opens it.
+
+    The salts derive from the content's salt and, but for the code's own, from the code: whoever
+    checks a document by its content's hash is given that salt, and must not try titles with it.
+    """
+    code = document.verification_code.encode()
+    secret = hmac.digest(document.content_salt, code, "sha256")
+    return {
+        "title": commitment(_derive_salt(secret, "title"), document.title.encode()),
+        "verification_code": commitment(
+            _derive_salt(document.content_salt, "verification_code"), code
+        ),
+        "signers": [
+            commitment(_derive_salt(secret, f"signers[{position}]"), each.signer.encode())
+            for position, each in enumerate(document.signatures)
+        ],
+        "certificates": [
+            commitment(_derive_salt(secret, f"certificates[{position}]"), each.certificate)
+            for position, each in enumerate(document.signatures)
+        ],
+    }
 
 
 def revoked_entry(

@@ -18,19 +18,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, TypeDecorator, event, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from services.runtime import telemetry
+from services.runtime.storage.outages import is_retryable, is_unavailable, storage_outages
 
 T = TypeVar("T")
 
@@ -49,8 +42,8 @@ EMPTYING_MILLISECONDS = 250
 # A transaction that lost against another is run again, this often at most.
 ATTEMPTS = 8
 FIRST_PAUSE_SECONDS = 0.005
-# PostgreSQL's and CockroachDB's serialization_failure and deadlock_detected.
-RETRYABLE_STATES = frozenset({"40001", "40P01"})
+# What callers hear of an outage.
+UNAVAILABLE = "the database cannot be used now"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -110,11 +103,19 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = POOL_SIZE) -> None:
         url = with_driver(url)
+        # Whether the last transaction failed by an outage: a full disk, a lost connection.
+        self._last_write_failed = False
         self.is_sqlite = url.startswith("sqlite")
+        self.engine = self._open(url, pool_size)
+        telemetry.trace_database(self.engine)
+        # A connection of its own: readiness must not wait behind calls, nor be traced each second.
+        self._checking = self._open(url, 1)
+
+    def _open(self, url: str, pool_size: int) -> AsyncEngine:
         arguments: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
             arguments["connect_args"] = {"timeout": BUSY_TIMEOUT_MILLISECONDS / 1000}
-        self.engine = create_async_engine(
+        engine = create_async_engine(
             url,
             poolclass=AsyncAdaptedQueuePool,
             pool_size=pool_size,
@@ -124,50 +125,92 @@ class Database:
             pool_timeout=POOL_TIMEOUT_SECONDS,
             **arguments,
         )
-        telemetry.trace_database(self.engine)
         if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A writing transaction: committed at the end of the block, undone by an exception.
 
-        It is not run again where it loses against another: prefer run().
+        It is not run again where it loses against another: prefer run(). Raises StorageUnavailable.
         """
-        async with self.engine.connect() as connection:
-            if self.is_sqlite:
-                await connection.execution_options(qagazsyz_writes=True)
-            async with connection.begin():
+        with storage_outages(UNAVAILABLE):
+            async with self._transaction(self.engine) as connection:
                 yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for statements that change nothing; one snapshot on SQLite."""
-        async with self.engine.connect() as connection:
-            yield connection
+        """A connection for statements that change nothing; one snapshot on SQLite. Raises
+        StorageUnavailable."""
+        with storage_outages(UNAVAILABLE):
+            async with self.engine.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose statements, however many, all read the database of one moment."""
-        async with self.engine.connect() as connection:
-            if not self.is_sqlite:
-                await connection.execution_options(isolation_level="REPEATABLE READ")
-            yield connection
+        """A connection whose statements, however many, all read the database of one moment. Raises
+        StorageUnavailable."""
+        with storage_outages(UNAVAILABLE):
+            async with self.engine.connect() as connection:
+                if not self.is_sqlite:
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                yield connection
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """What work returns, committed; run again where it lost against another transaction."""
+        """What work returns, committed; run again where it lost against another transaction. Raises
+        StorageUnavailable."""
         pause = FIRST_PAUSE_SECONDS
-        for attempt in range(ATTEMPTS):
-            try:
-                async with self.transaction() as connection:
-                    return await work(connection)
-            except DBAPIError as error:
-                if attempt + 1 == ATTEMPTS or not is_retryable(error):
-                    raise
-            await asyncio.sleep(pause)
-            pause *= 2
+        with storage_outages(UNAVAILABLE):
+            for attempt in range(ATTEMPTS):
+                try:
+                    async with self._transaction(self.engine) as connection:
+                        return await work(connection)
+                except DBAPIError as error:
+                    if attempt + 1 == ATTEMPTS or not is_retryable(error):
+                        raise
+                await asyncio.sleep(pause)
+                pause *= 2
         raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """Like transaction, with the errors as they are."""
+        try:
+            async with engine.connect() as connection:
+                if self.is_sqlite:
+                    await connection.execution_options(qagazsyz_writes=True)
+                async with connection.begin():
+                    yield connection
+        except Exception as error:
+            self._last_write_failed |= is_unavailable(error)
+            raise
+        self._last_write_failed = False
+
+    async def check(self) -> None:
+        """Raise StorageUnavailable unless the database can be read, and, where the last transaction
+        failed, be written: a full disk still answers readers."""
+        with storage_outages(UNAVAILABLE):
+            if self._last_write_failed:
+                async with self._transaction(self._checking) as connection:
+                    await connection.exec_driver_sql(self._smallest_write())
+            else:
+                async with self._checking.connect() as connection:
+                    await connection.exec_driver_sql(self._smallest_read())
+
+    def _smallest_read(self) -> str:
+        """A statement that reads the database, not the connection alone."""
+        return "SELECT 1 FROM sqlite_master LIMIT 1" if self.is_sqlite else "SELECT 1"
+
+    def _smallest_write(self) -> str:
+        """A statement that reaches the disk when it is committed, and changes no row."""
+        if self.is_sqlite:
+            # A number in the file's header that nothing here reads.
+            return "PRAGMA user_version = 1"
+        if self.engine.dialect.name == "postgresql":
+            return "SELECT pg_logical_emit_message(true, 'qagazsyz', 'readiness')"
+        return "SELECT 1"
 
     async def purge_deleted(self) -> bool:
         """Whether nothing is left in the database's files of what was deleted or overwritten.
@@ -175,10 +218,14 @@ class Database:
         SQLite overwrites in the database what is deleted, but its write-ahead log goes on holding
         the pages as they were: here it is emptied. That fails, harmlessly, while somebody reads
         older pages. Other databases have vacuuming and archives of their own, which this leaves
-        alone (docs/erasure.md).
+        alone (docs/erasure.md). Raises StorageUnavailable.
         """
         if not self.is_sqlite:
             return True
+        with storage_outages(UNAVAILABLE):
+            return await self._empty_write_ahead_log()
+
+    async def _empty_write_ahead_log(self) -> bool:
         async with self.engine.connect() as connection:
             # Not within a transaction, where there is nothing to be moved.
             raw = await connection.get_raw_connection()
@@ -195,33 +242,19 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
-
-
-def is_retryable(error: DBAPIError) -> bool:
-    """Whether the same transaction, run again, may well succeed."""
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    return state in RETRYABLE_STATES
-
-
-def is_unavailable(error: Exception) -> bool:
-    """Return whether the database or the connection failed, so that the same may succeed later.
-
-    asyncpg raises an OSError of its own where it cannot connect.
-    """
-    if isinstance(error, DBAPIError) and (error.connection_invalidated or is_retryable(error)):
-        return True
-    return isinstance(
-        error, OperationalError | InterfaceError | InternalError | PoolTimeout | OSError
-    )
-
-
-def is_conflict(error: Exception) -> bool:
-    """Return whether a row broke a constraint: another of its key is there, or a row that it
-    refers to is not."""
-    return isinstance(error, IntegrityError) and not is_unavailable(error)
+        await self._checking.dispose()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    try:
+        _set_pragmas(connection)
+    except Exception:
+        # The file is no database, or cannot be read: nobody else closes the driver's thread.
+        connection.close()
+        raise
+
+
+def _set_pragmas(connection: Any) -> None:
     # The driver must not begin transactions by itself: _begin_sqlite does.
     connection.isolation_level = None
     cursor = connection.cursor()

@@ -19,9 +19,17 @@ import obstore
 from obstore.store import LocalStore, from_url
 from obstore.store import ObjectStore as Backend
 
+from services.runtime.storage.outages import storage_outages
+
 # Where a folder's files are written before they are renamed into place. A crash leaves half-written
 # files here only, under names that nothing refers to.
 UNFINISHED = "unfinished/"
+
+
+# What callers hear of an outage.
+UNAVAILABLE = "the object store cannot be used now"
+# What check() writes.
+PROBE = "readiness"
 
 
 class ObjectMissing(Exception):
@@ -38,22 +46,38 @@ class StoredObject:
 
 
 class ObjectStore:
-    """Immutable objects by key."""
+    """Immutable objects by key. Every method raises StorageUnavailable where the store fails."""
 
     def __init__(self, backend: Backend, folder: Path | None) -> None:
         """folder: set if the backend is a local folder, whose files this class writes itself."""
         self._backend = backend
         self._folder = folder
+        self._last_write_failed = False
 
     async def put(self, key: str, data: bytes) -> None:
         """Write the object; return once it is durable. An object of the same key is replaced."""
-        if self._folder is None:
-            await obstore.put_async(self._backend, key, data)
-        else:
-            await asyncio.to_thread(_write_durably, self._folder, key, data)
+        with storage_outages(UNAVAILABLE):
+            try:
+                if self._folder is None:
+                    await obstore.put_async(self._backend, key, data)
+                else:
+                    await asyncio.to_thread(_write_durably, self._folder, key, data)
+            except Exception:
+                self._last_write_failed = True
+                raise
+        self._last_write_failed = False
+
+    async def check(self) -> None:
+        """Raise StorageUnavailable if the last write failed and a small one fails too."""
+        if self._last_write_failed:
+            await self.put(PROBE, b"")
 
     async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Return the object's bytes, or a range of them. Raises ObjectMissing."""
+        with storage_outages(UNAVAILABLE):
+            return await self._get(key, start, length)
+
+    async def _get(self, key: str, start: int, length: int | None) -> bytes:
         try:
             if length is None:
                 return bytes(await (await obstore.get_async(self._backend, key)).bytes_async())
@@ -76,16 +100,18 @@ class ObjectStore:
 
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
         """List the objects under a prefix, which ends at a slash, in no order."""
-        async for page in obstore.list(self._backend, prefix=prefix):
-            for found in page:
-                yield StoredObject(found["path"], found["size"], found["last_modified"])
+        with storage_outages(UNAVAILABLE):
+            async for page in obstore.list(self._backend, prefix=prefix):
+                for found in page:
+                    yield StoredObject(found["path"], found["size"], found["last_modified"])
 
     async def delete(self, key: str) -> None:
         """Delete the object; one that does not exist is deleted already."""
-        try:
-            await obstore.delete_async(self._backend, key)
-        except FileNotFoundError:
-            return
+        with storage_outages(UNAVAILABLE):
+            try:
+                await obstore.delete_async(self._backend, key)
+            except FileNotFoundError:
+                return
 
 
 def open_object_store(url: str) -> ObjectStore:

@@ -12,9 +12,22 @@ import grpc
 import grpc.aio
 import pytest
 from google.api import httpbody_pb2
+from google.protobuf import any_pb2
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 
-from qagazsyz.client import ATTEMPTS, FIRST_PAUSE_SECONDS, Client, connect, may_repeat
+from qagazsyz.client import (
+    ATTEMPTS,
+    ATTEMPTS_IF_TOLD,
+    FIRST_PAUSE_SECONDS,
+    STATUS_DETAILS,
+    TOLD_LIMIT_SECONDS,
+    Client,
+    _Attempts,
+    connect,
+    may_repeat,
+    told_pause,
+)
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import subjects_pb2, subjects_pb2_grpc, tokens_pb2, tokens_pb2_grpc
 from tests.builders import self_signed_credential
@@ -35,8 +48,9 @@ class Platform:
     traces: list[str] = field(default_factory=list)
     # The seconds that each call had left when it arrived.
     remaining: list[float] = field(default_factory=list)
-    # The codes that the next calls fail with, in order.
+    # The codes that the next calls fail with, in order, and the trailers with them.
     failures: list[grpc.StatusCode] = field(default_factory=list)
+    trailers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Tokens(tokens_pb2_grpc.TokenServiceServicer):
@@ -75,7 +89,7 @@ async def answer(platform: Platform, context: Context) -> subjects_pb2.Subject:
     platform.traces.append(str(metadata.get("traceparent", "")))
     platform.remaining.append(context.time_remaining())
     if platform.failures:
-        await context.abort(platform.failures.pop(0), "as told")
+        await context.abort(platform.failures.pop(0), "as told", platform.trailers)
     return subjects_pb2.Subject(name="subjects/1")
 
 
@@ -247,6 +261,55 @@ async def test_a_suite_that_stays_unavailable_is_called_so_often_and_no_more(
         await call(platform, credential, GET)
     assert code_of(caught.value) is grpc.StatusCode.UNAVAILABLE
     assert len(platform.tokens) == ATTEMPTS
+
+
+def retry_info(seconds: float) -> tuple[str, bytes]:
+    """The trailer of a service that says when to come back."""
+    info, packed = error_details_pb2.RetryInfo(), any_pb2.Any()
+    info.retry_delay.FromMilliseconds(int(seconds * 1000))
+    packed.Pack(info)
+    return STATUS_DETAILS, status_pb2.Status(details=[packed]).SerializeToString()
+
+
+async def test_a_suite_that_says_when_to_come_back_is_called_for_longer(
+    platform: Platform, credential: Credential, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qagazsyz.client.FIRST_PAUSE_SECONDS", 0.001)
+    platform.trailers = (retry_info(0.001),)
+    platform.failures = [grpc.StatusCode.UNAVAILABLE] * (ATTEMPTS_IF_TOLD - 1)
+    assert await call(platform, credential, GET) == "subjects/1"
+    assert len(platform.tokens) == ATTEMPTS_IF_TOLD
+
+
+def test_the_pauses_of_one_that_was_told_outlast_three_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qagazsyz.client.random.random", lambda: 0.0)
+    attempts = _Attempts("/a.B/GetC", None, None)
+    pauses = [
+        attempts.pause_after(grpc.StatusCode.UNAVAILABLE, "", [retry_info(1.0)])
+        for _ in range(ATTEMPTS_IF_TOLD)
+    ]
+    assert pauses.pop() is None
+    assert sum(pause or 0.0 for pause in pauses) > 3.0
+
+
+@pytest.mark.parametrize(
+    ("trailers", "seconds"),
+    [
+        ([], None),
+        ([("other", b"")], None),
+        ([(STATUS_DETAILS, b"\xff")], None),
+        ([(STATUS_DETAILS, b"")], None),
+        ([retry_info(0.25)], 0.25),
+        ([retry_info(-1.0)], 0.0),
+        ([retry_info(1e9)], TOLD_LIMIT_SECONDS),
+    ],
+)
+def test_when_to_come_back_is_read_from_the_trailers(
+    trailers: list[tuple[str, bytes]], seconds: float | None
+) -> None:
+    assert told_pause(trailers) == seconds
 
 
 async def test_repeated_attempts_share_the_calls_timeout(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -167,3 +168,22 @@ def test_another_text_than_a_checkpoint_is_refused(text: str) -> None:
 def test_another_text_than_a_verifier_key_is_refused(text: str) -> None:
     with pytest.raises(NoteError):
         VerifierKey.parse(text)
+
+
+def test_a_witness_key_of_ml_dsa_is_refused_by_name() -> None:
+    material = b"\x06" + bytes(1312)
+    encoded = base64.b64encode(material).decode()
+    id_ = hashlib.sha256(b"witness.example\n" + material).digest()[:4].hex()
+    with pytest.raises(NoteError, match="ML-DSA"):
+        VerifierKey.parse(f"witness.example+{id_}+{encoded}")
+
+
+def test_the_time_of_a_cosignature_is_read_from_its_line() -> None:
+    private_key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    text = "log.example\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
+    witness = notes.verifier_key("witness.example", private_key, SignatureType.COSIGNATURE)
+    assert notes.cosignature_time(notes.cosign(text, witness, private_key, 77).line) == 77
+    log = notes.verifier_key("log.example", private_key)
+    assert notes.cosignature_time(notes.sign(text, log, private_key).line) == 0
+    with pytest.raises(NoteError):
+        notes.cosignature_time("no line")

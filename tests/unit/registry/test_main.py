@@ -1,7 +1,8 @@
-"""The registry's process refuses secrets that others can read."""
+"""The registry's process refuses secrets that others can read, and a damaged log."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from services.registry.main import load_content_key, load_log_key
+from services.registry.log.kept_checkpoint import KEPT_CHECKPOINT
+from services.registry.main import load_content_key, load_log_key, serve
 from services.registry.settings import RegistrySettings
 from services.runtime.secret_files import SecretRefused
+from services.runtime.settings import CannotStart
+from services.runtime.storage.object_store import open_object_store
+from tests.builders import self_signed_credential
 
 
 def pem(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:
@@ -62,3 +67,18 @@ def test_another_file_than_a_key_is_refused_without_being_shown(settings: Regist
     write(settings.folder / "log.key", b"no key")
     with pytest.raises(SecretRefused):
         load_log_key(settings)
+
+
+async def test_a_damaged_log_is_refused_in_one_line_that_says_what_to_do(
+    settings: RegistrySettings,
+) -> None:
+    write(settings.credential_file(), self_signed_credential().to_pem())
+    # Never reached: the log is opened before anybody is called.
+    nowhere = f"unix:{settings.folder}/nowhere"
+    settings = settings.model_copy(update={"identity_address": nowhere, "signing_address": nowhere})
+    objects = open_object_store(settings.contents_location())
+    await objects.put(KEPT_CHECKPOINT, load_log_key(settings).sign(7, bytes(32)))
+    with pytest.raises(CannotStart, match="no head, and yet there was a log") as refusal:
+        await serve(settings, asyncio.Event())
+    assert "\n" not in str(refusal.value)
+    assert "qagazsyz audit" in str(refusal.value)

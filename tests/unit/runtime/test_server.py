@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from qagazsyz.confirmations import HEADER
 from qagazsyz.registry.v1 import consents_pb2
 from services.runtime.access import TokenVerifier
-from services.runtime.errors import InvalidArgument, ResourceExhausted
+from services.runtime.errors import InvalidArgument, NotFound, ResourceExhausted
 from services.runtime.server import Call, Server
 from tests.confirming import confirmation, confirmations
 from tests.unit.runtime.tokens import NOW, fetch_keys, token
@@ -37,6 +37,8 @@ class Consents:
 
     async def GetConsent(self, request: Any, call: Call) -> Any:
         call.set_header("cache-control", "no-store")
+        if request.name == "consents/none":
+            raise NotFound("there is none yet")
         return consents_pb2.Consent(name=request.name)
 
     async def ListConsents(self, request: Any, call: Call) -> Any:
@@ -192,6 +194,18 @@ async def test_a_header_that_the_servicer_sets_reaches_the_caller(
     )
     await invocation
     assert ("cache-control", "no-store") in list(await invocation.initial_metadata())
+
+
+async def test_a_header_that_the_servicer_sets_comes_with_its_refusal_too(
+    channel: grpc.aio.Channel,
+) -> None:
+    invocation = method(channel, "GetConsent")(
+        consents_pb2.GetConsentRequest(name="consents/none").SerializeToString(),
+        metadata=(("authorization", f"Bearer {token()}"),),
+    )
+    assert await invocation.code() is grpc.StatusCode.NOT_FOUND
+    assert ("cache-control", "no-store") in list(await invocation.initial_metadata())
+    assert "grpc-status-details-bin" in dict(await invocation.trailing_metadata())
 
 
 async def test_health_and_reflection_are_open(channel: grpc.aio.Channel) -> None:

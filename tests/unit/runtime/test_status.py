@@ -55,7 +55,6 @@ def info(reason: str) -> error_details_pb2.ErrorInfo:
         (FailedPrecondition("KEY_DESTROYED", "m"), code_pb2.FAILED_PRECONDITION, "KEY_DESTROYED"),
         (Aborted("m"), code_pb2.ABORTED, "CONCURRENT_CHANGE"),
         (Unauthenticated("m"), code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED"),
-        (Unavailable("m"), code_pb2.UNAVAILABLE, "UNAVAILABLE"),
         (DeadlineExceeded("m"), code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     ],
 )
@@ -95,6 +94,14 @@ def test_an_exhausted_resource_says_when_to_come_back() -> None:
     assert reason == info("RESOURCE_EXHAUSTED")
     assert isinstance(retry, error_details_pb2.RetryInfo)
     assert retry.retry_delay.ToMilliseconds() == 1500
+
+
+def test_what_is_unavailable_says_when_to_come_back() -> None:
+    status = status_of(Unavailable("the database cannot be used now"))
+    assert status.code == code_pb2.UNAVAILABLE
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromSeconds(1)
+    assert details(status) == [info("UNAVAILABLE"), retry]
 
 
 def test_an_exceeded_quota_names_whose_it_is() -> None:

@@ -1,83 +1,130 @@
-"""`qagazsyz log follow`: an extension of the last tree is accepted, any other tree is a fork."""
+"""`qagazsyz log follow` against a log that answers by gRPC what a test wants."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.api import httpbody_pb2
 
-from cli.commands.log import Followed, Fork, accept
-from qagazsyz import merkle, notes
-
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")
-VERIFIER = notes.verifier_key("log.test.example", KEY)
-
-
-def root(leaves: Sequence[bytes]) -> bytes:
-    """Compute the tree's root as RFC 9162, section 2.1.1, defines it."""
-    if len(leaves) < 2:
-        return leaves[0] if leaves else merkle.EMPTY_ROOT
-    left = 1 << (len(leaves) - 1).bit_length() - 1
-    return merkle.node_hash(root(leaves[:left]), root(leaves[left:]))
+from cli.commands.log import follow
+from cli.errors import CHECK_FAILED, UNREACHABLE, Failure
+from cli.monitoring.followed import Refused
+from qagazsyz.registry.v1 import log_pb2, log_pb2_grpc
+from tests.unit.cli.monitoring.shown_log import ENTRIES, OTHER, VERIFIER, ShownLog, checkpoint
 
 
-def consistency(first: int, leaves: Sequence[bytes], whole: bool = True) -> list[bytes]:
-    """Compute the proof that the tree extends that of its first leaves (section 2.1.4.1)."""
-    if first == len(leaves):
-        return [] if whole else [root(leaves)]
-    left = 1 << (len(leaves) - 1).bit_length() - 1
-    if first <= left:
-        return [*consistency(first, leaves[:left], whole), root(leaves[left:])]
-    return [*consistency(first - left, leaves[left:], False), root(leaves[:left])]
+class Service(log_pb2_grpc.LogServiceServicer):
+    """The methods that a monitor without witnesses calls."""
+
+    def __init__(self, shown: ShownLog) -> None:
+        self.shown = shown
+
+    def GetCheckpoint(
+        self, _request: log_pb2.GetCheckpointRequest, _context: grpc.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        return httpbody_pb2.HttpBody(data=self.shown.newest())
+
+    def GetLogKey(
+        self, _request: log_pb2.GetLogKeyRequest, _context: grpc.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        return httpbody_pb2.HttpBody(data=f"{VERIFIER}\n".encode())
+
+    def GetConsistencyProof(
+        self, request: log_pb2.GetConsistencyProofRequest, context: grpc.ServicerContext
+    ) -> log_pb2.ConsistencyProof:
+        try:
+            path = self.shown.prove(request.first_size, request.second_size)
+        except Refused as refused:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
+        return log_pb2.ConsistencyProof(path=path)
+
+    def GetTile(
+        self, _request: log_pb2.GetTileRequest, _context: grpc.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        raise NotImplementedError
+
+    def GetCosignedCheckpoint(
+        self, _request: log_pb2.GetCosignedCheckpointRequest, _context: grpc.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        raise NotImplementedError
+
+    def AddCosignature(
+        self, _request: log_pb2.AddCosignatureRequest, _context: grpc.ServicerContext
+    ) -> log_pb2.AddCosignatureResponse:
+        raise NotImplementedError
 
 
-def history(word: str, size: int) -> list[bytes]:
-    return [merkle.leaf_hash(f"{word} {number}".encode()) for number in range(size)]
+@pytest.fixture
+def shown() -> ShownLog:
+    return ShownLog(ENTRIES[:30])
 
 
-def checkpoint(leaves: Sequence[bytes], key: Ed25519PrivateKey = KEY) -> bytes:
-    text = notes.Checkpoint(VERIFIER.name, len(leaves), root(leaves)).text
-    return bytes(notes.Note(text, (notes.sign(text, VERIFIER, key),)))
+@pytest.fixture
+def gateway(shown: ShownLog) -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(2))
+    log_pb2_grpc.add_LogServiceServicer_to_server(Service(shown), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
 
 
-ENTRIES = history("entry", 40)
+@pytest.fixture
+def check(gateway: str, tmp_path: Path) -> Callable[[], None]:
+    def check() -> None:
+        follow(tmp_path / "state", once=True, every=0.1, gateway=gateway, metrics="")
+
+    check()
+    return check
 
 
-def prove(first: int, second: int) -> list[bytes]:
-    return consistency(first, ENTRIES[:second]) if first else []
+@pytest.mark.parametrize("leaves", [ENTRIES[:20], OTHER[:20], OTHER[:30], OTHER])
+def test_it_ends_with_1_and_both_notes_on_a_roll_back_and_on_forks(
+    leaves: list[bytes], check: Callable[[], None], shown: ShownLog, tmp_path: Path
+) -> None:
+    shown.leaves = leaves
+    with pytest.raises(Failure) as failure:
+        check()
+    assert failure.value.exit_code == CHECK_FAILED
+    evidence = (tmp_path / "state.fork").read_bytes()
+    assert evidence == checkpoint(ENTRIES[:30]) + b"\n" + checkpoint(leaves)
 
 
-START = Followed(VERIFIER, b"")
+def test_it_ends_with_1_on_a_withheld_proof(check: Callable[[], None], shown: ShownLog) -> None:
+    shown.leaves, shown.proof_failure = ENTRIES, Refused("withheld")
+    with pytest.raises(Failure, match="refuses the proof") as failure:
+        check()
+    assert failure.value.exit_code == CHECK_FAILED
 
 
-def test_a_log_that_grows_is_followed() -> None:
-    followed = START
-    for size in (0, 1, 2, 3, 7, 8, 8, 21, 40):
-        followed = accept(followed, checkpoint(ENTRIES[:size]), prove)
-    assert followed.checkpoint == checkpoint(ENTRIES)
+def test_an_unreachable_log_is_no_fork(
+    gateway: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(tmp_path / "state", once=True, every=0.1, gateway=gateway)
+    monkeypatch.setattr("qagazsyz.client.FIRST_PAUSE_SECONDS", 0.001)
+    nobody = tmp_path / "nobody.sock"
+    with pytest.raises(Failure) as failure:
+        follow(tmp_path / "state", once=True, every=0.1, gateway=f"unix:{nobody}")
+    assert failure.value.exit_code == UNREACHABLE
+    assert not (tmp_path / "state.fork").exists()
 
 
-def test_an_older_tree_of_the_same_history_changes_nothing() -> None:
-    followed = Followed(VERIFIER, checkpoint(ENTRIES[:30]))
-    assert accept(followed, checkpoint(ENTRIES[:20]), prove) is followed
+def test_several_logs_are_followed_each_with_a_state_of_its_own(
+    gateway: str, tmp_path: Path
+) -> None:
+    listed = tmp_path / "logs"
+    listed.write_text(f"# one\n{VERIFIER} {gateway} {gateway} # twice\n")
+    follow(tmp_path / "states", logs=listed, once=True, every=0.1)
+    (state,) = (tmp_path / "states").iterdir()
+    assert state.name == f"log.test.example-{VERIFIER.id.hex()}"
 
 
-@pytest.mark.parametrize("size", [13, 30, 40])
-def test_another_history_is_a_fork_at_any_size(size: int) -> None:
-    followed = Followed(VERIFIER, checkpoint(ENTRIES[:30]))
-    other = [*ENTRIES[:5], *history("other", size - 5)]
-    with pytest.raises(Fork):
-        accept(followed, checkpoint(other), prove)
-
-
-def test_a_checkpoint_by_another_key_is_refused() -> None:
-    with pytest.raises(notes.NoteError):
-        accept(START, checkpoint(ENTRIES, Ed25519PrivateKey.generate()), prove)
-
-
-def test_the_state_comes_back_from_its_file(tmp_path: Path) -> None:
-    followed = Followed(VERIFIER, checkpoint(ENTRIES[:9]))
-    followed.save(tmp_path / "state")
-    assert Followed.load(tmp_path / "state") == followed
+@pytest.mark.parametrize("text", ["", "no key\n", f"{VERIFIER}\n", f"{VERIFIER} a\n{VERIFIER} b\n"])
+def test_a_list_that_cannot_be_read_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text(text)
+    with pytest.raises(Failure):
+        follow(tmp_path / "states", logs=tmp_path / "logs", once=True)

@@ -9,6 +9,7 @@ import pytest
 
 from services.registry.audit.audit import audit
 from services.registry.audit.source import all_records
+from services.registry.model import log_entries
 from services.registry.model.statements import StatementVersion
 from services.runtime.errors import (
     PermissionDenied,
@@ -111,3 +112,12 @@ async def audited(world: World) -> list[object]:
             records=all_records,
         )
     )
+
+
+async def test_a_registration_logged_by_an_earlier_release_is_compared_without_its_new_members(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(log_entries, "_shown_by", lambda _document: {})
+        await world.register()
+    assert await audited(world) == []

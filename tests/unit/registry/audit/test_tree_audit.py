@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, make_url, update
 from qagazsyz import notes
 from services.registry import tables
 from services.registry.log import store as log_store
-from services.registry.log.transparency_log import LogDamaged
+from services.registry.log.stored_tiles import LogDamaged
 from testing.postgres import Postgres
 from tests.unit.registry.audit.builders import DOCUMENTS, change, differences, name_of, register
 from tests.unit.registry.ledger import (
@@ -140,7 +140,9 @@ async def test_a_cosignature_over_another_tree_is_named(ledger: Ledger) -> None:
     text = notes.Checkpoint(ledger.key.origin, 17, os.urandom(32)).text
     line = notes.cosign(text, WITNESS, WITNESS_PRIVATE, 5).line
     async with ledger.database.transaction() as connection:
-        await log_store.put_cosignature(connection, log_store.Cosignature(17, str(WITNESS), line))
+        await log_store.put_cosignature(
+            connection, log_store.Cosignature(17, str(WITNESS), line, 5)
+        )
     assert await differences(ledger) == [
         "cosignature of witness.example over 17 entries: is not over the stored tree"
     ]

@@ -23,6 +23,7 @@ from services.registry.contents.store import content_row
 from services.registry.log.store import Rows
 from services.runtime.clock import Clock, system_clock
 from services.runtime.storage.object_store import UNFINISHED, open_object_store
+from services.runtime.storage.outages import StorageUnavailable
 from tests.unit.registry.ledger import CONTENT_KEY, entry, opened
 
 
@@ -145,7 +146,7 @@ async def test_an_object_that_cannot_be_written_fails_its_callers_and_no_others(
 ) -> None:
     contents = contents_in(tmp_path)
     (tmp_path / "packs").write_text("in the way")
-    with pytest.raises(OSError):
+    with pytest.raises(StorageUnavailable):
         await contents.put_many([b"one"])
     (tmp_path / "packs").unlink()
     (reference,) = await contents.put_many([b"two"])

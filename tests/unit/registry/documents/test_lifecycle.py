@@ -15,6 +15,7 @@ from services.runtime.errors import (
     NotFound,
 )
 from services.runtime.storage.database import sqlite_url
+from services.runtime.storage.outages import StorageUnavailable
 from tests.unit.registry.ledger import NOW
 from tests.unit.registry.world import (
     World,
@@ -150,3 +151,25 @@ async def test_a_revoked_document_can_be_erased(world: World) -> None:
     document = await world.register()
     await world.revoke(document.name)
     assert (await world.erase(document.name)).state == documents_pb2.DOCUMENT_STATE_ERASED
+
+
+async def test_a_full_disk_after_the_commit_does_not_fail_an_erasure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "test.db"
+
+    def left_in_the_write_ahead_log() -> bytes:
+        return path.with_name("test.db-wal").read_bytes()
+
+    async def fail() -> bool:
+        raise StorageUnavailable("the database cannot be used now")
+
+    async with opened_world(sqlite_url(path), tmp_path) as world:
+        document = await world.register(content=b"%PDF")
+        with monkeypatch.context() as patched:
+            patched.setattr(world.database, "purge_deleted", fail)
+            erased = await world.erase(document.name)
+        assert erased.state == documents_pb2.DOCUMENT_STATE_ERASED
+        assert left_in_the_write_ahead_log()
+        assert await world.erase(document.name) == erased
+        assert left_in_the_write_ahead_log() == b""

@@ -27,8 +27,10 @@ class Reader:
 
     async def get(self, method: str, request: Any) -> httpbody_pb2.HttpBody:
         call = FakeCall()
-        answer: httpbody_pb2.HttpBody = await getattr(self.servicer, method)(request, call)
-        self.caching = call.headers.get("cache-control", "")
+        try:
+            answer: httpbody_pb2.HttpBody = await getattr(self.servicer, method)(request, call)
+        finally:
+            self.caching = call.headers.get("cache-control", "")
         return answer
 
     async def tile(self, path: str) -> bytes:

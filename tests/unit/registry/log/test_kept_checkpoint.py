@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.registry.log.transparency_log import LogDamaged
+from services.registry.log.stored_tiles import LogDamaged
 from tests.unit.registry.ledger import entries, opened
 
 

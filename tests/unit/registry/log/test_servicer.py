@@ -109,11 +109,15 @@ async def test_partial_tiles_of_former_sizes_are_served_on(
 
 
 @pytest.mark.parametrize("path", ["0/001", "0/001.p/45", "0/002.p/1", "1/000", "2/000.p/1"])
-async def test_a_tile_beyond_the_tree_is_not_found(tmp_path: Path, path: str) -> None:
+async def test_a_tile_beyond_the_tree_is_not_found_and_no_cache_keeps_that(
+    tmp_path: Path, path: str
+) -> None:
     async with opened(sqlite(tmp_path), tmp_path / "contents") as ledger:
         await ledger.sequencer.submit(entries(0, 300))
+        log = reader(ledger)
         with pytest.raises(NotFound):
-            await reader(ledger).tile(path)
+            await log.tile(path)
+        assert log.caching == "no-store"
 
 
 async def test_the_key_is_served_as_verifiers_write_it(tmp_path: Path) -> None:

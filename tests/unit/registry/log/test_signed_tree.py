@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Executable, delete, update
 
 from services.registry import tables
-from services.registry.log.transparency_log import LogDamaged
+from services.registry.log.stored_tiles import LogDamaged
 from tests.unit.registry.ledger import entries, log_key, opened
 
 

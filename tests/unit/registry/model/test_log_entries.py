@@ -222,3 +222,28 @@ def test_a_document_that_lost_a_salt_has_no_entry() -> None:
 )
 def test_an_entry_tells_the_kind_of_a_basis_alone(basis: str, kind: str) -> None:
     assert log_entries.accessed_entry(access(basis=basis))["basis"] == kind
+
+
+def test_a_registration_commits_to_what_is_shown_of_the_document() -> None:
+    entry = log_entries.registered_entry(document())
+    for changed in (
+        document(title="another"),
+        document(verification_code="1" * 16),
+        document(signatures=(replace(document().signatures[0], signer="subjects/thief"),)),
+        document(signatures=(replace(document().signatures[0], certificate=b"another"),)),
+    ):
+        assert log_entries.registered_entry(changed) != entry
+    assert not log_entries.registered_entry(document(), version=1).keys() & {
+        "title",
+        "verification_code",
+        "signers",
+        "certificates",
+    }
+
+
+def test_whoever_has_the_opening_of_the_content_cannot_try_titles() -> None:
+    one, other = document(), document(verification_code="1" * 16)
+    assert log_entries.content_opening(one) == log_entries.content_opening(other)
+    first, second = (log_entries.registered_entry(each) for each in (one, other))
+    for member in ("title", "signers", "certificates"):
+        assert first[member] != second[member], "it takes the code too"

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Column, Executable, Integer, MetaData, Table, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import (
+    Column,
+    Executable,
+    Integer,
+    MetaData,
+    Table,
+    event,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.runtime.storage.database import (
-    Database,
+from services.runtime.storage.database import Database, sqlite_url
+from services.runtime.storage.outages import (
+    StorageUnavailable,
     is_conflict,
     is_unavailable,
-    sqlite_url,
+    storage_outages,
 )
+from testing import postgres as clusters
 
 METADATA = MetaData()
 NUMBERS = Table(
@@ -52,9 +66,11 @@ async def test_a_row_that_is_there_already_is_a_conflict(database_url: str) -> N
     await database.close()
 
 
-async def test_a_table_that_is_not_there_is_no_conflict(database_url: str) -> None:
+async def test_a_table_that_is_not_there_is_a_defect(database_url: str) -> None:
     database = Database(database_url)
-    assert not is_conflict(await error_of(database, select(NUMBERS)))
+    error = await error_of(database, select(NUMBERS))
+    assert not is_conflict(error)
+    assert not is_unavailable(error)
     await database.close()
 
 
@@ -121,3 +137,83 @@ async def test_a_snapshot_shows_one_moment(database_url: str) -> None:
     async with database.snapshot() as snapshot:
         assert len((await snapshot.execute(count)).all()) == 1
     await database.close()
+
+
+@pytest.fixture
+async def filling(tmp_path: Path) -> AsyncIterator[Database]:
+    """A database on SQLite whose file may not grow beyond a few pages."""
+    database = Database(sqlite_url(tmp_path / "test.db"), pool_size=1)
+    await make_table(database)
+    async with database.reading() as connection:
+        await connection.exec_driver_sql("PRAGMA max_page_count = 4")
+    yield database
+    await database.close()
+
+
+async def test_a_full_disk_is_unavailable(filling: Database) -> None:
+    rows = [{"id": number, "value": number} for number in range(10_000)]
+
+    async def fill(connection: AsyncConnection) -> None:
+        await connection.execute(insert(NUMBERS), rows)
+
+    with pytest.raises(StorageUnavailable) as raised:
+        await filling.run(fill)
+    assert isinstance(raised.value.__cause__, OperationalError)
+    assert "full" in str(raised.value.__cause__)
+    assert "full" not in raised.value.message
+
+
+async def test_after_a_failed_write_a_small_one_has_to_succeed(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "test.db"))
+    await make_table(database)
+    is_read_only = True
+
+    def set_mode(connection: Any, _record: Any, _proxy: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA query_only = {int(is_read_only)}")
+        cursor.close()
+
+    for engine in (database.engine, database._checking):
+        event.listen(engine.sync_engine, "checkout", set_mode)
+    await database.check()
+    with pytest.raises(StorageUnavailable):
+        await database.run(lambda connection: connection.execute(insert(NUMBERS).values(id=1)))
+    with pytest.raises(StorageUnavailable):
+        await database.check()
+    is_read_only = False
+    await database.check()
+    is_read_only = True
+    # The last write succeeded: readers are asked for no more.
+    await database.check()
+    await database.close()
+
+
+async def test_a_stopped_server_is_unavailable_until_it_is_back() -> None:
+    binaries = clusters.find_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL: apt-get install postgresql")
+    with clusters.running(binaries, "-c fsync=off") as cluster:
+        database = Database(cluster.create_database())
+        await make_table(database)
+        await database.check()
+        cluster.stop()
+        for attempt in (database.check(), database.run(read_numbers), database.run(read_numbers)):
+            with pytest.raises(StorageUnavailable):
+                await attempt
+        with pytest.raises(StorageUnavailable):
+            async with database.reading() as connection:
+                await read_numbers(connection)
+        cluster.start()
+        await database.check()
+        assert await database.run(read_numbers) == 0
+        await database.check()
+        await database.close()
+
+
+async def read_numbers(connection: AsyncConnection) -> int:
+    return len((await connection.execute(select(NUMBERS))).all())
+
+
+def test_an_error_of_the_code_passes_as_it_is() -> None:
+    with pytest.raises(KeyError), storage_outages("away"):
+        raise KeyError

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from obstore.store import from_url
 
 from services.runtime.storage.object_store import (
     UNFINISHED,
@@ -15,6 +17,7 @@ from services.runtime.storage.object_store import (
     ObjectStore,
     open_object_store,
 )
+from services.runtime.storage.outages import StorageUnavailable
 from tests import s3
 
 
@@ -71,6 +74,34 @@ async def test_files_are_their_owners_alone(tmp_path: Path) -> None:
 async def test_a_file_that_cannot_be_renamed_into_place_leaves_nothing(tmp_path: Path) -> None:
     store = open_object_store(str(tmp_path))
     (tmp_path / "taken").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(StorageUnavailable):
         await store.put("taken", b"data")
     assert list((tmp_path / UNFINISHED).iterdir()) == []
+
+
+async def test_a_folder_that_cannot_be_written_is_unavailable_until_it_can(tmp_path: Path) -> None:
+    store = open_object_store(str(tmp_path / "objects"))
+    await store.check()
+    # A file where a folder should be: what the root user meets too.
+    (tmp_path / "objects" / "packs").write_bytes(b"")
+    (tmp_path / "objects" / "unfinished").write_bytes(b"")
+    with pytest.raises(StorageUnavailable):
+        await store.put("packs/one", b"1")
+    with pytest.raises(StorageUnavailable):
+        await store.check()
+    for name in ("packs", "unfinished"):
+        (tmp_path / "objects" / name).unlink()
+    await store.check()
+    await store.put("packs/one", b"1")
+
+
+async def test_a_store_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        location = s3.use(address, monkeypatch)
+        store = ObjectStore(from_url(location, retry_config={"max_retries": 0}), None)
+        with pytest.raises(StorageUnavailable):
+            await store.put("packs/one", b"1")
+        with pytest.raises(StorageUnavailable):
+            await store.get("packs/one")

@@ -1,0 +1,1 @@
+"""Monitor transparency logs from outside: rules, rounds, metrics."""
