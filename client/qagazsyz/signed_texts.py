@@ -16,3 +16,9 @@ CONFIRM = "qagazsyz confirm v1"
 # phones.proto, Phone.challenge: a SIM shows its key; the platform's name, person, phone, card and a
 # random part follow, a line each.
 PHONE = "qagazsyz phone v1"
+# request_texts.py: a provider approves a version of its public service; a person asks for the
+# service, consents to an organization's look-ups, withdraws a consent. A JSON object follows.
+MANDATE = "qagazsyz mandate v1"
+REQUEST = "qagazsyz request v1"
+CONSENT = "qagazsyz consent v1"
+WITHDRAWAL = "qagazsyz withdrawal v1"

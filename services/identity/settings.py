@@ -13,10 +13,6 @@ class IdentitySettings(ServiceSettings):
     """Settings of the identity service."""
 
     service: str = "identity"
-    platform_name: str = Field(
-        default="qagazsyz.example",
-        description="The platform's name in sign-in challenges: one for another name is refused.",
-    )
     trust_folder: Path | None = Field(
         default=None,
         description="Folder of external authorities that are trusted; trust in the service's own if"

@@ -34,6 +34,11 @@ class ServiceSettings(BaseSettings):
         default="",
         description="PostgreSQL or CockroachDB by URL; SQLite in the folder if empty.",
     )
+    platform_name: str = Field(
+        default="qagazsyz.example",
+        description="The platform's name in sign-in challenges and in what people sign for others "
+        "to act on: what names another is refused.",
+    )
     identity_address: str = Field(
         default="",
         description="Where identity takes calls; signing, registry and messaging need it.",

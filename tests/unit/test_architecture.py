@@ -72,7 +72,17 @@ ROOMS = {
         "lookups": {"documents", "model", "log", "contents"},
         "identity_events": {"model", "log"},
         "witnessing": {"log"},
-        "audit": {"identity_events", "lookups", "documents", "model", "log", "contents"},
+        "delegation": {"lookups", "documents", "model", "log", "contents"},
+        "consent_requests": {"delegation", "lookups", "documents", "model", "log", "contents"},
+        "audit": {
+            "delegation",
+            "identity_events",
+            "lookups",
+            "documents",
+            "model",
+            "log",
+            "contents",
+        },
     },
 }
 # Modules that translate between the contract's messages and the domain.

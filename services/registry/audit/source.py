@@ -21,10 +21,12 @@ from services.registry.model.log_entries import (
     erased_entry,
     identity_entry,
     registered_entry,
+    requested_entry,
     revoked_entry,
     type_changed_entry,
     withdrawn_entry,
 )
+from services.registry.model.request_events import RequestEvent
 from services.registry.model.statements import StatementVersion, encode_statement, statement_key
 
 # Members of a registration's entry since it commits to all that is shown of a document.
@@ -32,8 +34,8 @@ _SHOWN = frozenset({"title", "verification_code", "signers", "certificates"})
 
 
 async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
-    """Yield a record for each entry of documents, consents, accesses, types and identity's
-    events."""
+    """Yield a record for each entry of documents, consents, accesses, types, identity's events and
+    changes of requests."""
     async for document, key in store.stream_documents(connection):
         if isinstance(document, store.Unreadable):
             yield _of_unreadable(document)
@@ -52,6 +54,8 @@ async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
         yield _of_type_change(change, is_newest, document_type)
     async for event in store.stream_identity_events(connection):
         yield _of_identity_event(event)
+    async for moved in store.stream_request_events(connection):
+        yield _of_request_event(moved)
 
 
 def _of_unreadable(row: store.Unreadable) -> Record:
@@ -185,3 +189,8 @@ def _of_identity_event(event: IdentityEvent) -> Record:
         members = {"subject": None}
     flaws = ["role without a membership"] if event.role and not event.is_of_membership else []
     return Record(f"event {event.number} of identity", event.log_index, members, flaws=flaws)
+
+
+def _of_request_event(event: RequestEvent) -> Record:
+    name = f"change {event.number} of {event.request}"
+    return Record(name, event.log_index, requested_entry(event))
