@@ -46,6 +46,7 @@ class Platform:
     looked_up: list[tuple[str, str]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     is_away: bool = False
+    cannot_seal: bool = False
 
     def person(self) -> str:
         """Enrol a person who can sign."""
@@ -102,6 +103,8 @@ class Platform:
         self, service: PublicService, request: ServiceRequest, during: Call | None
     ) -> str:
         self._check_is_there()
+        if self.cannot_seal:
+            raise Unavailable("a part of the platform cannot be reached")
         return self.outputs.setdefault(request.name, f"documents/{uuid.uuid4()}")
 
     async def is_output(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from qagazsyz.common.v1 import access_pb2, signatures_pb2
+from qagazsyz.common.v1 import access_pb2
 from qagazsyz.requests.v1 import public_services_pb2 as services_pb
 from qagazsyz.requests.v1 import service_requests_pb2 as pb
 from services.requests.main import Neighbours, Parts, build
@@ -63,7 +63,7 @@ class World:
         algorithm, signature = credential.sign(text.encode())
         return services_pb.StatementSignature(
             certificate=credential.certificate,
-            algorithm=cast("signatures_pb2.SignatureAlgorithm", algorithm),
+            algorithm=algorithm,
             signature=signature,
         )
 

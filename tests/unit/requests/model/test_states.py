@@ -236,7 +236,7 @@ def test_any_acts_in_any_order_follow_the_table() -> None:
     )
     # Hypothesis ends an example where it likes: count what was really done.
     while Requests.steps < STEPS:
-        run_state_machine_as_test(seed(found)(Requests), settings=chosen)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(seed(found)(Requests), settings=chosen)
         found += 1
     print(f"{Requests.steps} steps, {len(Requests.reached)} of {len(TRANSITIONS)} transitions")
     # In 5,000 steps all but a few that take a refusal and an appeal first.

@@ -17,7 +17,6 @@ from services.runtime.errors import (
     InvalidArgument,
     PermissionDenied,
     QuotaExceeded,
-    Unavailable,
 )
 from services.runtime.server import Call
 from tests.unit.requests.world import ADDRESS, CERTIFICATE, World
@@ -107,16 +106,11 @@ async def test_what_cannot_be_sealed_now_goes_on_by_itself(world: World) -> None
     service = await world.offered(world.by_rule())
     draft = await world.draft(service)
     world.has_address()
-    register = world.platform.register
-
-    async def away(*_: Any) -> str:
-        raise Unavailable("away")
-
-    world.platform.register = away  # type: ignore[method-assign]
+    world.platform.cannot_seal = True
     assert (await world.submit(draft)).state == pb.SERVICE_REQUEST_STATE_SUBMITTED
     await world.parts.submission.issue_waiting()
     assert (await get(world, draft.name)).state == pb.SERVICE_REQUEST_STATE_SUBMITTED
-    world.platform.register = register  # type: ignore[method-assign]
+    world.platform.cannot_seal = False
     await world.parts.submission.issue_waiting()
     assert (await get(world, draft.name)).state == pb.SERVICE_REQUEST_STATE_ISSUED
 
