@@ -41,16 +41,8 @@ def statistics(
             ),
             timeout=TIMEOUT_SECONDS,
         )
-    columns = (
-        *group_by,
-        "ended",
-        "electronic",
-        "of 80 %",
-        "in time",
-        "refused",
-        "looked up",
-        "p50",
-    )
+    counted = ("ended", "electronic", "of 80 %", "in time", "refused", "looked up", "p50")
+    columns = (*group_by, *counted)
     rows = [row_of(each, group_by) for each in answer.groups]
     print_rows("Services that ended", columns, rows, as_machine_json=json)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import rfc8785
 
-# public_services.proto, PublicService.output_template.
+# Signed as a whole in a mandate, which has 64 KiB at most.
 TEMPLATE_LIMIT_BYTES = 16_384
 # No document is nested deeper.
 DEPTH_LIMIT = 16

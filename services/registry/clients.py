@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import cast
 
+import grpc
 from cachetools import LRUCache
 
 from qagazsyz.common.v1 import certificates_pb2, signatures_pb2
 from qagazsyz.identity.v1 import subjects_pb2
-from qagazsyz.signing.v1 import verification_pb2
+from qagazsyz.signing.v1 import keys_pb2, verification_pb2
+from services.registry.delegation.interface import PersonNames, Seal
+from services.registry.delegation.verification import SignedDelegation
 from services.registry.documents.interface import (
     Officer,
     SignedStatement,
@@ -24,9 +27,11 @@ from services.registry.documents.interface import (
 from services.runtime.access import Role
 from services.runtime.clients import ServiceClient
 from services.runtime.concurrency.batching import RequestBatcher
+from services.runtime.errors import FailedPrecondition, PermissionDenied
 from services.runtime.server import Call
 
 SUBJECTS = "qagazsyz.identity.v1.SubjectService"
+KEYS = "qagazsyz.signing.v1.KeyService"
 VERIFICATION = "qagazsyz.signing.v1.VerificationService"
 
 # subjects.proto and verification.proto: what one call may carry.
@@ -57,6 +62,29 @@ class SigningClient:
     ) -> list[VerificationResult]:
         """Return a result for each item, in order. Raises Unavailable or DeadlineExceeded."""
         return await self._batcher.ask(items, during)
+
+    async def seal(self, statement: bytes, signed: SignedDelegation, during: Call | None) -> Seal:
+        """Return the provider's seal over a document's statement. Raises PermissionDenied,
+        FailedPrecondition, Unavailable or DeadlineExceeded."""
+        request = keys_pb2.SignStatementRequest(
+            statement=statement,
+            delegation=signatures_pb2.Delegation(
+                mandate=_signed_text(signed.mandate), statement=_signed_text(signed.statement)
+            ),
+        )
+        try:
+            response = await self._signing.call(
+                f"{KEYS}/SignStatement", request, keys_pb2.SignStatementResponse, during
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.PERMISSION_DENIED:
+                raise PermissionDenied from None
+            if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+                raise FailedPrecondition(
+                    "KEY_VERSION_DISABLED", "the provider's key cannot sign now"
+                ) from None
+            raise
+        return Seal(response.signature, response.algorithm)
 
     async def _batch_verify(
         self, items: Sequence[SignedStatement], during: Call | None
@@ -147,6 +175,34 @@ class IdentityClient:
         answers = await self._organizations_batcher.ask(ordered, during)
         return dict(zip(ordered, answers, strict=True))
 
+    async def find_names(self, subject: str, during: Call | None) -> PersonNames | None:
+        """Return the person's names, None if there is no such person. Raises as find_subjects."""
+        response = await self._identity.call(
+            f"{SUBJECTS}/BatchGetSubjects",
+            subjects_pb2.BatchGetSubjectsRequest(names=[subject]),
+            subjects_pb2.BatchGetSubjectsResponse,
+            during,
+        )
+        (found,) = response.subjects
+        if not found.name or found.WhichOneof("kind") != "person":
+            return None
+        person = found.person
+        return PersonNames(person.family_name, person.given_name, person.patronymic)
+
+    async def find_by_iin(self, iin: str, during: Call | None) -> str:
+        """Return the person with the IIN, "" if there is none. Raises as find_subjects."""
+        response = await self._identity.call(
+            f"{SUBJECTS}/ResolveSubjects",
+            subjects_pb2.ResolveSubjectsRequest(numbers=[iin]),
+            subjects_pb2.ResolveSubjectsResponse,
+            during,
+        )
+        (subject,) = response.subjects
+        if not subject:
+            return ""
+        kinds = await self.find_subjects([subject], during)
+        return subject if kinds.get(subject) is SubjectKind.PERSON else ""
+
     async def second_existed(self, during: Call | None) -> bool:
         """Return whether the platform ever had a second operator.
 
@@ -225,6 +281,15 @@ class IdentityClient:
             )
             for _, each in zip(people, response.people, strict=True)
         ]
+
+
+def _signed_text(signed: SignedStatement) -> signatures_pb2.SignedText:
+    return signatures_pb2.SignedText(
+        text=signed.statement,
+        certificate=signed.certificate,
+        algorithm=cast("signatures_pb2.SignatureAlgorithm", signed.algorithm),
+        signature=signed.signature,
+    )
 
 
 def _result_of(verdict: int, signer: verification_pb2.SignerResult) -> VerificationResult:

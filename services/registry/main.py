@@ -11,8 +11,16 @@ from pathlib import Path
 
 from qagazsyz import notes
 from services.registry.clients import IdentityClient, SigningClient
+from services.registry.consent_request_servicer import ConsentRequestServicer
+from services.registry.consent_requests.asking import ConsentAsking
 from services.registry.consent_servicer import ConsentServicer
 from services.registry.contents.packs import Contents, WrappingKey
+from services.registry.delegated_servicer import DelegatedServicer
+from services.registry.delegation.evidence import EvidenceLookUps
+from services.registry.delegation.interface import People, Sealer
+from services.registry.delegation.output import Outputs
+from services.registry.delegation.request_log import RequestLog
+from services.registry.delegation.verification import DelegationCheck
 from services.registry.document_servicer import DocumentServicer
 from services.registry.documents.content_reader import ContentReader
 from services.registry.documents.interface import Directory, Operators, Verifier
@@ -30,6 +38,7 @@ from services.registry.log.servicer import LogServicer
 from services.registry.log.transparency_log import LogKey, TransparencyLog
 from services.registry.lookups.consent_lifecycle import ConsentLifecycle
 from services.registry.lookups.lookups import LookUps
+from services.registry.mandate_servicer import MandateServicer
 from services.registry.model.log_entries import NEWEST_VERSION
 from services.registry.settings import RegistrySettings
 from services.runtime import process
@@ -55,6 +64,9 @@ log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
 DOCUMENT_SERVICE = "qagazsyz.registry.v1.DocumentService"
 CONSENT_SERVICE = "qagazsyz.registry.v1.ConsentService"
+CONSENT_REQUEST_SERVICE = "qagazsyz.registry.v1.ConsentRequestService"
+DELEGATED_SERVICE = "qagazsyz.registry.v1.DelegatedService"
+MANDATE_SERVICE = "qagazsyz.registry.v1.MandateService"
 LOG_SERVICE = "qagazsyz.registry.v1.LogService"
 
 # How often orphaned objects are deleted, and erased data is purged from SQLite's write-ahead log.
@@ -69,6 +81,9 @@ class Registry:
 
     documents: DocumentServicer
     consents: ConsentServicer
+    consent_requests: ConsentRequestServicer
+    delegated: DelegatedServicer
+    mandates: MandateServicer
     log: LogServicer
     sequencer: Sequencer
     contents: Contents
@@ -79,6 +94,9 @@ class Registry:
         return {
             DOCUMENT_SERVICE: self.documents,
             CONSENT_SERVICE: self.consents,
+            CONSENT_REQUEST_SERVICE: self.consent_requests,
+            DELEGATED_SERVICE: self.delegated,
+            MANDATE_SERVICE: self.mandates,
             LOG_SERVICE: self.log,
         }
 
@@ -92,6 +110,9 @@ def build(
     verifier: Verifier,
     directory: Directory,
     operators: Operators,
+    people: People,
+    sealer: Sealer,
+    platform: str,
     witnesses: Sequence[notes.VerifierKey] = (),
     version_1_until: datetime | None = None,
     entry_version: int = NEWEST_VERSION,
@@ -100,12 +121,35 @@ def build(
 ) -> Registry:
     """Wire a registry over ready objects. Its sequencer and version_1_end are yet to be started.
 
-    entry_version: which version of the log's entries is written.
+    platform: its name in what people sign. entry_version: which version of the log's entries is
+    written.
     """
     transparency_log = TransparencyLog(log_key, witnesses)
     sequencer = Sequencer(database, log_key, kept=KeptCheckpoint(objects, log_key))
     contents = Contents(objects, content_key, clock=clock, randomness=randomness)
     version_1_end = VersionOneEnd(database, clock, version_1_until)
+    registration = Registration(
+        database=database,
+        sequencer=sequencer,
+        contents=contents,
+        signature_check=SignatureCheck(verifier, directory, version_1_end, clock),
+        clock=clock,
+        randomness=randomness,
+        entry_version=entry_version,
+    )
+    content_reader = ContentReader(database, contents)
+    lifecycle = ConsentLifecycle(database, sequencer, clock, randomness, entry_version)
+    check = DelegationCheck(database, verifier, directory, clock, platform)
+    evidence = EvidenceLookUps(database, sequencer, clock, randomness, entry_version)
+    asking = ConsentAsking(
+        database=database,
+        lifecycle=lifecycle,
+        texts=check,
+        people=people,
+        clock=clock,
+        randomness=randomness,
+        platform=platform,
+    )
     return Registry(
         documents=DocumentServicer(
             database=database,
@@ -113,28 +157,49 @@ def build(
             types=TypeAdministration(
                 database, sequencer, directory, operators, clock, entry_version
             ),
-            registration=Registration(
-                database=database,
-                sequencer=sequencer,
-                contents=contents,
-                signature_check=SignatureCheck(verifier, directory, version_1_end, clock),
-                clock=clock,
-                randomness=randomness,
-                entry_version=entry_version,
-            ),
+            registration=registration,
             lifecycle=DocumentLifecycle(database, sequencer, clock, entry_version),
             look_ups=LookUps(database, sequencer, clock, randomness, entry_version),
-            content_reader=ContentReader(database, contents),
+            content_reader=content_reader,
             clock=clock,
         ),
         consents=ConsentServicer(
             database=database,
             transparency_log=transparency_log,
-            lifecycle=ConsentLifecycle(database, sequencer, clock, randomness, entry_version),
+            lifecycle=lifecycle,
             directory=directory,
             clock=clock,
             randomness=randomness,
         ),
+        consent_requests=ConsentRequestServicer(
+            database=database,
+            asking=asking,
+            clock=clock,
+            randomness=randomness,
+            platform=platform,
+        ),
+        delegated=DelegatedServicer(
+            database=database,
+            transparency_log=transparency_log,
+            check=check,
+            evidence=evidence,
+            outputs=Outputs(
+                database=database,
+                registration=registration,
+                evidence=evidence,
+                content_reader=content_reader,
+                people=people,
+                sealer=sealer,
+                clock=clock,
+            ),
+            request_log=RequestLog(database, sequencer, clock, randomness),
+            asking=asking,
+            content_reader=content_reader,
+            clock=clock,
+            platform=platform,
+            entry_version=entry_version,
+        ),
+        mandates=MandateServicer(database, transparency_log, clock),
         log=LogServicer(database, transparency_log),
         sequencer=sequencer,
         contents=contents,
@@ -153,14 +218,18 @@ async def serve(settings: RegistrySettings, stop: asyncio.Event) -> None:
     internal = InternalTokens.load(identity, settings.credential_file())
     peer = ServiceClient(identity, internal)
     directory = IdentityClient(peer)
+    verifier = SigningClient(ServiceClient(signing, internal))
     registry = build(
         database=database,
         objects=open_object_store(settings.contents_location()),
         log_key=log_key,
         content_key=content_key,
-        verifier=SigningClient(ServiceClient(signing, internal)),
+        verifier=verifier,
         directory=directory,
         operators=directory,
+        people=directory,
+        sealer=verifier,
+        platform=settings.platform_name,
         witnesses=witnesses,
         version_1_until=settings.version_1_end(),
         entry_version=settings.log_entry_version,

@@ -8,13 +8,14 @@ from typing import cast
 
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.identity.v1 import events_pb2
-from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
+from qagazsyz.registry.v1 import consents_pb2, delegated_pb2, documents_pb2, receipts_pb2
 from services.registry.model.accesses import Access
 from services.registry.model.attributes import Attribute
 from services.registry.model.consents import Consent
 from services.registry.model.document_types import DocumentType, LegalBasis
 from services.registry.model.documents import Document, format_verification_code
 from services.registry.model.identity_events import IdentityEvent
+from services.registry.model.request_events import RequestEvent
 from services.runtime.clock import to_timestamp
 
 
@@ -166,6 +167,20 @@ def identity_event_message(
         organization=event.organization,
         officers=event.officers,
         fingerprint=event.fingerprint,
+        receipt=receipt,
+    )
+
+
+def request_event_message(
+    event: RequestEvent, receipt: receipts_pb2.Receipt
+) -> delegated_pb2.RequestEvent:
+    """Return a request's change with its receipt."""
+    return delegated_pb2.RequestEvent(
+        request=event.request,
+        public_service=event.public_service,
+        number=event.number,
+        change=event.change,
+        time=to_timestamp(event.time),
         receipt=receipt,
     )
 

@@ -276,5 +276,68 @@ identity_events = Table(
     Index("identity_events_by_fingerprint", "fingerprint"),
 )
 
+# --- Acts on behalf ----------------------------------------------------------
+
+# Until when the mandates of a provider's public service have ended.
+mandate_ends = Table(
+    "mandate_ends",
+    metadata,
+    Column("provider", _NAME, primary_key=True),
+    Column("public_service", _NAME, primary_key=True),
+    Column("end_time", UtcDateTime, nullable=False),
+)
+
+# The statement that each request rests on, since it was verified first.
+request_statements = Table(
+    "request_statements",
+    metadata,
+    Column("request", _NAME, primary_key=True),
+    # SHA-256 of the signed text.
+    Column("statement_sha256", LargeBinary(32), nullable=False),
+    Column("applicant", _NAME, nullable=False),
+    Column("public_service", _NAME, nullable=False),
+    Column("accept_time", UtcDateTime, nullable=False),
+)
+
+# Changes of requests, as the log has them.
+request_events = Table(
+    "request_events",
+    metadata,
+    Column("request", _NAME, primary_key=True),
+    # From 1, without gaps.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("public_service", _NAME, nullable=False),
+    Column("applicant", _NAME, nullable=False),
+    # Canonical JSON.
+    Column("change", LargeBinary, nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    # The salts of its commitments derive from it.
+    Column("entry_salt", LargeBinary(32), nullable=False),
+    Column("log_index", BigInteger, nullable=False),
+    Index("request_events_by_applicant", "applicant", "log_index"),
+    Index("request_events_by_index", "log_index"),
+)
+
+consent_requests = Table(
+    "consent_requests",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    Column("organization", _NAME, nullable=False),
+    # NULL if it asks nobody.
+    Column("subject", _NAME),
+    Column("document_type", _NAME, nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("purpose_text", Text, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    # Of the consent, in whole seconds.
+    Column("expire_time", UtcDateTime, nullable=False),
+    # qagazsyz.registry.v1.ConsentRequestState; that it has lapsed is not stored.
+    Column("state", SmallInteger, nullable=False),
+    # Once given.
+    Column("consent", _NAME),
+    Index("consent_requests_by_organization", "organization", "name"),
+    Index("consent_requests_by_subject", "subject", "name"),
+)
+
 # Kept for ever; a look-up's serves as long as its access record.
 requests = resource_requests_table(metadata)

@@ -259,6 +259,23 @@ class RegistryClient:
                 raise
         return made.name
 
+    async def is_output(
+        self, service: PublicService, request: ServiceRequest, document: str, during: Call | None
+    ) -> bool:
+        """Return whether a document answers the request."""
+        found = await self._registry.call(
+            f"{DELEGATED}/CheckOutput",
+            delegated_pb2.CheckOutputRequest(
+                request=request.name,
+                document=document,
+                document_type=service.output,
+                provider=service.provider,
+            ),
+            delegated_pb2.CheckOutputResponse,
+            during,
+        )
+        return found.answers
+
     async def append(
         self, service: PublicService | None, request: ServiceRequest, event: Event
     ) -> int:

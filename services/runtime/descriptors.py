@@ -21,7 +21,13 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from qagazsyz.identity.v1 import certificates_pb2, events_pb2, phones_pb2, subjects_pb2, tokens_pb2
 from qagazsyz.messaging.v1 import messages_pb2
-from qagazsyz.registry.v1 import consents_pb2, documents_pb2, log_pb2
+from qagazsyz.registry.v1 import (
+    consent_requests_pb2,
+    consents_pb2,
+    delegated_pb2,
+    documents_pb2,
+    log_pb2,
+)
 from qagazsyz.requests.v1 import public_services_pb2, service_requests_pb2, statistics_pb2
 from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.intake.open_streams import OpenStreams
@@ -41,7 +47,9 @@ _FILES = (
     keys_pb2,
     verification_pb2,
     consents_pb2,
+    consent_requests_pb2,
     documents_pb2,
+    delegated_pb2,
     log_pb2,
     public_services_pb2,
     service_requests_pb2,

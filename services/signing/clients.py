@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from qagazsyz.identity.v1 import certificates_pb2, subjects_pb2
+from services.runtime.access import Role
 from services.runtime.clients import ServiceClient
 from services.runtime.clock import from_timestamp, to_timestamp
 from services.runtime.concurrency.halves import ask_in_halves
@@ -94,6 +95,23 @@ class IdentityClient:
             during=call,
         )
         return any(s.name == name and s.HasField("organization") for s in response.subjects)
+
+    async def find_officers(
+        self, organization: str, people: Sequence[str], call: Call
+    ) -> frozenset[str]:
+        """Return those of the people who are officers of the organization now."""
+        names = [f"{organization}/memberships/{each.removeprefix('subjects/')}" for each in people]
+        response = await self._peer.call(
+            "qagazsyz.identity.v1.SubjectService/BatchGetMemberships",
+            subjects_pb2.BatchGetMembershipsRequest(names=names),
+            subjects_pb2.BatchGetMembershipsResponse,
+            during=call,
+        )
+        return frozenset(
+            person
+            for person, membership in zip(people, response.memberships, strict=True)
+            if membership.name and membership.role == Role.ROLE_OFFICER
+        )
 
     async def announce_keys(self, public_keys: Sequence[bytes], call: Call | None = None) -> None:
         """Make identity refuse sign-ins with these keys (SubjectPublicKeyInfo, at most 1,000).

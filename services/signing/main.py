@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from qagazsyz.common.v1 import signatures_pb2
 from services.runtime import process
 from services.runtime.access import TokenVerifier
 from services.runtime.acts.confirmations import Confirmations
@@ -22,7 +23,7 @@ from services.runtime.clock import Clock, system_clock
 from services.runtime.concurrency.housekeeping import every, in_background, until_done
 from services.runtime.sealing import Vault, load_keys
 from services.runtime.secret_files import SecretRefused, read_secret
-from services.runtime.server import Server, wait_for
+from services.runtime.server import Call, Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
@@ -32,9 +33,11 @@ from services.signing.keys.announcing import announce_all
 from services.signing.keys.servicer import KeyServicer
 from services.signing.settings import SigningSettings
 from services.signing.tables import requests
+from services.signing.verification.requests import encode_batch
 from services.signing.verification.scheduler import Scheduler
 from services.signing.verification.servicer import VerificationServicer
 from services.signing.verification.signers import Signers
+from services.signing.verification.texts import TextVerifier
 from signatures.backend import Backend
 from signatures.loading import load_backend
 from signatures.x509 import is_signed_by_certificate
@@ -68,14 +71,6 @@ def build(
         async with database.reading() as connection:
             return await store.find_public_keys(connection, names)
 
-    keys = KeyServicer(
-        database=database,
-        vault=vault,
-        organization_exists=identity.organization_exists,
-        announce_keys=identity.announce_keys,
-        clock=clock,
-        keys_per_organization=settings.keys_per_organization,
-    )
     scheduler = Scheduler(
         backend, threads=settings.threads, bytes_in_flight=settings.bytes_in_flight
     )
@@ -91,6 +86,22 @@ def build(
         signers=signers,
         verify_time_stamp=identity.verify_time_stamp,
         clock=clock,
+    )
+    texts = TextVerifier(backend, scheduler, signers)
+
+    async def signers_of(signed: Sequence[signatures_pb2.SignedText], call: Call) -> list[str]:
+        return await texts.signers_of(encode_batch(signed), len(signed), call)
+
+    keys = KeyServicer(
+        database=database,
+        vault=vault,
+        organization_exists=identity.organization_exists,
+        announce_keys=identity.announce_keys,
+        signers_of=signers_of,
+        find_officers=identity.find_officers,
+        platform=settings.platform_name,
+        clock=clock,
+        keys_per_organization=settings.keys_per_organization,
     )
     return Server(
         {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},

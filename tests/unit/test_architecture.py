@@ -79,7 +79,17 @@ ROOMS = {
         "documents": {"model", "log", "contents"},
         "lookups": {"documents", "model", "log", "contents"},
         "identity_events": {"model", "log"},
-        "audit": {"identity_events", "lookups", "documents", "model", "log", "contents"},
+        "delegation": {"lookups", "documents", "model", "log", "contents"},
+        "consent_requests": {"delegation", "lookups", "documents", "model", "log", "contents"},
+        "audit": {
+            "delegation",
+            "identity_events",
+            "lookups",
+            "documents",
+            "model",
+            "log",
+            "contents",
+        },
     },
 }
 # Modules that translate between the contract's messages and the domain.

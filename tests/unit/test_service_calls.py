@@ -35,6 +35,18 @@ NOT_CALLED_YET = {
     ),
     *(("requests", method) for method in ("GetPhone", "ListPhones", "ResolvePhone")),
     *(
+        ("requests", method)
+        for method in (
+            "LookUpForRequest",
+            "RegisterForRequest",
+            "GrantConsentForSubject",
+            "WithdrawConsentForSubject",
+            "ReadConsentRequests",
+            "AppendRequestEvent",
+            "EndMandates",
+        )
+    ),
+    *(
         (service, method)
         for service in ("signing", "requests")
         for method in ("SendMessage", "GetMessage", "ReceiveMessages")

@@ -20,16 +20,18 @@ from services.registry.model.log_entries import (
     erased_entry,
     identity_entry,
     registered_entry,
+    requested_entry,
     revoked_entry,
     type_changed_entry,
     withdrawn_entry,
 )
+from services.registry.model.request_events import RequestEvent
 from services.registry.model.statements import StatementVersion, encode_statement, statement_key
 
 
 async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
-    """Yield a record for each entry of documents, consents, accesses, types and identity's
-    events."""
+    """Yield a record for each entry of documents, consents, accesses, types, identity's events and
+    changes of requests."""
     async for document, key in store.stream_documents(connection):
         for record in _of_document(document, key):
             yield record
@@ -42,6 +44,8 @@ async def all_records(connection: AsyncConnection) -> AsyncIterator[Record]:
         yield _of_type_change(change, is_newest, document_type)
     async for event in store.stream_identity_events(connection):
         yield _of_identity_event(event)
+    async for moved in store.stream_request_events(connection):
+        yield _of_request_event(moved)
 
 
 def _of_document(document: Document, key: bytes | None) -> list[Record]:
@@ -129,3 +133,8 @@ def _of_identity_event(event: IdentityEvent) -> Record:
         # It has fewer salts than commitments: some were lost.
         members = {"subject": None}
     return Record(f"event {event.number} of identity", event.log_index, members)
+
+
+def _of_request_event(event: RequestEvent) -> Record:
+    name = f"change {event.number} of {event.request}"
+    return Record(name, event.log_index, requested_entry(event))

@@ -10,6 +10,7 @@ from sqlalchemy import Row, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.contents.store import ContentReference, reference_of
+from services.registry.delegation.store import list_in_order as list_events
 from services.registry.documents.store import documents_of, find_types, list_type_changes
 from services.registry.identity_events.store import list_in_order
 from services.registry.lookups.store import accesses_of, consent_of
@@ -18,6 +19,7 @@ from services.registry.model.consents import Consent
 from services.registry.model.document_types import DocumentType, TypeChange
 from services.registry.model.documents import Document
 from services.registry.model.identity_events import IdentityEvent
+from services.registry.model.request_events import RequestEvent
 from services.registry.tables import accesses, consents, contents, documents, type_changes
 
 # Records read at once, with everything that belongs to them.
@@ -79,6 +81,15 @@ async def stream_identity_events(connection: AsyncConnection) -> AsyncIterator[I
     last = 0
     while events := await list_in_order(connection, after=last, limit=_CHUNK):
         last = events[-1].number
+        for event in events:
+            yield event
+
+
+async def stream_request_events(connection: AsyncConnection) -> AsyncIterator[RequestEvent]:
+    """Yield every change of a request, in the log's order."""
+    last = -1
+    while events := await list_events(connection, after=last, limit=_CHUNK):
+        last = events[-1].log_index
         for event in events:
             yield event
 

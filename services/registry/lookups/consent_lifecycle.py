@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.documents.lifecycle import NothingChanged
 from services.registry.documents.store import kept_requests, request_row
-from services.registry.log.group_commit import Conflict
+from services.registry.log.group_commit import Apply, Conflict
 from services.registry.log.sequencer import Sequencer
 from services.registry.log.transparency_log import encode_entry
 from services.registry.lookups import store
@@ -58,16 +58,23 @@ class ConsentLifecycle:
             return None if name is None else await store.find_consent(connection, name)
 
     async def grant(
-        self, consent: Consent, request: RequestKey | None, request_sha256: bytes
+        self,
+        consent: Consent,
+        request: RequestKey | None,
+        request_sha256: bytes,
+        apply: Apply | None = None,
     ) -> Consent:
-        """Store a consent; return it, or the one that the same request granted at the same time."""
+        """Store a consent; return it, or the one that the same request granted at the same time.
+
+        apply: what else changes in the same transaction; what it raises goes to the caller.
+        """
         consent = replace(consent, grant_text_salt=self._text_salt())
         rows = [store.consent_row(consent)]
         if request is not None:
             rows.append(request_row(request, request_sha256, consent.name))
         try:
             committed = await self._sequencer.submit(
-                [encode_entry(consented_entry(consent))], rows=rows
+                [encode_entry(consented_entry(consent))], apply, rows=rows
             )
         except Conflict:
             granted = await self.find_granted(request, request_sha256)

@@ -22,6 +22,7 @@ from services.registry.model.consents import Consent
 from services.registry.model.document_types import TypeChange
 from services.registry.model.documents import Document
 from services.registry.model.identity_events import IdentityEvent, IdentityEventKind
+from services.registry.model.request_events import RequestEvent
 from services.registry.model.statements import format_microseconds, format_seconds
 from services.runtime.access import Role
 
@@ -153,8 +154,9 @@ def _commitments_of(access: Access) -> Entry:
 def _derived_openings(access: Access) -> list[Opening]:
     """Return the openings whose salts derive from the access' entry_salt."""
     fields = {"reason": access.reason}
-    if _kind_of(access.basis) == "consent":
-        fields["consent"] = access.basis
+    kind = _kind_of(access.basis)
+    if kind in ("consent", "request"):
+        fields[kind] = access.basis
     fields |= {_document_field(position): name for position, name in enumerate(access.documents)}
     return [
         Opening(field, _derive_salt(access.entry_salt, field), value.encode())
@@ -209,6 +211,31 @@ def identity_openings(event: IdentityEvent) -> list[Opening]:
     return [
         Opening(field, salt, value)
         for (field, value), salt in zip(values, event.salts, strict=True)
+    ]
+
+
+# --- Changes of requests -----------------------------------------------------
+
+
+def requested_entry(event: RequestEvent) -> Entry:
+    """Return the entry of a request's change: all commitments, since in clear anybody could count
+    groups of one and match times."""
+    committed = {
+        each.field: commitment(each.salt, each.value) for each in requested_openings(event)
+    }
+    return {**_entry("requested", event.time, 2), **committed}
+
+
+def requested_openings(event: RequestEvent) -> list[Opening]:
+    """Return all openings of the entry of a request's change."""
+    fields = {
+        "request": event.request.encode(),
+        "public_service": event.public_service.encode(),
+        "change": event.change,
+    }
+    return [
+        Opening(field, _derive_salt(event.entry_salt, field), value)
+        for field, value in fields.items()
     ]
 
 
@@ -281,10 +308,12 @@ def _consent_openings(consent: Consent, salt: bytes, text_salt: bytes) -> list[O
 
 
 def _kind_of(basis: str) -> str:
-    """Return the kind of an access' basis, without its name: a consent's name would link its
-    subject's other accesses to this one."""
+    """Return the kind of an access' basis, without its name: a consent's or a request's name would
+    link its subject's other accesses to this one."""
     if basis in ("", "issuer"):
         return basis
+    if basis.startswith("serviceRequests/"):
+        return "request"
     return "consent" if basis.startswith("consents/") else "law"
 
 

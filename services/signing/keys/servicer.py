@@ -7,14 +7,14 @@ officers sign with it. To other officers a key that exists and one that does not
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qagazsyz.common.v1 import access_pb2
+from qagazsyz.common.v1 import access_pb2, signatures_pb2
 from qagazsyz.signing.v1 import keys_pb2
 from services.runtime import telemetry
 from services.runtime.access import Caller
@@ -32,6 +32,7 @@ from services.runtime.status import status_of
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.signing.keys import store
+from services.signing.keys.delegation import check_order, check_signers, parse_order
 from services.signing.keys.generation import KeyGenerator
 from services.signing.keys.messages import key_message, key_messages, version_message
 from services.signing.keys.private_keys import KeyPair, SigningKey
@@ -55,6 +56,8 @@ from signatures.algorithms import Algorithm
 Role = access_pb2.Role
 OrganizationExists = Callable[[str, Call], Awaitable[bool]]
 AnnounceKeys = Callable[[list[bytes], Call], Awaitable[None]]
+SignersOf = Callable[[Sequence[signatures_pb2.SignedText], Call], Awaitable[list[str]]]
+FindOfficers = Callable[[str, Sequence[str], Call], Awaitable[Collection[str]]]
 
 # A page ends early before it exceeds the limit of a message: ML-DSA keys are long.
 PAGE_LIMIT_BYTES = 8 * 1024 * 1024
@@ -70,16 +73,24 @@ class KeyServicer:
         vault: Vault,
         organization_exists: OrganizationExists,
         announce_keys: AnnounceKeys,
+        signers_of: SignersOf,
+        find_officers: FindOfficers,
+        platform: str,
         clock: Clock,
         keys_per_organization: int,
         generator: KeyGenerator | None = None,
     ) -> None:
         """announce_keys: makes identity refuse sign-ins with these keys; see announcing.py.
+        signers_of: verifies signed texts. find_officers: those of the people who are an
+        organization's officers. platform: its name in signed texts.
         keys_per_organization: the quota. generator: one of its own if unset."""
         self._database = database
         self._vault = vault
         self._organization_exists = organization_exists
         self._announce_keys = announce_keys
+        self._signers_of = signers_of
+        self._find_officers = find_officers
+        self._platform = platform
         self._clock = clock
         self._keys_per_organization = keys_per_organization
         self._generator = generator or KeyGenerator()
@@ -215,6 +226,24 @@ class KeyServicer:
         results = await SIGNING.map(partial(_sign_item, key, signing_key), request.items)
         return keys_pb2.BatchSignResponse(results=results, key_version=key.primary_name)
 
+    async def SignStatement(
+        self, request: keys_pb2.SignStatementRequest, call: Call
+    ) -> keys_pb2.SignStatementResponse:
+        mandate, statement = request.delegation.mandate, request.delegation.statement
+        order = parse_order(request.statement, mandate.text, statement.text)
+        check_order(order, platform=self._platform, now=self._clock())
+        approver, applicant = await self._signers_of([mandate, statement], call)
+        officers = await self._find_officers(order.mandate.provider, [approver, applicant], call)
+        check_signers(order, approver, applicant, officers)
+        key, sealed = await self._key_of(order.mandate.key, order.mandate.provider)
+        signing_key = self._unseal(key, key.primary, sealed)
+        signature = await SIGNING.run(signing_key.sign, order.document, None)
+        return keys_pb2.SignStatementResponse(
+            signature=signature,
+            algorithm=cast("signatures_pb2.SignatureAlgorithm", int(key.algorithm)),
+            key_version=key.primary_name,
+        )
+
     async def _generate(self, algorithm: Algorithm, call: Call) -> KeyPair:
         """Generate a key pair and announce it. Raises ResourceExhausted, Unavailable or
         DeadlineExceeded."""
@@ -249,10 +278,17 @@ class KeyServicer:
 
     async def _own_key(self, name: str, caller: Caller) -> tuple[Key, Sealed]:
         """Return the key of the caller's organization, and its primary version's private key."""
+        if not caller.has(Role.ROLE_OFFICER):
+            raise PermissionDenied()
+        return await self._key_of(name, caller.organization)
+
+    async def _key_of(self, name: str, organization: str) -> tuple[Key, Sealed]:
+        """Return the organization's key, and its primary version's private key. Raises
+        InvalidArgument, PermissionDenied and FailedPrecondition."""
         key_id = parse_key_name(name, "key")
         async with self._database.reading() as connection:
             key = await store.find_key(connection, key_id)
-            if key is None or not _is_officer_of(caller, key.organization):
+            if key is None or key.organization != organization or not organization:
                 raise PermissionDenied()
             return key, await self._sealed(connection, _version_of(key, key.primary))
 

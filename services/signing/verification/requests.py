@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import DecodeError
 
+from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.common.v1.certificates_pb2 import RequiredRole
 from qagazsyz.signing.v1 import verification_pb2
 from services.runtime.errors import InvalidArgument
@@ -152,3 +154,14 @@ def _walk(request: bytes) -> StampedSignature | None:
     except MalformedFields:
         raise malformed() from None
     return StampedSignature(token, signature)
+
+
+def encode_batch(texts: Sequence[signatures_pb2.SignedText]) -> bytes:
+    """Return the request that verifies each text by its own signer, for the backend."""
+    request = verification_pb2.BatchVerifyRequest()
+    for index, each in enumerate(texts):
+        request.signers.add(certificate=each.certificate)
+        request.items.add(
+            signer=index, algorithm=each.algorithm, message=each.text, signature=each.signature
+        )
+    return request.SerializeToString()

@@ -28,6 +28,7 @@ from services.registry.model.identity_events import (
     IdentityEventBasis,
     IdentityEventKind,
 )
+from services.registry.model.request_events import RequestEvent
 from services.runtime.access import Role
 from tests.unit.registry.ledger import log_key
 
@@ -113,6 +114,15 @@ MEMBERSHIP_KINDS = (IdentityEventKind.MEMBERSHIP_ADDED, IdentityEventKind.MEMBER
 TYPE = DocumentType(
     name=DOCUMENT.document_type, display_names={}, issuers=(DOCUMENT.issuer,), legal_bases=()
 )
+REQUESTED = RequestEvent(
+    request="serviceRequests/1",
+    public_service="publicServices/address-certificate",
+    applicant=DOCUMENT.subjects[0],
+    number=1,
+    change=b'{"state":"draft"}',
+    time=NOW,
+    entry_salt=SALTS[0],
+)
 # Those who may be absent, and when they are there.
 OPTIONAL = {
     ("registered", "expire_time"): "where the document expires",
@@ -146,6 +156,7 @@ def all_events() -> list[Mapping[str, Any]]:
         *(log_entries.identity_entry(replace(CERTIFIED, kind=kind)) for kind in CERTIFICATE_KINDS),
         *(log_entries.identity_entry(replace(MEMBERSHIP, kind=kind)) for kind in MEMBERSHIP_KINDS),
         *(log_entries.identity_entry(replace(PHONE, kind=kind)) for kind in PHONE_KINDS),
+        log_entries.requested_entry(REQUESTED),
     ]
 
 

@@ -23,6 +23,8 @@ from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.receipts import VerifiedReceipt, verify_receipt
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, receipts_pb2
 from services.registry.consent_servicer import ConsentServicer
+from services.registry.delegation.interface import PersonNames, Seal
+from services.registry.delegation.verification import SignedDelegation
 from services.registry.document_servicer import DocumentServicer
 from services.registry.documents.interface import (
     Officer,
@@ -40,6 +42,7 @@ from services.runtime.errors import PermissionDenied, Unavailable
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.object_store import ObjectStore, open_object_store
+from services.signing.keys.delegation import check_order, check_signers, parse_order
 from tests.calls import FakeCall
 from tests.clock import Clock
 from tests.unit.registry.ledger import CONTENT_KEY, NOW, create_tables, log_key
@@ -55,6 +58,9 @@ TELLER = "subjects/teller"
 RIVAL = "subjects/rival"
 AUDITOR = "subjects/auditor"
 OPERATOR = "subjects/operator"
+
+PLATFORM = "qagazsyz.example"
+CITIZEN_IIN = "900101300015"
 
 ADDRESS = "documentTypes/address-certificate"
 MARRIAGE = "documentTypes/marriage-certificate"
@@ -187,6 +193,41 @@ class FakeVerifier:
         if signer in self.doubts:
             return VerificationResult(VerificationStatus.INDETERMINATE)
         return VerificationResult(VerificationStatus.PASSED, signer=signer)
+
+
+@dataclass(slots=True)
+class FakePeople:
+    """Knows the names of all people in the directory, and one IIN."""
+
+    directory: FakeDirectory
+
+    async def find_names(self, subject: str, during: Call | None) -> PersonNames | None:
+        kinds = await self.directory.find_subjects([subject], during)
+        return PersonNames("Serik", "Aigerim", "") if subject in kinds else None
+
+    async def find_by_iin(self, iin: str, during: Call | None) -> str:
+        return CITIZEN if iin == CITIZEN_IIN else ""
+
+
+@dataclass(slots=True)
+class FakeSealer:
+    """Seals as the ministry's seal what signing's own rules let it seal."""
+
+    verifier: FakeVerifier
+    directory: FakeDirectory
+    clock: Clock
+
+    async def seal(self, statement: bytes, signed: SignedDelegation, during: Call | None) -> Seal:
+        order = parse_order(statement, signed.mandate.statement, signed.statement.statement)
+        check_order(order, platform=PLATFORM, now=self.clock())
+        approver, applicant = await self.verifier.verify([signed.mandate, signed.statement], during)
+        provider = order.mandate.provider
+        officers = await self.directory.find_officers(
+            {Officer(provider, each.signer) for each in (approver, applicant)}, during
+        )
+        check_signers(order, approver.signer, applicant.signer, {each.person for each in officers})
+        made = sign(statement, provider)
+        return Seal(made.signature, made.algorithm)
 
 
 @dataclass(slots=True)
@@ -463,6 +504,9 @@ async def opened_world(
             directory=directory,
             entry_version=entry_version,
             operators=operators,
+            people=FakePeople(directory),
+            sealer=FakeSealer(verifier, directory, clock),
+            platform=PLATFORM,
             clock=clock,
         )
         await registry.version_1_end.start()

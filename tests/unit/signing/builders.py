@@ -14,7 +14,7 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from qagazsyz.common.v1 import access_pb2, signatures_pb2
 from qagazsyz.signing.v1 import keys_pb2, verification_pb2
-from services.runtime.errors import Unavailable
+from services.runtime.errors import PermissionDenied, Unavailable
 from services.runtime.sealing import SecretKey, Vault
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
@@ -26,6 +26,7 @@ from services.signing.verification.trust import CertificateStatus, CheckedCertif
 from tests.calls import call
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PLATFORM = "qagazsyz.example"
 MINISTRY, BANK = "subjects/ministry", "subjects/bank"
 Role = access_pb2.Role
 
@@ -76,6 +77,7 @@ class FakeIdentity:
     holders: dict[bytes, HolderRoles] = field(default_factory=dict)
     stamp: TimeStamp = field(default_factory=lambda: TimeStamp(TimeStampStatus.UNKNOWN))
     organizations: frozenset[str] = frozenset({MINISTRY, BANK})
+    officers: set[tuple[str, str]] = field(default_factory=set)
     reachable: bool = True
     asked: list[list[bytes]] = field(default_factory=list)
     announced: list[bytes] = field(default_factory=list)
@@ -105,6 +107,23 @@ class FakeIdentity:
 
     async def organization_exists(self, name: str, _call: object) -> bool:
         return name in self.organizations
+
+    async def signers_of(
+        self, texts: Sequence[signatures_pb2.SignedText], _call: object
+    ) -> list[str]:
+        """Take a certificate for its subject's name, and a signature over it for its text."""
+        if not self.reachable:
+            raise Unavailable("not there")
+        if any(each.signature != each.certificate + each.text for each in texts):
+            raise PermissionDenied
+        return [each.certificate.decode() for each in texts]
+
+    async def find_officers(
+        self, organization: str, people: Sequence[str], _call: object
+    ) -> frozenset[str]:
+        if not self.reachable:
+            raise Unavailable("not there")
+        return frozenset(each for each in people if (organization, each) in self.officers)
 
     async def announce_keys(self, public_keys: Sequence[bytes], _call: object = None) -> None:
         if not self.reachable:
@@ -185,6 +204,9 @@ def key_servicer(
         vault=keys,
         organization_exists=identity.organization_exists,
         announce_keys=identity.announce_keys,
+        signers_of=identity.signers_of,
+        find_officers=identity.find_officers,
+        platform=PLATFORM,
         clock=lambda: NOW,
         keys_per_organization=keys_per_organization,
         generator=generator,

@@ -14,6 +14,7 @@ from services.registry.model.identity_events import (
     IdentityEventBasis,
     IdentityEventKind,
 )
+from services.registry.model.request_events import RequestEvent
 from services.runtime.access import Role
 from tests.unit.registry.ledger import NOW
 from tests.unit.registry.world import (
@@ -142,3 +143,17 @@ def look_up(**changes: Any) -> LookUp:
         "reason": "",
     }
     return LookUp(**{**members, **changes})
+
+
+def request_event(**changes: Any) -> RequestEvent:
+    """The citizen's address certificate was issued."""
+    members: dict[str, Any] = {
+        "request": "serviceRequests/one",
+        "public_service": "publicServices/address-certificate",
+        "applicant": CITIZEN,
+        "number": 1,
+        "change": b'{"state":"issued"}',
+        "time": NOW,
+        "entry_salt": bytes([7]) * 32,
+    }
+    return RequestEvent(**members | changes)

@@ -27,6 +27,7 @@ from tests.unit.registry.model.builders import (
     document_type,
     identity_event,
     membership_event,
+    request_event,
 )
 from tests.unit.registry.world import CITIZEN, FIRST_BANK, LAW, MINISTRY, PURPOSE, SPOUSE, TELLER
 
@@ -52,6 +53,7 @@ def all_entries() -> dict[str, Entry]:
         ),
         log_entries.identity_entry(membership_event()),
         log_entries.identity_entry(membership_event(kind=IdentityEventKind.MEMBERSHIP_REMOVED)),
+        log_entries.requested_entry(request_event()),
     ]
     return {entry["event"]: entry for entry in made}
 
@@ -75,6 +77,7 @@ def test_each_event_has_its_name_its_version_and_its_time() -> None:
         "membership_removed",
         "phone_activated",
         "phone_ended",
+        "requested",
     }
     for entry in entries.values():
         assert entry["v"] == 2
@@ -127,6 +130,31 @@ def test_the_openings_of_identitys_event_open_it(event: IdentityEvent) -> None:
     open_all(entry, openings)
     committed = 2 + len(event.officers) if event.fingerprint else 1 + len(event.officers)
     assert len(openings) == committed
+
+
+def test_a_changed_request_is_told_by_commitments_alone_and_opened_whole() -> None:
+    event = request_event()
+    entry = log_entries.requested_entry(event)
+    assert entry.keys() == {"v", "event", "time", "request", "public_service", "change"}
+    assert not any(
+        value in json.dumps(entry) for value in ("serviceRequests", "publicServices", "issued")
+    )
+    openings = log_entries.requested_openings(event)
+    assert [each.value for each in openings] == [
+        event.request.encode(),
+        event.public_service.encode(),
+        event.change,
+    ]
+    assert len({each.salt for each in openings} - {event.entry_salt}) == len(openings)
+    open_all(entry, openings)
+
+
+def test_a_look_up_for_a_request_commits_to_it() -> None:
+    found = access(basis="serviceRequests/one")
+    assert "request" in log_entries.accessed_entry(found)
+    openings = log_entries.access_openings(found, [])
+    assert b"serviceRequests/one" in [each.value for each in openings]
+    open_all(log_entries.accessed_entry(found), openings)
 
 
 def test_a_reader_of_one_document_gets_no_opening_of_another() -> None:
@@ -218,7 +246,13 @@ def test_a_document_that_lost_a_salt_has_no_entry() -> None:
 
 @pytest.mark.parametrize(
     ("basis", "kind"),
-    [("", ""), ("issuer", "issuer"), ("consents/one", "consent"), ("Law No. 94-V", "law")],
+    [
+        ("", ""),
+        ("issuer", "issuer"),
+        ("consents/one", "consent"),
+        ("serviceRequests/one", "request"),
+        ("Law No. 94-V", "law"),
+    ],
 )
 def test_an_entry_tells_the_kind_of_a_basis_alone(basis: str, kind: str) -> None:
     assert log_entries.accessed_entry(access(basis=basis))["basis"] == kind
