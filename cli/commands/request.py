@@ -111,10 +111,11 @@ def list_(
     asked = pb.ListServiceRequestsRequest(public_service=service)
     if state:
         try:
-            number = pb.ServiceRequestState.Value(f"SERVICE_REQUEST_STATE_{state.upper()}")
+            asked.MergeFrom(
+                pb.ListServiceRequestsRequest(state=f"SERVICE_REQUEST_STATE_{state.upper()}")
+            )
         except ValueError:
             raise Failure(f"--state {state}: there is no such state") from None
-        asked.state = pb.ServiceRequestState.Name(number)
     pages = call_pages(
         lambda channel: (
             service_requests_pb2_grpc.ServiceRequestServiceStub(channel).ListServiceRequests

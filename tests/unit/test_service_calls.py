@@ -37,13 +37,9 @@ NOT_CALLED_YET = {
     *(
         ("requests", method)
         for method in (
-            "LookUpForRequest",
-            "RegisterForRequest",
             "GrantConsentForSubject",
             "WithdrawConsentForSubject",
             "ReadConsentRequests",
-            "AppendRequestEvent",
-            "EndMandates",
         )
     ),
     *(
