@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import grpc
 import pytest
 from google.protobuf.message import Message
 
 from qagazsyz.common.v1 import access_pb2, certificates_pb2, signatures_pb2
 from qagazsyz.identity.v1 import subjects_pb2
-from qagazsyz.signing.v1 import verification_pb2
+from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.registry.clients import (
     SUBJECT_LIFETIME_SECONDS,
     IdentityClient,
     SigningClient,
 )
+from services.registry.delegation.interface import PersonNames
+from services.registry.delegation.verification import SignedDelegation
 from services.registry.documents.interface import (
     Officer,
     SignedStatement,
@@ -23,6 +26,7 @@ from services.registry.documents.interface import (
     VerificationStatus,
 )
 from services.runtime.clients import ServiceClient
+from services.runtime.errors import FailedPrecondition, PermissionDenied
 from services.runtime.server import Call
 
 GOOD = certificates_pb2.CERTIFICATE_STATUS_GOOD
@@ -258,3 +262,80 @@ async def test_identity_says_who_may_be_the_second_operator() -> None:
     assert await asked.second_existed(None)
     assert await asked.may_approve("subjects/a", "subjects/b", "ab", None)
     assert not await asked.may_approve("subjects/a", "subjects/b", "cd", None)
+
+
+# --- Acts on behalf ----------------------------------------------------------
+
+
+def refused(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+DELEGATION = SignedDelegation(item(statement=b"mandate"), item(statement=b"statement"))
+
+
+async def test_signing_gets_both_texts_with_what_it_is_to_seal() -> None:
+    def answer(
+        method: str, request: keys_pb2.SignStatementRequest
+    ) -> keys_pb2.SignStatementResponse:
+        assert method.endswith("KeyService/SignStatement")
+        assert request.statement == b"{}"
+        assert request.delegation.mandate.text == b"mandate"
+        assert request.delegation.statement.text == b"statement"
+        assert request.delegation.statement.certificate == b"certificate"
+        return keys_pb2.SignStatementResponse(
+            signature=b"seal", algorithm=signatures_pb2.SIGNATURE_ALGORITHM_ED25519
+        )
+
+    seal = await SigningClient(peer(FakePeer(answer))).seal(b"{}", DELEGATION, None)
+    assert (seal.signature, seal.algorithm) == (
+        b"seal",
+        signatures_pb2.SIGNATURE_ALGORITHM_ED25519,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (grpc.StatusCode.PERMISSION_DENIED, PermissionDenied),
+        (grpc.StatusCode.FAILED_PRECONDITION, FailedPrecondition),
+    ],
+)
+async def test_a_refusal_of_signing_is_the_callers(
+    code: grpc.StatusCode, error: type[Exception]
+) -> None:
+    def answer(_method: str, _request: Message) -> Message:
+        raise refused(code)
+
+    with pytest.raises(error):
+        await SigningClient(peer(FakePeer(answer))).seal(b"{}", DELEGATION, None)
+
+
+async def test_people_are_known_by_their_names_and_numbers() -> None:
+    people = {
+        "subjects/a": subjects_pb2.Subject(
+            name="subjects/a",
+            person=subjects_pb2.Person(family_name="Serik", given_name="Aigerim"),
+        ),
+        "subjects/o": subjects_pb2.Subject(
+            name="subjects/o", organization=subjects_pb2.Organization(bin="1")
+        ),
+    }
+    numbers = {"900101300015": "subjects/a", "061211600012": "subjects/o"}
+
+    def answer(method: str, request: Any) -> Message:
+        if method.endswith("ResolveSubjects"):
+            return subjects_pb2.ResolveSubjectsResponse(
+                subjects=[numbers.get(each, "") for each in request.numbers]
+            )
+        return subjects_pb2.BatchGetSubjectsResponse(
+            subjects=[people.get(name, subjects_pb2.Subject()) for name in request.names]
+        )
+
+    asked = directory(FakePeer(answer), [0.0])
+    assert await asked.find_names("subjects/a", None) == PersonNames("Serik", "Aigerim", "")
+    assert await asked.find_names("subjects/o", None) is None
+    assert await asked.find_names("subjects/none", None) is None
+    assert await asked.find_by_iin("900101300015", None) == "subjects/a"
+    assert await asked.find_by_iin("061211600012", None) == ""
+    assert await asked.find_by_iin("850505300018", None) == ""
