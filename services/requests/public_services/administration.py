@@ -120,7 +120,9 @@ class Administration:
 
         async def work(connection: AsyncConnection) -> PublicService:
             _check_version(await _get(connection, name), version)
-            await store.approve(connection, name, approval)
+            signed_at = service.mandate_time
+            if not await store.approve(connection, name, approval, mandate_time=signed_at):
+                raise Aborted("the service was suspended meanwhile")
             return await _get(connection, name)
 
         return await self._database.run(work)

@@ -69,11 +69,18 @@ async def replace_service(
     return True
 
 
-async def approve(connection: AsyncConnection, name: str, approval: Approval) -> None:
-    """Store the approval of a version, in place of one before."""
-    await connection.execute(
+async def approve(
+    connection: AsyncConnection, name: str, approval: Approval, *, mandate_time: datetime
+) -> bool:
+    """Store the approval of a version, in place of one before; return False if the mandate that
+    was signed is not the version's any more, because it was suspended meanwhile."""
+    changed = await connection.execute(
         update(public_service_versions)
-        .where(_versions.name == name, _versions.version == approval.version)
+        .where(
+            _versions.name == name,
+            _versions.version == approval.version,
+            _versions.mandate_time == mandate_time,
+        )
         .values(
             officer=approval.officer,
             approve_time=approval.time,
@@ -82,6 +89,7 @@ async def approve(connection: AsyncConnection, name: str, approval: Approval) ->
             signature=approval.proof.signature,
         )
     )
+    return changed.rowcount > 0
 
 
 async def suspend(connection: AsyncConnection, name: str, now: datetime) -> None:

@@ -102,7 +102,8 @@ class ServiceRequestServicer:
                 form=wanted.form,
                 now=self._clock(),
             )
-            if await store.count_drafts(connection, applicant) >= DRAFTS_LIMIT:
+            state = change.request.state
+            if await store.count_in_state(connection, applicant, state) >= DRAFTS_LIMIT:
                 raise QuotaExceeded(applicant, f"{DRAFTS_LIMIT} requests wait for a signature")
             await self._changes.put(connection, change)
             # Its name is all that is kept for a repeat: the rest is personal.

@@ -22,7 +22,6 @@ from services.requests.model.service_requests import (
     ServiceRequest,
 )
 from services.requests.model.states import (
-    UNSIGNED,
     ServiceRequestChannel,
     ServiceRequestState,
 )
@@ -102,12 +101,14 @@ async def replace(
     return changed.rowcount > 0
 
 
-async def count_drafts(connection: AsyncConnection, applicant: str) -> int:
-    """Return how many requests of a person nobody has signed."""
+async def count_in_state(
+    connection: AsyncConnection, applicant: str, state: ServiceRequestState
+) -> int:
+    """Return how many requests of a person are in a state."""
     statement = (
         select(func.count())
         .select_from(service_requests)
-        .where(_columns.applicant == applicant, _columns.state.in_([int(s) for s in UNSIGNED]))
+        .where(_columns.applicant == applicant, _columns.state == int(state))
     )
     return (await connection.execute(statement)).scalar_one()
 
