@@ -34,7 +34,7 @@ from cli.options import DEFAULT_DATA, Data
 from cli.terminal import say
 
 # Four services import, migrate and start, which takes a slow machine many seconds.
-READY_SECONDS = 90.0
+READY_SECONDS = 120.0
 POLL_SECONDS = 0.05
 # Longer than a gateway drains whose supervisor is gone.
 PORT_SECONDS = 15.0

@@ -134,7 +134,7 @@ async def seal(world: World, officer: Actor) -> str:
         timeout=TIMEOUT_SECONDS,
     )
     asked = await keys.CreateCertificateRequest(
-        keys_pb2.CreateCertificateRequestRequest(name=key.name), timeout=TIMEOUT_SECONDS
+        keys_pb2.CreateCertificateRequestRequest(name=key.primary_version), timeout=TIMEOUT_SECONDS
     )
     second = world.client(await world.second_operator())
     waiting = await certificates_pb2_grpc.CertificateServiceStub(second.channel).IssueCertificate(
