@@ -116,7 +116,7 @@ def many_ended(draw: st.DrawFn) -> list[Ended]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(many=many_ended())
 def test_no_two_answers_differ_by_fewer_than_five_people(many: list[Ended]) -> None:
     """Each person here has one request, so that people in one answer and not in another are what
@@ -132,7 +132,7 @@ def test_no_two_answers_differ_by_fewer_than_five_people(many: list[Ended]) -> N
             assert not 0 < len(difference) < PEOPLE_LIMIT
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(many=many_ended())
 def test_groups_that_belong_together_subtract_to_five_people_or_none(many: list[Ended]) -> None:
     """Also what remains of a total when groups of other answers are taken away."""
