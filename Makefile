@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel wheel crates lint-kernel test-kernel demo test test-fast fuzz fuzz-kernel crash crash-messaging lint bench bench-transit load load-tools stubs requirements outdated audit clean
+.PHONY: help setup kernel wheel crates lint-kernel test-kernel demo test test-fast fuzz fuzz-kernel crash crash-messaging requests-states lint bench bench-transit load load-tools stubs requirements outdated audit clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -172,6 +172,9 @@ bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--qu
 
 crash-messaging: setup ## 55 kills -9 of messaging at each named step, on SQLite and on PostgreSQL; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/messaging/test_crashes.py -k fifty_five
+
+requests-states: setup ## 100,000 steps of the requests' state machine, of which make test runs a twentieth; SEED=n for others
+	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/requests/model/test_states.py
 
 lint: lint-kernel ## ruff, mypy --strict, cargo fmt, clippy, buf lint, and buf breaking against the contracts first published
 	@$(BIN)/ruff check .

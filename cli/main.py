@@ -19,6 +19,9 @@ from cli.commands.document import document
 from cli.commands.log import log
 from cli.commands.phone import phone
 from cli.commands.receipt import receipt
+from cli.commands.request import request
+from cli.commands.service import service
+from cli.commands.statistics import statistics
 from cli.commands.subject import subject
 from cli.commands.token import token
 from cli.commands.verify import WHICH, verify
@@ -61,6 +64,9 @@ tool.add_typer(certificate, name="certificate")
 tool.add_typer(phone, name="phone")
 tool.add_typer(document, name="document")
 tool.add_typer(receipt, name="receipt")
+tool.add_typer(service, name="service")
+tool.add_typer(request, name="request")
+tool.command()(statistics)
 tool.add_typer(log, name="log")
 tool.command()(audit)
 tool.add_typer(keys, name="keys")

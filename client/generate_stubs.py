@@ -15,7 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE / "qagazsyz"
-DOMAINS = ("common", "identity", "messaging", "registry", "signing")
+DOMAINS = ("common", "identity", "messaging", "registry", "requests", "signing")
 
 
 def contracts_folder() -> Path:

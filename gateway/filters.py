@@ -91,7 +91,7 @@ def router() -> Json:
 
 
 def _readiness() -> Json:
-    well = {name: {"value": 1} for name in ("identity", "signing", "registry")}
+    well = {name: {"value": 1} for name in ("identity", "signing", "registry", "requests")}
     return _filter(
         "health_check",
         "HealthCheck",

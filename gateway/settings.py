@@ -76,6 +76,9 @@ class GatewaySettings(BaseSettings):
     registry: Annotated[tuple[str, ...], NoDecode] = Field(
         description="Where registry takes calls, likewise."
     )
+    requests: Annotated[tuple[str, ...], NoDecode] = Field(
+        description="Where requests takes calls, likewise."
+    )
     workers: int = Field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0))
@@ -151,10 +154,10 @@ class GatewaySettings(BaseSettings):
     )
 
     _split_lists = field_validator(
-        "identity", "signing", "registry", "allowed_origins", mode="before"
+        "identity", "signing", "registry", "requests", "allowed_origins", mode="before"
     )(_split)
 
-    @field_validator("identity", "signing", "registry")
+    @field_validator("identity", "signing", "registry", "requests")
     @classmethod
     def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:

@@ -15,7 +15,7 @@ from cli.errors import Failure
 # The signing service's key, and the one before it while `keys rewrap` is under way.
 KEY_ENCRYPTION_KEY = "key-encryption.key"
 PREVIOUS_KEY_ENCRYPTION_KEY = "key-encryption.previous"
-SERVICES = ("identity", "signing", "registry")
+SERVICES = ("identity", "signing", "registry", "requests")
 # Names the SMSC; without it no messaging is started.
 SMSC_VARIABLE = "QAGAZSYZ_SMPP_HOST"
 MESSAGING = "messaging"

@@ -17,7 +17,7 @@ from cli.options import DEFAULT_DATA, Data
 from cli.terminal import say
 
 # The services that have a credential.
-CALLING_SERVICES = ("signing", "registry", "messaging")
+CALLING_SERVICES = ("signing", "registry", "messaging", "requests")
 # Of an operator whose IIN is made up.
 BIRTH_DATE = date(1990, 1, 1)
 
@@ -74,6 +74,7 @@ def _create_secrets(
     from services.identity import new_secrets as identity
     from services.messaging import new_secrets as messaging
     from services.registry import new_secrets as registry
+    from services.requests import new_secrets as requests
     from services.runtime.clock import system_clock, system_randomness
     from services.runtime.intake.control_characters import CONTROL_CHARACTER
     from services.runtime.secret_files import make_private_folder, write_secret
@@ -86,6 +87,7 @@ def _create_secrets(
     signing.create_secrets(folder.of("signing"), now=now, randomness=randomness)
     registry.create_secrets(folder.of("registry"), now=now, randomness=randomness)
     messaging.create_secrets(folder.of("messaging"), now=now, randomness=randomness)
+    requests.create_secrets(folder.of("requests"), now=now, randomness=randomness)
     family, given, patronymic = ([*operator_name.split(maxsplit=2), "", "", ""])[:3]
     credentials = identity.create_secrets(
         folder.of("identity"),

@@ -44,7 +44,9 @@ def migrate(
     data: Data = DEFAULT_DATA,
     service: Annotated[
         str,
-        typer.Option(help="identity, signing, registry or messaging; all of them if not given."),
+        typer.Option(
+            help="identity, signing, registry, requests or messaging; all of them if not given."
+        ),
     ] = "",
     database_url: Annotated[
         str,

@@ -16,6 +16,7 @@ class Part(enum.StrEnum):
     IDENTITY = "identity"
     SIGNING = "signing"
     REGISTRY = "registry"
+    REQUESTS = "requests"
     MESSAGING = "messaging"
     GATEWAY = "gateway"
 
@@ -48,6 +49,10 @@ def _run(part: Part) -> None:
         from services.registry import main as registry
 
         registry.main()
+    elif part is Part.REQUESTS:
+        from services.requests import main as requests
+
+        requests.main()
     elif part is Part.MESSAGING:
         from services.messaging import main as messaging
 

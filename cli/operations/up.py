@@ -33,8 +33,8 @@ from cli.operations.supervisor import Program, Supervisor
 from cli.options import DEFAULT_DATA, Data
 from cli.terminal import say
 
-# Three services import, migrate and start, which takes a slow machine many seconds.
-READY_SECONDS = 90.0
+# Four services import, migrate and start, which takes a slow machine many seconds.
+READY_SECONDS = 120.0
 POLL_SECONDS = 0.05
 # Longer than a gateway drains whose supervisor is gone.
 PORT_SECONDS = 15.0
@@ -79,6 +79,7 @@ class Plan:
             **environment,
             "QAGAZSYZ_IDENTITY_ADDRESS": addresses["identity"],
             "QAGAZSYZ_SIGNING_ADDRESS": addresses["signing"],
+            "QAGAZSYZ_REGISTRY_ADDRESS": addresses["registry"],
             "QAGAZSYZ_OTLP_ENDPOINT": self.collector,
         }
         previous = self.data.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY

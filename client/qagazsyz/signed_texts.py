@@ -22,3 +22,6 @@ MANDATE = "qagazsyz mandate v1"
 REQUEST = "qagazsyz request v1"
 CONSENT = "qagazsyz consent v1"
 WITHDRAWAL = "qagazsyz withdrawal v1"
+# service_requests.proto: an officer refuses a request, or decides an appeal. A JSON object follows.
+REFUSAL = "qagazsyz refusal v1"
+APPEAL = "qagazsyz appeal v1"

@@ -14,10 +14,11 @@ from services.registry.delegation.evidence import EvidenceLookUps, look_up_of
 from services.registry.delegation.output import Outputs
 from services.registry.delegation.request_log import RequestLog
 from services.registry.delegation.requests import check_limit, parse_delegation, parse_signed_text
+from services.registry.delegation.store import find_statement
 from services.registry.delegation.verification import DelegationCheck
 from services.registry.documents.content_reader import ContentReader
 from services.registry.documents.receipts import read_receipts
-from services.registry.documents.store import find_type
+from services.registry.documents.store import find_document, find_type
 from services.registry.log.transparency_log import TransparencyLog
 from services.registry.lookups.store import find_consent
 from services.registry.messages import (
@@ -30,6 +31,7 @@ from services.registry.model.accesses import LookUp
 from services.registry.model.attributes import Attribute, parse_content, value_at
 from services.registry.model.consent_requests import ConsentRequestState
 from services.registry.model.consents import Consent
+from services.registry.model.documents import DocumentState
 from services.registry.model.log_entries import (
     NEWEST_VERSION,
     Opening,
@@ -105,6 +107,23 @@ class DelegatedServicer:
             delegation, request.certificate, request.language, call
         )
         return document_message(document, self._clock())
+
+    async def CheckOutput(
+        self, request: delegated_pb2.CheckOutputRequest, _call: Call
+    ) -> delegated_pb2.CheckOutputResponse:
+        check_name(request.document, "documents", "document")
+        async with self._database.reading() as connection:
+            accepted = await find_statement(connection, request.request)
+            found = await find_document(connection, request.document)
+        answers = (
+            accepted is not None
+            and found is not None
+            and tuple(found.subjects) == (accepted.applicant,)
+            and found.document_type == request.document_type
+            and found.issuer == request.provider
+            and found.state(self._clock()) is DocumentState.ACTIVE
+        )
+        return delegated_pb2.CheckOutputResponse(answers=answers)
 
     async def _find_declared(self, look_up: LookUp) -> list[Attribute]:
         """Return the attributes of a look-up. Raises InvalidArgument for one that the type does not

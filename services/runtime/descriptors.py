@@ -28,6 +28,7 @@ from qagazsyz.registry.v1 import (
     documents_pb2,
     log_pb2,
 )
+from qagazsyz.requests.v1 import public_services_pb2, service_requests_pb2, statistics_pb2
 from qagazsyz.signing.v1 import keys_pb2, verification_pb2
 from services.runtime.intake.open_streams import OpenStreams
 
@@ -50,6 +51,9 @@ _FILES = (
     documents_pb2,
     delegated_pb2,
     log_pb2,
+    public_services_pb2,
+    service_requests_pb2,
+    statistics_pb2,
 )
 
 

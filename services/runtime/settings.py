@@ -41,10 +41,13 @@ class ServiceSettings(BaseSettings):
     )
     identity_address: str = Field(
         default="",
-        description="Where identity takes calls; signing, registry and messaging need it.",
+        description="Where identity takes calls; all other services need it.",
     )
     signing_address: str = Field(
-        default="", description="Where signing takes calls; registry needs it."
+        default="", description="Where signing takes calls; registry and requests need it."
+    )
+    registry_address: str = Field(
+        default="", description="Where registry takes calls; requests needs it."
     )
     otlp_endpoint: str = Field(
         default="",

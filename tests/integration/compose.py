@@ -27,7 +27,7 @@ from testing.suite_process import free_port
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "deploy" / "Dockerfile"
 VARIABLE = re.compile(r"\$\{\w+:-([^}]*)\}")
-SERVICES = ("identity", "signing", "registry")
+SERVICES = ("identity", "signing", "registry", "requests")
 
 
 def load() -> dict[str, Any]:

@@ -34,7 +34,7 @@ DEADLINE_SECONDS = 20.0
 KEY_SET = "/qagazsyz.identity.v1.TokenService/GetKeySet"
 # Above the gateway's limit, so that it is the gateway that refuses.
 SERVER_LIMIT = 64 * 1024 * 1024
-DOMAINS = ("identity", "signing", "registry")
+DOMAINS = ("identity", "signing", "registry", "requests")
 
 
 @dataclass(frozen=True, slots=True)

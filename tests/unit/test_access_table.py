@@ -32,6 +32,9 @@ CONFIRMED = {
     "ApproveLegalBases",
     "GrantConsent",
     "EraseDocument",
+    "CreatePublicService",
+    "UpdatePublicService",
+    "ApprovePublicService",
 }
 
 PAGE = Path(__file__).parents[2] / "docs" / "access.md"

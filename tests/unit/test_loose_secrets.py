@@ -26,6 +26,8 @@ SECRETS = [
     ("registry", "content.key"),
     ("registry", "log.key"),
     ("registry", "credential.pem"),
+    ("requests", "text.key"),
+    ("requests", "credential.pem"),
     ("messaging", "message.key"),
     ("messaging", "lookup.key"),
     ("messaging", "credential.pem"),
@@ -42,6 +44,7 @@ def serve(service: str, folder: Path) -> subprocess.CompletedProcess[str]:
         # Where nothing answers: the secrets are read before anything is called.
         "QAGAZSYZ_IDENTITY_ADDRESS": "unix:/nowhere",
         "QAGAZSYZ_SIGNING_ADDRESS": "unix:/nowhere",
+        "QAGAZSYZ_REGISTRY_ADDRESS": "unix:/nowhere",
         "QAGAZSYZ_SMPP_HOST": "smsc.invalid",
         "QAGAZSYZ_SMPP_SYSTEM_ID": "platform",
     }
@@ -83,7 +86,7 @@ def test_the_secrets_are_all_that_init_makes(data: Path) -> None:
     """So that a new secret is tried here too."""
     made = {
         (path.relative_to(data).parts[0], path.name)
-        for service in ("identity", "signing", "registry", "messaging")
+        for service in ("identity", "signing", "registry", "requests", "messaging")
         for path in (data / service).iterdir()
         if path.is_file()
     }

@@ -16,6 +16,7 @@ from gateway.settings import GatewaySettings
 from services.identity.settings import IdentitySettings
 from services.messaging.settings import MessagingSettings
 from services.registry.settings import RegistrySettings
+from services.requests.settings import RequestsSettings
 from services.runtime.settings import ServiceSettings
 from services.signing.settings import SigningSettings
 
@@ -42,6 +43,7 @@ PROCESSES: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("identity", IdentitySettings),
     ("signing", SigningSettings),
     ("registry", RegistrySettings),
+    ("requests", RequestsSettings),
     ("messaging", MessagingSettings),
     ("gateway", GatewaySettings),
 )
@@ -115,6 +117,7 @@ IN_COMPOSE = {
     "IDENTITY_PASSWORD": "Of identity's role in PostgreSQL; letters and digits.",
     "SIGNING_PASSWORD": "Of signing's.",
     "REGISTRY_PASSWORD": "Of registry's.",
+    "REQUESTS_PASSWORD": "Of requests'.",
     "MESSAGING_PASSWORD": "Of messaging's.",
     "QAGAZSYZ_HOST": "The address that the gateway's port is published on.",
     "QAGAZSYZ_PORT": "The port that the gateway is published on.",

@@ -58,7 +58,13 @@ def test_a_wrong_setting_is_named_by_its_variable_without_its_value() -> None:
     assert failure.message.startswith("QAGAZSYZ_DATABASE_URL: ")
     assert "sesame" not in failure.message
     with pytest.raises(ValidationError) as caught:
-        GatewaySettings(folder=Path(), identity=("a:1",), signing=("b:1",), registry=("nowhere",))
+        GatewaySettings(
+            folder=Path(),
+            identity=("a:1",),
+            signing=("b:1",),
+            registry=("nowhere",),
+            requests=("c:1",),
+        )
     failure = explain(caught.value)
     assert failure is not None
     assert failure.message.startswith("QAGAZSYZ_GATEWAY_REGISTRY: ")

@@ -29,6 +29,8 @@ FILES = {
     "messaging/credential.pem",
     "messaging/lookup.key",
     "messaging/message.key",
+    "requests/credential.pem",
+    "requests/text.key",
     "registry/content.key",
     "registry/credential.pem",
     "registry/log.key",

@@ -82,6 +82,36 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "updateMask": "displayNames",
     },
     "ApproveLegalBases": {"name": "documentTypes/address-certificate", "etag": "e"},
+    "CreatePublicService": {
+        "public_service": {
+            "display_names": {"kk": "Мекенжай"},
+            "provider": "subjects/2",
+            "output": "documentTypes/address-certificate",
+            "time_limit_days": 3,
+            "evidence": [
+                {
+                    "document_type": "documentTypes/address",
+                    "purpose": "address",
+                    "attributes": ["/city"],
+                    "required": True,
+                }
+            ],
+        },
+        "public_service_id": "address",
+    },
+    "UpdatePublicService": {
+        "public_service": {"name": "publicServices/address", "time_limit_days": 5, "etag": "ab"},
+        "update_mask": "timeLimitDays",
+    },
+    "ApprovePublicService": {
+        "name": "publicServices/address",
+        "version": 2,
+        "signature": {
+            "certificate": "AQID",
+            "algorithm": "SIGNATURE_ALGORITHM_ED25519",
+            "signature": "BAUG",
+        },
+    },
     "EraseDocument": {"name": "documents/018f0000-0000-7000-8000-00000000000c", "citation": "§ 1"},
     "GrantConsent": {
         "consent": {

@@ -21,6 +21,7 @@ def settings(**changed: Any) -> GatewaySettings:
             "identity": "127.0.0.1:1001",
             "signing": "unix:/run/signing-1,unix:/run/signing-2",
             "registry": "127.0.0.1:1003",
+            "requests": "127.0.0.1:1004",
             "workers": 2,
             **changed,
         }

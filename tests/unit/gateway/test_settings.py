@@ -11,7 +11,12 @@ from gateway.settings import Address, GatewaySettings
 
 
 def settings(**changed: str) -> GatewaySettings:
-    given = {"identity": "127.0.0.1:1", "signing": "127.0.0.1:2", "registry": "127.0.0.1:3"}
+    given = {
+        "identity": "127.0.0.1:1",
+        "signing": "127.0.0.1:2",
+        "registry": "127.0.0.1:3",
+        "requests": "127.0.0.1:4",
+    }
     return GatewaySettings(folder=Path("x"), **(given | changed))  # type: ignore[arg-type]
 
 
@@ -42,6 +47,7 @@ def test_several_addresses_stand_with_commas_in_the_environment(
     monkeypatch.setenv("QAGAZSYZ_GATEWAY_IDENTITY", "10.0.0.1:1")
     monkeypatch.setenv("QAGAZSYZ_GATEWAY_SIGNING", "10.0.0.2:1, 10.0.0.3:1")
     monkeypatch.setenv("QAGAZSYZ_GATEWAY_REGISTRY", "10.0.0.4:1")
+    monkeypatch.setenv("QAGAZSYZ_GATEWAY_REQUESTS", "10.0.0.5:1")
     found = GatewaySettings()  # type: ignore[call-arg]
     assert found.signing == ("10.0.0.2:1", "10.0.0.3:1")
 

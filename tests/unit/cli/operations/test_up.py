@@ -26,7 +26,13 @@ def test_a_port_in_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_users_credential_is_not_passed_on_to_the_services(tmp_path: Path) -> None:
     plan = up.Plan(DataFolder(tmp_path), tmp_path, port=8080)
     programs = plan.programs({"QAGAZSYZ_CREDENTIAL": "operator.pem", "QAGAZSYZ_LOG_LEVEL": "debug"})
-    assert {one.name for one in programs} == {"identity", "signing", "registry", "gateway"}
+    assert {one.name for one in programs} == {
+        "identity",
+        "signing",
+        "registry",
+        "requests",
+        "gateway",
+    }
     for one in programs:
         assert "QAGAZSYZ_CREDENTIAL" not in one.environment
         assert one.environment["QAGAZSYZ_LOG_LEVEL"] == "debug"

@@ -1,0 +1,1 @@
+"""Public services, asked for, decided and answered without paper, and counted."""

@@ -1,0 +1,1 @@
+"""Rules over frozen dataclasses and a clock: what a request may become, and when."""

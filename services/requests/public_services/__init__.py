@@ -1,0 +1,1 @@
+"""Public services, their versions, and their providers' mandates."""

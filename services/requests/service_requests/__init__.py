@@ -1,0 +1,1 @@
+"""Requests, from the draft to the end."""
