@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +21,8 @@ from services.runtime.clients import (
     fetch_key_set,
     open_channel,
 )
-from services.runtime.clock import Clock, system_clock
-from services.runtime.concurrency.housekeeping import every, in_background, until_done
+from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
+from services.runtime.concurrency.housekeeping import Work, every, in_background, until_done
 from services.runtime.sealing import Vault, load_keys
 from services.runtime.secret_files import SecretRefused, read_secret
 from services.runtime.server import Server, wait_for
@@ -27,10 +30,24 @@ from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
 from services.signing.clients import IdentityClient
+from services.signing.exchange import answers as answering
+from services.signing.exchange import phone_notices
+from services.signing.exchange import sending as delivery
+from services.signing.exchange.answers import Answers, CheckCertificates
+from services.signing.exchange.clients import MessagingClient
+from services.signing.exchange.phone_notices import PhoneNotices
+from services.signing.exchange.sending import Sending
 from services.signing.keys import store
 from services.signing.keys.announcing import announce_all
 from services.signing.keys.servicer import KeyServicer
+from services.signing.mobile import changes
+from services.signing.mobile.clients import PhoneClient
+from services.signing.mobile.display_text import parse_short_names
+from services.signing.mobile.servicer import MobileSignatureServicer
+from services.signing.mobile.sessions import ERASE_SECONDS, EXPIRE_SECONDS, Sessions
 from services.signing.settings import SigningSettings
+from services.signing.sims import store as sims_store
+from services.signing.sims.keys import SimKeys, load_transport_key
 from services.signing.tables import requests
 from services.signing.verification.scheduler import Scheduler
 from services.signing.verification.servicer import VerificationServicer
@@ -42,12 +59,107 @@ from signatures.x509 import is_signed_by_certificate
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+MOBILE_SERVICE = "qagazsyz.signing.v1.MobileSignatureService"
 KEY_SERVICE = "qagazsyz.signing.v1.KeyService"
 VERIFICATION_SERVICE = "qagazsyz.signing.v1.VerificationService"
 # How often expired answers of request_id are deleted.
 HOUSEKEEPING_SECONDS = 3_600.0
 # Between attempts to announce the keys at the start, while identity or the database is away.
 ANNOUNCE_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Work that is repeated in the background."""
+
+    seconds: float
+    work: Work
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mobile:
+    """Signatures on phones, between network and database."""
+
+    sessions: Sessions
+    servicer: MobileSignatureServicer
+    rounds: Sequence[Round]
+    # None where no messaging runs.
+    sending: Sending | None
+
+
+def build_mobile(
+    settings: SigningSettings,
+    *,
+    database: Database,
+    vault: Vault,
+    check_certificates: CheckCertificates,
+    phones: PhoneClient,
+    messaging: MessagingClient | None,
+    clock: Clock = system_clock,
+    randomness: Randomness = system_randomness,
+) -> Mobile:
+    """Return sessions and servicer, and the work to run in the background. Raises CannotStart.
+
+    messaging: None where it does not run: then no session is started.
+    """
+    path = settings.sim_transport_key
+    sim_keys = SimKeys(vault, clock, load_transport_key(path) if path is not None else None)
+    short_name = settings.mobile_signing_name
+    sessions = Sessions(
+        database=database,
+        vault=vault,
+        sim_keys=sim_keys,
+        lifetime=timedelta(seconds=settings.mobile_signature_seconds),
+        clock=clock,
+        randomness=randomness,
+    )
+    servicer = MobileSignatureServicer(
+        database=database,
+        sessions=sessions,
+        sim_keys=sim_keys,
+        phones=phones,
+        short_name=short_name,
+        organizations=parse_short_names(settings.mobile_signing_organizations, short_name),
+        has_network=messaging is not None,
+    )
+    rounds = [
+        Round(changes.LOOK_SECONDS, sessions.changes.look, "looking for changed sessions"),
+        Round(EXPIRE_SECONDS, sessions.expire, "expiring sessions"),
+        Round(ERASE_SECONDS, sessions.erase, "erasing ended sessions"),
+    ]
+    sending = None
+    if messaging is not None:
+        sending = Sending(
+            database=database,
+            sessions=sessions,
+            sim_keys=sim_keys,
+            messaging=messaging,
+            clock=clock,
+        )
+        sessions.when_started(sending.wake)
+        answers = Answers(
+            database=database,
+            sessions=sessions,
+            sim_keys=sim_keys,
+            phones=phones,
+            messaging=messaging,
+            check_certificates=check_certificates,
+        )
+        notices = PhoneNotices(
+            database=database,
+            sessions=sessions,
+            phones=phones,
+            messaging=messaging,
+            short_name=short_name,
+            clock=clock,
+        )
+        rounds += [
+            Round(answering.RETRY_SECONDS, answers.read, "reading SIMs' answers"),
+            Round(delivery.LOOK_SECONDS, sending.look, "following requests"),
+            Round(phone_notices.READ_SECONDS, notices.collect, "reading phones' notices"),
+        ]
+    return Mobile(sessions, servicer, rounds, sending)
 
 
 def build(
@@ -57,12 +169,13 @@ def build(
     vault: Vault,
     backend: Backend,
     identity: IdentityClient,
+    mobile: MobileSignatureServicer,
     tokens: TokenVerifier,
     confirmations: Confirmations,
     page_secret: bytes,
     clock: Clock = system_clock,
 ) -> Server:
-    """Return the server with its two servicers."""
+    """Return the server with its three servicers."""
 
     async def find_public_keys(names: Sequence[str]) -> Mapping[str, bytes]:
         async with database.reading() as connection:
@@ -93,7 +206,7 @@ def build(
         clock=clock,
     )
     return Server(
-        {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification},
+        {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification, MOBILE_SERVICE: mobile},
         tokens,
         page_secret=page_secret,
         confirmations=confirmations,
@@ -109,14 +222,15 @@ def open_vault(settings: SigningSettings) -> Vault:
 
 
 async def check_vault(database: Database, vault: Vault) -> None:
-    """Raise SecretRefused if a private key is sealed under a key-encryption key that the vault does
-    not know: at the start, not at the first signature."""
+    """Raise SecretRefused if a private key or a SIM's key is sealed under a key-encryption key that
+    the vault does not know: at the start, not at the first signature."""
     async with database.reading() as connection:
-        in_use = await store.wrapping_keys_in_use(connection)
+        in_use = Counter(await store.wrapping_keys_in_use(connection))
+        in_use.update(await sims_store.wrapping_keys_in_use(connection))
     for key_id, count in in_use.items():
         if not vault.knows(key_id):
             raise SecretRefused(
-                f"{count} private keys are sealed under key-encryption key {key_id!r}: name its "
+                f"{count} keys are sealed under key-encryption key {key_id!r}: name its "
                 "file in QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY until they are rewrapped"
             )
 
@@ -127,6 +241,7 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
     backend = load_backend(settings.backend or None)
     log.info("verification backend", extra={"backend": backend.name, "threads": settings.threads})
     channel = open_channel(settings.identity_address)
+    messaging = open_channel(settings.messaging_address) if settings.messaging_address else None
     database = Database(settings.database())
     try:
         tokens = InternalTokens.load(channel, settings.credential_file())
@@ -135,12 +250,23 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
         idempotency = IdempotencyStore(requests, database, system_clock)
         await migrate(database, MIGRATIONS)
         await check_vault(database, vault)
+        mobile = build_mobile(
+            settings,
+            database=database,
+            vault=vault,
+            check_certificates=identity.check_certificates,
+            phones=PhoneClient(peer),
+            messaging=(
+                MessagingClient(ServiceClient(messaging, tokens)) if messaging is not None else None
+            ),
+        )
         server = build(
             settings,
             database=database,
             vault=vault,
             backend=backend,
             identity=identity,
+            mobile=mobile.servicer,
             tokens=TokenVerifier(lambda: fetch_key_set(channel)),
             confirmations=confirmations_by(peer, is_signed_by_certificate, system_clock),
             page_secret=read_secret(settings.credential_file()),
@@ -155,9 +281,13 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             until_done(
                 announce, name="announcing managed keys", retry_seconds=ANNOUNCE_RETRY_SECONDS
             ),
+            *(every(each.seconds, each.work, name=each.name) for each in mobile.rounds),
+            *([mobile.sending.run()] if mobile.sending is not None else []),
         ):
             await wait_for(stop, server)
     finally:
+        if messaging is not None:
+            await messaging.close()
         await channel.close()
         await database.close()
 

@@ -56,6 +56,9 @@ ROOMS = {
     "signing": {
         "keys": set(),
         "verification": {"keys"},
+        "sims": set(),
+        "mobile": {"sims"},
+        "exchange": {"mobile", "sims", "verification"},
     },
     "messaging": {
         "privacy": set(),

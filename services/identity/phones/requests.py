@@ -87,6 +87,15 @@ def to_number_hashes(
     )
 
 
+def to_card_hashes(request: pb.ResolveSimsRequest, numbers: NumberVault) -> list[str]:
+    """Return the hashes of the cards, in order. Raises InvalidArgument."""
+    check_batch(request.iccids, "iccids")
+    return [
+        numbers.hash_card(check_iccid(iccid, f"iccids[{index}]"))
+        for index, iccid in enumerate(request.iccids)
+    ]
+
+
 def _to_spki(der: bytes, field: str) -> bytes:
     """Return a key on P-256 in its uncompressed form, so that it has one. Raises
     InvalidArgument."""

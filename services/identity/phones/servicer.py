@@ -17,6 +17,7 @@ from services.identity.phones.messages import shown_number, to_numberless_phone,
 from services.identity.phones.numbers import NumberVault, check_number
 from services.identity.phones.requests import (
     phone_key,
+    to_card_hashes,
     to_listed_sims,
     to_number_hashes,
     to_wanted_phone,
@@ -172,6 +173,16 @@ class PhoneServicer:
             return pb.ReportSimSwapResponse()
 
         return await self._database.run(work)
+
+    async def ResolveSims(
+        self, request: pb.ResolveSimsRequest, _call: Call
+    ) -> pb.ResolveSimsResponse:
+        hashes = to_card_hashes(request, self._numbers)
+        async with self._database.reading() as connection:
+            found = await store.find_sims(connection, hashes)
+        return pb.ResolveSimsResponse(
+            sims=[f"sims/{found[each]}" if each in found else "" for each in hashes]
+        )
 
     async def ResolvePhone(self, request: pb.ResolvePhoneRequest, call: Call) -> pb.Phone:
         number_hash = self._numbers.hash_number(check_number(request.number, "number"))

@@ -1,0 +1,358 @@
+"""Mobile signatures with everything real around them: identity and messaging served over gRPC, and
+the simulated network with its SIMs; one clock, in the test's hands."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from google.protobuf.message import Message
+
+from phones.clock import NetworkClock
+from phones.handset import Phone
+from phones.network import Network
+from phones.outcomes import Outcome
+from phones.record import Record
+from phones.smsc.server import Account as SmscAccount
+from phones.smsc.server import Smsc
+from phones.subscribers import Subscriber, new_sim
+from qagazsyz.common.v1 import access_pb2
+from qagazsyz.identity.v1 import phones_pb2
+from qagazsyz.signing.v1 import mobile_signatures_pb2 as pb
+from services.messaging.main import MESSAGING_SERVICE
+from services.messaging.main import MIGRATIONS as MESSAGING_MIGRATIONS
+from services.messaging.smpp.session import Account
+from services.messaging.smpp.smpp_link import SmppLink
+from services.runtime.access import TokenVerifier
+from services.runtime.clients import InternalTokens, ServiceClient, fetch_key_set
+from services.runtime.clock import system_randomness
+from services.runtime.concurrency.housekeeping import every, in_background
+from services.runtime.errors import DomainError
+from services.runtime.server import Call, Server
+from services.runtime.storage.database import Database
+from services.runtime.storage.migrations import migrate
+from services.signing.clients import IdentityClient
+from services.signing.exchange.clients import MessagingClient
+from services.signing.main import MIGRATIONS, Mobile, build_mobile
+from services.signing.mobile.clients import PhoneClient
+from services.signing.settings import SigningSettings
+from sms.alphabets import Alphabet
+from tests.calls import call
+from tests.unit.identity.phones import sims
+from tests.unit.identity.service import Identity, running_identity
+from tests.unit.messaging.builders import PACE
+from tests.unit.messaging.builders import make_service as make_messaging
+from tests.unit.signing.builders import vault
+
+Role = access_pb2.Role
+SMSC_PASSWORD = "password"
+TRANSPORT_KEY = bytes(range(32))
+LIFETIME_SECONDS = 180
+MESSAGE = b"contract 17"
+TEXT = "contract 17"
+FIRST_NUMBER = "+77010001"
+# How often what repeats is repeated, in real time.
+ROUND_SECONDS = 0.01
+# Real time after which a test fails.
+TIMEOUT_SECONDS = 30.0
+WAITING = pb.MOBILE_SIGNATURE_STATE_WAITING
+DELIVERED = pb.MOBILE_SIGNATURE_STATE_DELIVERED
+OPEN = (WAITING, DELIVERED)
+
+
+class Tokens(InternalTokens):
+    """The signing service's tokens, of identity's own clock."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._of = identity
+
+    async def get(self) -> str:
+        return self._of.as_signing
+
+    async def headers(self, _path: str, _request: Message) -> Mapping[str, str]:
+        return {"authorization": f"Bearer {await self.get()}"}
+
+
+@dataclass
+class World:
+    """The platform's part that has phones sign, and what is around it."""
+
+    identity: Identity
+    database: Database
+    network: Network
+    network_clock: NetworkClock
+    smsc: Smsc
+    mobile: Mobile
+    organizations: dict[str, str]
+    transport: Tokens
+    messaging_channel: grpc.aio.Channel
+    _cards: dict[str, sims.Card] = field(default_factory=dict)
+
+    # People and phones
+
+    async def person(self, outcome: Outcome = Outcome.SIGNS) -> tuple[str, Subscriber]:
+        """A person with an active phone of that outcome."""
+        subject = await self.identity.person()
+        return subject, await self.bind(subject, outcome)
+
+    async def bind(self, subject: str, outcome: Outcome = Outcome.SIGNS) -> Subscriber:
+        """A phone that is bound to the person, its key being imported."""
+        subscriber = self.subscriber(outcome)
+        card = self.card(subscriber)
+        await sims.import_sims(self.identity, card)
+        await self.import_keys(subscriber)
+        await sims.bind(self.identity, subject, card, "en")
+        await sims.notices(self.identity)
+        return subscriber
+
+    async def pending(
+        self, subject: str, outcome: Outcome = Outcome.SIGNS
+    ) -> tuple[phones_pb2.Phone, Subscriber]:
+        """A phone of the person's whose SIM is yet to sign."""
+        subscriber = self.subscriber(outcome)
+        card = self.card(subscriber)
+        await sims.import_sims(self.identity, card)
+        await self.import_keys(subscriber)
+        official = await self.identity.official()
+        return await sims.ask(self.identity, subject, card, official.token, "en"), subscriber
+
+    def subscriber(self, outcome: Outcome = Outcome.SIGNS, language: str = "en") -> Subscriber:
+        """A new subscriber of the network, whose number has the outcome's digits."""
+        serial = len(self.network.phones) + 1
+        digits = f"{int(outcome):03d}" if outcome else f"{serial % 100:03d}"
+        one = Subscriber(
+            number=f"+7701{serial:04d}{digits}",
+            sim=new_sim(system_randomness),
+            language=language,
+            alphabet=Alphabet.UCS2,
+            screen="2x16",
+        )
+        self.network.phones[one.number] = Phone(one)
+        return one
+
+    @staticmethod
+    def card(subscriber: Subscriber) -> sims.Card:
+        """The subscriber's card, as identity's tests have it."""
+        return sims.Card(subscriber.number, subscriber.sim.iccid, subscriber.sim.key)
+
+    async def import_keys(self, *subscribers: Subscriber) -> None:
+        keys = [
+            pb.SimKey(
+                iccid=each.sim.iccid, wrapped_key=aes_key_wrap(TRANSPORT_KEY, each.sim.mac_key)
+            )
+            for each in subscribers
+        ]
+        done = await self.servicer.ImportSimKeys(pb.ImportSimKeysRequest(keys=keys), operator())
+        assert done.imported_count == len(keys)
+
+    def organization(self, short_name: str = "Bank") -> str:
+        """An organization that may ask phones."""
+        name = f"subjects/00000000-0000-7000-8000-{len(self.organizations):012d}"
+        self.organizations[name] = short_name
+        return name
+
+    # Sessions
+
+    @property
+    def servicer(self) -> Any:
+        return self.mobile.servicer
+
+    async def create(
+        self,
+        subject: str,
+        by: Call | None = None,
+        *,
+        message: bytes = MESSAGE,
+        text: str = TEXT,
+        **fields: Any,
+    ) -> pb.MobileSignature:
+        """A session, begun by the person themselves if not by another."""
+        request = pb.CreateMobileSignatureRequest(
+            subject=subject, message=message, display_text=text, **fields
+        )
+        created: pb.MobileSignature = await self.servicer.CreateMobileSignature(
+            request, by or citizen(subject)
+        )
+        return created
+
+    async def get(self, name: str, by: Call | None = None, wait: float = 0.0) -> pb.MobileSignature:
+        request = pb.GetMobileSignatureRequest(name=name)
+        request.wait.FromMilliseconds(int(wait * 1000))
+        found: pb.MobileSignature = await self.servicer.GetMobileSignature(request, by or service())
+        return found
+
+    async def until(self, name: str, *states: int) -> pb.MobileSignature:
+        """The session once it has one of the states; once it has ended if there are none."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while True:
+                session = await self.get(name, wait=TIMEOUT_SECONDS)
+                if session.state in states or (not states and session.state not in OPEN):
+                    return session
+
+    async def cancel(self, name: str, by: Call | None = None) -> pb.MobileSignature:
+        done: pb.MobileSignature = await self.servicer.CancelMobileSignature(
+            pb.CancelMobileSignatureRequest(name=name), by or service()
+        )
+        return done
+
+    async def settle(self) -> None:
+        """Have the network be done with what is on its way: a text to a phone arrives behind all
+        that was sent before."""
+        await asyncio.sleep(0)
+
+    async def advance(self, seconds: float) -> None:
+        """Move the one clock."""
+        self.identity.clock.move(seconds=seconds)
+        self.network_clock.advance(seconds)
+
+    async def expire(self, name: str) -> pb.MobileSignature:
+        """The session once its time is over."""
+        await self.advance(LIFETIME_SECONDS)
+        return await self.until(name)
+
+    async def refused(self, *arguments: Any, **fields: Any) -> DomainError:
+        """The error that create is refused with."""
+        with pytest.raises(DomainError) as caught:
+            await self.create(*arguments, **fields)
+        return caught.value
+
+    def answers(self, number: str) -> list[str]:
+        """What the SIM of a number answered, by status."""
+        return [
+            each["status"]
+            for each in self.network._record.entries
+            if each["event"] == "answered" and each["number"] == number
+        ]
+
+
+def operator() -> Call:
+    return call("subjects/operator", "", Role.ROLE_CITIZEN, Role.ROLE_OPERATOR)
+
+
+def citizen(subject: str) -> Call:
+    return call(subject, "", Role.ROLE_CITIZEN)
+
+
+def officer(organization: str) -> Call:
+    return call("subjects/officer", organization, Role.ROLE_OFFICER)
+
+
+def service(name: str = "requests") -> Call:
+    return call(f"services/{name}", "", Role.ROLE_SERVICE)
+
+
+def digest(message: bytes = MESSAGE) -> bytes:
+    return hashlib.sha256(message).digest()
+
+
+def public_key(subscriber: Subscriber) -> bytes:
+    return subscriber.sim.key.public_key().public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+@asynccontextmanager
+async def running_world(
+    tmp_path: Path, databases: Sequence[str], *, works: bool = True
+) -> AsyncIterator[World]:
+    """The world. databases: URLs for identity, messaging and signing. works: whether what signing
+    repeats in the background runs."""
+    identity_url, messaging_url, signing_url = databases
+    async with AsyncExitStack() as stack:
+        identity = await stack.enter_async_context(running_identity(tmp_path, identity_url))
+        clock = identity.clock
+        network_clock = NetworkClock(clock, held=True)
+        record = Record(network_clock)
+        network = Network([], network_clock, record)
+        smsc = Smsc(network, network_clock, record, SmscAccount("platform", SMSC_PASSWORD))
+        port = await smsc.start("127.0.0.1", 0)
+        stack.push_async_callback(smsc.stop)
+        messaging_channel = await stack.enter_async_context(
+            _running_messaging(identity, messaging_url, port)
+        )
+        database = Database(signing_url)
+        stack.push_async_callback(database.close)
+        await migrate(database, MIGRATIONS)
+        tokens = Tokens(identity)
+        peer = ServiceClient(identity.channel, tokens)
+        organizations: dict[str, str] = {}
+        transport_key = tmp_path / "transport.key"
+        transport_key.write_text(TRANSPORT_KEY.hex())
+        transport_key.chmod(0o600)
+        mobile = build_mobile(
+            SigningSettings(
+                folder=tmp_path,
+                sim_transport_key=transport_key,
+                mobile_signature_seconds=LIFETIME_SECONDS,
+            ),
+            database=database,
+            vault=vault(),
+            check_certificates=IdentityClient(peer).check_certificates,
+            phones=PhoneClient(peer),
+            messaging=MessagingClient(ServiceClient(messaging_channel, tokens)),
+            clock=clock,
+        )
+        # Tests add organizations: the servicer reads them at each call.
+        mobile.servicer._organizations = organizations
+        assert mobile.sending is not None
+        if works:
+            rounds = [every(ROUND_SECONDS, each.work, name=each.name) for each in mobile.rounds]
+            await stack.enter_async_context(in_background(mobile.sending.run(), *rounds))
+        yield World(
+            identity,
+            database,
+            network,
+            network_clock,
+            smsc,
+            mobile,
+            organizations,
+            tokens,
+            messaging_channel,
+        )
+
+
+@asynccontextmanager
+async def _running_messaging(
+    identity: Identity, url: str, smsc_port: int
+) -> AsyncIterator[grpc.aio.Channel]:
+    """Messaging, linked to the network; its channel."""
+    database = Database(url)
+    await migrate(database, MESSAGING_MIGRATIONS)
+    messaging = make_messaging(database, clock=identity.clock)
+    server = Server(
+        {MESSAGING_SERVICE: messaging.servicer},
+        TokenVerifier(
+            lambda: fetch_key_set(identity.channel), now=lambda: identity.clock().timestamp()
+        ),
+        page_secret=b"secret",
+    )
+    port = server.listen("127.0.0.1:0")
+    await server.start()
+    link = SmppLink(
+        Account("127.0.0.1", smsc_port, "platform", SMSC_PASSWORD),
+        messaging.parts,
+        loop=asyncio.get_running_loop(),
+        pace=PACE,
+    )
+    try:
+        async with (
+            in_background(messaging.parts.sender.run(link)),
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
+            link.start()
+            try:
+                yield channel
+            finally:
+                await link.stop()
+    finally:
+        await server.stop()
+        await database.close()
