@@ -81,6 +81,8 @@ class Plan:
             "QAGAZSYZ_SIGNING_ADDRESS": addresses["signing"],
             "QAGAZSYZ_OTLP_ENDPOINT": self.collector,
         }
+        if MESSAGING in addresses:
+            common["QAGAZSYZ_MESSAGING_ADDRESS"] = addresses[MESSAGING]
         previous = self.data.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY
         # A rewrap was interrupted: signing needs both keys until it is run again.
         if previous.exists():

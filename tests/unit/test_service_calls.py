@@ -22,22 +22,23 @@ SERVICES = ("identity", "signing", "registry", "messaging")
 NOT_CALLED_YET = {
     ("signing", "RenewServiceCredential"),
     ("registry", "RenewServiceCredential"),
+    ("signing", "ResolvePhone"),
+    ("identity", "GetMobileSignature"),
+    ("registry", "GetMobileSignature"),
     *(
-        ("signing", method)
+        ("requests", method)
         for method in (
-            "CompletePhone",
             "GetPhone",
             "ListPhones",
             "ResolvePhone",
-            "ReadPhoneNotices",
-            "AcknowledgePhoneNotices",
+            "SendMessage",
+            "GetMessage",
+            "ReceiveMessages",
+            "CreateMobileSignature",
+            "GetMobileSignature",
+            "WatchMobileSignature",
+            "CancelMobileSignature",
         )
-    ),
-    *(("requests", method) for method in ("GetPhone", "ListPhones", "ResolvePhone")),
-    *(
-        (service, method)
-        for service in ("signing", "requests")
-        for method in ("SendMessage", "GetMessage", "ReceiveMessages")
     ),
 }
 

@@ -28,8 +28,6 @@ TRANSPORT_KEY_BYTES = 32
 # taken out of the lists and came again.
 COUNTERS_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 COUNTS_A_SECOND = 256
-# Cards' keys moved to another key-encryption key in one transaction.
-REWRAP_CHUNK = 100
 
 
 def load_transport_key(path: Path) -> bytes:
@@ -77,13 +75,13 @@ class SimKeys:
 
     async def put(self, connection: AsyncConnection, keys: Mapping[str, bytes]) -> None:
         """Store cards' keys, sealed."""
-        sealed = {sim: self._vault.seal(key, record=_record(sim)) for sim, key in keys.items()}
+        sealed = {sim: self._vault.seal(key, record=record_of(sim)) for sim, key in keys.items()}
         await store.replace_keys(connection, sealed)
 
     async def get(self, connection: AsyncConnection, sim: str) -> bytes | None:
         """Return a card's key, or None."""
         sealed = await store.find_key(connection, sim)
-        return None if sealed is None else self._vault.unseal(sealed, record=_record(sim))
+        return None if sealed is None else self._vault.unseal(sealed, record=record_of(sim))
 
     async def next_counter(self, connection: AsyncConnection, sim: str) -> int | None:
         """Return the counter of the next packet to a card, above all before; None if the card has
@@ -92,17 +90,6 @@ class SimKeys:
         return None if counter is None or counter > LARGEST_COUNTER else counter
 
 
-async def rewrap_some(connection: AsyncConnection, vault: Vault, old: str) -> int:
-    """Seal some cards' keys that are under the key-encryption key of that id under the vault's
-    current one; return how many. Raises CannotUnseal."""
-    found = await store.sealed_under(connection, old, REWRAP_CHUNK)
-    moved = {
-        sim: vault.seal(vault.unseal(sealed, record=_record(sim)), record=_record(sim))
-        for sim, sealed in found.items()
-    }
-    await store.replace_keys(connection, moved)
-    return len(moved)
-
-
-def _record(sim: str) -> str:
+def record_of(sim: str) -> str:
+    """Return the name that a card's key is sealed for."""
     return f"sims/{sim}/key"
