@@ -114,8 +114,10 @@ class PhoneNotices:
         return phone
 
     async def _ask(self, connection: AsyncConnection, phone: SignerPhone) -> list[str]:
-        """Have a pending phone's SIM sign its challenge, unless its card is being asked already or
-        was too often: ConfirmPhone asks again."""
+        """Have a pending phone's SIM sign its challenge, unless its card has no key yet, is being
+        asked already, or was too often: ConfirmPhone asks again."""
+        if await sims_store.find_key(connection, phone.sim) is None:
+            return []
         subject = phone.name.partition("/phones/")[0]
         text = make_text(self._short_name, confirm_phone_text(phone.language))
         try:

@@ -1,18 +1,16 @@
-"""A world of phones, on each kind of database for signing."""
+"""One world of phones for the tests of a module: they have people of their own in it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from services.runtime.storage.database import sqlite_url
 from tests.unit.signing.mobile.world import World, running_world
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    urls = [sqlite_url(tmp_path / f"{name}.db") for name in ("identity", "messaging", "signing")]
-    async with running_world(tmp_path, urls) as world:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with running_world(tmp_path_factory.mktemp("world")) as world:
         yield world

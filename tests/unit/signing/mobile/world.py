@@ -4,18 +4,17 @@ the simulated network with its SIMs; one clock, in the test's hands."""
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.message import Message
+from sqlalchemy import func, select
 
 from phones.clock import NetworkClock
 from phones.handset import Phone
@@ -32,16 +31,18 @@ from services.messaging.main import MESSAGING_SERVICE
 from services.messaging.main import MIGRATIONS as MESSAGING_MIGRATIONS
 from services.messaging.smpp.session import Account
 from services.messaging.smpp.smpp_link import SmppLink
+from services.messaging.tables import received_messages
 from services.runtime.access import TokenVerifier
 from services.runtime.clients import InternalTokens, ServiceClient, fetch_key_set
 from services.runtime.clock import system_randomness
 from services.runtime.concurrency.housekeeping import every, in_background
 from services.runtime.errors import DomainError
 from services.runtime.server import Call, Server
-from services.runtime.storage.database import Database
+from services.runtime.storage.database import Database, sqlite_url
 from services.runtime.storage.migrations import migrate
 from services.signing.clients import IdentityClient
-from services.signing.exchange.clients import MessagingClient
+from services.signing.exchange.clients import MessageState, MessagingClient
+from services.signing.exchange.sending import FIRST_LOOK
 from services.signing.main import MIGRATIONS, Mobile, build_mobile
 from services.signing.mobile.clients import PhoneClient
 from services.signing.settings import SigningSettings
@@ -50,6 +51,7 @@ from tests.calls import call
 from tests.unit.identity.phones import sims
 from tests.unit.identity.service import Identity, running_identity
 from tests.unit.messaging.builders import PACE
+from tests.unit.messaging.builders import Service as Messaging
 from tests.unit.messaging.builders import make_service as make_messaging
 from tests.unit.signing.builders import vault
 
@@ -93,9 +95,8 @@ class World:
     smsc: Smsc
     mobile: Mobile
     organizations: dict[str, str]
-    transport: Tokens
-    messaging_channel: grpc.aio.Channel
-    _cards: dict[str, sims.Card] = field(default_factory=dict)
+    messaging: Messaging
+    client: MessagingClient
 
     # People and phones
 
@@ -109,9 +110,9 @@ class World:
         subscriber = self.subscriber(outcome)
         card = self.card(subscriber)
         await sims.import_sims(self.identity, card)
-        await self.import_keys(subscriber)
         await sims.bind(self.identity, subject, card, "en")
-        await sims.notices(self.identity)
+        # Only now, so that the platform did not ask the card by itself meanwhile.
+        await self.import_keys(subscriber)
         return subscriber
 
     async def pending(
@@ -197,17 +198,13 @@ class World:
                 session = await self.get(name, wait=TIMEOUT_SECONDS)
                 if session.state in states or (not states and session.state not in OPEN):
                     return session
+                assert session.state in OPEN, session
 
     async def cancel(self, name: str, by: Call | None = None) -> pb.MobileSignature:
         done: pb.MobileSignature = await self.servicer.CancelMobileSignature(
             pb.CancelMobileSignatureRequest(name=name), by or service()
         )
         return done
-
-    async def settle(self) -> None:
-        """Have the network be done with what is on its way: a text to a phone arrives behind all
-        that was sent before."""
-        await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:
         """Move the one clock."""
@@ -225,13 +222,51 @@ class World:
             await self.create(*arguments, **fields)
         return caught.value
 
-    def answers(self, number: str) -> list[str]:
-        """What the SIM of a number answered, by status."""
-        return [
-            each["status"]
-            for each in self.network._record.entries
-            if each["event"] == "answered" and each["number"] == number
-        ]
+    # What is on its way
+
+    async def delivered(self, name: str) -> pb.MobileSignature:
+        """The session once it is known that the phone has its request."""
+        await self.sent(name, MessageState.DELIVERED)
+        await self.advance(FIRST_LOOK.total_seconds())
+        return await self.until(name, DELIVERED)
+
+    async def sent(self, name: str, state: MessageState) -> None:
+        """Wait until messaging has the state of a session's request."""
+
+        async def is_so() -> bool:
+            session = await self.mobile.sessions.find(name.rpartition("/")[2])
+            assert session is not None
+            return session.message != "" and await self.client.state_of(session.message) is state
+
+        await until(is_so)
+
+    async def taken(self) -> int:
+        """How many answers of SIMs were taken, for good."""
+        query = select(func.count()).where(received_messages.c.end_time.is_not(None))
+        async with self.messaging.database.reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def until_taken(self, count: int) -> None:
+        async def is_so() -> bool:
+            return await self.taken() >= count
+
+        await until(is_so)
+
+    def texts(self, subscriber: Subscriber) -> list[str]:
+        """The texts that a phone has."""
+        return [text for _, text in self.network.phone(subscriber.number).texts]
+
+    def asked(self, subscriber: Subscriber) -> int:
+        """How many requests a SIM accepted and answered."""
+        answered = self.network._record.of("answered")
+        return sum(each["number"] == subscriber.number for each in answered)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - the condition is asked for
+            await asyncio.sleep(ROUND_SECONDS)
 
 
 def operator() -> Call:
@@ -250,23 +285,14 @@ def service(name: str = "requests") -> Call:
     return call(f"services/{name}", "", Role.ROLE_SERVICE)
 
 
-def digest(message: bytes = MESSAGE) -> bytes:
-    return hashlib.sha256(message).digest()
-
-
-def public_key(subscriber: Subscriber) -> bytes:
-    return subscriber.sim.key.public_key().public_bytes(
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    )
-
-
 @asynccontextmanager
 async def running_world(
-    tmp_path: Path, databases: Sequence[str], *, works: bool = True
+    tmp_path: Path,
 ) -> AsyncIterator[World]:
-    """The world. databases: URLs for identity, messaging and signing. works: whether what signing
-    repeats in the background runs."""
-    identity_url, messaging_url, signing_url = databases
+    """The world, on SQLite; test_sessions.py tries what signing stores on each kind."""
+    identity_url, messaging_url, signing_url = (
+        sqlite_url(tmp_path / f"{name}.db") for name in ("identity", "messaging", "signing")
+    )
     async with AsyncExitStack() as stack:
         identity = await stack.enter_async_context(running_identity(tmp_path, identity_url))
         clock = identity.clock
@@ -276,7 +302,7 @@ async def running_world(
         smsc = Smsc(network, network_clock, record, SmscAccount("platform", SMSC_PASSWORD))
         port = await smsc.start("127.0.0.1", 0)
         stack.push_async_callback(smsc.stop)
-        messaging_channel = await stack.enter_async_context(
+        messaging, channel = await stack.enter_async_context(
             _running_messaging(identity, messaging_url, port)
         )
         database = Database(signing_url)
@@ -284,6 +310,7 @@ async def running_world(
         await migrate(database, MIGRATIONS)
         tokens = Tokens(identity)
         peer = ServiceClient(identity.channel, tokens)
+        client = MessagingClient(ServiceClient(channel, tokens))
         organizations: dict[str, str] = {}
         transport_key = tmp_path / "transport.key"
         transport_key.write_text(TRANSPORT_KEY.hex())
@@ -298,15 +325,14 @@ async def running_world(
             vault=vault(),
             check_certificates=IdentityClient(peer).check_certificates,
             phones=PhoneClient(peer),
-            messaging=MessagingClient(ServiceClient(messaging_channel, tokens)),
+            messaging=client,
             clock=clock,
         )
         # Tests add organizations: the servicer reads them at each call.
         mobile.servicer._organizations = organizations
         assert mobile.sending is not None
-        if works:
-            rounds = [every(ROUND_SECONDS, each.work, name=each.name) for each in mobile.rounds]
-            await stack.enter_async_context(in_background(mobile.sending.run(), *rounds))
+        rounds = [every(ROUND_SECONDS, each.work, name=each.name) for each in mobile.rounds]
+        await stack.enter_async_context(in_background(mobile.sending.run(), *rounds))
         yield World(
             identity,
             database,
@@ -315,16 +341,16 @@ async def running_world(
             smsc,
             mobile,
             organizations,
-            tokens,
-            messaging_channel,
+            messaging,
+            client,
         )
 
 
 @asynccontextmanager
 async def _running_messaging(
     identity: Identity, url: str, smsc_port: int
-) -> AsyncIterator[grpc.aio.Channel]:
-    """Messaging, linked to the network; its channel."""
+) -> AsyncIterator[tuple[Messaging, grpc.aio.Channel]]:
+    """Messaging, linked to the network, and its channel."""
     database = Database(url)
     await migrate(database, MESSAGING_MIGRATIONS)
     messaging = make_messaging(database, clock=identity.clock)
@@ -350,7 +376,7 @@ async def _running_messaging(
         ):
             link.start()
             try:
-                yield channel
+                yield messaging, channel
             finally:
                 await link.stop()
     finally:
