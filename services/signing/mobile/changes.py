@@ -34,6 +34,10 @@ class Changes:
             for event in self._waiting.get(session_id, ()):
                 event.set()
 
+    def is_waited_for(self, session_id: str) -> bool:
+        """Return whether anybody here waits for a session."""
+        return session_id in self._waiting
+
     @asynccontextmanager
     async def waiting(self, session_id: str, revision: int) -> AsyncIterator[asyncio.Event]:
         """Yield an event that is set when the session changes from that revision on."""

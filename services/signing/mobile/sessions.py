@@ -93,7 +93,14 @@ class Sessions:
         async def work(connection: AsyncConnection) -> tuple[Session, list[str]]:
             return await self.add(connection, wanted)
 
-        session, ended = await self._database.run(work)
+        try:
+            session, ended = await self._database.run(work)
+        except FailedPrecondition:
+            # What is open may be the same request's, sent twice at once.
+            known = await self._find_requested(wanted.request_key)
+            if known is None:
+                raise
+            return _same(known, wanted)
         self.started(ended)
         return session
 
@@ -209,6 +216,12 @@ class Sessions:
             # Under a key-encryption key that is gone: for minutes, at most.
             if self._vault.knows(sealed.key_id)
         }
+
+    async def _find_requested(self, request_key: str | None) -> Session | None:
+        if request_key is None:
+            return None
+        async with self._database.reading() as connection:
+            return await store.find_requested(connection, request_key)
 
     async def _reread(self, session: Session) -> Session:
         return await self.find(session.id) or session
