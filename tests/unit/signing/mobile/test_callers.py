@@ -117,7 +117,7 @@ async def test_requester_subject_and_services_read_and_nobody_else(world: World)
     for caller in (officer(bank), citizen(nobody), service("registry")):
         assert await world.get(created.name, caller) == created
     unknown = "mobileSignatures/018f0000-0000-7000-8000-00000000000d"
-    for caller in (officer(world.organization()), citizen(STRANGER), citizen(bank)):
+    for caller in (officer(world.organization()), citizen(STRANGER), operator()):
         for name in (created.name, unknown):
             with pytest.raises(PermissionDenied):
                 await world.get(name, caller)
