@@ -66,7 +66,6 @@ def suite(
         "QAGAZSYZ_SMPP_SYSTEM_ID": "qagazsyz",
         "QAGAZSYZ_SMPP_PASSWORD": str(folder / "smpp.password"),
         "QAGAZSYZ_SIM_TRANSPORT_KEY": str(folder / "transport.key"),
-        "QAGAZSYZ_LOG_LEVEL": "debug",
     }
     data = Path(tmp_path_factory.mktemp("phones")) / "data"
     with running_suite(data, environment=environment) as running:

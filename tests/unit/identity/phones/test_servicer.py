@@ -15,6 +15,7 @@ from tests.unit.identity.phones.sims import (
     LIST,
     PENDING_APPROVAL,
     RESOLVE,
+    RESOLVE_SIMS,
     UNBIND,
     Card,
     ask,
@@ -94,6 +95,21 @@ async def test_whose_phone_a_message_came_from(identity: Identity) -> None:
     assert await identity.refused(RESOLVE, malformed, identity.as_signing) == INVALID
     await unbind(identity, phone.name, identity.as_citizen(person))
     assert await identity.refused(RESOLVE, request, identity.as_signing) == MISSING
+
+
+async def test_which_cards_the_lists_have(identity: Identity) -> None:
+    first, second, unknown = await new_card(identity), await new_card(identity), Card()
+    request = phones_pb2.ResolveSimsRequest(
+        iccids=[second.iccid, unknown.iccid, first.iccid, second.iccid]
+    )
+    found = list((await identity.call(RESOLVE_SIMS, request, identity.as_signing)).sims)
+    assert (found[0], found[1]) == (found[3], "")
+    phone = await bind(identity, await identity.person(), first)
+    assert (await get(identity, phone.name)).sim == found[2]
+    malformed = phones_pb2.ResolveSimsRequest(iccids=[first.iccid, "x"])
+    assert await identity.refused(RESOLVE_SIMS, malformed, identity.as_signing) == INVALID
+    for token in (requests_service(identity), identity.as_operator):
+        assert await identity.refused(RESOLVE_SIMS, request, token) == DENIED
 
 
 async def test_a_holder_or_a_registrar_unbinds_and_the_certificate_is_revoked(
