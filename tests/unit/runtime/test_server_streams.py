@@ -66,6 +66,13 @@ def watch(
     return method(data, metadata=(("authorization", f"Bearer {bearer}"),))
 
 
+async def first(call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> str:
+    """The name in the first answer."""
+    answer = await call.read()
+    assert isinstance(answer, bytes)
+    return pb.MobileSignature.FromString(answer).name
+
+
 def request(name: str) -> bytes:
     return pb.GetMobileSignatureRequest(name=name).SerializeToString()
 
@@ -80,7 +87,7 @@ async def test_each_answer_comes_and_then_the_end(channel: grpc.aio.Channel) -> 
 
 async def test_a_refusal_ends_the_stream_behind_its_answers(channel: grpc.aio.Channel) -> None:
     call = watch(channel, request("refused"))
-    assert pb.MobileSignature.FromString(await call.read()).name == "refused"
+    assert await first(call) == "refused"
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call.read()
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
@@ -108,7 +115,7 @@ async def test_watchers_hold_no_place_of_streams_that_work(
 ) -> None:
     calls = [watch(channel, request("forever")) for _ in range(2 * CONCURRENT_STREAMS)]
     for call in calls:
-        assert pb.MobileSignature.FromString(await call.read()).name == "forever"
+        assert await first(call) == "forever"
     for call in calls:
         call.cancel()
     # Who goes ends the work behind it.

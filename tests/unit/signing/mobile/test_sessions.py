@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from services.runtime.clock import system_randomness
 from services.runtime.errors import AlreadyExists, FailedPrecondition, ResourceExhausted
 from services.runtime.sealing import Vault
-from services.runtime.storage.database import Database
+from services.runtime.storage.database import Database, sqlite_url
+from services.runtime.storage.migrations import migrate
+from services.signing.main import MIGRATIONS
 from services.signing.mobile import store
 from services.signing.mobile.rules import (
     CANCELLED_BY_SUBJECT,
@@ -75,6 +79,15 @@ async def sessions(database: Database, clock: Clock) -> Sessions:
     return await make(database, clock)
 
 
+@pytest.fixture
+async def on_sqlite(tmp_path: Path, clock: Clock) -> AsyncIterator[Sessions]:
+    """For rules in which the kind of database has no part."""
+    database = Database(sqlite_url(tmp_path / "signing.db"))
+    await migrate(database, MIGRATIONS)
+    yield await make(database, clock)
+    await database.close()
+
+
 async def make(database: Database, clock: Clock, keys: Vault | None = None) -> Sessions:
     """The sessions of a replica, with the card's key."""
     sim_keys = SimKeys(keys or vault(), clock)
@@ -106,11 +119,11 @@ async def test_a_person_has_one_session_at_a_time(sessions: Sessions) -> None:
     assert (await sessions.start(wanted())).is_open
 
 
-async def test_a_card_has_one_session_at_a_time_whosever_it_is(sessions: Sessions) -> None:
-    await sessions.start(wanted())
+async def test_a_card_has_one_session_at_a_time_whosever_it_is(on_sqlite: Sessions) -> None:
+    await on_sqlite.start(wanted())
     asked = confirmation_of(phone(subject=OTHER), OTHER, OTHER, TEXT)
     with pytest.raises(FailedPrecondition):
-        await sessions.start(asked)
+        await on_sqlite.start(asked)
 
 
 async def test_of_two_at_the_same_moment_one_is_stored(sessions: Sessions) -> None:
@@ -123,38 +136,38 @@ async def test_of_two_at_the_same_moment_one_is_stored(sessions: Sessions) -> No
     assert {type(each) for each in refused} == {FailedPrecondition}
 
 
-async def test_the_persons_own_session_ends_a_foreign_one(sessions: Sessions) -> None:
-    theirs = await sessions.start(foreign())
-    asked = asyncio.create_task(sessions.wait_for_end(theirs))
-    own = await sessions.start(wanted())
+async def test_the_persons_own_session_ends_a_foreign_one(on_sqlite: Sessions) -> None:
+    theirs = await on_sqlite.start(foreign())
+    asked = asyncio.create_task(on_sqlite.wait_for_end(theirs))
+    own = await on_sqlite.start(wanted())
     async with asyncio.timeout(20):
         ended = await asked
     assert (ended.state, ended.outcome) == (
         MobileSignatureState.CANCELLED,
         MobileSignatureOutcome.BUSY,
     )
-    assert (await found(sessions, own)).is_open
+    assert (await found(on_sqlite, own)).is_open
     # It was no refusal: the organization may ask again.
-    await sessions.end(own.id, SIGNED)
-    assert (await sessions.start(foreign())).is_open
+    await on_sqlite.end(own.id, SIGNED)
+    assert (await on_sqlite.start(foreign())).is_open
 
 
-async def test_a_confirmation_is_nobodys_own(sessions: Sessions) -> None:
+async def test_a_confirmation_is_nobodys_own(on_sqlite: Sessions) -> None:
     """Who asks for a number's binding must not end the sessions of its holder; they end his."""
-    await sessions.start(foreign())
+    await on_sqlite.start(foreign())
     asked = confirmation_of(phone(subject=OTHER), OTHER, OTHER, TEXT)
     with pytest.raises(FailedPrecondition):
-        await sessions.start(asked)
-    own = await sessions.start(wanted())
-    await sessions.end(own.id, SIGNED)
-    confirming = await sessions.start(asked)
-    assert await sessions.start(asked) == confirming
-    await sessions.start(wanted())
-    assert not (await found(sessions, confirming)).is_open
+        await on_sqlite.start(asked)
+    own = await on_sqlite.start(wanted())
+    await on_sqlite.end(own.id, SIGNED)
+    confirming = await on_sqlite.start(asked)
+    assert await on_sqlite.start(asked) == confirming
+    await on_sqlite.start(wanted())
+    assert not (await found(on_sqlite, confirming)).is_open
 
 
 async def test_a_refused_confirmation_makes_everybody_wait(
-    sessions: Sessions, clock: Clock
+    on_sqlite: Sessions, clock: Clock
 ) -> None:
     refused = End(MobileSignatureState.FAILED, MobileSignatureOutcome.USER_CANCELLED)
     for each in range(3):
@@ -162,34 +175,34 @@ async def test_a_refused_confirmation_makes_everybody_wait(
         asked = confirmation_of(phone(subject=asker), asker, asker, TEXT)
         if each:
             with pytest.raises(ResourceExhausted):
-                await sessions.start(asked)
+                await on_sqlite.start(asked)
             clock.move(minutes=(10, 60)[each - 1])
-        session = await sessions.start(asked)
-        await sessions.end(session.id, refused)
+        session = await on_sqlite.start(asked)
+        await on_sqlite.end(session.id, refused)
 
 
-async def test_a_refusal_is_the_organizations_own(sessions: Sessions, clock: Clock) -> None:
-    session = await sessions.start(foreign())
-    await sessions.end(session.id, CANCELLED_BY_SUBJECT)
+async def test_a_refusal_is_the_organizations_own(on_sqlite: Sessions, clock: Clock) -> None:
+    session = await on_sqlite.start(foreign())
+    await on_sqlite.end(session.id, CANCELLED_BY_SUBJECT)
     with pytest.raises(ResourceExhausted):
-        await sessions.start(foreign())
-    other = await sessions.start(foreign(OTHER))
-    await sessions.end(other.id, SIGNED)
+        await on_sqlite.start(foreign())
+    other = await on_sqlite.start(foreign(OTHER))
+    await on_sqlite.end(other.id, SIGNED)
     clock.move(minutes=10)
-    assert (await sessions.start(foreign())).is_open
+    assert (await on_sqlite.start(foreign())).is_open
 
 
 async def test_ten_sessions_fit_a_persons_organizations_day(
-    sessions: Sessions, clock: Clock
+    on_sqlite: Sessions, clock: Clock
 ) -> None:
     for _ in range(10):
-        session = await sessions.start(foreign(phone=None))
-        await sessions.end(session.id, SIGNED)
+        session = await on_sqlite.start(foreign(phone=None))
+        await on_sqlite.end(session.id, SIGNED)
         clock.move(minutes=1)
     with pytest.raises(ResourceExhausted):
-        await sessions.start(foreign(phone=None))
+        await on_sqlite.start(foreign(phone=None))
     clock.move(hours=24)
-    assert (await sessions.start(foreign(phone=None))).is_open
+    assert (await on_sqlite.start(foreign(phone=None))).is_open
 
 
 async def test_a_request_that_is_repeated_is_one_session(sessions: Sessions) -> None:
@@ -252,14 +265,14 @@ async def test_numbers_and_texts_are_in_the_database_sealed_only(
     assert NUMBER not in repr(wanted())
 
 
-async def test_a_session_expires_on_time(sessions: Sessions, clock: Clock) -> None:
-    absent = await sessions.start(wanted())
+async def test_a_session_expires_on_time(on_sqlite: Sessions, clock: Clock) -> None:
+    absent = await on_sqlite.start(wanted())
     clock.move(seconds=LIFETIME.total_seconds() - 0.001)
-    await sessions.expire()
-    assert (await found(sessions, absent)).is_open
+    await on_sqlite.expire()
+    assert (await found(on_sqlite, absent)).is_open
     clock.move(seconds=0.001)
-    await sessions.expire()
-    ended = await found(sessions, absent)
+    await on_sqlite.expire()
+    ended = await found(on_sqlite, absent)
     assert (ended.state, ended.outcome) == (
         MobileSignatureState.EXPIRED,
         MobileSignatureOutcome.PHONE_ABSENT,
@@ -267,18 +280,18 @@ async def test_a_session_expires_on_time(sessions: Sessions, clock: Clock) -> No
     assert ended.end_time == absent.expire_time
 
 
-async def test_an_expired_session_is_in_nobodys_way(sessions: Sessions, clock: Clock) -> None:
-    old = await sessions.start(foreign())
+async def test_an_expired_session_is_in_nobodys_way(on_sqlite: Sessions, clock: Clock) -> None:
+    old = await on_sqlite.start(foreign())
     clock.move(seconds=LIFETIME.total_seconds())
-    assert (await sessions.start(foreign(OTHER))).is_open
-    assert (await found(sessions, old)).state is MobileSignatureState.EXPIRED
+    assert (await on_sqlite.start(foreign(OTHER))).is_open
+    assert (await found(on_sqlite, old)).state is MobileSignatureState.EXPIRED
 
 
-async def test_the_first_end_counts(sessions: Sessions) -> None:
-    session = await sessions.start(wanted())
-    assert await sessions.end(session.id, CANCELLED_BY_SUBJECT)
-    assert not await sessions.end(session.id, SIGNED)
-    assert (await found(sessions, session)).state is MobileSignatureState.CANCELLED
+async def test_the_first_end_counts(on_sqlite: Sessions) -> None:
+    session = await on_sqlite.start(wanted())
+    assert await on_sqlite.end(session.id, CANCELLED_BY_SUBJECT)
+    assert not await on_sqlite.end(session.id, SIGNED)
+    assert (await found(on_sqlite, session)).state is MobileSignatureState.CANCELLED
 
 
 async def test_a_change_wakes_who_waits_in_another_replica(
@@ -295,13 +308,13 @@ async def test_a_change_wakes_who_waits_in_another_replica(
         assert (await waiting).state is MobileSignatureState.SIGNED
 
 
-async def test_who_waits_in_vain_gets_the_session_as_it_is(sessions: Sessions) -> None:
-    session = await sessions.start(wanted())
-    assert await sessions.wait(session, 0.001) == session
+async def test_who_waits_in_vain_gets_the_session_as_it_is(on_sqlite: Sessions) -> None:
+    session = await on_sqlite.start(wanted())
+    assert await on_sqlite.wait(session, 0.001) == session
     # It changed before the wait began.
-    await sessions.end(session.id, SIGNED)
+    await on_sqlite.end(session.id, SIGNED)
     async with asyncio.timeout(20):
-        assert (await sessions.wait(session, 60)).state is MobileSignatureState.SIGNED
+        assert (await on_sqlite.wait(session, 60)).state is MobileSignatureState.SIGNED
 
 
 async def test_texts_under_a_key_that_is_gone_count_as_erased(
@@ -313,7 +326,7 @@ async def test_texts_under_a_key_that_is_gone_count_as_erased(
     assert (await found(later, session)).is_open
 
 
-async def test_a_card_without_a_key_is_an_absent_phone(sessions: Sessions) -> None:
-    session = await sessions.start(wanted(phone=replace(phone(), sim="no key")))
+async def test_a_card_without_a_key_is_an_absent_phone(on_sqlite: Sessions) -> None:
+    session = await on_sqlite.start(wanted(phone=replace(phone(), sim="no key")))
     assert (session.phone, session.sim, session.counter) == ("", "", 0)
     assert session.is_open
