@@ -64,7 +64,8 @@ class SigningSettings(ServiceSettings):
     mobile_signature_seconds: int = Field(
         default=180,
         ge=30,
-        le=600,
+        # A stream that watches says nothing meanwhile, and the gateway ends one after 300 s.
+        le=240,
         description="Seconds that a signature on a phone is waited for.",
     )
     sim_transport_key: Path | None = Field(

@@ -242,8 +242,8 @@ async def test_a_person_binds_a_phone_and_signs_on_it(
         ),
         timeout=TIMEOUT_SECONDS,
     )
-    get = mobile_signatures_pb2.GetMobileSignatureRequest(name=created.name)
-    watching = stub.WatchMobileSignature(get, timeout=TIMEOUT_SECONDS)
+    watch = mobile_signatures_pb2.WatchMobileSignatureRequest(name=created.name)
+    watching = stub.WatchMobileSignature(watch, timeout=TIMEOUT_SECONDS)
     states = [each.state async for each in watching]
     assert states[-1] == mobile_signatures_pb2.MOBILE_SIGNATURE_STATE_SIGNED
     listing = await asyncio.to_thread(holder, "list", citizen.subject, "--json", of="mobile")

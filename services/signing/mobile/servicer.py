@@ -110,7 +110,7 @@ class MobileSignatureServicer:
         return await self._message(session)
 
     async def WatchMobileSignature(
-        self, request: pb.GetMobileSignatureRequest, call: Call
+        self, request: pb.WatchMobileSignatureRequest, call: Call
     ) -> AsyncIterator[pb.MobileSignature]:
         session = await self._own_session(request.name, call)
         async for each in self._sessions.watch(session):

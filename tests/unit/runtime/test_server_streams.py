@@ -25,7 +25,7 @@ class MobileSignatures:
         self.ended = 0
 
     async def WatchMobileSignature(
-        self, request: pb.GetMobileSignatureRequest, call: Call
+        self, request: pb.WatchMobileSignatureRequest, call: Call
     ) -> AsyncIterator[pb.MobileSignature]:
         try:
             yield pb.MobileSignature(name=request.name, requester=call.caller.subject)
@@ -74,7 +74,7 @@ async def first(call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> str:
 
 
 def request(name: str) -> bytes:
-    return pb.GetMobileSignatureRequest(name=name).SerializeToString()
+    return pb.WatchMobileSignatureRequest(name=name).SerializeToString()
 
 
 async def test_each_answer_comes_and_then_the_end(channel: grpc.aio.Channel) -> None:

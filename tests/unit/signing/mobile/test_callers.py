@@ -152,7 +152,7 @@ async def test_a_watcher_sees_each_state_to_the_last(world: World) -> None:
 
 
 def watch(world: World, name: str, by: Call) -> AsyncIterator[pb.MobileSignature]:
-    request = pb.GetMobileSignatureRequest(name=name)
+    request = pb.WatchMobileSignatureRequest(name=name)
     watching: AsyncIterator[pb.MobileSignature] = world.servicer.WatchMobileSignature(request, by)
     return watching
 
