@@ -22,7 +22,13 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from qagazsyz.identity.v1 import certificates_pb2, events_pb2, phones_pb2, subjects_pb2, tokens_pb2
 from qagazsyz.messaging.v1 import messages_pb2
 from qagazsyz.registry.v1 import consents_pb2, documents_pb2, log_pb2
-from qagazsyz.signing.v1 import keys_pb2, mobile_signatures_pb2, verification_pb2
+from qagazsyz.signing.v1 import (
+    keys_pb2,
+    mobile_signatures_pb2,
+    phone_confirmations_pb2,
+    phone_sign_ins_pb2,
+    verification_pb2,
+)
 from services.runtime.intake.open_streams import OpenStreams
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -40,6 +46,8 @@ _FILES = (
     keys_pb2,
     mobile_signatures_pb2,
     verification_pb2,
+    phone_sign_ins_pb2,
+    phone_confirmations_pb2,
     consents_pb2,
     documents_pb2,
     log_pb2,

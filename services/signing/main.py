@@ -29,6 +29,11 @@ from services.runtime.server import Server, wait_for
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
 from services.runtime.storage.migrations import migrate
+from services.signing.by_phone.clients import TokenClient
+from services.signing.by_phone.confirmation_servicer import PhoneConfirmationServicer
+from services.signing.by_phone.confirming import Confirming
+from services.signing.by_phone.sign_in_servicer import PhoneSignInServicer
+from services.signing.by_phone.signing_in import SigningIn
 from services.signing.clients import IdentityClient
 from services.signing.exchange import answers as answering
 from services.signing.exchange import phone_notices
@@ -60,6 +65,8 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MOBILE_SERVICE = "qagazsyz.signing.v1.MobileSignatureService"
+SIGN_IN_SERVICE = "qagazsyz.signing.v1.PhoneSignInService"
+CONFIRMATION_SERVICE = "qagazsyz.signing.v1.PhoneConfirmationService"
 KEY_SERVICE = "qagazsyz.signing.v1.KeyService"
 VERIFICATION_SERVICE = "qagazsyz.signing.v1.VerificationService"
 # How often expired answers of request_id are deleted.
@@ -86,6 +93,14 @@ class Mobile:
     rounds: Sequence[Round]
     # None where no messaging runs.
     sending: Sending | None
+
+
+@dataclass(frozen=True, slots=True)
+class ByPhone:
+    """Signing in and confirming by phone, by the names of their services."""
+
+    servicers: Mapping[str, object]
+    rounds: Sequence[Round]
 
 
 def build_mobile(
@@ -162,6 +177,53 @@ def build_mobile(
     return Mobile(sessions, servicer, rounds, sending)
 
 
+def build_by_phone(
+    settings: SigningSettings,
+    *,
+    database: Database,
+    vault: Vault,
+    sessions: Sessions,
+    phones: PhoneClient,
+    tokens: TokenClient,
+    has_network: bool,
+    clock: Clock = system_clock,
+    randomness: Randomness = system_randomness,
+) -> ByPhone:
+    """Return what signs in and confirms by phone. has_network: whether messaging runs."""
+    signing_in = SigningIn(
+        database=database,
+        vault=vault,
+        sessions=sessions,
+        phones=phones,
+        tokens=tokens,
+        short_name=settings.mobile_signing_name,
+        clock=clock,
+        randomness=randomness,
+    )
+    confirming = Confirming(
+        database=database,
+        sessions=sessions,
+        phones=phones,
+        tokens=tokens,
+        short_name=settings.mobile_signing_name,
+        clock=clock,
+    )
+    return ByPhone(
+        {
+            SIGN_IN_SERVICE: PhoneSignInServicer(
+                signing_in=signing_in, has_network=has_network, clock=clock
+            ),
+            CONFIRMATION_SERVICE: PhoneConfirmationServicer(
+                confirming=confirming, has_network=has_network
+            ),
+        },
+        [
+            Round(HOUSEKEEPING_SECONDS, signing_in.forget, "forgetting old sign-ins"),
+            Round(HOUSEKEEPING_SECONDS, confirming.forget, "forgetting old challenges"),
+        ],
+    )
+
+
 def build(
     settings: SigningSettings,
     *,
@@ -173,9 +235,10 @@ def build(
     tokens: TokenVerifier,
     confirmations: Confirmations,
     page_secret: bytes,
+    by_phone: Mapping[str, object] | None = None,
     clock: Clock = system_clock,
 ) -> Server:
-    """Return the server with its three servicers."""
+    """Return the server with its five servicers, three without by_phone."""
 
     async def find_public_keys(names: Sequence[str]) -> Mapping[str, bytes]:
         async with database.reading() as connection:
@@ -206,7 +269,8 @@ def build(
         clock=clock,
     )
     return Server(
-        {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification, MOBILE_SERVICE: mobile},
+        {KEY_SERVICE: keys, VERIFICATION_SERVICE: verification, MOBILE_SERVICE: mobile}
+        | dict(by_phone or {}),
         tokens,
         page_secret=page_secret,
         confirmations=confirmations,
@@ -250,15 +314,25 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
         idempotency = IdempotencyStore(requests, database, system_clock)
         await migrate(database, MIGRATIONS)
         await check_vault(database, vault)
+        phones = PhoneClient(peer)
         mobile = build_mobile(
             settings,
             database=database,
             vault=vault,
             check_certificates=identity.check_certificates,
-            phones=PhoneClient(peer),
+            phones=phones,
             messaging=(
                 MessagingClient(ServiceClient(messaging, tokens)) if messaging is not None else None
             ),
+        )
+        by_phone = build_by_phone(
+            settings,
+            database=database,
+            vault=vault,
+            sessions=mobile.sessions,
+            phones=phones,
+            tokens=TokenClient(peer),
+            has_network=messaging is not None,
         )
         server = build(
             settings,
@@ -267,6 +341,7 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             backend=backend,
             identity=identity,
             mobile=mobile.servicer,
+            by_phone=by_phone.servicers,
             tokens=TokenVerifier(lambda: fetch_key_set(channel)),
             confirmations=confirmations_by(peer, is_signed_by_certificate, system_clock),
             page_secret=read_secret(settings.credential_file()),
@@ -281,7 +356,10 @@ async def serve(settings: SigningSettings, stop: asyncio.Event) -> None:
             until_done(
                 announce, name="announcing managed keys", retry_seconds=ANNOUNCE_RETRY_SECONDS
             ),
-            *(every(each.seconds, each.work, name=each.name) for each in mobile.rounds),
+            *(
+                every(each.seconds, each.work, name=each.name)
+                for each in (*mobile.rounds, *by_phone.rounds)
+            ),
             *([mobile.sending.run()] if mobile.sending is not None else []),
         ):
             await wait_for(stop, server)

@@ -112,4 +112,36 @@ phone_notices = Table(
     Column("through", BigInteger, nullable=False),
 )
 
+# Sign-ins by phone, kept for a day, while they count for their number's limits.
+phone_sign_ins = Table(
+    "phone_sign_ins",
+    metadata,
+    # SHA-256 of the secret in its name, in hex.
+    Column("id", String(64), primary_key=True),
+    # Identity's keyed hash of the number.
+    Column("number_key", String(64), nullable=False),
+    # The number's sign-in that waits; NULL once it does not.
+    Column("open_number", String(64), unique=True),
+    # Id of the mobile signature's session; empty where no phone was asked.
+    Column("session", String(36), nullable=False),
+    Column("code", String(4), nullable=False),
+    Column("wrapping_key_id", String(64), nullable=False),
+    Column("sealed_challenge", LargeBinary, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("expire_time", UtcDateTime, nullable=False),
+    Index("phone_sign_ins_by_number", "number_key", "create_time"),
+    Index("phone_sign_ins_by_time", "create_time"),
+)
+
+# The challenges in the lines that SIMs sign to confirm acts, for some minutes.
+act_challenges = Table(
+    "act_challenges",
+    metadata,
+    # Id of the mobile signature's session.
+    Column("session", String(36), primary_key=True),
+    Column("challenge", LargeBinary, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    Index("act_challenges_by_time", "create_time"),
+)
+
 requests = requests_table(metadata)

@@ -59,6 +59,7 @@ ROOMS = {
         "sims": set(),
         "mobile": {"sims"},
         "exchange": {"mobile", "sims", "verification"},
+        "by_phone": {"mobile", "sims"},
     },
     "messaging": {
         "privacy": set(),

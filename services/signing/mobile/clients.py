@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from qagazsyz.identity.v1 import certificates_pb2, events_pb2, phones_pb2
 from services.runtime.clients import ServiceClient, reason_of
-from services.runtime.errors import Unavailable
+from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.server import Call
 from services.signing.mobile.rules import SignerPhone
 
@@ -84,18 +84,34 @@ class PhoneClient:
         self, subject: str, name: str, during: Call | None = None
     ) -> SignerPhone | None:
         """Return a person's active phone of that name, the newest for ""; None if there is none."""
-        response = await self._ask(
-            f"{PHONES}/ListPhones",
-            phones_pb2.ListPhonesRequest(subject=subject),
-            phones_pb2.ListPhonesResponse,
-            during,
-        )
-        active = [
-            phone
-            for phone in response.phones
-            if phone.state == phones_pb2.PHONE_STATE_ACTIVE and name in ("", phone.name)
-        ]
-        return _signer_phone(active[-1]) if active else None
+        active = await self._list_active(subject, during)
+        return next((phone for phone in reversed(active) if name in ("", phone.name)), None)
+
+    async def find_by_certificate(
+        self, subject: str, certificate: str, during: Call | None = None
+    ) -> SignerPhone | None:
+        """Return the active phone whose SIM has the certificate of that name; None if there is
+        none."""
+        active = await self._list_active(subject, during)
+        return next((phone for phone in active if phone.certificate == certificate), None)
+
+    async def match(
+        self, number: str, iin: str, during: Call | None = None
+    ) -> tuple[str, SignerPhone | None]:
+        """Return a number's keyed hash, and its active phone if the holder has this IIN. Raises
+        InvalidArgument."""
+        request = phones_pb2.MatchPhoneRequest(number=number, iin=iin)
+        try:
+            matched = await self._identity.call(
+                f"{PHONES}/MatchPhone", request, phones_pb2.MatchPhoneResponse, during
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+                # Its text names the field, and neither number nor IIN.
+                raise InvalidArgument("", str(error.details())) from None
+            raise _unanswered(error) from error
+        has_phone = matched.HasField("phone")
+        return matched.number_key, _signer_phone(matched.phone) if has_phone else None
 
     async def get(
         self, name: str, during: Call | None = None
@@ -176,6 +192,20 @@ class PhoneClient:
         """Return phones with their states by name; those that do not exist are left out."""
         found = await asyncio.gather(*(self.get(name) for name in names))
         return {name: each for name, each in zip(names, found, strict=True) if each is not None}
+
+    async def _list_active(self, subject: str, during: Call | None) -> list[SignerPhone]:
+        """Return a person's active phones, oldest first."""
+        response = await self._ask(
+            f"{PHONES}/ListPhones",
+            phones_pb2.ListPhonesRequest(subject=subject),
+            phones_pb2.ListPhonesResponse,
+            during,
+        )
+        return [
+            _signer_phone(phone)
+            for phone in response.phones
+            if phone.state == phones_pb2.PHONE_STATE_ACTIVE
+        ]
 
     async def _ask(
         self, method: str, request: Message, response_type: type[R], during: Call | None = None

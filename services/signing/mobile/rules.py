@@ -114,6 +114,8 @@ class Wanted:
     is_own: bool
     # Scope and request_id; None if it has none.
     request_key: str | None = None
+    # Before the end of every session's time, where what is signed is of no use after it.
+    expire_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -232,11 +234,13 @@ def requester_of(caller: Caller, subject: str) -> str:
 
 
 def check_purpose(caller: Caller, purpose: MobileSignaturePurpose) -> None:
-    """Raise PermissionDenied for a purpose that is not the caller's: a phone's challenge is
-    nobody's, and only services have the platform's own texts signed."""
-    if purpose is MobileSignaturePurpose.CONFIRM_PHONE:
-        raise PermissionDenied()
-    if purpose is not MobileSignaturePurpose.SIGN and not caller.is_service:
+    """Raise PermissionDenied for a purpose that is not the caller's. Consents are services'; all
+    other texts of the platform's own are nobody's: signing makes them itself (ConfirmPhone,
+    PhoneSignInService, PhoneConfirmationService), so that no service signs in as a person either.
+    """
+    if purpose is MobileSignaturePurpose.SIGN:
+        return
+    if purpose is not MobileSignaturePurpose.CONSENT or not caller.is_service:
         raise PermissionDenied()
 
 

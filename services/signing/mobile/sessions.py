@@ -143,7 +143,7 @@ class Sessions:
             certificate=b"",
             message="",
             create_time=now,
-            expire_time=now + self._lifetime,
+            expire_time=min(filter(None, (now + self._lifetime, wanted.expire_time))),
         )
         number = phone.number if phone is not None else ""
         sealed = self._vault.seal(f"{number}\n{wanted.display_text}".encode(), record=session.name)

@@ -4,8 +4,8 @@ the simulated network with its SIMs; one clock, in the test's hands."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ FIRST_NUMBER = "+77010001"
 # How often what repeats is repeated, and a condition looked at, in real time.
 ROUND_SECONDS = 0.05
 LOOK_SECONDS = 0.01
+READING = "reading SIMs' answers"
 # Real time after which a test fails.
 TIMEOUT_SECONDS = 30.0
 WAITING = pb.MOBILE_SIGNATURE_STATE_WAITING
@@ -353,8 +354,12 @@ async def running_world(
         # Tests add organizations: the servicer reads them at each call.
         mobile.servicer._organizations = organizations
         assert mobile.sending is not None
-        rounds = [every(ROUND_SECONDS, each.work, name=each.name) for each in mobile.rounds]
-        await stack.enter_async_context(in_background(mobile.sending.run(), *rounds))
+        # Reading answers is one long round, idle at the end.
+        reading = [each for each in mobile.rounds if each.name == READING]
+        idle = [every(ROUND_SECONDS, each.work, name=each.name) for each in reading]
+        await stack.enter_async_context(in_background(mobile.sending.run(), *idle))
+        repeated = [each.work for each in mobile.rounds if each.name != READING]
+        await stack.enter_async_context(_repeating(repeated))
         yield World(
             identity,
             database,
@@ -366,6 +371,28 @@ async def running_world(
             messaging,
             client,
         )
+
+
+@asynccontextmanager
+async def _repeating(works: Sequence[Callable[[], Awaitable[object]]]) -> AsyncIterator[None]:
+    """Repeat work beside the block; at its end, wait for the rounds under way: a connection to
+    SQLite whose use is cancelled is never closed."""
+    is_over = asyncio.Event()
+
+    async def repeat(work: Callable[[], Awaitable[object]]) -> None:
+        while not is_over.is_set():
+            # As housekeeping has it: the next round is tried.
+            with suppress(Exception):
+                await work()
+            await asyncio.sleep(ROUND_SECONDS)
+
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(repeat(work))
+        try:
+            yield
+        finally:
+            is_over.set()
 
 
 @asynccontextmanager
