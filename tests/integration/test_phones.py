@@ -41,6 +41,8 @@ M = TypeVar("M", bound=Message)
 PACKAGE = "qagazsyz.identity.v1"
 # Numbers and texts of earlier tests, which the last one looks for.
 PERSONAL: list[bytes] = []
+# People's numbers, which identity's database has, and no log.
+IINS: list[bytes] = []
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +254,75 @@ async def test_a_person_binds_a_phone_and_signs_on_it(
     PERSONAL.extend([number[1:].encode(), b"contract 1"])
 
 
+async def test_a_person_with_a_phone_alone_signs_in_confirms_and_signs_a_document(
+    world: World,
+    network: tuple[Path, int],
+    tool: Callable[[Actor], Tool],
+    tmp_path: Path,
+) -> None:
+    folder, _ = network
+    listed = read_subscribers((folder / "subscribers.json").read_bytes())
+    number = [each.number for each in listed if each.outcome is Outcome.SIGNS][1]
+    organization = await world.organization()
+    citizen = await world.citizen()
+    await world.enrolment().add_member(organization, citizen.subject, "ROLE_OFFICER")
+    operator, holder = tool(world.operator), tool(citizen)
+    for command, name in (("import", "sims-1.json"), ("import-keys", "sim-keys-1.json")):
+        await asyncio.to_thread(operator, command, folder / name)
+    bound = await in_thread(holder, "bind", citizen.subject, "--number", number)
+    confirmed = await asyncio.to_thread(run, "phone", "confirm", bound["name"], *holder.options)
+    assert confirmed.returncode == 0 or "nothing to sign" in confirmed.stderr, confirmed.stderr
+    shown = json.loads(
+        await asyncio.to_thread(operator, "get", citizen.subject, "--json", of="subject")
+    )
+    iin = shown["person"]["iin"]
+    PERSONAL.append(number[1:].encode())
+    IINS.append(iin.encode())
+
+    # From here on the person uses the phone alone.
+    saved = tmp_path / "phone.json"
+    gateway = ("--gateway", world.suite.gateway)
+    by_phone = ("token", "--phone", number, "--iin", iin, *gateway)
+    signed_in = await asyncio.to_thread(run, *by_phone, "--save", saved)
+    assert signed_in.returncode == 0, signed_in.stderr
+    assert "Compare the code" in signed_in.stderr
+    assert saved.stat().st_mode & 0o777 == 0o600
+    card = Card()
+    await asyncio.to_thread(operator, "import", write_list(tmp_path / "sims.csv", card))
+    to_bind = ("phone", "bind", citizen.subject, "--number", card.number, "--json")
+    asked = await asyncio.to_thread(run, *to_bind, "--credential", saved, *gateway)
+    assert asked.returncode == 0, asked.stderr
+    assert "Compare the code" in asked.stderr
+    assert json.loads(asked.stdout)["state"] == "PHONE_STATE_PENDING"
+
+    contract = tmp_path / "contract.txt"
+    contract.write_bytes(b"contract 19")
+    document_type = await world.document_type(organization)
+    as_officer = await asyncio.to_thread(run, *by_phone, "--organization", organization)
+    assert as_officer.returncode == 0, as_officer.stderr
+    arguments = ("register", contract, "--type", document_type, "--subject", citizen.subject)
+    phone_of = ("--phone-of", citizen.subject, "--display-text", "contract 19", "--json")
+    to_register = (*arguments, *phone_of, "--organization", organization)
+    registered = await asyncio.to_thread(holder, *to_register, of="document")
+    (signature,) = json.loads(registered)["signatures"]
+    assert signature["signer"] == citizen.subject
+    assert signature["algorithm"] == "SIGNATURE_ALGORITHM_ECDSA_P256_SHA256_P1363"
+
+    # With another's IIN it is a sign-in like any other, to anybody who asks.
+    async with world.http() as web:
+        pair = {"number": Card().number, "iin": iin}
+        started = await web.post("/v1/phoneSignIns", json=pair)
+        assert (started.status_code, started.json()["state"]) == (
+            200,
+            "MOBILE_SIGNATURE_STATE_WAITING",
+        )
+        again = await web.post("/v1/phoneSignIns", json=pair)
+        assert again.status_code == 429
+        named = {"name": started.json()["name"]}
+        waiting = await web.post("/v1/phoneSignIns:get", json=named)
+        assert waiting.json() == started.json()
+
+
 async def test_the_gateway_answers_alike_whether_or_not_a_number_has_a_holder(
     world: World, tool: Callable[[Actor], Tool], tmp_path: Path
 ) -> None:
@@ -322,3 +393,5 @@ async def test_no_number_no_card_and_no_text_is_in_a_file_of_the_suite(
     for path in searched:
         content = path.read_bytes()
         assert not [each for each in sought if each in content], path
+        if path.suffix not in (".db", ".db-wal"):
+            assert not [each for each in IINS if each in content], path
