@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.errors import REFUSED, Failure
+from cli.terminal import say
 
 if TYPE_CHECKING:
     import grpc
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from qagazsyz.credentials import Credential
     from qagazsyz.identity.v1 import tokens_pb2, tokens_pb2_grpc
+    from qagazsyz.phone import PhoneCredential
 
 Q = TypeVar("Q", bound="Message")
 A = TypeVar("A", bound="Message")
@@ -67,7 +70,7 @@ def signed_in(
     """
     from qagazsyz.client import connect
 
-    loaded = load_credential(credential)
+    loaded = load_sign_in(credential)
     organization = officer_organization(gateway, loaded, organization)
     with connect(gateway, loaded, organization=organization) as channel:
         yield channel
@@ -84,36 +87,53 @@ def anonymous(gateway: str) -> Iterator[grpc.Channel]:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A credential before the token service, as an officer if an organization is given."""
+    """A credential, or a sign-in by phone, before the token service; as an officer if an
+    organization is given."""
 
-    credential: Credential
+    credential: Credential | PhoneCredential
     organization: str
-    tokens: tokens_pb2_grpc.TokenServiceStub
+    channel: grpc.Channel
 
-    def challenge(self) -> tokens_pb2.Challenge:
-        """Ask for a challenge. Raises grpc.RpcError."""
+    def token(self) -> tokens_pb2.Token:
+        """Sign in. Raises grpc.RpcError, and PhoneSignInEnded."""
+        from qagazsyz.client import answer_challenge
+        from qagazsyz.phone import PhoneCredential
+
+        if isinstance(self.credential, PhoneCredential):
+            return self.credential.token()
+        exchange = answer_challenge(self.credential, self._challenge())
+        return self._tokens().ExchangeToken(exchange, timeout=TIMEOUT_SECONDS)
+
+    def confirm(self, method: str, request: Message) -> str:
+        """Return the header that confirms a call. Raises grpc.RpcError, and what token raises."""
+        from qagazsyz.client import confirm_call
+        from qagazsyz.phone import BlockingPhoneSource, PhoneCredential
+
+        if isinstance(self.credential, PhoneCredential):
+            return BlockingPhoneSource(self.channel, self.credential).confirm(method, request)
+        # The token says which subject and organization the credential acts as.
+        token = self.token()
+        return confirm_call(self.credential, token, self._challenge(), method, request)
+
+    def _challenge(self) -> tokens_pb2.Challenge:
         from qagazsyz.identity.v1 import tokens_pb2
 
         request = tokens_pb2.CreateChallengeRequest(organization=self.organization)
-        return self.tokens.CreateChallenge(request, timeout=TIMEOUT_SECONDS)
+        return self._tokens().CreateChallenge(request, timeout=TIMEOUT_SECONDS)
 
-    def token(self) -> tokens_pb2.Token:
-        """Sign in. Raises grpc.RpcError."""
-        from qagazsyz.client import answer_challenge
+    def _tokens(self) -> tokens_pb2_grpc.TokenServiceStub:
+        from qagazsyz.identity.v1 import tokens_pb2_grpc
 
-        exchange = answer_challenge(self.credential, self.challenge())
-        return self.tokens.ExchangeToken(exchange, timeout=TIMEOUT_SECONDS)
+        return tokens_pb2_grpc.TokenServiceStub(self.channel)
 
 
 @contextmanager
 def signing_in(gateway: str, credential: Path | None, organization: str) -> Iterator[SignIn]:
     """Open a channel to the token service. Raises Failure as signed_in does."""
-    from qagazsyz.identity.v1 import tokens_pb2_grpc
-
-    loaded = load_credential(credential)
+    loaded = load_sign_in(credential)
     name = officer_organization(gateway, loaded, organization)
     with anonymous(gateway) as channel:
-        yield SignIn(loaded, name, tokens_pb2_grpc.TokenServiceStub(channel))
+        yield SignIn(loaded, name, channel)
 
 
 def load_credential(path: Path | None) -> Credential:
@@ -125,7 +145,29 @@ def load_credential(path: Path | None) -> Credential:
     return Credential.load(path)
 
 
-def officer_organization(gateway: str, credential: Credential, name_or_number: str) -> str:
+def load_sign_in(path: Path | None) -> Credential | PhoneCredential:
+    """Load what signs in: a credential, or a sign-in by phone as `qagazsyz token --save` wrote it.
+    Raises Failure as load_credential does, and CredentialError."""
+    from qagazsyz.credentials import CredentialError
+    from qagazsyz.phone import PhoneCredential
+
+    content = path.read_bytes() if path is not None else b""
+    if not content.startswith(b"{"):
+        return load_credential(path)
+    try:
+        return PhoneCredential.from_json(content, show_code)
+    except ValueError as error:
+        raise CredentialError(str(error)) from None
+
+
+def show_code(code: str) -> None:
+    """Tell the person what to compare."""
+    say(f"Compare the code with your phone's, and answer there: {code}", to=sys.stderr)
+
+
+def officer_organization(
+    gateway: str, credential: Credential | PhoneCredential, name_or_number: str
+) -> str:
     """Return an organization's name, resolving a BIN. Raises Failure for an unknown BIN."""
     if not NUMBER.fullmatch(name_or_number):
         return name_or_number

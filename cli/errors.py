@@ -71,8 +71,11 @@ def explain(error: Exception) -> Failure | None:
     from pydantic import ValidationError
 
     from qagazsyz.credentials import CredentialError
+    from qagazsyz.phone import PhoneRefused, PhoneSignInEnded
     from services.runtime.settings import CannotStart
 
+    if isinstance(error, PhoneRefused | PhoneSignInEnded):
+        return Failure(str(error), NOT_ALLOWED)
     if isinstance(error, CredentialError):
         return Failure(f"the credential cannot be used: {error}")
     if isinstance(error, CannotStart):

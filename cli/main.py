@@ -17,6 +17,7 @@ from cli.commands.certificate import certificate
 from cli.commands.confirm import confirm
 from cli.commands.document import document
 from cli.commands.log import log
+from cli.commands.mobile import mobile
 from cli.commands.phone import phone
 from cli.commands.receipt import receipt
 from cli.commands.request import request
@@ -62,6 +63,7 @@ tool.command()(verify)
 tool.add_typer(subject, name="subject")
 tool.add_typer(certificate, name="certificate")
 tool.add_typer(phone, name="phone")
+tool.add_typer(mobile, name="mobile")
 tool.add_typer(document, name="document")
 tool.add_typer(receipt, name="receipt")
 tool.add_typer(service, name="service")

@@ -21,7 +21,7 @@ CredentialFile = Annotated[
     typer.Option(
         "--credential",
         envvar="QAGAZSYZ_CREDENTIAL",
-        help="PEM of a certificate and its key, to sign in with.",
+        help="PEM of a certificate and its key, to sign in with; or what `token --save` wrote.",
     ),
 ]
 Organization = Annotated[

@@ -147,12 +147,32 @@ def is_signed_by_key(spki: bytes, algorithm: int, message: bytes, signature: byt
     return _verdict(Signer(public_key=spki), algorithm, message, signature) == Verdict.VALID
 
 
+def is_digest_signed_by_certificate(
+    certificate: bytes, algorithm: int, digest: bytes, signature: bytes
+) -> bool:
+    """Return what is_signed_by_certificate does for the message of that digest, under the
+    algorithm's hash function."""
+    item = SignedItem(algorithm=algorithm, digest=digest, signature=signature)  # type: ignore[arg-type]
+    return _verdict_of(Signer(certificate=certificate), item) == Verdict.VALID
+
+
+def is_digest_signed_by_key(spki: bytes, algorithm: int, digest: bytes, signature: bytes) -> bool:
+    """Return what is_signed_by_key does for the message of that digest, under the algorithm's hash
+    function."""
+    item = SignedItem(algorithm=algorithm, digest=digest, signature=signature)  # type: ignore[arg-type]
+    return _verdict_of(Signer(public_key=spki), item) == Verdict.VALID
+
+
 def _verdict(signer: Signer, algorithm: int, message: bytes, signature: bytes) -> int:
     item = SignedItem(
         algorithm=algorithm,  # type: ignore[arg-type]
         message=message,
         signature=signature,
     )
+    return _verdict_of(signer, item)
+
+
+def _verdict_of(signer: Signer, item: SignedItem) -> int:
     request = VerifyRequest(signer=signer, item=item)
     return _backend().parse_single(request.SerializeToString()).verify(0, 1)[0]
 

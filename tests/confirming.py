@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 
 import jwt
 from google.protobuf.message import Message
 
 from qagazsyz.confirmations import HEADER, confirm
-from services.runtime.acts.confirmations import Confirmations, FindCertificate, UseChallenge
+from services.runtime.acts.confirmations import (
+    Confirmations,
+    FindCertificate,
+    UseChallenge,
+)
 from signatures.x509 import is_signed_by_certificate
 from tests.builders import self_signed_credential
 
@@ -30,11 +35,13 @@ def confirmations(
     *,
     of_any_certificate: bool = False,
     of_services: FindCertificate | None = None,
+    mobile: Mapping[str, tuple[int, bytes]] | None = None,
 ) -> Confirmations:
     """Return a check of confirmations by CREDENTIAL, of any challenge if use_challenge is unset.
 
     of_any_certificate: it confirms for tokens that name other certificates too. of_services: finds
-    the certificates of the platform's own services, which confirm with their own.
+    the certificates of the platform's own services, which confirm with their own. mobile: the
+    algorithm and signature of each mobile signature.
     """
 
     async def find_certificate(subject: str, fingerprint: str) -> bytes | None:
@@ -46,7 +53,15 @@ def confirmations(
     async def any_challenge(_challenge: bytes, _act: bytes) -> bool:
         return True
 
-    return Confirmations(find_certificate, is_signed_by_certificate, use_challenge or any_challenge)
+    async def find_signature(name: str) -> tuple[int, bytes] | None:
+        return (mobile or {}).get(name)
+
+    return Confirmations(
+        find_certificate,
+        is_signed_by_certificate,
+        use_challenge or any_challenge,
+        find_signature,
+    )
 
 
 def confirmation(

@@ -74,9 +74,6 @@ def _header(
     method: str, request: Message, gateway: str, credential: Path | None, organization: str
 ) -> str:
     from cli.connection import signing_in
-    from qagazsyz.client import confirm_call
 
     with signing_in(gateway, credential, organization) as sign_in:
-        # The token says which subject and organization the credential acts as.
-        token = sign_in.token()
-        return confirm_call(sign_in.credential, token, sign_in.challenge(), method, request)
+        return sign_in.confirm(method, request)

@@ -18,6 +18,7 @@ from cli.terminal import say
 
 if TYPE_CHECKING:
     from qagazsyz.registry.v1 import documents_pb2
+    from qagazsyz.signing.v1 import mobile_signatures_pb2
 
 document = typer.Typer(help="Documents.", no_args_is_help=True)
 
@@ -38,6 +39,16 @@ def register(
     signer: Annotated[
         Path | None, typer.Option(help="The credential that signs it; --credential if not given.")
     ] = None,
+    phone_of: Annotated[
+        str,
+        typer.Option(
+            help="Have it signed on the phone of subjects/…: your own, or one that your "
+            "organization may ask. In place of --credential's signature, beside --signer's."
+        ),
+    ] = "",
+    display_text: Annotated[
+        str, typer.Option(help="What the phone's screen says of it; the title if not given.")
+    ] = "",
     request_id: Annotated[
         str, typer.Option(help="A UUID; a repeat with it registers nothing twice.")
     ] = "",
@@ -46,13 +57,13 @@ def register(
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Sign a file here and register it as a document."""
+    """Sign a file here, or on a phone, and register it as a document."""
     from cli.connection import call, load_credential, signing_in
     from cli.output import print_message
-    from qagazsyz.documents import sign_document
+    from qagazsyz.documents import phone_signature, sign_document
     from qagazsyz.registry.v1 import documents_pb2, documents_pb2_grpc
 
-    signing = load_credential(signer or credential)
+    signing = load_credential(signer or credential) if signer or not phone_of else None
     with signing_in(gateway, credential, organization) as sign_in:
         # An information system acts for its own organization without naming it.
         issuer = sign_in.organization or sign_in.token().organization
@@ -67,16 +78,48 @@ def register(
     )
     if expire_time is not None:
         wanted.expire_time.FromDatetime(expire_time.replace(tzinfo=UTC))
+    content = file.read_bytes()
+    request = documents_pb2.RegisterDocumentRequest(document=wanted, content=content)
+    if signing is not None:
+        request = sign_document(wanted, content, signing)
+    if phone_of:
+        text = display_text or title
+        signed = _sign_on_phone(wanted, content, phone_of, text, gateway, credential, organization)
+        request.signatures.append(phone_signature(signed))
+    request.request_id = request_id or str(uuid.uuid4())
     registered = call(
         lambda channel: documents_pb2_grpc.DocumentServiceStub(channel).RegisterDocument,
-        sign_document(
-            wanted, file.read_bytes(), signing, request_id=request_id or str(uuid.uuid4())
-        ),
+        request,
         gateway,
         credential,
         organization,
     )
     print_message(registered, as_machine_json=json)
+
+
+def _sign_on_phone(
+    wanted: documents_pb2.Document,
+    content: bytes,
+    signer: str,
+    display_text: str,
+    gateway: str,
+    credential: Path | None,
+    organization: str,
+) -> mobile_signatures_pb2.MobileSignature:
+    """Have a document signed on a phone: the caller's own, asked as a citizen, or another's."""
+    from cli.connection import show_code, signed_in, signing_in
+    from qagazsyz.documents import ask_phone
+    from qagazsyz.phone import sign_on_phone
+
+    if not display_text:
+        raise Failure("the phone's screen has to say what is signed: --display-text or --title")
+    with signing_in(gateway, credential, "") as sign_in:
+        is_own = sign_in.token().subject == signer
+    request = ask_phone(
+        wanted, content, signer=signer, display_text=display_text, request_id=str(uuid.uuid4())
+    )
+    with signed_in(gateway, credential, "" if is_own else organization) as channel:
+        return sign_on_phone(channel, request, show_code)
 
 
 @document.command("approve-legal-bases")

@@ -1,5 +1,5 @@
-"""`qagazsyz phone`: import SIMs, bind phones to people, approve, list and unbind them, report
-swaps."""
+"""`qagazsyz phone`: import SIMs and their keys, bind phones to people, approve, confirm, list and
+unbind them, report swaps."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cli.errors import Failure
+from cli.errors import CHECK_FAILED, Failure
 from cli.options import DEFAULT_GATEWAY, CredentialFile, Gateway, Json, Organization
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from qagazsyz.identity.v1 import phones_pb2
 
+M = TypeVar("M", bound="Message")
 phone = typer.Typer(help="Phones whose SIM signs for their holder.", no_args_is_help=True)
 
 # What one call takes.
@@ -37,7 +40,11 @@ class Language(enum.StrEnum):
 @phone.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="CSV: number (+7…), iccid, public_key (base64 of the DER).")
+        Path,
+        typer.Argument(
+            help="CSV: number (+7…), iccid, public_key (base64 of the DER). Or .json: an "
+            "ImportSimsRequest, as qagazsyz phones new writes it."
+        ),
     ],
     credential: CredentialFile = None,
     gateway: Gateway = DEFAULT_GATEWAY,
@@ -47,7 +54,11 @@ def import_(
     from cli.terminal import say
     from qagazsyz.identity.v1 import phones_pb2, phones_pb2_grpc
 
-    imported, listed = 0, list(read_sims(file))
+    if file.suffix == ".json":
+        listed = list(_read_request(file, phones_pb2.ImportSimsRequest()).sims)
+    else:
+        listed = list(read_sims(file))
+    imported = 0
     for start in range(0, len(listed), BATCH):
         answer = call(
             lambda channel: phones_pb2_grpc.PhoneServiceStub(channel).ImportSims,
@@ -57,6 +68,48 @@ def import_(
         )
         imported += answer.imported_count
     say(f"imported: {imported}")
+
+
+@phone.command("import-keys")
+def import_keys(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="An ImportSimKeysRequest in JSON, as qagazsyz phones new writes it: keys wrapped "
+            "under the transport key that the signing service has."
+        ),
+    ],
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+) -> None:
+    """Import the keys that SIMs' packets are authenticated with; the SIMs' own list goes before."""
+    from cli.connection import call
+    from cli.terminal import say
+    from qagazsyz.signing.v1 import mobile_signatures_pb2, mobile_signatures_pb2_grpc
+
+    keys = list(_read_request(file, mobile_signatures_pb2.ImportSimKeysRequest()).keys)
+    imported = 0
+    for start in range(0, len(keys), BATCH):
+        answer = call(
+            lambda channel: (
+                mobile_signatures_pb2_grpc.MobileSignatureServiceStub(channel).ImportSimKeys
+            ),
+            mobile_signatures_pb2.ImportSimKeysRequest(keys=keys[start : start + BATCH]),
+            gateway,
+            credential,
+        )
+        imported += answer.imported_count
+    say(f"imported: {imported}")
+
+
+def _read_request(file: Path, request: M) -> M:
+    """Return a request in protobuf's JSON. Raises Failure, which names nothing of its content."""
+    from google.protobuf import json_format
+
+    try:
+        return json_format.Parse(file.read_bytes(), request)
+    except (json_format.ParseError, ValueError):
+        raise Failure(f"{file}: not a {request.DESCRIPTOR.name} in JSON") from None
 
 
 def read_sims(file: Path) -> Iterator[phones_pb2.Sim]:
@@ -130,6 +183,29 @@ def approve(
         credential,
     )
     print_message(approved, as_machine_json=json)
+
+
+@phone.command()
+def confirm(
+    name: Annotated[str, typer.Argument(help="subjects/…/phones/…")],
+    credential: CredentialFile = None,
+    gateway: Gateway = DEFAULT_GATEWAY,
+    json: Json = False,
+) -> None:
+    """Have a pending phone's SIM sign, which binds it; 1 if it is not bound in the end."""
+    from cli.commands.mobile import wait_for_end
+    from cli.connection import TIMEOUT_SECONDS, signed_in
+    from cli.output import print_message
+    from qagazsyz.signing.v1 import mobile_signatures_pb2, mobile_signatures_pb2_grpc
+
+    request = mobile_signatures_pb2.ConfirmPhoneRequest(phone=name)
+    with signed_in(gateway, credential) as channel:
+        stub = mobile_signatures_pb2_grpc.MobileSignatureServiceStub(channel)
+        session = stub.ConfirmPhone(request, timeout=TIMEOUT_SECONDS)
+        session = wait_for_end(channel, session)
+    print_message(session, as_machine_json=json)
+    if session.state != mobile_signatures_pb2.MOBILE_SIGNATURE_STATE_SIGNED:
+        raise typer.Exit(CHECK_FAILED)
 
 
 @phone.command("list")

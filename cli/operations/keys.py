@@ -42,7 +42,7 @@ def rewrap(
         str, typer.Option(envvar="QAGAZSYZ_DATABASE_URL", help="The signing service's database.")
     ] = "",
 ) -> None:
-    """Move every private key to a new key-encryption key.
+    """Move every private key and every SIM's key to a new key-encryption key.
 
     In a data folder, while up does not run there, this makes the new key too. With --old and --new
     it only moves, while services that have both keys (QAGAZSYZ_PREVIOUS_KEY_ENCRYPTION_KEY) serve.
@@ -71,18 +71,24 @@ def rewrap(
                 draft.replace(current)
             moved = asyncio.run(_rewrap(url, previous, current))
             previous.unlink()
-    say(f"{moved} private keys moved")
+    say(f"{moved} keys moved")
 
 
 async def _rewrap(url: str, old: Path, new: Path) -> int:
     from services.runtime.sealing import CannotUnseal, SecretKey
     from services.runtime.secret_files import SecretRefused
     from services.runtime.storage.database import Database
+    from services.runtime.storage.migrations import migrate
     from services.signing.keys.rewrap import rewrap as move
+    from services.signing.main import MIGRATIONS
+    from services.signing.sims.rewrap import rewrap as move_sims
 
     database = Database(url)
     try:
-        return await move(database, SecretKey.load(old), SecretKey.load(new))
+        # A database of an earlier version lacks a table.
+        await migrate(database, MIGRATIONS)
+        keys = SecretKey.load(old), SecretKey.load(new)
+        return await move(database, *keys) + await move_sims(database, *keys)
     except (SecretRefused, CannotUnseal, ValueError) as error:
         raise Failure(f"not moved: {error}") from None
     finally:

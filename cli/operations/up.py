@@ -82,6 +82,8 @@ class Plan:
             "QAGAZSYZ_REGISTRY_ADDRESS": addresses["registry"],
             "QAGAZSYZ_OTLP_ENDPOINT": self.collector,
         }
+        if MESSAGING in addresses:
+            common["QAGAZSYZ_MESSAGING_ADDRESS"] = addresses[MESSAGING]
         previous = self.data.of("signing") / PREVIOUS_KEY_ENCRYPTION_KEY
         # A rewrap was interrupted: signing needs both keys until it is run again.
         if previous.exists():

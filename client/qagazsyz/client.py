@@ -5,7 +5,8 @@ To sign in, the holder of a certificate signs a fresh challenge and gets a token
 old one is still valid.
 
 A call of a method whose access rule has `confirm` carries the credential's own signature over it
-(confirmations.py).
+(confirmations.py), or its phone's (phone.py), which its holder gives in their own time: it does not
+count for the call's timeout.
 
 A call that ends UNAVAILABLE is retried only if it is idempotent: methods that only read, requests
 with a request_id, and confirmed acts. A call whose token is refused is retried once with a new
@@ -31,6 +32,7 @@ from google.rpc import error_details_pb2, status_pb2
 from qagazsyz.confirmations import HEADER, confirm, needs_confirmation
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import tokens_pb2, tokens_pb2_grpc
+from qagazsyz.phone import BlockingPhoneSource, PhoneCredential, PhoneSource
 
 # The contract's limit of a message, and room for its envelope.
 MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024 + 64 * 1024
@@ -181,14 +183,14 @@ class Client:
     """An asyncio channel to the suite, signed in as the credential's holder.
 
     address: "host:port" or "http://host:port" for cleartext, "https://host:port" for TLS with the
-    system's roots. organization: act as an officer of it. Without a credential, only methods that
-    need no token can be called.
+    system's roots. organization: act as an officer of it; a sign-in by phone has chosen that
+    already. Without a credential, only methods that need no token can be called.
     """
 
     def __init__(
         self,
         address: str,
-        credential: Credential | None = None,
+        credential: Credential | PhoneCredential | None = None,
         *,
         organization: str = "",
         trace_headers: TraceHeaders = no_trace,
@@ -208,8 +210,10 @@ class Client:
             if secure
             else grpc.aio.insecure_channel(target, CHANNEL_OPTIONS, interceptors=interceptors)
         )
-        self._source: TokenSource | None = None
-        if credential is not None:
+        self._source: TokenSource | PhoneSource | None = None
+        if isinstance(credential, PhoneCredential):
+            self._source = PhoneSource(self.channel, credential)
+        elif credential is not None:
             tokens: Any = tokens_pb2_grpc.TokenServiceStub(self.channel)
             self._source = TokenSource(tokens, credential, organization)
 
@@ -223,7 +227,7 @@ class Client:
         return await self._source.token()
 
     @property
-    def source(self) -> TokenSource | None:
+    def source(self) -> TokenSource | PhoneSource | None:
         """The tokens that calls are made with; None without a credential."""
         return self._source
 
@@ -239,7 +243,7 @@ class Client:
 
 def connect(
     address: str,
-    credential: Credential | None = None,
+    credential: Credential | PhoneCredential | None = None,
     *,
     organization: str = "",
     trace_headers: TraceHeaders = no_trace,
@@ -251,7 +255,12 @@ def connect(
         if secure
         else grpc.insecure_channel(target, CHANNEL_OPTIONS)
     )
-    return grpc.intercept_channel(bare, _Blocking(bare, credential, organization, trace_headers))
+    source: _BlockingTokens | BlockingPhoneSource | None = None
+    if isinstance(credential, PhoneCredential):
+        source = BlockingPhoneSource(bare, credential)
+    elif credential is not None:
+        source = _BlockingTokens(bare, credential, organization)
+    return grpc.intercept_channel(bare, _Blocking(source, trace_headers))
 
 
 def target_of(address: str) -> tuple[str, bool]:
@@ -289,6 +298,11 @@ class _Attempts:
     def time_left(self) -> float | None:
         """Return the seconds that the next attempt may take; None for no end."""
         return None if self._ends_at is None else max(self._ends_at - time.monotonic(), 0.0)
+
+    def add_time(self, seconds: float) -> None:
+        """Give the call more time: so long it waited for a person."""
+        if self._ends_at is not None:
+            self._ends_at += seconds
 
     def pause_after(
         self, code: grpc.StatusCode, token: str, trailers: Iterable[tuple[str, str | bytes]]
@@ -372,7 +386,10 @@ class _Attach:
         source = self._client.source
         if source is not None and token and needs_confirmation(method, request):
             if not attempts.confirmation:
+                asked_at = time.monotonic()
                 attempts.confirmation = await source.confirm(method, request)
+                if isinstance(source, PhoneSource):
+                    attempts.add_time(time.monotonic() - asked_at)
             if attempts.confirmation:
                 attached.metadata.add(HEADER, attempts.confirmation)
         return attached._replace(timeout=attempts.time_left()), token
@@ -437,6 +454,43 @@ class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
         return await continuation(details, request_iterator)
 
 
+class _BlockingTokens:
+    """What TokenSource does, for code without asyncio."""
+
+    def __init__(self, bare: grpc.Channel, credential: Credential, organization: str) -> None:
+        self._tokens = tokens_pb2_grpc.TokenServiceStub(bare)
+        self._credential = credential
+        self._organization = organization
+        self._cached: CachedToken | None = None
+        self._lock = threading.Lock()
+
+    def token(self) -> tokens_pb2.Token:
+        """Return a valid token. Raises grpc.RpcError if signing in fails."""
+        with self._lock:
+            if self._cached is None or not self._cached.lasts(RENEW_AHEAD_SECONDS):
+                self._cached = CachedToken.of(
+                    self._tokens.ExchangeToken(
+                        answer_challenge(self._credential, self._challenge()),
+                        timeout=SIGN_IN_TIMEOUT_SECONDS,
+                    )
+                )
+            return self._cached.token
+
+    def forget(self) -> None:
+        """Drop the token, which was refused, so that the next call signs in anew."""
+        self._cached = None
+
+    def confirm(self, method: str, request: Message) -> str:
+        """Return the header that confirms a call. Raises grpc.RpcError."""
+        return confirm_call(self._credential, self.token(), self._challenge(), method, request)
+
+    def _challenge(self) -> tokens_pb2.Challenge:
+        return self._tokens.CreateChallenge(
+            tokens_pb2.CreateChallengeRequest(organization=self._organization),
+            timeout=SIGN_IN_TIMEOUT_SECONDS,
+        )
+
+
 class _Blocking(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
@@ -445,18 +499,10 @@ class _Blocking(
     """Adds tokens, trace headers and retries to a channel without asyncio."""
 
     def __init__(
-        self,
-        bare: grpc.Channel,
-        credential: Credential | None,
-        organization: str,
-        trace_headers: TraceHeaders,
+        self, source: _BlockingTokens | BlockingPhoneSource | None, trace_headers: TraceHeaders
     ) -> None:
-        self._tokens = tokens_pb2_grpc.TokenServiceStub(bare)
-        self._credential = credential
-        self._organization = organization
+        self._source = source
         self._trace_headers = trace_headers
-        self._cached: CachedToken | None = None
-        self._lock = threading.Lock()
 
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
@@ -470,8 +516,8 @@ class _Blocking(
             pause = attempts.pause_after(code, token, call.trailing_metadata() or ())
             if pause is None:
                 return call
-            if code is grpc.StatusCode.UNAUTHENTICATED:
-                self._cached = None
+            if code is grpc.StatusCode.UNAUTHENTICATED and self._source is not None:
+                self._source.forget()
             time.sleep(pause)
 
     def intercept_unary_stream(
@@ -490,34 +536,18 @@ class _Blocking(
         metadata = [*(details.metadata or ()), *self._trace_headers().items()]
         token = ""
         method = _text(details.method)
-        if self._credential is not None and not method.startswith(TOKENLESS):
-            granted = self._token(self._credential)
-            token = granted.access_token
+        source = self._source
+        if source is not None and not method.startswith(TOKENLESS):
+            token = source.token().access_token
             metadata.append(("authorization", f"Bearer {token}"))
             if attempts is not None and needs_confirmation(method, request):
                 if not attempts.confirmation:
-                    attempts.confirmation = confirm_call(
-                        self._credential, granted, self._challenge(), method, request
-                    )
+                    asked_at = time.monotonic()
+                    attempts.confirmation = source.confirm(method, request)
+                    if isinstance(source, BlockingPhoneSource):
+                        attempts.add_time(time.monotonic() - asked_at)
                 if attempts.confirmation:
                     metadata.append((HEADER, attempts.confirmation))
         timeout = details.timeout if attempts is None else attempts.time_left()
         wait = getattr(details, "wait_for_ready", None)
         return _Details(details.method, timeout, metadata, details.credentials, wait), token
-
-    def _token(self, credential: Credential) -> tokens_pb2.Token:
-        with self._lock:
-            if self._cached is None or not self._cached.lasts(RENEW_AHEAD_SECONDS):
-                self._cached = CachedToken.of(
-                    self._tokens.ExchangeToken(
-                        answer_challenge(credential, self._challenge()),
-                        timeout=SIGN_IN_TIMEOUT_SECONDS,
-                    )
-                )
-            return self._cached.token
-
-    def _challenge(self) -> tokens_pb2.Challenge:
-        return self._tokens.CreateChallenge(
-            tokens_pb2.CreateChallengeRequest(organization=self._organization),
-            timeout=SIGN_IN_TIMEOUT_SECONDS,
-        )

@@ -1,4 +1,5 @@
-"""Sign a document for the registry: its statement, and a request with a signature over it."""
+"""Sign a document for the registry: its statement, and a request with signatures over it, made
+with a credential or on a phone."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import rfc8785
 
 from qagazsyz.credentials import Credential
 from qagazsyz.registry.v1 import documents_pb2
+from qagazsyz.signing.v1 import mobile_signatures_pb2
 
 STATEMENT_VERSION = 2
 
@@ -69,4 +71,39 @@ def sign_document(
             )
         ],
         request_id=request_id,
+    )
+
+
+def ask_phone(
+    document: documents_pb2.Document,
+    content: bytes,
+    *,
+    signer: str,
+    display_text: str,
+    request_id: str = "",
+) -> mobile_signatures_pb2.CreateMobileSignatureRequest:
+    """Return the request to have the document's statement signed on a person's phone.
+
+    signer: the person, `subjects/{subject}`. display_text: what the screen says of the document;
+    the platform puts who asks before it. A statement begins with a brace and has less than 2 KiB:
+    it is never one of the platform's own texts, nor too long. Raises ValueError as statement does.
+    """
+    return mobile_signatures_pb2.CreateMobileSignatureRequest(
+        subject=signer,
+        message=statement(document, content),
+        display_text=display_text,
+        purpose=mobile_signatures_pb2.MOBILE_SIGNATURE_PURPOSE_SIGN,
+        request_id=request_id,
+    )
+
+
+def phone_signature(
+    signed: mobile_signatures_pb2.MobileSignature,
+) -> documents_pb2.DocumentSignature:
+    """Return what a phone signed, as a document's signature."""
+    return documents_pb2.DocumentSignature(
+        certificate=signed.certificate,
+        algorithm=signed.algorithm,
+        signature=signed.signature,
+        statement_version=STATEMENT_VERSION,
     )

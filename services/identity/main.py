@@ -155,7 +155,9 @@ def build(
         TokenVerifier(own_keys, now=lambda: clock().timestamp()),
         page_secret=page_secret,
         confirmations=confirmations
-        or Confirmations(acts.find_certificate, is_signed_by_certificate, acts.use),
+        or Confirmations(
+            acts.find_certificate, is_signed_by_certificate, acts.use, acts.find_signature
+        ),
         concurrent_calls=concurrent_calls,
         bytes_in_flight=bytes_in_flight,
     )

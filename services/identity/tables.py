@@ -114,6 +114,19 @@ used_challenges = Table(
 # Each use deletes the expired ones.
 Index("used_challenges_by_time", used_challenges.c.expire_time)
 
+# What SIMs signed to confirm acts, for some minutes.
+mobile_signatures = Table(
+    "mobile_signatures",
+    metadata,
+    # "mobileSignatures/{id}", signing's.
+    Column("name", String(64), primary_key=True),
+    Column("algorithm", Integer, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("expire_time", UtcDateTime, nullable=False),
+)
+# Each one that comes deletes the expired ones.
+Index("mobile_signatures_by_time", mobile_signatures.c.expire_time)
+
 # Keys that the signing service manages: they cannot be used to sign in.
 managed_keys = Table(
     "held_keys",

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 
 from qagazsyz.confirmations import HEADER as CONFIRMATION
 from qagazsyz.confirmations import confirm, needs_confirmation
@@ -55,6 +56,9 @@ RETRIES = json.dumps(
         ]
     }
 )
+
+# Where gRPC carries a google.rpc.Status.
+STATUS_DETAILS = "grpc-status-details-bin"
 
 TOKENS = "/qagazsyz.identity.v1.TokenService"
 
@@ -223,6 +227,50 @@ class ServiceClient:
                 ):
                     raise Unavailable("a part of the platform cannot be reached") from error
                 raise
+
+    async def stream(
+        self, method: str, requests: AsyncIterator[Message], response_type: type[R]
+    ) -> AsyncIterator[R]:
+        """Call "package.Service/Method", which streams both ways, and yield its responses.
+
+        Raises Unavailable if this service cannot sign in, else the grpc.aio.AioRpcError that ended
+        the stream.
+        """
+        call: Any = self._channel.stream_stream(
+            f"/{method}",
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=response_type.FromString,
+        )
+        token = await self._tokens.get()
+        responses = call(requests, metadata=(("authorization", f"Bearer {token}"),))
+        try:
+            async for response in responses:
+                yield response
+        finally:
+            responses.cancel()
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """Return the reason of a refusal (google.rpc.ErrorInfo), "" without one."""
+    info = error_details_pb2.ErrorInfo()
+    return info.reason if _unpack(error, info) else ""
+
+
+def retry_seconds_of(error: grpc.aio.AioRpcError) -> float:
+    """Return after how many seconds a refused call may be made again (google.rpc.RetryInfo), 0 if
+    the refusal does not say."""
+    info = error_details_pb2.RetryInfo()
+    return info.retry_delay.ToTimedelta().total_seconds() if _unpack(error, info) else 0.0
+
+
+def _unpack(error: grpc.aio.AioRpcError, into: Message) -> bool:
+    """Read a detail of a refusal; return False if it has none of the kind."""
+    for key, value in error.trailing_metadata() or ():
+        if key == STATUS_DETAILS and isinstance(value, bytes):
+            for detail in status_pb2.Status.FromString(value).details:
+                if detail.Unpack(into):
+                    return True
+    return False
 
 
 async def fetch_key_set(identity: grpc.aio.Channel) -> Mapping[str, Any]:

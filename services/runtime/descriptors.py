@@ -29,7 +29,13 @@ from qagazsyz.registry.v1 import (
     log_pb2,
 )
 from qagazsyz.requests.v1 import public_services_pb2, service_requests_pb2, statistics_pb2
-from qagazsyz.signing.v1 import keys_pb2, verification_pb2
+from qagazsyz.signing.v1 import (
+    keys_pb2,
+    mobile_signatures_pb2,
+    phone_confirmations_pb2,
+    phone_sign_ins_pb2,
+    verification_pb2,
+)
 from services.runtime.intake.open_streams import OpenStreams
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -45,7 +51,10 @@ _FILES = (
     phones_pb2,
     messages_pb2,
     keys_pb2,
+    mobile_signatures_pb2,
     verification_pb2,
+    phone_sign_ins_pb2,
+    phone_confirmations_pb2,
     consents_pb2,
     consent_requests_pb2,
     documents_pb2,

@@ -15,7 +15,8 @@ A servicer is any object with an async method for each method of its contract:
 
 A method marked with @wire takes and returns bytes: Python objects for each item of a batch would
 cost more than the batch's work. A method that streams both ways takes an async iterator of bytes
-and is an async generator of bytes.
+and is an async generator of bytes; one that streams its answers takes a request and is an async
+generator of messages.
 """
 
 from __future__ import annotations
@@ -156,11 +157,13 @@ class Endpoint:
 
     def grpc_handler(self) -> grpc.RpcMethodHandler[Any, Any]:
         """Return the handler that grpc.aio calls. Raises NotImplementedError for a method that
-        streams one way: the contracts have none."""
+        streams requests only: the contracts have none."""
         if self._method.client_streaming and self._method.server_streaming:
             return grpc.stream_stream_rpc_method_handler(self._stream)
-        if self._method.client_streaming or self._method.server_streaming:
-            raise NotImplementedError(f"{self._name} streams one way")
+        if self._method.server_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._watch)
+        if self._method.client_streaming:
+            raise NotImplementedError(f"{self._name} streams requests only")
         if self._handler.__dict__.get("takes_wire_bytes", False):
             return grpc.stream_unary_rpc_method_handler(self._wire)
         return grpc.stream_unary_rpc_method_handler(self._unary)
@@ -231,6 +234,29 @@ class Endpoint:
                     messages = _Messages(context, slot)
                     async for response in self._handler(messages, call):
                         yield response
+                return
+            except Exception as error:
+                status = status_of_failure(error, self._name)
+                span.failed(status.code)
+        await abort(context, status)
+
+    async def _watch(
+        self, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[bytes]:
+        """Answer one request by a stream. It waits for what happens and costs next to nothing, so
+        it has the place of a unary call, not one of the few of streams that work."""
+        metadata = text_metadata(context)
+        with telemetry.server_span(self._name, metadata) as span:
+            try:
+                caller = await self._authorized(metadata)
+                key = caller_key(caller, metadata)
+                is_service = caller is not None and caller.is_service
+                with self._intake.admit(key, is_service=is_service) as slot:
+                    data = await self._intake.body(slot, lambda: _only(context))
+                    check_size(data, self._method)
+                    call = Call(context, self._method, caller, metadata, self._pages)
+                    async for response in self._handler(self._decode(data), call):
+                        yield response.SerializeToString()
                 return
             except Exception as error:
                 status = status_of_failure(error, self._name)

@@ -49,6 +49,11 @@ class ServiceSettings(BaseSettings):
     registry_address: str = Field(
         default="", description="Where registry takes calls; requests needs it."
     )
+    messaging_address: str = Field(
+        default="",
+        description="Where messaging takes calls; signing needs it for signatures on phones, and "
+        "has none if it is empty.",
+    )
     otlp_endpoint: str = Field(
         default="",
         description="OTLP/gRPC endpoint for spans; OTEL_EXPORTER_OTLP_ENDPOINT goes before it.",

@@ -49,6 +49,31 @@ class SigningSettings(ServiceSettings):
         description="Managed keys that an organization may have; more are RESOURCE_EXHAUSTED.",
     )
 
+    mobile_signing_name: str = Field(
+        default="Qagazsyz",
+        max_length=11,
+        description="Short name of the platform, which stands before its own texts and people's on "
+        "phones' screens.",
+    )
+    mobile_signing_organizations: str = Field(
+        default="",
+        description="Organizations that may ask people's phones for signatures, each with the "
+        "short name, of at most 11 characters, that stands before its texts: subjects/…=NAME, by "
+        "comma.",
+    )
+    mobile_signature_seconds: int = Field(
+        default=180,
+        ge=30,
+        # A stream that watches says nothing meanwhile, and the gateway ends one after 300 s.
+        le=240,
+        description="Seconds that a signature on a phone is waited for.",
+    )
+    sim_transport_key: Path | None = Field(
+        default=None,
+        description="File of the key (AES-256, in hexadecimal) that SIMs' keys come wrapped under, "
+        "mode 0600; without it none are imported.",
+    )
+
     def key_encryption_key_file(self) -> Path:
         return self.key_encryption_key or self.folder / "key-encryption.key"
 

@@ -55,7 +55,7 @@ async def test_keys_go_on_signing_under_a_new_key_encryption_key(tmp_path: Path)
         await world.close()
         assert await asyncio.to_thread(suite.stop) == 0
         old = (data / "signing" / "key-encryption.key").read_bytes()
-        assert await ok("keys", "rewrap", "--data", data) == "1 private keys moved\n"
+        assert await ok("keys", "rewrap", "--data", data) == "1 keys moved\n"
         assert (data / "signing" / "key-encryption.key").read_bytes() != old
         assert await ok("audit", "--data", data) == "Nothing differs.\n"
         suite.arguments = []

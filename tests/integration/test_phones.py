@@ -1,4 +1,5 @@
-"""A phone from the network's list to its end: the tool, two people, its SIM, the log."""
+"""A phone from the network's list to its end: the tool, two people, its SIM, the log; and what it
+signs, through messaging and the simulated network, all of them processes."""
 
 from __future__ import annotations
 
@@ -17,13 +18,20 @@ from google.protobuf.message import Message
 
 from cli.operations.traces import read_spans
 from cli.output import write_secret
+from phones.outcomes import Outcome
+from phones.subscribers import read_subscribers
+from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import events_pb2, phones_pb2, phones_pb2_grpc
 from qagazsyz.receipts import verify_receipt
+from qagazsyz.signing.v1 import mobile_signatures_pb2, mobile_signatures_pb2_grpc
 from services.runtime.clients import InternalTokens, ServiceClient, open_channel
+from signatures.x509 import is_signed_by_certificate
 from testing.enrolment import Actor
 from testing.suite_process import RunningSuite, running_suite
 from tests.integration.test_identity_events import seen
+from tests.integration.test_phone_simulator import run as run_phones
+from tests.integration.test_phone_simulator import running as running_network
 from tests.integration.test_service_credentials import address_of_identity
 from tests.integration.test_tool import ok, run
 from tests.integration.world import TIMEOUT_SECONDS, World
@@ -31,12 +39,38 @@ from tests.unit.identity.phones.sims import Card
 
 M = TypeVar("M", bound=Message)
 PACKAGE = "qagazsyz.identity.v1"
+# Numbers and texts of earlier tests, which the last one looks for.
+PERSONAL: list[bytes] = []
+# People's numbers, which identity's database has, and no log.
+IINS: list[bytes] = []
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
-    """Run a suite for this module alone, which the last test stops so that all is written."""
-    with running_suite(Path(tmp_path_factory.mktemp("phones")) / "data") as running:
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """The simulated network's folder, and the port of its SMSC."""
+    folder = tmp_path_factory.mktemp("network") / "phones"
+    assert run_phones("new", folder, "--count", 2).returncode == 0
+    with running_network(folder) as (port, _):
+        yield folder, port
+
+
+@pytest.fixture(scope="module")
+def suite(
+    network: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningSuite]:
+    """Run a suite with this network for this module alone, which the last test stops so that all is
+    written."""
+    folder, port = network
+    environment = {
+        "QAGAZSYZ_SMPP_HOST": "127.0.0.1",
+        "QAGAZSYZ_SMPP_PORT": str(port),
+        "QAGAZSYZ_SMPP_TLS": "off",
+        "QAGAZSYZ_SMPP_SYSTEM_ID": "qagazsyz",
+        "QAGAZSYZ_SMPP_PASSWORD": str(folder / "smpp.password"),
+        "QAGAZSYZ_SIM_TRANSPORT_KEY": str(folder / "transport.key"),
+    }
+    data = Path(tmp_path_factory.mktemp("phones")) / "data"
+    with running_suite(data, environment=environment) as running:
         yield running
 
 
@@ -47,8 +81,8 @@ class Tool:
     world: World
     credential: Path
 
-    def __call__(self, *arguments: object) -> str:
-        return ok("phone", *arguments, *self.options)
+    def __call__(self, *arguments: object, of: str = "phone") -> str:
+        return ok(of, *arguments, *self.options)
 
     def refused(self, *arguments: object) -> str:
         done = run("phone", *arguments, *self.options)
@@ -155,20 +189,6 @@ async def test_a_phone_takes_two_people_and_its_sim_and_ends_with_a_swap(
         )
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
-    notices = await as_signing(
-        world,
-        "IdentityEventService/ReadPhoneNotices",
-        events_pb2.ReadPhoneNoticesRequest(),
-        events_pb2.ReadPhoneNoticesResponse,
-    )
-    told = [notice.kind for notice in notices.notices if notice.phone == asked["name"]]
-    assert told == [
-        events_pb2.PHONE_NOTICE_KIND_ASKED,
-        events_pb2.PHONE_NOTICE_KIND_PENDING,
-        events_pb2.PHONE_NOTICE_KIND_ACTIVE,
-        events_pb2.PHONE_NOTICE_KIND_SWAPPED,
-    ]
-
 
 async def test_a_citizen_binds_and_unbinds_alone(
     world: World, tool: Callable[[Actor], Tool], tmp_path: Path
@@ -181,6 +201,126 @@ async def test_a_citizen_binds_and_unbinds_alone(
     await complete(world, asked["name"], card)
     ended = await in_thread(holder, "unbind", asked["name"])
     assert ended["state"] == "PHONE_STATE_ENDED"
+
+
+async def test_a_person_binds_a_phone_and_signs_on_it(
+    world: World,
+    network: tuple[Path, int],
+    tool: Callable[[Actor], Tool],
+    tmp_path: Path,
+) -> None:
+    folder, _ = network
+    listed = read_subscribers((folder / "subscribers.json").read_bytes())
+    number = next(each.number for each in listed if each.outcome is Outcome.SIGNS)
+    citizen = await world.citizen()
+    operator, holder = tool(world.operator), tool(citizen)
+    for command, name in (("import", "sims-1.json"), ("import-keys", "sim-keys-1.json")):
+        imported = await asyncio.to_thread(operator, command, folder / name)
+        assert imported == f"imported: {len(listed)}\n"
+    bound = await in_thread(holder, "bind", citizen.subject, "--number", number)
+    # The platform asks by itself as well; whichever is first, the phone is bound.
+    arguments = ("phone", "confirm", bound["name"], *holder.options)
+    confirmed = await asyncio.to_thread(run, *arguments)
+    assert confirmed.returncode == 0 or "nothing to sign" in confirmed.stderr, confirmed.stderr
+    shown = await asyncio.to_thread(holder, "list", citizen.subject, "--json")
+    assert json.loads(shown)["state"] == "active"
+
+    contract, signature = tmp_path / "contract", tmp_path / "signature"
+    contract.write_bytes(b"contract 17")
+    arguments = ("sign", contract, "--subject", citizen.subject, "--text", "contract 17")
+    answer = await asyncio.to_thread(holder, *arguments, "--out", signature, "--json", of="mobile")
+    signed = json.loads(answer)
+    assert signed["displayText"] == "Qagazsyz: contract 17"
+    der = base64.b64decode(signed["certificate"])
+    algorithm = signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256_P1363
+    assert is_signed_by_certificate(der, algorithm, b"contract 17", signature.read_bytes())
+
+    # The same by a stream that shows each state.
+    channel = world.client(citizen).channel
+    stub = mobile_signatures_pb2_grpc.MobileSignatureServiceStub(channel)
+    created = await stub.CreateMobileSignature(
+        mobile_signatures_pb2.CreateMobileSignatureRequest(
+            subject=citizen.subject, message=b"contract 18", display_text="contract 18"
+        ),
+        timeout=TIMEOUT_SECONDS,
+    )
+    watch = mobile_signatures_pb2.WatchMobileSignatureRequest(name=created.name)
+    watching = stub.WatchMobileSignature(watch, timeout=TIMEOUT_SECONDS)
+    states = [each.state async for each in watching]
+    assert states[-1] == mobile_signatures_pb2.MOBILE_SIGNATURE_STATE_SIGNED
+    listing = await asyncio.to_thread(holder, "list", citizen.subject, "--json", of="mobile")
+    rows = [json.loads(line) for line in listing.splitlines()]
+    assert [row["state"] for row in rows] == ["signed"] * 3
+    PERSONAL.extend([number[1:].encode(), b"contract 1"])
+
+
+async def test_a_person_with_a_phone_alone_signs_in_confirms_and_signs_a_document(
+    world: World,
+    network: tuple[Path, int],
+    tool: Callable[[Actor], Tool],
+    tmp_path: Path,
+) -> None:
+    folder, _ = network
+    listed = read_subscribers((folder / "subscribers.json").read_bytes())
+    number = [each.number for each in listed if each.outcome is Outcome.SIGNS][1]
+    organization = await world.organization()
+    citizen = await world.citizen()
+    await world.enrolment().add_member(organization, citizen.subject, "ROLE_OFFICER")
+    operator, holder = tool(world.operator), tool(citizen)
+    for command, name in (("import", "sims-1.json"), ("import-keys", "sim-keys-1.json")):
+        await asyncio.to_thread(operator, command, folder / name)
+    bound = await in_thread(holder, "bind", citizen.subject, "--number", number)
+    confirmed = await asyncio.to_thread(run, "phone", "confirm", bound["name"], *holder.options)
+    assert confirmed.returncode == 0 or "nothing to sign" in confirmed.stderr, confirmed.stderr
+    shown = json.loads(
+        await asyncio.to_thread(operator, "get", citizen.subject, "--json", of="subject")
+    )
+    iin = shown["person"]["iin"]
+    PERSONAL.append(number[1:].encode())
+    IINS.append(iin.encode())
+
+    # From here on the person uses the phone alone.
+    saved = tmp_path / "phone.json"
+    gateway = ("--gateway", world.suite.gateway)
+    by_phone = ("token", "--phone", number, "--iin", iin, *gateway)
+    signed_in = await asyncio.to_thread(run, *by_phone, "--save", saved)
+    assert signed_in.returncode == 0, signed_in.stderr
+    assert "Compare the code" in signed_in.stderr
+    assert saved.stat().st_mode & 0o777 == 0o600
+    card = Card()
+    await asyncio.to_thread(operator, "import", write_list(tmp_path / "sims.csv", card))
+    to_bind = ("phone", "bind", citizen.subject, "--number", card.number, "--json")
+    asked = await asyncio.to_thread(run, *to_bind, "--credential", saved, *gateway)
+    assert asked.returncode == 0, asked.stderr
+    assert "Compare the code" in asked.stderr
+    assert json.loads(asked.stdout)["state"] == "PHONE_STATE_PENDING"
+
+    contract = tmp_path / "contract.txt"
+    contract.write_bytes(b"contract 19")
+    document_type = await world.document_type(organization)
+    as_officer = await asyncio.to_thread(run, *by_phone, "--organization", organization)
+    assert as_officer.returncode == 0, as_officer.stderr
+    arguments = ("register", contract, "--type", document_type, "--subject", citizen.subject)
+    phone_of = ("--phone-of", citizen.subject, "--display-text", "contract 19", "--json")
+    to_register = (*arguments, *phone_of, "--organization", organization)
+    registered = await asyncio.to_thread(holder, *to_register, of="document")
+    (signature,) = json.loads(registered)["signatures"]
+    assert signature["signer"] == citizen.subject
+    assert signature["algorithm"] == "SIGNATURE_ALGORITHM_ECDSA_P256_SHA256_P1363"
+
+    # With another's IIN it is a sign-in like any other, to anybody who asks.
+    async with world.http() as web:
+        pair = {"number": Card().number, "iin": iin}
+        started = await web.post("/v1/phoneSignIns", json=pair)
+        assert (started.status_code, started.json()["state"]) == (
+            200,
+            "MOBILE_SIGNATURE_STATE_WAITING",
+        )
+        again = await web.post("/v1/phoneSignIns", json=pair)
+        assert again.status_code == 429
+        named = {"name": started.json()["name"]}
+        waiting = await web.post("/v1/phoneSignIns:get", json=named)
+        assert waiting.json() == started.json()
 
 
 async def test_the_gateway_answers_alike_whether_or_not_a_number_has_a_holder(
@@ -231,7 +371,7 @@ def test_a_list_that_cannot_be_read_names_its_line_only(
         assert "+7701" not in done.stderr
 
 
-async def test_no_number_and_no_card_is_in_a_file_of_the_suite(
+async def test_no_number_no_card_and_no_text_is_in_a_file_of_the_suite(
     world: World, tool: Callable[[Actor], Tool], tmp_path: Path
 ) -> None:
     """Not in a log, a span, or a database, after calls that were answered and that were refused."""
@@ -247,9 +387,11 @@ async def test_no_number_and_no_card_is_in_a_file_of_the_suite(
     await world.close()
     world.suite.stop()
     assert len(read_spans(data / "traces")) > 10
-    sought = [card.number[1:].encode(), unknown.number[1:].encode(), card.iccid.encode()]
+    sought = [card.number[1:].encode(), unknown.number[1:].encode(), card.iccid.encode(), *PERSONAL]
     searched = [world.suite.log, *(path for path in data.rglob("*") if path.is_file())]
     assert [path.name for path in searched if path.suffix == ".db"]
     for path in searched:
         content = path.read_bytes()
         assert not [each for each in sought if each in content], path
+        if path.suffix not in (".db", ".db-wal"):
+            assert not [each for each in IINS if each in content], path

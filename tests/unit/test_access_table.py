@@ -16,6 +16,7 @@ CONFIRMED = {
     "ApproveCertificate",
     "RegisterCertificate",
     "RenewServiceCredential",
+    "ImportSimKeys",
     "ImportSims",
     "BindPhone",
     "ApprovePhone",

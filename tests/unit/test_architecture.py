@@ -57,6 +57,10 @@ ROOMS = {
     "signing": {
         "keys": set(),
         "verification": {"keys"},
+        "sims": set(),
+        "mobile": {"sims"},
+        "exchange": {"mobile", "sims", "verification"},
+        "by_phone": {"mobile", "sims"},
     },
     "messaging": {
         "privacy": set(),

@@ -22,18 +22,24 @@ SERVICES = ("identity", "signing", "registry", "messaging", "requests")
 NOT_CALLED_YET = {
     ("signing", "RenewServiceCredential"),
     ("registry", "RenewServiceCredential"),
+    ("signing", "ResolvePhone"),
+    ("identity", "GetMobileSignature"),
+    ("registry", "GetMobileSignature"),
     *(
-        ("signing", method)
+        ("requests", method)
         for method in (
-            "CompletePhone",
             "GetPhone",
             "ListPhones",
             "ResolvePhone",
-            "ReadPhoneNotices",
-            "AcknowledgePhoneNotices",
+            "SendMessage",
+            "GetMessage",
+            "ReceiveMessages",
+            "CreateMobileSignature",
+            "GetMobileSignature",
+            "WatchMobileSignature",
+            "CancelMobileSignature",
         )
     ),
-    *(("requests", method) for method in ("GetPhone", "ListPhones", "ResolvePhone")),
     *(
         ("requests", method)
         for method in (
@@ -41,11 +47,6 @@ NOT_CALLED_YET = {
             "WithdrawConsentForSubject",
             "ReadConsentRequests",
         )
-    ),
-    *(
-        (service, method)
-        for service in ("signing", "requests")
-        for method in ("SendMessage", "GetMessage", "ReceiveMessages")
     ),
 }
 

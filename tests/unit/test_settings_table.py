@@ -103,10 +103,15 @@ def of_compose() -> Iterator[tuple[str, str, str, str]]:
     for name, default in seen.items():
         if name.startswith("QAGAZSYZ_SMPP_"):
             continue
-        if name not in {"QAGAZSYZ_TRACE_SAMPLE_RATIO", "OTEL_EXPORTER_OTLP_ENDPOINT"}:
+        if name not in KNOWN_BY_A_PROCESS:
             yield "compose.yaml", f"`{name}`", shown(default), IN_COMPOSE[name]
 
 
+KNOWN_BY_A_PROCESS = {
+    "QAGAZSYZ_TRACE_SAMPLE_RATIO",
+    "QAGAZSYZ_MESSAGING_ADDRESS",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+}
 IN_COMPOSE = {
     "QAGAZSYZ_VERSION": "The tag of the image that is built and run.",
     "QAGAZSYZ_BASE": "The base image, for Python: any with Python 3.11 or newer and glibc 2.31.",

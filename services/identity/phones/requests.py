@@ -17,6 +17,7 @@ from services.runtime.errors import InvalidArgument
 from signatures.algorithms import KeyKind
 from signatures.keys import EllipticKey, MalformedKey, UnsupportedKey, load_public_key
 
+_IIN = re.compile(r"[0-9]{12}")
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _PHONE_NAME = re.compile(rf"(subjects/{_UUID})/phones/({_UUID})")
 
@@ -27,6 +28,14 @@ def phone_key(name: str, field: str = "name") -> tuple[str, str]:
     if match is None:
         raise InvalidArgument(field, 'not of the form "subjects/{subject}/phones/{phone}"')
     return match[1], match[2]
+
+
+def check_iin(iin: str, field: str) -> str:
+    """Return a person's number. Raises InvalidArgument for one that is not twelve digits; whether
+    anybody has it is not said."""
+    if not _IIN.fullmatch(iin):
+        raise InvalidArgument(field, "not twelve digits")
+    return iin
 
 
 def to_wanted_phone(request: pb.BindPhoneRequest, numbers: NumberVault) -> WantedPhone:
@@ -85,6 +94,15 @@ def to_number_hashes(
             for index, number in enumerate(request.numbers)
         }
     )
+
+
+def to_card_hashes(request: pb.ResolveSimsRequest, numbers: NumberVault) -> list[str]:
+    """Return the hashes of the cards, in order. Raises InvalidArgument."""
+    check_batch(request.iccids, "iccids")
+    return [
+        numbers.hash_card(check_iccid(iccid, f"iccids[{index}]"))
+        for index, iccid in enumerate(request.iccids)
+    ]
 
 
 def _to_spki(der: bytes, field: str) -> bytes:

@@ -7,7 +7,7 @@ Who may bind one, and how many people that takes, are the rules of certificates
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -129,6 +129,19 @@ def make_challenge(
     """Return the text that a SIM signs to show its key: for this person, phone and card alone."""
     nonce = base64.urlsafe_b64encode(randomness(NONCE_BYTES)).decode()
     return "".join(f"{line}\n" for line in (PHONE, platform, subject, phone, sim, nonce)).encode()
+
+
+def match_phone(phones: Iterable[Phone], holder: str | None, now: datetime) -> Phone | None:
+    """Return the phone of a number that is its holder's at a time; None if there is none, or no
+    such holder."""
+    return next(
+        (
+            phone
+            for phone in phones
+            if phone.subject == holder and phone.state_at(now) is PhoneState.ACTIVE
+        ),
+        None,
+    )
 
 
 def check_language(language: str) -> str:

@@ -16,7 +16,9 @@ from services.identity.phones.ending import PhoneEnding
 from services.identity.phones.messages import shown_number, to_numberless_phone, to_phone
 from services.identity.phones.numbers import NumberVault, check_number
 from services.identity.phones.requests import (
+    check_iin,
     phone_key,
+    to_card_hashes,
     to_listed_sims,
     to_number_hashes,
     to_wanted_phone,
@@ -28,9 +30,11 @@ from services.identity.phones.rules import (
     check_may_read,
     check_may_report,
     check_may_unbind,
+    match_phone,
 )
 from services.identity.phones.sim_lists import SimLists
 from services.identity.subjects.rules import check_subject_name
+from services.identity.subjects.store import resolve_numbers
 from services.identity.worker_pools import INSPECTION
 from services.identity.x509.issuing import CertificateAuthority
 from services.runtime import telemetry
@@ -173,6 +177,16 @@ class PhoneServicer:
 
         return await self._database.run(work)
 
+    async def ResolveSims(
+        self, request: pb.ResolveSimsRequest, _call: Call
+    ) -> pb.ResolveSimsResponse:
+        hashes = to_card_hashes(request, self._numbers)
+        async with self._database.reading() as connection:
+            found = await store.find_sims(connection, hashes)
+        return pb.ResolveSimsResponse(
+            sims=[f"sims/{found[each]}" if each in found else "" for each in hashes]
+        )
+
     async def ResolvePhone(self, request: pb.ResolvePhoneRequest, call: Call) -> pb.Phone:
         number_hash = self._numbers.hash_number(check_number(request.number, "number"))
         async with self._database.reading() as connection:
@@ -182,6 +196,17 @@ class PhoneServicer:
             if phone.state_at(now) is PhoneState.ACTIVE:
                 return self._to_phone(phone, call)
         raise NotFound("no phone has the number")
+
+    async def MatchPhone(self, request: pb.MatchPhoneRequest, call: Call) -> pb.MatchPhoneResponse:
+        number_hash = self._numbers.hash_number(check_number(request.number, "number"))
+        iin = check_iin(request.iin, "iin")
+        async with self._database.reading() as connection:
+            # Both are read, whatever the first one says: the time tells nothing.
+            holders = await resolve_numbers(connection, [iin])
+            phones = await store.list_by_numbers(connection, [number_hash], is_active=True)
+        matched = match_phone(phones, holders.get(iin), self._clock())
+        phone = None if matched is None else self._to_phone(matched, call)
+        return pb.MatchPhoneResponse(number_key=number_hash, phone=phone)
 
     def _to_phone(self, phone: Phone, call: Call) -> pb.Phone:
         return to_phone(phone, call.caller, self._numbers, self._clock())

@@ -40,6 +40,12 @@ async def get_sim(connection: AsyncConnection, number_hash: str) -> Sim | None:
     return None if row is None else Sim(**row._mapping)
 
 
+async def find_sims(connection: AsyncConnection, card_hashes: Collection[str]) -> dict[str, str]:
+    """Return the ids of cards by their hash; those that no list has are left out."""
+    query = select(sims.c.card_hash, sims.c.id).where(sims.c.card_hash.in_(card_hashes))
+    return {row.card_hash: row.id for row in await connection.execute(query)}
+
+
 async def lock_sims(
     connection: AsyncConnection, number_hashes: Collection[str], card_hashes: Collection[str] = ()
 ) -> list[Sim]:

@@ -2,6 +2,9 @@
 
 A challenge confirms one act: once used it serves no other, and signs nobody in. For the same act it
 serves again for two minutes, so that a call may be repeated.
+
+What a SIM signed comes from signing, which speaks to phones, and is kept here, where every service
+finds it (Confirmation.mobile_signature): identity calls nobody, so signing brings it.
 """
 
 from __future__ import annotations
@@ -15,13 +18,21 @@ from services.identity.certificates.managed_keys import key_fingerprint
 from services.identity.certificates.store import get_certificate, is_managed
 from services.identity.store import Taken
 from services.identity.tokens.challenges import Challenges
-from services.identity.tokens.store import find_use, use_challenge
+from services.identity.tokens.store import (
+    MobileSignature,
+    find_signature,
+    find_use,
+    keep_signature,
+    use_challenge,
+)
 from services.runtime.clock import Clock
 from services.runtime.errors import Unauthenticated
 from services.runtime.storage.database import Database
 from signatures.keys import certificate_spki
 
 SAME_ACT = timedelta(minutes=2)
+# A mobile signature serves while its act's challenge does; the rest is for clocks that differ.
+SIGNATURE_KEPT = timedelta(minutes=5)
 
 
 class ActChallenges:
@@ -44,17 +55,24 @@ class ActChallenges:
                 return None
         return found.der
 
-    async def use(self, challenge: bytes, act: bytes) -> bool:
-        """Use the challenge up for the act (SHA-256); return whether it serves."""
+    async def use(self, challenge: bytes, act: bytes, kept: MobileSignature | None = None) -> bool:
+        """Use the challenge up for the act (SHA-256); return whether it serves.
+
+        kept: the SIM's signature, which is kept in the same transaction if the challenge serves.
+        """
         now = self._clock()
         digest = hashlib.sha256(challenge).hexdigest()
 
         async def work(connection: AsyncConnection) -> bool:
             used = await find_use(connection, digest, now=now)
-            if used is not None:
-                return used == (act,)
-            self._challenges.check(challenge, now)
-            await use_challenge(connection, digest, expire_time=now + SAME_ACT, now=now, act=act)
+            if used is None:
+                self._challenges.check(challenge, now)
+                until = now + SAME_ACT
+                await use_challenge(connection, digest, expire_time=until, now=now, act=act)
+            elif used != (act,):
+                return False
+            if kept is not None:
+                await keep_signature(connection, kept, expire_time=now + SIGNATURE_KEPT, now=now)
             return True
 
         try:
@@ -64,3 +82,9 @@ class ActChallenges:
             return await self._database.run(work)
         except Unauthenticated:
             return False
+
+    async def find_signature(self, name: str) -> tuple[int, bytes] | None:
+        """Return the algorithm and signature that are kept under the name, or None."""
+        async with self._database.reading() as connection:
+            found = await find_signature(connection, name, now=self._clock())
+        return None if found is None else (found.algorithm, found.signature)

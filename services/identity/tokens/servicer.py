@@ -7,17 +7,18 @@ import json
 from google.api import httpbody_pb2
 from google.protobuf import duration_pb2
 
-from qagazsyz.common.v1 import access_pb2
+from qagazsyz.common.v1 import access_pb2, signatures_pb2
 from qagazsyz.identity.v1 import tokens_pb2 as pb
 from services.identity.subjects.rules import check_subject_name
 from services.identity.tokens.access_tokens import TOKEN_LIFETIME, sign_token
 from services.identity.tokens.act_challenges import ActChallenges
 from services.identity.tokens.challenges import Challenges
 from services.identity.tokens.keys import TokenKeys
+from services.identity.tokens.requests import to_mobile_signature
 from services.identity.tokens.sign_in import SignedChallenge, SignIn
 from services.identity.validation.interface import ExternalValidator
 from services.runtime.clock import Clock, Randomness, to_timestamp, uuid7
-from services.runtime.errors import FailedPrecondition
+from services.runtime.errors import FailedPrecondition, NotFound
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 
@@ -81,13 +82,32 @@ class TokenServicer:
         self, request: pb.UseConfirmationRequest, _call: Call
     ) -> pb.UseConfirmationResponse:
         if not await self._acts.use(request.challenge, request.act):
-            raise FailedPrecondition(
-                "CONFIRMATION_INVALID", "the challenge does not confirm this act"
-            )
+            raise _refused()
         return pb.UseConfirmationResponse()
+
+    async def KeepMobileSignature(
+        self, request: pb.KeepMobileSignatureRequest, _call: Call
+    ) -> pb.KeepMobileSignatureResponse:
+        kept = to_mobile_signature(request)
+        if not await self._acts.use(request.challenge, request.act, kept):
+            raise _refused()
+        return pb.KeepMobileSignatureResponse()
+
+    async def FindMobileSignature(
+        self, request: pb.FindMobileSignatureRequest, _call: Call
+    ) -> pb.FindMobileSignatureResponse:
+        found = await self._acts.find_signature(request.name)
+        if found is None:
+            raise NotFound("no mobile signature of this name is kept")
+        algorithm = signatures_pb2.SignatureAlgorithm.Name(found[0])
+        return pb.FindMobileSignatureResponse(algorithm=algorithm, signature=found[1])
 
     async def GetKeySet(self, _request: pb.GetKeySetRequest, call: Call) -> httpbody_pb2.HttpBody:
         call.set_header("cache-control", "public, max-age=60")
         return httpbody_pb2.HttpBody(
             content_type="application/json", data=json.dumps(self._keys.key_set()).encode()
         )
+
+
+def _refused() -> FailedPrecondition:
+    return FailedPrecondition("CONFIRMATION_INVALID", "the challenge does not confirm this act")

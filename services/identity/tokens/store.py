@@ -1,14 +1,26 @@
-"""Used challenges in the database."""
+"""Used challenges, and the mobile signatures of acts, in the database."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.identity.store import insert_row
-from services.identity.tables import used_challenges
+from services.identity.store import Taken, insert_row
+from services.identity.tables import mobile_signatures, used_challenges
+
+
+@dataclass(frozen=True, slots=True)
+class MobileSignature:
+    """A SIM's signature over an act's lines; algorithm is the contract's number."""
+
+    # "mobileSignatures/{id}"
+    name: str
+    algorithm: int
+    signature: bytes
 
 
 async def use_challenge(
@@ -41,3 +53,25 @@ async def find_use(
     )
     row = (await connection.execute(query)).first()
     return None if row is None else (row.act,)
+
+
+async def keep_signature(
+    connection: AsyncConnection, kept: MobileSignature, *, expire_time: datetime, now: datetime
+) -> None:
+    """Keep a mobile signature until a time, and delete those whose time is over. The first one of a
+    name stays."""
+    await connection.execute(delete(mobile_signatures).where(mobile_signatures.c.expire_time < now))
+    with suppress(Taken):
+        values = {**asdict(kept), "expire_time": expire_time}
+        await insert_row(connection, mobile_signatures, values)
+
+
+async def find_signature(
+    connection: AsyncConnection, name: str, *, now: datetime
+) -> MobileSignature | None:
+    """Return the mobile signature of a name, or None."""
+    query = select(mobile_signatures).where(
+        mobile_signatures.c.name == name, mobile_signatures.c.expire_time >= now
+    )
+    row = (await connection.execute(query)).first()
+    return None if row is None else MobileSignature(row.name, row.algorithm, row.signature)

@@ -36,6 +36,37 @@ UNAUDITED: Mapping[tuple[str, str], str] = {
     ("requests", "resource"): (
         "serves a repeat of the same call only, whose caller may read no more by it"
     ),
+    **dict.fromkeys(
+        [("mandate_ends", each) for each in ("provider", "public_service", "end_time")],
+        "no entry tells it; the provider sees its service serve again",
+    ),
+    **dict.fromkeys(
+        [
+            ("request_statements", each)
+            for each in ("request", "statement_sha256", "applicant", "public_service")
+        ],
+        "which signed text a request rests on; each use verifies that text again",
+    ),
+    ("request_statements", "accept_time"): "which signed text a request rests on, and since when",
+    ("request_events", "applicant"): "whom the openings go to; their statement names them",
+    **dict.fromkeys(
+        [
+            ("consent_requests", each)
+            for each in (
+                "name",
+                "organization",
+                "subject",
+                "document_type",
+                "purpose",
+                "purpose_text",
+                "create_time",
+                "expire_time",
+                "state",
+                "consent",
+            )
+        ],
+        "a question; the consent that answers it is an entry, and signed as it was read",
+    ),
     ("statement_versions", "version"): "a date of this installation, which a setting overrides",
     ("statement_versions", "first_start_time"): (
         "a date of this installation, which a setting overrides"

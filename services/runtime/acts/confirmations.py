@@ -1,8 +1,9 @@
 """Check that a caller has confirmed an act (common/v1/confirmation.proto).
 
 A method whose access rule has `confirm` runs only with the caller's own signature over exactly this
-call, made with the key of the certificate that the token was got with. A stolen token alone makes
-none. Each challenge confirms one act, which identity keeps account of.
+call, made with the key of the certificate that the token was got with: in the confirmation itself,
+or, where that key is on a SIM, kept by identity under the name that the confirmation gives. A
+stolen token alone makes none. Each challenge confirms one act, which identity keeps account of.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ FindCertificate = Callable[[str, str], Awaitable[bytes | None]]
 IsSigned = Callable[[bytes, int, bytes, bytes], bool]
 # Use the challenge up for the act (SHA-256); return whether it serves.
 UseChallenge = Callable[[bytes, bytes], Awaitable[bool]]
+# The algorithm and signature of "mobileSignatures/{id}", which a phone made for an act.
+FindSignature = Callable[[str], Awaitable[tuple[int, bytes] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Confirmations:
     find_certificate: FindCertificate
     is_signed: IsSigned
     use_challenge: UseChallenge
+    find_signature: FindSignature
 
     async def check(
         self, metadata: Mapping[str, str], *, method: str, caller: Caller, request: Message
@@ -63,13 +67,18 @@ class Confirmations:
             )
         except (ValueError, TypeError):
             raise refusal from None
+        signed = int(confirmation.algorithm), confirmation.signature
+        if confirmation.mobile_signature:
+            # One or the other: which of two would hold is no question to leave open.
+            found = (
+                None if any(signed) else await self.find_signature(confirmation.mobile_signature)
+            )
+            if found is None:
+                raise refusal
+            signed = found
         certificate = await self.find_certificate(caller.subject, caller.certificate)
         is_signed = certificate is not None and await SIGNATURES.run(
-            self.is_signed,
-            certificate,
-            int(confirmation.algorithm),
-            text,
-            confirmation.signature,
+            self.is_signed, certificate, signed[0], text, signed[1]
         )
         if not is_signed:
             raise refusal

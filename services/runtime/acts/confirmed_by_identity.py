@@ -38,4 +38,15 @@ def confirmations_by(identity: ServiceClient, is_signed: IsSigned, clock: Clock)
             return False
         return True
 
-    return Confirmations(find_certificate, is_signed, use_challenge)
+    async def find_signature(name: str) -> tuple[int, bytes] | None:
+        try:
+            found = await identity.call(
+                "qagazsyz.identity.v1.TokenService/FindMobileSignature",
+                tokens_pb2.FindMobileSignatureRequest(name=name),
+                tokens_pb2.FindMobileSignatureResponse,
+            )
+        except grpc.aio.AioRpcError:
+            return None
+        return int(found.algorithm), found.signature
+
+    return Confirmations(find_certificate, is_signed, use_challenge, find_signature)

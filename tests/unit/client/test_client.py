@@ -76,6 +76,16 @@ class Tokens(tokens_pb2_grpc.TokenServiceServicer):
     ) -> tokens_pb2.UseConfirmationResponse:
         raise NotImplementedError
 
+    async def KeepMobileSignature(
+        self, request: tokens_pb2.KeepMobileSignatureRequest, context: Context
+    ) -> tokens_pb2.KeepMobileSignatureResponse:
+        raise NotImplementedError
+
+    async def FindMobileSignature(
+        self, request: tokens_pb2.FindMobileSignatureRequest, context: Context
+    ) -> tokens_pb2.FindMobileSignatureResponse:
+        raise NotImplementedError
+
     async def GetKeySet(
         self, request: tokens_pb2.GetKeySetRequest, context: Context
     ) -> httpbody_pb2.HttpBody:

@@ -63,6 +63,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "requestId": "018f0000-0000-7000-8000-00000000000e",
     },
     "ApprovePhone": {"name": f"{PERSON}/phones/018f0000-0000-7000-8000-00000000000f"},
+    "ImportSimKeys": {
+        "keys": [{"iccid": "8999700900000000017", "wrappedKey": "H6aLCoEStEeu80vYj+p7gp0+hiNx0s/l"}]
+    },
     "CreateKey": {
         "key": {"organization": ORGANIZATION, "algorithm": "SIGNATURE_ALGORITHM_ED25519"},
         "keyId": "seal",

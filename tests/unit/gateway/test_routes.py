@@ -57,7 +57,10 @@ def test_only_safe_methods_are_retried(config: Json) -> None:
 
 def test_a_stream_has_no_end_and_every_other_call_has_one(config: Json) -> None:
     streams = {method.path for method in METHODS if method.streams}
-    assert streams == {"/qagazsyz.signing.v1.VerificationService/StreamVerify"}
+    assert streams == {
+        "/qagazsyz.signing.v1.VerificationService/StreamVerify",
+        "/qagazsyz.signing.v1.MobileSignatureService/WatchMobileSignature",
+    }
     for route in all_routes(config):
         action = route.get("route")
         if action is None:

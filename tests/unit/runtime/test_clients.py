@@ -12,6 +12,8 @@ from typing import Any
 import grpc
 import pytest
 from google.api import httpbody_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 
 from qagazsyz.identity.v1 import subjects_pb2, tokens_pb2, tokens_pb2_grpc
 from services.runtime.clients import (
@@ -22,6 +24,8 @@ from services.runtime.clients import (
     ServiceClient,
     fetch_key_set,
     open_channel,
+    reason_of,
+    retry_seconds_of,
 )
 from services.runtime.errors import DeadlineExceeded, Unavailable
 from services.runtime.secret_files import SecretRefused, write_secret
@@ -74,6 +78,16 @@ class Tokens(tokens_pb2_grpc.TokenServiceServicer):
     async def UseConfirmation(
         self, request: tokens_pb2.UseConfirmationRequest, context: Context
     ) -> tokens_pb2.UseConfirmationResponse:
+        raise NotImplementedError
+
+    async def KeepMobileSignature(
+        self, request: tokens_pb2.KeepMobileSignatureRequest, context: Context
+    ) -> tokens_pb2.KeepMobileSignatureResponse:
+        raise NotImplementedError
+
+    async def FindMobileSignature(
+        self, request: tokens_pb2.FindMobileSignatureRequest, context: Context
+    ) -> tokens_pb2.FindMobileSignatureResponse:
         raise NotImplementedError
 
     async def GetKeySet(
@@ -310,3 +324,23 @@ async def test_several_sockets_take_turns(tmp_path: Path) -> None:
             await echo(b"", wait_for_ready=True)
     for server in servers:
         await server.stop(None)
+
+
+class _Refusal(grpc.aio.AioRpcError):
+    """A refusal with these details."""
+
+    def __init__(self, *details: Message) -> None:
+        status = status_pb2.Status(code=9)
+        for detail in details:
+            status.details.add().Pack(detail)
+        trailers = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
+        super().__init__(grpc.StatusCode.FAILED_PRECONDITION, grpc.aio.Metadata(), trailers)
+
+
+def test_a_refusals_reason_and_wait_are_read() -> None:
+    wait = error_details_pb2.RetryInfo()
+    wait.retry_delay.FromMilliseconds(1_500)
+    refusal = _Refusal(error_details_pb2.ErrorInfo(reason="LOG_BEHIND"), wait)
+    assert (reason_of(refusal), retry_seconds_of(refusal)) == ("LOG_BEHIND", 1.5)
+    bare = _Refusal()
+    assert (reason_of(bare), retry_seconds_of(bare)) == ("", 0.0)

@@ -23,6 +23,8 @@ LIST = "PhoneService/ListPhones"
 UNBIND = "PhoneService/UnbindPhone"
 REPORT = "PhoneService/ReportSimSwap"
 RESOLVE = "PhoneService/ResolvePhone"
+MATCH = "PhoneService/MatchPhone"
+RESOLVE_SIMS = "PhoneService/ResolveSims"
 READ_NOTICES = "IdentityEventService/ReadPhoneNotices"
 ACKNOWLEDGE_NOTICES = "IdentityEventService/AcknowledgePhoneNotices"
 

@@ -6,15 +6,17 @@ import uuid
 
 import grpc
 
-from qagazsyz.identity.v1 import certificates_pb2, phones_pb2
+from qagazsyz.identity.v1 import certificates_pb2, phones_pb2, subjects_pb2
 from tests.unit.identity.phones import sims
 from tests.unit.identity.phones.sims import (
     ACTIVE,
     ENDED,
     GET,
     LIST,
+    MATCH,
     PENDING_APPROVAL,
     RESOLVE,
+    RESOLVE_SIMS,
     UNBIND,
     Card,
     ask,
@@ -96,6 +98,21 @@ async def test_whose_phone_a_message_came_from(identity: Identity) -> None:
     assert await identity.refused(RESOLVE, request, identity.as_signing) == MISSING
 
 
+async def test_which_cards_the_lists_have(identity: Identity) -> None:
+    first, second, unknown = await new_card(identity), await new_card(identity), Card()
+    request = phones_pb2.ResolveSimsRequest(
+        iccids=[second.iccid, unknown.iccid, first.iccid, second.iccid]
+    )
+    found = list((await identity.call(RESOLVE_SIMS, request, identity.as_signing)).sims)
+    assert (found[0], found[1]) == (found[3], "")
+    phone = await bind(identity, await identity.person(), first)
+    assert (await get(identity, phone.name)).sim == found[2]
+    malformed = phones_pb2.ResolveSimsRequest(iccids=[first.iccid, "x"])
+    assert await identity.refused(RESOLVE_SIMS, malformed, identity.as_signing) == INVALID
+    for token in (requests_service(identity), identity.as_operator):
+        assert await identity.refused(RESOLVE_SIMS, request, token) == DENIED
+
+
 async def test_a_holder_or_a_registrar_unbinds_and_the_certificate_is_revoked(
     identity: Identity,
 ) -> None:
@@ -167,3 +184,42 @@ async def test_a_phone_ends_with_its_certificate(identity: Identity) -> None:
     assert (await get(identity, expired.name)).state == ACTIVE
     identity.clock.move(days=366)
     assert (await get(identity, expired.name)).state == ENDED
+
+
+async def test_number_and_iin_match_only_their_own_phone(identity: Identity) -> None:
+    person, other = await identity.person(), await identity.person()
+    iin, other_iin = await iin_of(identity, person), await iin_of(identity, other)
+    phone = await bind(identity, person)
+    number = (await get(identity, phone.name)).number
+    waiting = await new_card(identity)
+    await ask(identity, other, waiting, identity.as_registrar)
+
+    async def match(number: str, iin: str) -> phones_pb2.MatchPhoneResponse:
+        request = phones_pb2.MatchPhoneRequest(number=number, iin=iin)
+        answer: phones_pb2.MatchPhoneResponse = await identity.call(
+            MATCH, request, identity.as_signing
+        )
+        return answer
+
+    found = await match(number, iin)
+    assert found.phone.name == phone.name
+    for wrong in ((number, other_iin), (number, "000000000000"), (waiting.number, other_iin)):
+        answer = await match(*wrong)
+        assert not answer.HasField("phone")
+        # Attempts at the same number count together, whatever the IIN.
+        assert (answer.number_key == found.number_key) == (wrong[0] == number)
+        assert number[1:] not in answer.number_key
+    for malformed in ((number, "1"), ("7701", iin)):
+        request = phones_pb2.MatchPhoneRequest(number=malformed[0], iin=malformed[1])
+        assert await identity.refused(MATCH, request, identity.as_signing) == INVALID
+    request = phones_pb2.MatchPhoneRequest(number=number, iin=iin)
+    for token in (identity.as_operator, requests_service(identity)):
+        assert await identity.refused(MATCH, request, token) == DENIED
+    await unbind(identity, phone.name, identity.as_registrar)
+    assert not (await match(number, iin)).HasField("phone")
+
+
+async def iin_of(identity: Identity, subject: str) -> str:
+    request = subjects_pb2.GetSubjectRequest(name=subject)
+    found = await identity.call("SubjectService/GetSubject", request, identity.as_operator)
+    return str(found.person.iin)

@@ -9,9 +9,10 @@ import jwt
 import pytest
 
 from qagazsyz.client import answer_challenge
+from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.credentials import Credential
 from qagazsyz.identity.v1 import certificates_pb2, tokens_pb2
-from services.identity.tokens.act_challenges import SAME_ACT, ActChallenges
+from services.identity.tokens.act_challenges import SAME_ACT, SIGNATURE_KEPT, ActChallenges
 from tests.unit.identity.service import AUTHENTICATE, Identity
 
 ACT, OTHER = bytes(32), b"\1" * 32
@@ -115,3 +116,66 @@ async def test_a_stolen_token_alone_makes_no_certificate(identity: Identity, met
         f"CertificateService/{method}", request, headers=(("authorization", f"Bearer {token}"),)
     )
     assert code == grpc.StatusCode.UNAUTHENTICATED
+
+
+KEEP, FIND = "TokenService/KeepMobileSignature", "TokenService/FindMobileSignature"
+ALGORITHM = signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256_P1363
+
+
+def keep(
+    challenge: bytes, act: bytes = ACT, signature: bytes = b"s"
+) -> tokens_pb2.KeepMobileSignatureRequest:
+    return tokens_pb2.KeepMobileSignatureRequest(
+        name="mobileSignatures/a-1",
+        challenge=challenge,
+        act=act,
+        algorithm=ALGORITHM,
+        signature=signature,
+    )
+
+
+FOUND = tokens_pb2.FindMobileSignatureRequest(name="mobileSignatures/a-1")
+
+
+async def test_a_mobile_signature_is_found_for_five_minutes(identity: Identity) -> None:
+    made = await challenge(identity)
+    await identity.call(KEEP, keep(made), identity.as_signing)
+    # Once more, as another replica may bring it: the first one stays.
+    await identity.call(KEEP, keep(made, signature=b"t"), identity.as_signing)
+    found = await identity.call(FIND, FOUND, identity.as_service)
+    assert (found.algorithm, found.signature) == (ALGORITHM, b"s")
+    identity.clock.now += SIGNATURE_KEPT + timedelta(seconds=1)
+    code = await identity.refused(FIND, FOUND, identity.as_service)
+    assert code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_what_a_sim_signed_leaves_two_minutes_for_the_act(identity: Identity) -> None:
+    """However long the person took: the challenge is used for the act once it is signed."""
+    made = await challenge(identity)
+    identity.clock.now += timedelta(seconds=115)
+    await identity.call(KEEP, keep(made), identity.as_signing)
+    identity.clock.now += SAME_ACT - timedelta(seconds=1)
+    await identity.call(USE, use(made), identity.as_service)
+    code = await identity.refused(USE, use(made, OTHER), identity.as_service)
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_no_signature_is_kept_for_a_challenge_that_serves_another_act(
+    identity: Identity,
+) -> None:
+    made = await challenge(identity)
+    await identity.call(USE, use(made, OTHER), identity.as_service)
+    code = await identity.refused(KEEP, keep(made), identity.as_signing)
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert await identity.refused(FIND, FOUND, identity.as_service) == grpc.StatusCode.NOT_FOUND
+
+
+async def test_only_signing_keeps_mobile_signatures(identity: Identity) -> None:
+    made = await challenge(identity)
+    for token in (identity.as_operator, identity.as_service):
+        code = await identity.refused(KEEP, keep(made), token)
+        assert code == grpc.StatusCode.PERMISSION_DENIED
+    named = keep(made)
+    named.name = "mobileSignatures/A_1"
+    code = await identity.refused(KEEP, named, identity.as_signing)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT

@@ -85,11 +85,49 @@ async def test_a_confirmation_with_another_challenge_in_it_is_invalid() -> None:
     assert await refusal(encode(confirmation)) == "CONFIRMATION_INVALID"
 
 
-async def test_a_mobile_signature_is_not_taken_yet() -> None:
-    confirmation = confirmation_pb2.Confirmation(
-        challenge=CHALLENGE, mobile_signature="mobileSignatures/m"
-    )
-    assert await refusal(encode(confirmation)) == "CONFIRMATION_INVALID"
+MOBILE = "mobileSignatures/m"
+
+
+def by_phone(**changes: Any) -> tuple[str, Confirmations]:
+    """The header that names a mobile signature over the call, with what is changed of the call, and
+    a check that finds it."""
+    signed = read_header(header(**changes))
+    named = confirmation_pb2.Confirmation(challenge=CHALLENGE, mobile_signature=MOBILE)
+    kept = {MOBILE: (int(signed.algorithm), signed.signature)}
+    return encode(named), confirmations(mobile=kept)
+
+
+async def test_a_mobile_signature_over_the_call_confirms_it_as_any_other() -> None:
+    value, checks = by_phone()
+    assert await check(value, checks=checks) == await check(header())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": METHOD.replace("Remove", "Add")},
+        {"subject": "subjects/b"},
+        {"request": subjects_pb2.RemoveMembershipRequest(name="a/c")},
+        {"challenge": CHALLENGE + b"other"},
+        {"credential": self_signed_credential()},
+    ],
+    ids=["method", "subject", "content", "challenge", "key"],
+)
+async def test_a_mobile_signature_over_something_else_is_invalid(changes: dict[str, Any]) -> None:
+    value, checks = by_phone(**changes)
+    assert await refusal(value, checks=checks) == "CONFIRMATION_INVALID"
+
+
+async def test_a_mobile_signature_that_is_not_kept_confirms_nothing() -> None:
+    value, _ = by_phone()
+    assert await refusal(value) == "CONFIRMATION_INVALID"
+
+
+async def test_a_confirmation_has_one_signature() -> None:
+    both = read_header(header())
+    both.mobile_signature = MOBILE
+    _, checks = by_phone()
+    assert await refusal(encode(both), checks=checks) == "CONFIRMATION_INVALID"
 
 
 @pytest.mark.parametrize("value", ["none", "AA=", "ё", "A" * (HEADER_LIMIT + 4), "CgA"])
@@ -120,7 +158,10 @@ async def test_a_challenge_is_not_used_up_by_a_signature_that_does_not_hold() ->
     async def find(_subject: str, _fingerprint: str) -> bytes:
         return CREDENTIAL.certificate
 
-    checks = Confirmations(find, is_signed_by_certificate, use)
+    async def find_none(_name: str) -> None:
+        return None
+
+    checks = Confirmations(find, is_signed_by_certificate, use, find_none)
     forged = header(credential=self_signed_credential())
     assert await refusal(forged, checks=checks) == "CONFIRMATION_INVALID"
 

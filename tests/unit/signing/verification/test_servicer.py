@@ -100,6 +100,7 @@ async def channel(
         vault=vault(),
         backend=backend,
         identity=identity,  # type: ignore[arg-type]
+        mobile=object(),  # type: ignore[arg-type]  # its methods are UNIMPLEMENTED here
         tokens=TokenVerifier(key_set, now=NOW.timestamp),
         confirmations=confirmations(),
         page_secret=b"secret",
