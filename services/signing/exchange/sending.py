@@ -115,7 +115,9 @@ class Sending:
             name = await self._messaging.send(message)
         except NotSent as error:
             log.warning("messaging refused a request", extra={"code": str(error)})
-            await self._sessions.end(session.id, DELIVERY_FAILED)
+            # Of one whose time passed on the way, the session's own end says all.
+            if self._clock() < session.expire_time:
+                await self._sessions.end(session.id, DELIVERY_FAILED)
             return True
         except DomainError as error:
             log.warning("messaging cannot be reached", extra={"reason": error.reason})

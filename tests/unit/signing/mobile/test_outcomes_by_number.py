@@ -100,6 +100,7 @@ async def test_a_phone_that_is_off_and_no_phone_look_alike(world: World) -> None
     nobody = await world.identity.person()
     world.network.switch(subscriber.number, "off")
     created = [await world.create(each) for each in (subject, nobody)]
+    await world.sent(created[0].name, MessageState.SENT)
     ended = [await world.expire(created[0].name), await world.until(created[1].name)]
     for session in ended:
         assert (session.state, session.outcome) == (EXPIRED, ABSENT)
