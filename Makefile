@@ -10,7 +10,7 @@ STAMPS := .setup
 # uv takes the machine's certificates, as pip does: a company's proxy may have its own authority.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup kernel wheel crates lint-kernel test-kernel demo test test-fast fuzz fuzz-kernel crash crash-messaging requests-states lint bench bench-transit load load-tools stubs requirements outdated audit clean
+.PHONY: help setup kernel wheel crates lint-kernel test-kernel demo test test-fast judges fuzz fuzz-kernel crash crash-messaging requests-states lint bench bench-transit load load-tools stubs requirements outdated audit clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -140,6 +140,9 @@ test: test-kernel ## Everything that a newcomer can run
 test-fast: setup ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/properties
 
+judges: setup ## Against programs that others made, in containers, Go, Java and Node; what cannot be had is left out
+	@$(BIN)/python -m tests.judges $(MARKS)
+
 fuzz: setup ## 1,000,000 mutated items through all backends, 60,000 certificates, lists and OCSP answers; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/properties/test_instruction_sets.py
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/properties/test_foreign_bytes.py
@@ -170,8 +173,9 @@ bench-transit: ## What Vault's transit engine takes for the same batches; needs 
 bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--quick and others
 	@$(BIN)/qagazsyz bench $(ARGS)
 
-crash-messaging: setup ## 55 kills -9 of messaging at each named step, on SQLite and on PostgreSQL; SEED=n for others
+crash-messaging: setup ## 55 kills -9 of messaging, five at each named step, on SQLite and on PostgreSQL, under three SMSCs; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/messaging/test_crashes.py -k fifty_five
+	@LONG_RUN=1 $(BIN)/python -m tests.judges node java
 
 requests-states: setup ## 100,000 steps of the requests' state machine, of which make test runs a twentieth; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/requests/model/test_states.py

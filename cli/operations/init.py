@@ -18,6 +18,8 @@ from cli.terminal import say
 
 # The services that have a credential.
 CALLING_SERVICES = ("signing", "registry", "messaging", "requests")
+# Those that data folders of earlier versions lack.
+ADDABLE = ("messaging", "requests")
 # Of an operator whose IIN is made up.
 BIRTH_DATE = date(1990, 1, 1)
 
@@ -33,8 +35,18 @@ def init(
     platform_name: Annotated[
         str, typer.Option(help="The platform's own organization.")
     ] = "Qagazsyz",
+    add: Annotated[
+        str,
+        typer.Option(
+            help="Give an existing data folder the keys and the credential of a service that it "
+            f"lacks: {', '.join(ADDABLE)}. Nothing else is changed."
+        ),
+    ] = "",
 ) -> None:
     """Make keys, certificates and the first operator's credential in a new data folder."""
+    if add:
+        _add_service(DataFolder(data), add)
+        return
     from services.identity.subjects.iin_bin import InvalidNumber, check_iin
 
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,6 +65,31 @@ def init(
     _create_secrets(folder, platform_name, iin, operator_name)
     _ignore(data)
     say(f"made {data}; the first operator's credential is {folder.operator}")
+
+
+def _add_service(folder: DataFolder, name: str) -> None:
+    """Make the secrets of a service, and have identity issue its credential, which is written last:
+    what was interrupted is done again."""
+    from services.identity.new_secrets import add_service
+    from services.messaging import new_secrets as messaging
+    from services.requests import new_secrets as requests
+    from services.runtime.clock import system_clock, system_randomness
+    from services.runtime.secret_files import write_secret
+
+    secrets_of = dict(zip(ADDABLE, (messaging, requests), strict=True))
+    if name not in secrets_of:
+        raise Failure(f"--add: not one of {', '.join(ADDABLE)}")
+    if not folder.is_initialized():
+        raise Failure(f"{folder.path} is not a data folder: qagazsyz init makes one")
+    credential = folder.of(name) / "credential.pem"
+    with folder.lock():
+        if credential.exists():
+            raise Failure(f"{folder.path} has {name} already")
+        now, randomness = system_clock(), system_randomness
+        secrets_of[name].create_secrets(folder.of(name), now=now, randomness=randomness)
+        issued = add_service(folder.of("identity"), name, now=now, randomness=randomness)
+        write_secret(credential, issued)
+    say(f"added {name} to {folder.path}; identity takes its certificate when it starts next")
 
 
 def _ignore(data: Path) -> None:

@@ -29,6 +29,7 @@ from services.identity.events.log_watch import WATCH_SECONDS, LogWatch
 from services.identity.events.recorder import EventRecorder
 from services.identity.events.servicer import IdentityEventServicer
 from services.identity.phones.ending import TIDY_SECONDS, PhoneEnding
+from services.identity.phones.erasing import ERASE_SECONDS, NumberErasing
 from services.identity.phones.numbers import NUMBER_KEY, NumberVault, load_number_vault
 from services.identity.phones.servicer import PhoneServicer
 from services.identity.phones.store import keep_key_id
@@ -209,6 +210,11 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         server.listen(settings.listen)
         watch = LogWatch(database=database, clock=clock)
         ending = PhoneEnding(database=database, events=events, clock=clock)
+        erasing = NumberErasing(
+            database=database,
+            kept=timedelta(days=settings.phone_numbers_kept_days),
+            clock=clock,
+        )
         log.info("identity takes calls")
         async with in_background(
             follow_readiness(server.health, stores=[database.check]),
@@ -216,6 +222,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
             every(WATCH_SECONDS, watch.check, name="watching the transparency log"),
             every(TIDY_SECONDS, ending.tidy, name="ending phones whose certificate has ended"),
+            every(ERASE_SECONDS, erasing.erase, name="erasing numbers of phones that ended"),
         ):
             await wait_for(stop, server)
     finally:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from services.identity.authority.key_files import (
     ISSUING,
     ROOT,
+    load_authority,
     make_time_stamper,
     write_authority,
 )
@@ -33,7 +34,12 @@ from services.identity.x509.issuing import (
 )
 from services.identity.x509.usages import CertificateUsage
 from services.runtime.clock import Randomness, uuid7
-from services.runtime.secret_files import make_private_folder, write_secret
+from services.runtime.secret_files import (
+    make_private_folder,
+    read_secret,
+    replacing_secret,
+    write_secret,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,24 @@ def create_secrets(
     return Credentials(of_operator.pem, {name: made.pem for name, made in of_services.items()})
 
 
+def add_service(folder: Path, name: str, *, now: datetime, randomness: Randomness) -> bytes:
+    """Issue the credential of a service that the folder's version did not have yet; return it.
+
+    Its certificate goes into the seed, in the place of one whose credential was lost before it was
+    written; identity imports it when it starts next. Raises SecretRefused.
+    """
+    path = folder / SEED
+    seed = json.loads(read_secret(path))
+    platform = seed["platform"]
+    holder = service_holder(name, organization_name=platform["display_name"], bin_=platform["bin"])
+    issuing = load_authority(folder, ISSUING)
+    made = _issue_credential(issuing, holder, now=now, randomness=randomness)
+    seed["services"][name] = _pem_text(made.certificate)
+    with replacing_secret(path) as file:
+        file.write(_seed_text(seed))
+    return made.pem
+
+
 def _operator_holder(operator: Operator) -> Holder:
     return Holder(
         common_name=f"{operator.family_name} {operator.given_name}".strip(),
@@ -159,7 +183,11 @@ def _issue_credential(
 
 def _write_seed(folder: Path, seed: Mapping[str, Any]) -> None:
     # The numbers of the operator and the platform are personal data, so it is private too.
-    write_secret(folder / SEED, json.dumps(seed, ensure_ascii=False, indent=1).encode())
+    write_secret(folder / SEED, _seed_text(seed))
+
+
+def _seed_text(seed: Mapping[str, Any]) -> bytes:
+    return json.dumps(seed, ensure_ascii=False, indent=1).encode()
 
 
 def _pem_text(certificate: x509.Certificate) -> str:

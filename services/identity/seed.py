@@ -1,4 +1,7 @@
-"""What identity's database begins with: the seed that `qagazsyz init` wrote, imported once."""
+"""What identity's database begins with: the seed that `qagazsyz init` wrote, imported once.
+
+Services that `qagazsyz init --add` adds to it later are imported at the next start.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from cryptography import x509
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.certificates.rules import StoredCertificate, happening_to
-from services.identity.certificates.store import add_certificate
+from services.identity.certificates.store import add_certificate, get_certificates
 from services.identity.events.event import IdentityEventBasis, IdentityEventKind
 from services.identity.events.recorder import EventRecorder
 from services.identity.store import Singleton, Taken, get_singleton, set_singleton
@@ -32,12 +35,14 @@ SEED = "seed.json"
 
 
 async def import_seed(database: Database, seed: Mapping[str, Any], events: EventRecorder) -> None:
-    """Import the platform's organization, the first operator and the services' certificates, unless
-    that was done before."""
+    """Import the platform's organization, the first operator and the services' certificates, as far
+    as that was not done before."""
 
     async def work(connection: AsyncConnection) -> None:
         if await get_singleton(connection, Singleton.SEEDED) is None:
             await _import(connection, seed, events)
+        else:
+            await _import_added(connection, seed, events)
 
     try:
         await database.run(work)
@@ -86,17 +91,31 @@ async def _import(
     certificates = [(operator["name"], "", operator["certificate"])]
     certificates += [("", name, pem) for name, pem in seed["services"].items()]
     for subject, service, pem in certificates:
-        certificate = StoredCertificate.of(
-            x509.load_pem_x509_certificate(pem.encode()),
-            subject=subject,
-            usage=CertificateUsage.AUTHENTICATE,
-            own=True,
-            service=service,
-            now=now,
-        )
-        await _add(connection, certificate, events)
+        await _add(connection, _stored(pem, subject, service, now), events)
     await set_singleton(connection, Singleton.PLATFORM, platform["name"])
     await set_singleton(connection, Singleton.SEEDED, now.isoformat())
+
+
+async def _import_added(
+    connection: AsyncConnection, seed: Mapping[str, Any], events: EventRecorder
+) -> None:
+    """Import the certificates of services that the seed did not have when it was imported."""
+    for name, pem in seed["services"].items():
+        issued = x509.load_pem_x509_certificate(pem.encode()).not_valid_before_utc
+        certificate = _stored(pem, "", name, issued)
+        if not await get_certificates(connection, [certificate.fingerprint]):
+            await _add(connection, certificate, events)
+
+
+def _stored(pem: str, subject: str, service: str, now: datetime) -> StoredCertificate:
+    return StoredCertificate.of(
+        x509.load_pem_x509_certificate(pem.encode()),
+        subject=subject,
+        usage=CertificateUsage.AUTHENTICATE,
+        own=True,
+        service=service,
+        now=now,
+    )
 
 
 async def _add(

@@ -41,6 +41,11 @@ class IdentitySettings(ServiceSettings):
         description="Organizations (subjects/…), with commas, whose information systems may report"
         " SIM swaps: mobile networks.",
     )
+    phone_numbers_kept_days: int = Field(
+        default=90,
+        ge=0,
+        description="Days after which the number of a phone that has ended is erased.",
+    )
     membership_delay_seconds: int = Field(
         default=86_400,
         ge=0,

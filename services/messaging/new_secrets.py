@@ -14,7 +14,11 @@ MESSAGE_KEY, LOOKUP_KEY = "message.key", "lookup.key"
 
 
 def create_secrets(folder: Path, *, now: datetime, randomness: Randomness) -> None:
-    """Write the service's folder (mode 0700) with new message and lookup keys (mode 0600)."""
+    """Write the service's folder (mode 0700) with new message and lookup keys (mode 0600).
+
+    Keys that are there stay: others would not open what they have sealed.
+    """
     make_private_folder(folder)
     for name in (MESSAGE_KEY, LOOKUP_KEY):
-        create_key(folder / name, now=now, randomness=randomness)
+        if not (folder / name).exists():
+            create_key(folder / name, now=now, randomness=randomness)

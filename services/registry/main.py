@@ -306,11 +306,7 @@ def load_log_key(settings: RegistrySettings) -> LogKey:
 
 def load_content_key(settings: RegistrySettings) -> WrappingKey:
     """Return the key that wraps the contents' keys. Raises SecretRefused."""
-    path = settings.content_key_file()
-    try:
-        return WrappingKey.parse(read_secret(path).decode("ascii"))
-    except ValueError as error:
-        raise SecretRefused(f"{path.name}: {error}") from None
+    return WrappingKey.load(settings.content_key_file())
 
 
 def main() -> None:

@@ -14,6 +14,10 @@ TEXT_KEY = "text.key"
 
 
 def create_secrets(folder: Path, *, now: datetime, randomness: Randomness) -> None:
-    """Write the service's folder (mode 0700) with a new text key (mode 0600)."""
+    """Write the service's folder (mode 0700) with a new text key (mode 0600).
+
+    A key that is there stays: another would not open what it has sealed.
+    """
     make_private_folder(folder)
-    create_key(folder / TEXT_KEY, now=now, randomness=randomness)
+    if not (folder / TEXT_KEY).exists():
+        create_key(folder / TEXT_KEY, now=now, randomness=randomness)

@@ -6,8 +6,6 @@ tests/integration/compose.py says what that leaves out.
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -121,18 +119,3 @@ def test_our_containers_are_one_image_confined_and_gated_by_health() -> None:
     assert {name for name in services if services[name].get("profiles")} == {
         "init", "messaging", "collector", "jaeger",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("profiles", ["", "init,traces", "messaging"])
-def test_docker_compose_accepts_the_file(profiles: str) -> None:
-    compose_command = ["docker", "compose", "--project-directory", str(compose.REPOSITORY)]
-    if shutil.which("docker") is None or run(*compose_command, "version").returncode:
-        pytest.skip("there is no docker compose")
-    done = run(*compose_command, "config", "--quiet", COMPOSE_PROFILES=profiles)
-    assert done.returncode == 0, done.stderr
-
-
-def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )

@@ -17,8 +17,9 @@ SHOWN_DIGITS = 2
 def to_phone(phone: Phone, caller: Caller, numbers: NumberVault, now: datetime) -> pb.Phone:
     """Return the contract's Phone, as far as the caller may see it."""
     message = to_numberless_phone(phone, now)
-    number = numbers.open(phone.number, phone.number_hash)
-    message.number = shown_number(number, phone.subject, caller)
+    if phone.number:
+        number = numbers.open(phone.number, phone.number_hash)
+        message.number = shown_number(number, phone.subject, caller)
     if caller.is_service:
         message.sim = phone.sim_name
         message.public_key = phone.public_key

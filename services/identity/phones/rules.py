@@ -70,7 +70,7 @@ class Phone:
     id: str
     subject: str
     number_hash: str
-    # Sealed.
+    # Sealed. Both are empty once they are erased.
     number: bytes
     # The card that it was asked for with, and its key.
     sim: str

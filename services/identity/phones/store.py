@@ -160,6 +160,22 @@ async def lapse_phones(connection: AsyncConnection, *, before: datetime) -> None
     )
 
 
+async def erase_numbers(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Erase the numbers, and their hashes, of phones that had ended by that time; return of how
+    many, at most the limit."""
+    ended = (
+        select(phones.c.id)
+        .where(
+            phones.c.state == int(PhoneState.ENDED),
+            phones.c.end_time <= before,
+            phones.c.number_hash != "",
+        )
+        .limit(limit)
+    )
+    erased = update(phones).where(phones.c.id.in_(ended)).values(number_hash="", number=b"")
+    return (await connection.execute(erased)).rowcount
+
+
 async def list_lost(connection: AsyncConnection, now: datetime, *, limit: int) -> list[Phone]:
     """Return phones that are bound, and whose certificate is revoked or has expired."""
     query = _select().where(

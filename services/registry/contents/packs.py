@@ -10,12 +10,11 @@ refers to them; a crash in between leaves an orphan, which collect_orphans delet
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,6 +23,7 @@ from services.registry.contents import store
 from services.registry.contents.store import ContentReference
 from services.runtime.clock import Clock, Randomness, system_clock, system_randomness
 from services.runtime.concurrency.batching import PendingQueue
+from services.runtime.sealing import SecretKey
 from services.runtime.storage.database import Database
 from services.runtime.storage.object_store import UNFINISHED, ObjectMissing, ObjectStore
 
@@ -57,16 +57,10 @@ class WrappingKey:
     key: bytes
 
     @classmethod
-    def parse(cls, text: str) -> WrappingKey:
-        """Parse a key file: one line "<key id> <base64 of 32 bytes>". Raises ValueError."""
-        id_, _, encoded = text.strip().partition(" ")
-        try:
-            key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            key = b""
-        if not id_ or len(key) != _KEY_BYTES:
-            raise ValueError("a key file has one line: an id and 32 bytes in base64")
-        return cls(id_, key)
+    def load(cls, path: Path) -> WrappingKey:
+        """Read a key from its file, as runtime/sealing.py has it. Raises SecretRefused."""
+        key = SecretKey.load(path)
+        return cls(key.id, key.secret)
 
     def wrap(self, key: bytes, randomness: Randomness) -> bytes:
         """Encrypt a document's key (AES-256-GCM): nonce, ciphertext and tag."""

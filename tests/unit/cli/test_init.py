@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner
 
 from cli.errors import Failure
 from cli.main import tool
+from cli.operations.data_folder import DataFolder
 from qagazsyz.credentials import Credential
 from services.identity.subjects.iin_bin import check_bin, check_iin
 
@@ -103,3 +107,65 @@ def test_a_name_with_a_control_character_is_refused_before_anything_is_written(
     with pytest.raises(Failure, match="control character"):
         init(tmp_path / "data", option, "Банк\x1b[2K")
     assert not files(tmp_path / "data")
+
+
+# With the keys of each.
+ADDED = {"messaging": ("lookup.key", "message.key"), "requests": ("text.key",)}
+
+
+def of_an_earlier_version(data: Path) -> None:
+    """Make a data folder that knows of no messaging and no requests."""
+    init(data)
+    path = data / "identity" / "seed.json"
+    seed = json.loads(path.read_bytes())
+    for name in ADDED:
+        shutil.rmtree(data / name)
+        del seed["services"][name]
+    path.write_text(json.dumps(seed))
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_service_is_added_to_a_folder_of_an_earlier_version(tmp_path: Path, name: str) -> None:
+    of_an_earlier_version(tmp_path)
+    before = {path: (tmp_path / path).read_bytes() for path in files(tmp_path)}
+    assert init(tmp_path, "--add", name) == (
+        f"added {name} to {tmp_path}; identity takes its certificate when it starts next\n"
+    )
+    seed = json.loads((tmp_path / "identity" / "seed.json").read_bytes())
+    credential = Credential.load(tmp_path / name / "credential.pem")
+    certificate = x509.load_pem_x509_certificate(seed["services"][name].encode())
+    assert certificate.public_bytes(Encoding.DER) == credential.certificate
+    assert set(seed["services"]) == {"signing", "registry", name}
+    changed = {
+        path for path in files(tmp_path) if before.get(path) != (tmp_path / path).read_bytes()
+    }
+    made = {f"{name}/{each}" for each in ("credential.pem", *ADDED[name])}
+    assert changed == {"identity/seed.json", "run/lock"} | made
+    for path in [tmp_path / name, *(tmp_path / each for each in changed - {"run/lock"})]:
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_an_addition_that_was_interrupted_keeps_the_keys_it_had_made(tmp_path: Path) -> None:
+    of_an_earlier_version(tmp_path)
+    init(tmp_path, "--add", "messaging")
+    (tmp_path / "messaging" / "credential.pem").unlink()
+    (tmp_path / "messaging" / "lookup.key").unlink()
+    key = (tmp_path / "messaging" / "message.key").read_bytes()
+    init(tmp_path, "--add", "messaging")
+    assert (tmp_path / "messaging" / "message.key").read_bytes() == key
+    assert (tmp_path / "messaging" / "lookup.key").exists()
+    Credential.load(tmp_path / "messaging" / "credential.pem")
+
+
+def test_a_service_that_is_there_or_unknown_or_runs_is_not_added(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="not a data folder"):
+        init(tmp_path / "nothing", "--add", "messaging")
+    of_an_earlier_version(tmp_path)
+    with pytest.raises(Failure, match="--add: not one of messaging, requests"):
+        init(tmp_path, "--add", "identity")
+    with DataFolder(tmp_path).lock(), pytest.raises(Failure, match="in use"):
+        init(tmp_path, "--add", "messaging")
+    assert not (tmp_path / "messaging").exists()
+    init(tmp_path, "--add", "messaging")
+    with pytest.raises(Failure, match="has messaging already"):
+        init(tmp_path, "--add", "messaging")

@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from services.identity.main import MIGRATIONS
 from tests.unit.identity.authorities import External
 from tests.unit.identity.service import Identity, running_identity
+
+
+@pytest.fixture(scope="session")
+def migrations() -> Path:
+    return MIGRATIONS
+
+
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    return migrated_url
 
 
 @pytest.fixture

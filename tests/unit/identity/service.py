@@ -39,7 +39,7 @@ from services.identity.authority.tsa import TimeStampAuthority
 from services.identity.certificates.rules import StoredCertificate
 from services.identity.certificates.store import add_certificate
 from services.identity.events.recorder import EventRecorder
-from services.identity.main import MIGRATIONS, build
+from services.identity.main import build
 from services.identity.new_secrets import Operator, Platform, create_secrets
 from services.identity.phones.numbers import load_number_vault
 from services.identity.seed import SEED, import_seed, register_time_stamper
@@ -61,7 +61,6 @@ from services.runtime.clock import system_randomness
 from services.runtime.descriptors import service_descriptors
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import IdempotencyStore
-from services.runtime.storage.migrations import migrate
 from tests.builders import self_signed_credential
 from tests.clock import Clock
 from tests.confirming import CERTIFICATE, confirmation, confirmations
@@ -453,7 +452,7 @@ async def outcomes(*calls: Awaitable[Any]) -> Counter[str]:
 
 @asynccontextmanager
 async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[Identity]:
-    """The service, which trusts no external authority."""
+    """The service over a migrated database; it trusts no external authority."""
     clock = Clock()
     # Tests list who may report: the service reads it at each call.
     swap_reporters: set[str] = set()
@@ -477,7 +476,6 @@ async def running_identity(tmp_path: Path, database_url: str) -> AsyncIterator[I
         clock=clock,
         randomness=system_randomness,
     )
-    await migrate(database, MIGRATIONS)
     events = EventRecorder(clock, system_randomness)
     await import_seed(database, seed, events)
     keys = TokenKeys(folder / TOKEN_KEYS_FOLDER)

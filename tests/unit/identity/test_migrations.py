@@ -18,8 +18,8 @@ from tests.migrations import differences, migrate_up_to
 PEOPLE = ("subjects/a", "subjects/b")
 
 
-async def test_the_newest_schema_is_that_of_the_tables(database_url: str) -> None:
-    database = Database(database_url)
+async def test_the_newest_schema_is_that_of_the_tables(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     try:
         assert await migrate(database, MIGRATIONS) == await migrate(database, MIGRATIONS)
         async with database.reading() as connection:
@@ -44,8 +44,8 @@ def fill(connection: Connection) -> None:
         connection.execute(text(membership), {"person": person})
 
 
-async def test_the_log_is_told_of_what_there_was(database_url: str) -> None:
-    database = Database(database_url)
+async def test_the_log_is_told_of_what_there_was(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     try:
         async with database.transaction() as connection:
             await connection.run_sync(fill)

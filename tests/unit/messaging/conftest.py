@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from services.messaging.main import MIGRATIONS
 from services.runtime.storage.database import Database
-from services.runtime.storage.migrations import migrate
 from tests.smsc import Smsc, running
 from tests.unit.messaging.builders import Service, make_service
+
+
+@pytest.fixture(scope="session")
+def migrations() -> Path:
+    return MIGRATIONS
+
+
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    return migrated_url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
-    await migrate(database, MIGRATIONS)
     yield database
     await database.close()
 

@@ -9,8 +9,8 @@ from services.runtime.storage.migrations import migrate
 from tests.migrations import differences
 
 
-async def test_the_newest_schema_is_that_of_the_tables(database_url: str) -> None:
-    database = Database(database_url)
+async def test_the_newest_schema_is_that_of_the_tables(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     try:
         assert await migrate(database, MIGRATIONS) == await migrate(database, MIGRATIONS)
         async with database.reading() as connection:

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from services.registry.main import MIGRATIONS
 from tests.unit.registry.world import World, opened_world
+
+
+@pytest.fixture(scope="session")
+def migrations() -> Path:
+    return MIGRATIONS
+
+
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    return migrated_url
 
 
 @pytest.fixture

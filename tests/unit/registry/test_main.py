@@ -56,6 +56,14 @@ def test_a_key_that_others_can_read_is_refused(settings: RegistrySettings, name:
         load(settings)
 
 
+def test_a_content_key_is_read_as_strictly_as_every_other(settings: RegistrySettings) -> None:
+    encoded = base64.b64encode(bytes(32)).decode()
+    for line in (f"a/b {encoded}", f"{'a' * 65} {encoded}", f"a {encoded} b", f"a  {encoded[:-1]}"):
+        write(settings.folder / "content.key", line.encode())
+        with pytest.raises(SecretRefused):
+            load_content_key(settings)
+
+
 def test_another_file_than_a_key_is_refused_without_being_shown(settings: RegistrySettings) -> None:
     write(settings.folder / "content.key", b"content-1 c2VjcmV0")
     with pytest.raises(SecretRefused) as refusal:

@@ -154,12 +154,6 @@ async def test_an_object_that_cannot_be_written_fails_its_callers_and_no_others(
     assert list((tmp_path / UNFINISHED).iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "id", "id AAAA", "id not-base64", " " + "A" * 43 + "="])
-def test_another_text_than_a_key_file_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="key file"):
-        WrappingKey.parse(text)
-
-
 async def test_a_caller_who_left_costs_the_others_nothing(tmp_path: Path) -> None:
     contents = contents_in(tmp_path)
     leaving = asyncio.ensure_future(contents.put_many([b"left"]))
