@@ -1,4 +1,5 @@
-"""Certificates decoded for the path validation engine, with names that compare cheaply.
+"""Certificates decoded for the path validation engine, with names that compare cheaply, and with
+their signed bytes as they came.
 
 RFC 5280, section 7.1, compares names after preparing each by stringprep, which takes a third of
 the time of validating a path. Names of equal encoding are equal; only others are prepared and
@@ -29,6 +30,16 @@ class _TbsCertificate(asn1.TbsCertificate):  # type: ignore[misc]
         (name, _Name if kind is asn1.Name else kind, *rest)
         for name, kind, *rest in asn1.TbsCertificate._fields
     ]
+    # Set by decode.
+    signed: bytes | None = None
+
+    def dump(self, force: bool = False) -> bytes:
+        """Return the bytes as they came, which the signature is over: asn1crypto encodes anew what
+        it has decoded, and other than DER it changes (PKITS, 4.3.6)."""
+        if self.signed is not None and not force:
+            return self.signed
+        encoded: bytes = super().dump(force)
+        return encoded
 
 
 class _Certificate(asn1.Certificate):  # type: ignore[misc]
@@ -50,6 +61,9 @@ def same_name(one: Any, other: Any) -> bool:
 def decode(der: bytes) -> Any:
     """Decode a certificate lazily: its parts are decoded when they are read, and may raise then.
 
-    Raises ValueError if the bytes are not one SEQUENCE.
+    Raises ValueError if the bytes are not one SEQUENCE with another in it.
     """
-    return _Certificate.load(der, strict=True)
+    certificate = _Certificate.load(der, strict=True)
+    tbs = certificate["tbs_certificate"]
+    tbs.signed = tbs.dump()
+    return certificate
