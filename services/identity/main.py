@@ -42,6 +42,7 @@ from services.identity.tokens.challenges import CHALLENGE_KEY, Challenges
 from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, TokenKeys
 from services.identity.tokens.servicer import TokenServicer
 from services.identity.validation.interface import ExternalValidator
+from services.identity.validation.path_engine import PolicyInputs
 from services.identity.validation.safe_http import AddressPolicy, Fetcher
 from services.identity.validation.trust_store import TRUST_FOLDER, TrustFolder
 from services.identity.validation.validator import RENEWAL_SECONDS, Validator
@@ -177,7 +178,11 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         fetch=fetcher,
         clock=clock,
         randomness=randomness,
-        policies=frozenset(_listed(settings.certificate_policies)),
+        policies=PolicyInputs.requiring(
+            frozenset(_listed(settings.certificate_policies)),
+            inhibit_mapping=settings.inhibit_policy_mapping,
+            inhibit_any=settings.inhibit_any_policy,
+        ),
     )
     database = Database(settings.database())
     idempotency = IdempotencyStore(requests, database, clock)

@@ -26,6 +26,14 @@ class IdentitySettings(ServiceSettings):
         default="",
         description="Policy OIDs, with commas: an external certificate's path must have one.",
     )
+    inhibit_policy_mapping: bool = Field(
+        default=False,
+        description="Whether policy mappings in external authorities' certificates do not count.",
+    )
+    inhibit_any_policy: bool = Field(
+        default=False,
+        description="Whether anyPolicy in external certificates stands for no other policy.",
+    )
     time_stamp_policy: str = Field(
         default="2.999.3161",
         pattern=r"[0-2](\.(0|[1-9][0-9]{0,17}))+",

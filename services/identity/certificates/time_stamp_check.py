@@ -133,7 +133,7 @@ class _Signer:
         self._external = external
         # The path of the last token; it serves for others of its time.
         self._chain: Chain | None = None
-        self._findings: Sequence[Finding | None] = ()
+        self._findings: Sequence[Finding] = ()
 
     async def status(self, stamp: TimeStamp, now: datetime) -> TimeStampStatus:
         """Return VALID, UNTRUSTED or UNKNOWN."""
@@ -165,15 +165,15 @@ class _Signer:
             self._findings = await self._external.find_revocations(self._chain)
 
 
-def _external_status(findings: Sequence[Finding | None], time: datetime) -> TimeStampStatus:
+def _external_status(findings: Sequence[Finding], time: datetime) -> TimeStampStatus:
     """Return the status by the findings of a path that is valid at the time, the leaf's first."""
     leaf, *authorities = findings
-    if any(finding is not None and finding.revoked is not None for finding in authorities):
+    if any(finding.revoked is not None for finding in authorities):
         return TimeStampStatus.UNTRUSTED
-    revoked = None if leaf is None else leaf.revoked
+    revoked = leaf.revoked
     if revoked is not None and not _stays_valid(revoked.time, revoked.reason, time):
         return TimeStampStatus.UNTRUSTED
-    known = all(finding is None or finding.known for finding in findings)
+    known = all(finding.is_known_at(time) for finding in findings)
     return TimeStampStatus.VALID if known else TimeStampStatus.UNKNOWN
 
 

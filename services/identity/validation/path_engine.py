@@ -7,6 +7,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from asn1crypto import x509 as asn1
@@ -23,6 +24,27 @@ from signatures.x509 import verify_x509_signature
 
 ANY_POLICY = frozenset({"any_policy"})
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInputs:
+    """What an operator requires of a path's policies (RFC 5280, section 6.1.1, c to g)."""
+
+    # Dotted OIDs of which a path must have one; if empty, any policy will do.
+    policies: frozenset[str] = frozenset()
+    # A path must have a policy even if its certificates do not require one.
+    explicit: bool = False
+    # Policy mappings do not count.
+    inhibit_mapping: bool = False
+    # anyPolicy stands for no other policy.
+    inhibit_any: bool = False
+
+    @classmethod
+    def requiring(
+        cls, policies: frozenset[str], *, inhibit_mapping: bool, inhibit_any: bool
+    ) -> PolicyInputs:
+        """Require one of the policies, if there are any."""
+        return cls(policies, bool(policies), inhibit_mapping, inhibit_any)
 
 
 class SignatureCache(SignatureValidator):
@@ -68,7 +90,7 @@ class SignatureCache(SignatureValidator):
             self._valid.add(key)
 
 
-def read_anchor(der: bytes, policies: frozenset[str]) -> CertTrustAnchor | None:
+def read_anchor(der: bytes, policies: PolicyInputs) -> CertTrustAnchor | None:
     """Return the anchor with the limits of its certificate: dates, path length, names (RFC 5937);
     None if the certificate is marked as not an authority's.
 
@@ -85,8 +107,10 @@ def read_anchor(der: bytes, policies: frozenset[str]) -> CertTrustAnchor | None:
         if isinstance(constraints["excluded_subtrees"], asn1.GeneralSubtrees):
             excluded = process_general_subtrees(constraints["excluded_subtrees"])
     parameters = PKIXValidationParams(
-        user_initial_policy_set=policies or ANY_POLICY,
-        initial_explicit_policy=bool(policies),
+        user_initial_policy_set=policies.policies or ANY_POLICY,
+        initial_explicit_policy=policies.explicit,
+        initial_policy_mapping_inhibit=policies.inhibit_mapping,
+        initial_any_policy_inhibit=policies.inhibit_any,
         initial_permitted_subtrees=permitted,
         initial_excluded_subtrees=excluded,
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ from pyhanko_certvalidator.policy_decl import (
 from pyhanko_certvalidator.registry import CertificateRegistry, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
+from services.identity.validation.crl import issuer_name
 from services.identity.validation.interface import (
     CertificateStatus,
     Chain,
@@ -51,6 +52,7 @@ from services.identity.validation.interface import (
     Refused,
 )
 from services.identity.validation.path_engine import (
+    PolicyInputs,
     SignatureCache,
     issuer_of,
     read_anchor,
@@ -67,6 +69,7 @@ from services.identity.x509.inspection import (
     usage_of,
 )
 from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES, NAME_LIMIT_BYTES
+from services.identity.x509.signed_data import read_signed
 from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateUsage
 
@@ -80,12 +83,16 @@ PATH_LENGTH_LIMIT = 8
 # Certificates that one search visits: authorities that certify each other have factorially many
 # paths.
 STEPS_LIMIT = 1_000
+# Certificates of one name in the trust folder that are tried as a list's signer.
+SIGNERS_LIMIT = 8
 # Name constraints of a path, and how often they are compared with names on all paths of one
 # certificate: two microseconds each.
 CONSTRAINTS_LIMIT = 1_000
 COMPARISONS_LIMIT = 50_000
 # What a constraint takes at most if it is to count as one.
 CONSTRAINT_BYTES = 32
+
+NO_POLICIES = PolicyInputs()
 
 _TOO_MANY_CONSTRAINTS = Refused(CertificateStatus.UNTRUSTED, "too many name constraints")
 
@@ -107,13 +114,14 @@ class _IssuerPath:
     valid_until: datetime
     # Name constraints of its authorities, the anchor included.
     constraints: int
+    # SHA-256 of the anchor's DER.
+    fingerprint: bytes
 
 
 class PathFinder:
     """Finds and validates paths for one state of the trust store. One thread at a time."""
 
-    def __init__(self, store: TrustStore, policies: frozenset[str] = frozenset()) -> None:
-        """policies: dotted OIDs of which a path must have one; if empty, any path is accepted."""
+    def __init__(self, store: TrustStore, policies: PolicyInputs = NO_POLICIES) -> None:
         self._store = store
         self._signatures = SignatureCache()
 
@@ -177,6 +185,26 @@ class PathFinder:
             if refused.status is CertificateStatus.UNTRUSTED:
                 refused = found
         return refused
+
+    def find_list_signers(self, crl: bytes, at: datetime) -> list[tuple[Issuer, Chain]]:
+        """Return the certificates of the trust folder that may have signed a list (DER), by the
+        issuer's name in it: each one's name and key, and its path."""
+        try:
+            name = asn1.Name.load(issuer_name(read_signed(crl).content))
+            if _has_long_name(name):
+                return []
+            certificates = self._named.get(name.hashable, ())
+        except Exception as error:  # whatever a parser makes of foreign bytes
+            log_unforeseen("a revocation list", crl, error)
+            return []
+        found = []
+        for certificate in certificates[:SIGNERS_LIMIT]:
+            issuer = issuer_of(certificate)
+            chain = self.find(certificate.dump(), at) if issuer.signs_crls else None
+            if isinstance(chain, Chain):
+                leaf = replace(chain.links[0], operator_trusted=True)
+                found.append((issuer, replace(chain, links=(leaf, *chain.links[1:]))))
+        return found
 
     def _find_issuer_paths(
         self, leaf: Any, intermediates: Sequence[bytes]
@@ -283,13 +311,20 @@ class PathFinder:
     def _issuer_path(self, anchor: CertTrustAnchor, authorities: tuple[Any, ...]) -> _IssuerPath:
         issuer = anchor.certificate
         first, last = issuer.not_valid_before, issuer.not_valid_after
+        fingerprint_of_anchor = hashlib.sha256(issuer.dump()).digest()
         links = []
         for authority in authorities:
             der = authority.dump()
             fingerprint = hashlib.sha256(der).digest()
             operator_trusted = fingerprint in self._operator_trusted
             links.append(
-                _link(load(der), fingerprint, issuer_of(issuer), operator_trusted=operator_trusted)
+                _link(
+                    load(der),
+                    fingerprint,
+                    issuer_of(issuer),
+                    fingerprint_of_anchor,
+                    operator_trusted=operator_trusted,
+                )
             )
             first = max(first, authority.not_valid_before)
             last = min(last, authority.not_valid_after)
@@ -302,6 +337,7 @@ class PathFinder:
             first.astimezone(UTC),
             last.astimezone(UTC),
             sum(_constraints(each) for each in (anchor.certificate, *authorities)),
+            fingerprint_of_anchor,
         )
 
 
@@ -402,7 +438,10 @@ def _probe_certificate(leaf: Any) -> Any:
 def _chain(path: _IssuerPath, certificate: x509.Certificate) -> Chain:
     fingerprint = certificate.fingerprint(hashes.SHA256())
     return Chain(
-        (_link(certificate, fingerprint, path.issuer, operator_trusted=False), *path.links),
+        (
+            _link(certificate, fingerprint, path.issuer, path.fingerprint, operator_trusted=False),
+            *path.links,
+        ),
         max(path.valid_from, certificate.not_valid_before_utc),
         min(path.valid_until, certificate.not_valid_after_utc),
         signs=usage_of(certificate) is CertificateUsage.SIGN,
@@ -410,16 +449,23 @@ def _chain(path: _IssuerPath, certificate: x509.Certificate) -> Chain:
 
 
 def _link(
-    certificate: x509.Certificate, fingerprint: bytes, issuer: Issuer, *, operator_trusted: bool
+    certificate: x509.Certificate,
+    fingerprint: bytes,
+    issuer: Issuer,
+    anchor: bytes,
+    *,
+    operator_trusted: bool,
 ) -> Link:
     return Link(
+        anchor=anchor,
         fingerprint=fingerprint,
         serial_number=certificate.serial_number,
         issuer=issuer,
         not_after=certificate.not_valid_after_utc,
         authority=is_authority(certificate),
         ocsp_urls=revocation_urls.ocsp_urls(certificate),
-        crl_urls=revocation_urls.crl_urls(certificate),
+        points=revocation_urls.distribution_points(certificate),
+        delta_urls=revocation_urls.delta_urls(certificate),
         operator_trusted=operator_trusted,
         ocsp_nocheck=extension(certificate, x509.OCSPNoCheck) is not None,
     )

@@ -19,7 +19,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.identity.x509.signed_data import is_issued_by
+from services.identity.validation.crl import issuer_name
+from services.identity.x509.signed_data import is_issued_by, read_signed
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,21 @@ CHECK_SECONDS = 1.0
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class StoredList:
+    """A revocation list of the folder, and its issuer's name; both DER."""
+
+    der: bytes
+    issuer: bytes
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrustStore:
     """The folder's content at one time, DER; compared by identity."""
 
     anchors: tuple[bytes, ...] = ()
     intermediates: tuple[bytes, ...] = ()
-    crls: tuple[bytes, ...] = ()
+    crls: tuple[StoredList, ...] = ()
 
 
 class TrustFolder:
@@ -94,7 +103,7 @@ def _listing(folder: Path) -> tuple[object, ...]:
 def _read(folder: Path) -> TrustStore:
     anchors: dict[bytes, None] = {}
     others: dict[bytes, None] = {}
-    crls: dict[bytes, None] = {}
+    crls: dict[StoredList, None] = {}
     for path in _files(folder):
         try:
             if path.stat().st_size > FILE_LIMIT_BYTES:
@@ -126,11 +135,11 @@ def _certificates(content: bytes) -> Iterable[bytes]:
     return [content]
 
 
-def _read_crl(content: bytes) -> bytes:
+def _read_crl(content: bytes) -> StoredList:
     if b"-----BEGIN" in content:
-        return x509.load_pem_x509_crl(content).public_bytes(Encoding.DER)
+        content = x509.load_pem_x509_crl(content).public_bytes(Encoding.DER)
     x509.load_der_x509_crl(content)
-    return content
+    return StoredList(content, issuer_name(read_signed(content).content))
 
 
 def _self_signed(der: bytes) -> bool:

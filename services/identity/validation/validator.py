@@ -27,11 +27,12 @@ from services.identity.validation.interface import (
     CertificateStatus,
     Chain,
     Finding,
-    Link,
+    Issuer,
     Refused,
     ValidationResult,
 )
-from services.identity.validation.paths import PathFinder
+from services.identity.validation.path_engine import PolicyInputs
+from services.identity.validation.paths import NO_POLICIES, PathFinder
 from services.identity.validation.revocation import RevocationChecker
 from services.identity.validation.safe_http import Fetch
 from services.identity.validation.trust_store import TrustFolder, TrustStore
@@ -76,11 +77,10 @@ class Validator:
         fetch: Fetch,
         clock: Clock,
         randomness: Randomness,
-        policies: frozenset[str] = frozenset(),
+        policies: PolicyInputs = NO_POLICIES,
         lookup_seconds: float = LOOKUP_SECONDS,
     ) -> None:
-        """policies: dotted OIDs of which a path must have one; if empty, any path is accepted.
-        lookup_seconds: how long a request waits for revocation."""
+        """lookup_seconds: how long a request waits for revocation."""
         self._folder = folder
         self._clock = clock
         self._policies = policies
@@ -90,7 +90,11 @@ class Validator:
         self._paths = PathFinder(self._store)
         self._kept: LRUCache[str, _Path] = LRUCache(CHAINS_KEPT)
         self._revocations = RevocationChecker(
-            fetch=fetch, find_responder=self._find_responder, clock=clock, randomness=randomness
+            fetch=fetch,
+            find_responder=self._find_responder,
+            find_signers=self._find_signers,
+            clock=clock,
+            randomness=randomness,
         )
 
     async def validate(
@@ -133,13 +137,10 @@ class Validator:
         await self._reload_folder()
         return (await self._run(lambda: self._find_path(der, at, intermediates))).found
 
-    async def find_revocations(self, chain: Chain) -> list[Finding | None]:
-        """Return the finding on each link, the leaf first; None for a link that needs no check."""
+    async def find_revocations(self, chain: Chain) -> list[Finding]:
+        """Return the finding on each link, the leaf first."""
         findings = await self._find_all_revocations([chain])
-        return [
-            findings[link.fingerprint] if link.needs_revocation_check else None
-            for link in chain.links
-        ]
+        return [findings[link.fingerprint] for link in chain.links]
 
     async def renew(self) -> None:
         """Download the CRLs again that are about to expire."""
@@ -197,6 +198,10 @@ class Validator:
 
         return await self._run(find)
 
+    async def _find_signers(self, crl: bytes, at: datetime) -> Sequence[tuple[Issuer, Chain]]:
+        """Return who may have signed a list, of the certificates in the trust folder."""
+        return await self._run(lambda: self._paths.find_list_signers(crl, at))
+
     async def _reload_folder(self) -> None:
         """Read the trust folder if it is due, and drop the caches if it has changed."""
         if not self._folder.is_due():
@@ -207,7 +212,7 @@ class Validator:
         paths = await self._run(lambda: PathFinder(store, self._policies))
         self._store, self._paths = store, paths
         self._kept.clear()
-        self._revocations.forget()
+        self._revocations.use_stored(store.crls)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -215,11 +220,11 @@ class Validator:
     # Revocation
 
     async def _find_all_revocations(self, chains: Sequence[Chain]) -> dict[bytes, Finding]:
-        """Return the finding on each link that needs a check; unknown if it comes too late."""
+        """Return the finding on each link; unknown if it comes too late."""
         now = self._clock()
         findings: dict[bytes, Finding] = {}
         tasks: dict[bytes, asyncio.Task[Finding]] = {}
-        for chunk in _chunks(_links_to_check(chains), LOOKUP_CHUNK):
+        for chunk in _chunks((link for chain in chains for link in chain.links), LOOKUP_CHUNK):
             for link in chunk:
                 if link.fingerprint in findings or link.fingerprint in tasks:
                     continue
@@ -227,7 +232,7 @@ class Validator:
                 if cached is not None:
                     findings[link.fingerprint] = cached
                 else:
-                    tasks[link.fingerprint] = self._revocations.look_up(link, self._store.crls)
+                    tasks[link.fingerprint] = self._revocations.look_up(link)
             await asyncio.sleep(0)
         if tasks:
             await asyncio.wait(tasks.values(), timeout=self._lookup_seconds)
@@ -255,9 +260,7 @@ class Validator:
 def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> ValidationResult:
     """Combine a valid path with the findings on its links."""
     leaf, *authorities = chain.links
-    of_authorities = [
-        findings[link.fingerprint] for link in authorities if link.needs_revocation_check
-    ]
+    of_authorities = [findings[link.fingerprint] for link in authorities]
     own = findings[leaf.fingerprint]
     fresh_until = min(finding.fresh_until for finding in (own, *of_authorities))
     if any(finding.revoked is not None for finding in of_authorities):
@@ -265,7 +268,7 @@ def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> V
         return ValidationResult(CertificateStatus.UNTRUSTED, fresh_until)
     revoke_time = None if own.revoked is None else own.revoked.time
     is_revoked = revoke_time is not None and revoke_time <= at
-    if not own.known or any(not finding.known for finding in of_authorities):
+    if not all(finding.is_known_at(at) for finding in (own, *of_authorities)):
         # That it is revoked now is certain; whether it was good before is not.
         if is_revoked:
             return ValidationResult(CertificateStatus.REVOKED, fresh_until, revoke_time)
@@ -277,11 +280,6 @@ def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> V
         chain.valid_from,
         chain.valid_until,
     )
-
-
-def _links_to_check(chains: Sequence[Chain]) -> Iterator[Link]:
-    for chain in chains:
-        yield from (link for link in chain.links if link.needs_revocation_check)
 
 
 def _chunks(things: Iterable[_T], size: int) -> Iterator[list[_T]]:

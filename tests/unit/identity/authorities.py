@@ -26,6 +26,7 @@ from tests.clock import Clock
 from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Made, Profile, make, sign
 
 CRL = "http://authority.example/list.crl"
+DELTA = "http://authority.example/delta.crl"
 OCSP = "http://authority.example/ocsp"
 HOUR = timedelta(hours=1)
 BEFORE = NOW - HOUR

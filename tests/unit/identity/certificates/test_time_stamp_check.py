@@ -403,7 +403,7 @@ async def test_a_silent_source_is_waited_for_once(
     look_ups = []
     find_revocations = Validator.find_revocations
 
-    async def counted(self: Validator, chain: Chain) -> list[Finding | None]:
+    async def counted(self: Validator, chain: Chain) -> list[Finding]:
         look_ups.append(chain)
         return await find_revocations(self, chain)
 

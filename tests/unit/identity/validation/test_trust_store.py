@@ -33,7 +33,7 @@ def test_self_signed_files_are_anchors_and_others_intermediates(tmp_path: Path) 
     (tmp_path / "notes.txt").write_bytes(other_root.pem)
     found = TrustFolder(tmp_path).current()
     assert set(found.anchors) == {root.der, cross.der}
-    assert (found.intermediates, found.crls) == ((authority.der,), (crl,))
+    assert (found.intermediates, [each.der for each in found.crls]) == ((authority.der,), [crl])
 
 
 def test_a_folder_that_does_not_exist_trusts_nothing(tmp_path: Path) -> None:
