@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from grpc_health.v1 import health_pb2
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.authority.key_files import (
@@ -65,6 +66,9 @@ log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
 PACKAGE = "qagazsyz.identity.v1"
 HOUSEKEEPING_SECONDS = 3_600.0
+# Health's name for the trust folder: NOT_SERVING while a file in it cannot be used.
+TRUST_HEALTH = "trust-folder"
+TRUST_SECONDS = 5.0
 
 
 def build(
@@ -183,6 +187,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             inhibit_mapping=settings.inhibit_policy_mapping,
             inhibit_any=settings.inhibit_any_policy,
         ),
+        made_ahead=frozenset(host.lower() for host in _listed(settings.ocsp_made_ahead)),
     )
     database = Database(settings.database())
     idempotency = IdempotencyStore(requests, database, clock)
@@ -211,10 +216,17 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         server.listen(settings.listen)
         watch = LogWatch(database=database, clock=clock)
         ending = PhoneEnding(database=database, events=events, clock=clock)
+
+        async def report_trust() -> None:
+            usable = not await validator.find_unusable_files()
+            status = health_pb2.HealthCheckResponse
+            await server.health.set(TRUST_HEALTH, status.SERVING if usable else status.NOT_SERVING)
+
         log.info("identity takes calls")
         async with in_background(
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
+            every(TRUST_SECONDS, report_trust, name="looking at the trust folder"),
             every(WATCH_SECONDS, watch.check, name="watching the transparency log"),
             every(TIDY_SECONDS, ending.tidy, name="ending phones whose certificate has ended"),
         ):

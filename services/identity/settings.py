@@ -48,6 +48,12 @@ class IdentitySettings(ServiceSettings):
         default="",
         description="Networks, with commas, that may be requested although they are not public.",
     )
+    ocsp_made_ahead: str = Field(
+        default="",
+        description='Hosts, with commas ("host" or "host:port"), of OCSP responders that make their'
+        " answers ahead: without a nonce one may be 24 hours old, else one hour; never beyond its"
+        " nextUpdate.",
+    )
     sim_swap_reporters: str = Field(
         default="",
         description="Organizations (subjects/…), with commas, whose information systems may report"

@@ -54,6 +54,8 @@ from services.identity.validation.interface import (
 from services.identity.validation.path_engine import (
     PolicyInputs,
     SignatureCache,
+    count_constraints,
+    decode_whole,
     issuer_of,
     read_anchor,
     run_at_once,
@@ -68,7 +70,7 @@ from services.identity.x509.inspection import (
     load,
     usage_of,
 )
-from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES, NAME_LIMIT_BYTES
+from services.identity.x509.limits import NAME_LIMIT_BYTES
 from services.identity.x509.signed_data import read_signed
 from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateUsage
@@ -89,8 +91,6 @@ SIGNERS_LIMIT = 8
 # certificate: two microseconds each.
 CONSTRAINTS_LIMIT = 1_000
 COMPARISONS_LIMIT = 50_000
-# What a constraint takes at most if it is to count as one.
-CONSTRAINT_BYTES = 32
 
 NO_POLICIES = PolicyInputs()
 
@@ -128,11 +128,11 @@ class PathFinder:
         def anchor(der: bytes) -> CertTrustAnchor | None:
             found = read_anchor(der, policies)
             if found is not None:
-                _decode_whole(found.certificate)
+                decode_whole(found.certificate)
             return found
 
         def intermediate(der: bytes) -> Any:
-            return _decode_whole(self._signatures.authority(der))
+            return decode_whole(self._signatures.authority(der))
 
         self._anchors = [each for each in _each(anchor, store.anchors) if each is not None]
         self._intermediates = _each(intermediate, store.intermediates)
@@ -336,7 +336,7 @@ class PathFinder:
             issuer_of(issuer),
             first.astimezone(UTC),
             last.astimezone(UTC),
-            sum(_constraints(each) for each in (anchor.certificate, *authorities)),
+            sum(count_constraints(each) for each in (anchor.certificate, *authorities)),
             fingerprint_of_anchor,
         )
 
@@ -369,33 +369,6 @@ def _may_issue(authority: Any, certificate: Any) -> bool:
     if key and authority.key_identifier and key != authority.key_identifier:
         return False
     return not serial or bool(serial == authority.issuer_serial)
-
-
-def _decode_whole(certificate: Any) -> Any:
-    """Return the certificate once all that a search reads of an authority is decoded, which else
-    would fail in the midst of one. Raises ValueError for a larger one than any in use, and whatever
-    the lenient decoder does."""
-    if len(certificate.dump()) > CERTIFICATE_LIMIT_BYTES:
-        raise ValueError("too large")
-    load(certificate.dump())
-    for name in (certificate.subject, certificate.issuer):
-        name.hashable  # noqa: B018
-    certificate.issuer_serial, certificate.key_identifier  # noqa: B018
-    certificate.authority_key_identifier, certificate.authority_issuer_serial  # noqa: B018
-    certificate.public_key.sha256, certificate.max_path_length, certificate.ca  # noqa: B018
-    _constraints(certificate)
-    return certificate
-
-
-def _constraints(authority: Any) -> int:
-    """Return how many subtrees the authority's name constraints have; long names count as several,
-    since each is prepared for comparison."""
-    value = authority.name_constraints_value
-    if value is None:
-        return 0
-    subtrees = (value["permitted_subtrees"], value["excluded_subtrees"])
-    count = sum(len(each) for each in subtrees if isinstance(each, asn1.GeneralSubtrees))
-    return max(count, len(value.dump()) // CONSTRAINT_BYTES)
 
 
 def _unforeseen(der: bytes, error: Exception) -> Refused:

@@ -21,13 +21,15 @@ from services.identity.validation.crl_search import ListEvidence, check_still_co
 from services.identity.validation.evidence import UnusableEvidence
 from services.identity.validation.interface import Chain, Finding, Issuer, Link
 from services.identity.validation.ocsp_client import (
+    AGE_LIMIT_BY_OPERATOR,
+    AGE_LIMIT_MADE_AHEAD,
     ANSWER_LIMIT_BYTES,
     NONCE_BYTES,
     OcspAnswer,
     build_request,
     read_answer,
 )
-from services.identity.validation.safe_http import Fetch, Unreachable
+from services.identity.validation.safe_http import Fetch, Unreachable, hosts_of
 from services.identity.validation.silent_sources import SilentSources
 from services.identity.validation.trust_store import StoredList
 from services.identity.worker_pools import JUDGING, LISTS
@@ -74,7 +76,11 @@ class RevocationChecker:
         find_signers: FindSigners,
         clock: Clock,
         randomness: Randomness,
+        made_ahead: frozenset[str] = frozenset(),
     ) -> None:
+        """made_ahead: hosts ("host" or "host:port") of responders whose answers without a nonce may
+        be AGE_LIMIT_BY_OPERATOR old."""
+        self._made_ahead = made_ahead
         self._fetch = fetch
         self._find_responder = find_responder
         self._find_signers = find_signers
@@ -191,10 +197,14 @@ class RevocationChecker:
             self._silent.add(url)
             raise
         now = self._clock()
-        answer = await JUDGING.run(read_answer, data, link, nonce, now)
+        limit = AGE_LIMIT_BY_OPERATOR if self._is_made_ahead(url) else AGE_LIMIT_MADE_AHEAD
+        answer = await JUDGING.run(read_answer, data, link, nonce, now, limit)
         if answer.responder is not None:
             await self._check_responder(answer.responder, link.issuer, asking, now)
         return _finding_by_ocsp(answer, link, now)
+
+    def _is_made_ahead(self, url: str) -> bool:
+        return not self._made_ahead.isdisjoint(hosts_of(url))
 
     async def _check_responder(
         self, der: bytes, issuer: Issuer, asking: _Asking, now: datetime

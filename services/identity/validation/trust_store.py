@@ -3,9 +3,12 @@
 A file holds one DER certificate or any number in PEM. Self-signed certificates in the folder are
 trust anchors, and so is every certificate in its subfolder `anchors` (an authority whose root is
 not at hand); all others are intermediates, which help to build a path and are not trusted by
-themselves. CRL files (*.crl, DER or PEM) serve when an authority's own URLs cannot be reached. The
-folder is read again when something in it changes. A file that cannot be read is ignored, with a
-warning in the log.
+themselves. CRL files (*.crl, DER or PEM) are asked about every certificate of their issuer.
+
+The folder is read again when something in it changes. Each file is read with the parsers that will
+use it (path_engine.py); one that cannot be used trusts nobody, and is named in the log, and
+identity's health says that there is one; the others count. A file that was taken out counts no
+more, whatever the others are.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.identity.validation.crl import issuer_name
+from services.identity.validation.interface import REASON_LIMIT
+from services.identity.validation.path_engine import check_usable
 from services.identity.x509.signed_data import is_issued_by, read_signed
 
 log = logging.getLogger(__name__)
@@ -50,6 +55,8 @@ class TrustStore:
     anchors: tuple[bytes, ...] = ()
     intermediates: tuple[bytes, ...] = ()
     crls: tuple[StoredList, ...] = ()
+    # The names of files that cannot be used.
+    unusable: tuple[str, ...] = ()
 
 
 class TrustFolder:
@@ -104,6 +111,7 @@ def _read(folder: Path) -> TrustStore:
     anchors: dict[bytes, None] = {}
     others: dict[bytes, None] = {}
     crls: dict[StoredList, None] = {}
+    unusable = []
     for path in _files(folder):
         try:
             if path.stat().st_size > FILE_LIMIT_BYTES:
@@ -113,10 +121,13 @@ def _read(folder: Path) -> TrustStore:
                 crls[_read_crl(content)] = None
                 continue
             for der in _certificates(content):
+                check_usable(der)
                 anchor = path.parent.name == ANCHORS or _self_signed(der)
                 (anchors if anchor else others)[der] = None
         except Exception as error:  # whatever a parser makes of it
-            log.warning("%s is ignored: it cannot be read (%s)", path.name, error)
+            unusable.append(path.name)
+            reason = str(error)[:REASON_LIMIT] or type(error).__name__
+            log.warning("%s is ignored: it cannot be used (%s)", path.name, reason)
     log.info(
         "trust anchors, intermediates, CRLs: %d, %d, %d",
         len(anchors),
@@ -124,7 +135,7 @@ def _read(folder: Path) -> TrustStore:
         len(crls),
     )
     intermediates = (der for der in others if der not in anchors)
-    return TrustStore(tuple(anchors), tuple(intermediates), tuple(crls))
+    return TrustStore(tuple(anchors), tuple(intermediates), tuple(crls), tuple(unusable))
 
 
 def _certificates(content: bytes) -> Iterable[bytes]:

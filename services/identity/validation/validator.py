@@ -78,9 +78,11 @@ class Validator:
         clock: Clock,
         randomness: Randomness,
         policies: PolicyInputs = NO_POLICIES,
+        made_ahead: frozenset[str] = frozenset(),
         lookup_seconds: float = LOOKUP_SECONDS,
     ) -> None:
-        """lookup_seconds: how long a request waits for revocation."""
+        """made_ahead: hosts of OCSP responders whose answers may be a day old (revocation.py).
+        lookup_seconds: how long a request waits for revocation."""
         self._folder = folder
         self._clock = clock
         self._policies = policies
@@ -95,6 +97,7 @@ class Validator:
             find_signers=self._find_signers,
             clock=clock,
             randomness=randomness,
+            made_ahead=made_ahead,
         )
 
     async def validate(
@@ -145,6 +148,11 @@ class Validator:
     async def renew(self) -> None:
         """Download the CRLs again that are about to expire."""
         await self._revocations.renew()
+
+    async def find_unusable_files(self) -> tuple[str, ...]:
+        """Return the names of the trust folder's files that cannot be used."""
+        await self._reload_folder()
+        return self._store.unusable
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

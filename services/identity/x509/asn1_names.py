@@ -14,6 +14,9 @@ from asn1crypto import x509 as asn1
 
 from services.identity.x509.limits import NAME_LIMIT_BYTES
 
+# Forms of GeneralName that are SEQUENCEs of others.
+_COMPLEX = frozenset({"other_name", "x400_address", "edi_party_name"})
+
 
 class _Name(asn1.Name):  # type: ignore[misc]  # asn1crypto has no types
     def __eq__(self, other: object) -> bool:
@@ -42,11 +45,49 @@ class _TbsCertificate(asn1.TbsCertificate):  # type: ignore[misc]
         return encoded
 
 
+def _hashable(form: type[Any]) -> type[Any]:
+    """Return the ASN.1 type whose native value is its DER: the engine keeps constraints in sets,
+    and these forms' values are dicts."""
+
+    class Hashable(form):  # type: ignore[misc]
+        @property
+        def native(self) -> str:
+            return str(self.dump().hex())
+
+    return Hashable
+
+
+class _GeneralName(asn1.GeneralName):  # type: ignore[misc]
+    _alternatives: ClassVar[list[Any]] = [
+        (name, _hashable(form) if name in _COMPLEX else form, how)
+        for name, form, how in asn1.GeneralName._alternatives
+    ]
+
+
+class _GeneralSubtree(asn1.GeneralSubtree):  # type: ignore[misc]
+    _fields: ClassVar[list[Any]] = [("base", _GeneralName), *asn1.GeneralSubtree._fields[1:]]
+
+
+class _GeneralSubtrees(asn1.GeneralSubtrees):  # type: ignore[misc]
+    _child_spec = _GeneralSubtree
+
+
+class _NameConstraints(asn1.NameConstraints):  # type: ignore[misc]
+    _fields: ClassVar[list[Any]] = [
+        (name, _GeneralSubtrees, how) for name, _, how in asn1.NameConstraints._fields
+    ]
+
+
 class _Certificate(asn1.Certificate):  # type: ignore[misc]
     _fields: ClassVar[list[Any]] = [
         ("tbs_certificate", _TbsCertificate),
         *asn1.Certificate._fields[1:],
     ]
+
+    @property
+    def name_constraints_value(self) -> Any:
+        value = super().name_constraints_value
+        return None if value is None else _NameConstraints.load(value.dump())
 
 
 def same_name(one: Any, other: Any) -> bool:

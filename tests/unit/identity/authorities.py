@@ -165,6 +165,7 @@ class External:
     clock: Clock = field(default_factory=lambda: Clock(NOW))
     root: Made = field(default_factory=lambda: make(ROOT))
     lookup_seconds: float = LOOKUP_SECONDS
+    made_ahead: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -178,6 +179,7 @@ class External:
             clock=self.clock,
             randomness=system_randomness,
             lookup_seconds=self.lookup_seconds,
+            made_ahead=self.made_ahead,
         )
 
     def close(self) -> None:
