@@ -79,8 +79,10 @@ class TimeStampVerifier:
         hasher = Hasher()
         read = await pool.map(partial(_read, hasher=hasher), stamped)
         registered = await self._find_registered(read)
+        stampers = await self._external.find_stampers()
         checks = await pool.map(
-            partial(_verify_signature, registered=registered, hasher=hasher), read
+            partial(_verify_signature, registered=registered, stampers=stampers, hasher=hasher),
+            read,
         )
         return await self._check_trust(checks, registered)
 
@@ -207,6 +209,7 @@ def _read(one: StampedData, hasher: Hasher) -> TimeStamp | TimeStampStatus:
 def _verify_signature(
     stamp: TimeStamp | TimeStampStatus,
     registered: Mapping[str, StoredCertificate],
+    stampers: Sequence[bytes],
     hasher: Hasher,
 ) -> TimeStampCheck:
     """Return a token's check as far as its signature and its signer's certificate decide it: for
@@ -214,7 +217,7 @@ def _verify_signature(
     if isinstance(stamp, TimeStampStatus):
         return TimeStampCheck(stamp)
     try:
-        return _check_signer(stamp, registered, hasher)
+        return _check_signer(stamp, registered, stampers, hasher)
     except TooMuchToHash:
         return TimeStampCheck(TimeStampStatus.UNKNOWN)
     except Exception as error:
@@ -224,12 +227,16 @@ def _verify_signature(
 
 
 def _check_signer(
-    stamp: TimeStamp, registered: Mapping[str, StoredCertificate], hasher: Hasher
+    stamp: TimeStamp,
+    registered: Mapping[str, StoredCertificate],
+    stampers: Sequence[bytes],
+    hasher: Hasher,
 ) -> TimeStampCheck:
     """Raises TooMuchToHash."""
-    # A token without certificates may be by an authority that is registered here.
+    # A token without certificates may be by an authority that is registered here, or in the trust
+    # folder.
     known = [registered[name].der for name in stamp.signer_fingerprints if name in registered]
-    candidates = dict.fromkeys([*stamp.certificates, *known])
+    candidates = dict.fromkeys([*stamp.certificates, *known, *stampers])
     signer = next((der for der in candidates if stamp.names(der, hasher)), None)
     if signer is None:
         return TimeStampCheck(TimeStampStatus.UNTRUSTED)

@@ -174,3 +174,8 @@ class ExternalValidator(Protocol):
     async def find_revocations(self, chain: Chain) -> list[Finding]:
         """Return the finding on each link, the leaf first."""
         ...
+
+    async def find_stampers(self) -> Sequence[bytes]:
+        """Return the certificates (DER) that an operator trusts to stamp the time: for tokens that
+        come without one."""
+        ...

@@ -65,6 +65,7 @@ from services.identity.x509 import revocation_urls
 from services.identity.x509.asn1_names import decode
 from services.identity.x509.inspection import (
     NotACertificate,
+    check_names,
     extension,
     is_authority,
     load,
@@ -150,6 +151,7 @@ class PathFinder:
         self._operator_trusted = frozenset(
             hashlib.sha256(der).digest() for der in store.intermediates
         )
+        self._stampers = frozenset(hashlib.sha256(der).digest() for der in store.stampers)
         # By a hash, so that no key is longer: names and key identifiers are a caller's bytes.
         self._issuer_paths: LRUCache[bytes, tuple[_IssuerPath, ...]] = LRUCache(ISSUERS_KEPT)
 
@@ -163,6 +165,7 @@ class PathFinder:
         try:
             certificate = load(der)
             leaf = decode(der)
+            check_names(certificate, leaf)
             paths = self._find_issuer_paths(leaf, intermediates)
             names = 1 + len(leaf.subject_alt_name_value or ()) if paths else 0
         except NotACertificate as error:
@@ -284,7 +287,7 @@ class PathFinder:
         context = ValidationContext(
             trust_manager=self._trust,
             certificate_registry=self._registry,
-            moment=at,
+            moment=at.replace(microsecond=0),
             # Whole seconds are compared: a certificate is valid until its last one is over.
             time_tolerance=timedelta(0),
             revinfo_policy=CertRevTrustPolicy(NO_REVOCATION),
@@ -295,7 +298,7 @@ class PathFinder:
         try:
             engine_path = ValidationPath(path.anchor, list(path.authorities), leaf)
             run_at_once(async_validate_path(context, engine_path))
-            return _chain(path, certificate)
+            return _chain(path, certificate, self._stampers)
         except (ExpiredError, NotYetValidError) as error:
             return Refused.because(_date_status(error), error.failure_msg)
         except ValidationError as error:
@@ -408,11 +411,18 @@ def _probe_certificate(leaf: Any) -> Any:
     return probe
 
 
-def _chain(path: _IssuerPath, certificate: x509.Certificate) -> Chain:
+def _chain(path: _IssuerPath, certificate: x509.Certificate, stampers: frozenset[bytes]) -> Chain:
+    """stampers: fingerprints of the certificates that an operator lets stamp the time."""
     fingerprint = certificate.fingerprint(hashes.SHA256())
     return Chain(
         (
-            _link(certificate, fingerprint, path.issuer, path.fingerprint, operator_trusted=False),
+            _link(
+                certificate,
+                fingerprint,
+                path.issuer,
+                path.fingerprint,
+                operator_trusted=fingerprint in stampers,
+            ),
             *path.links,
         ),
         max(path.valid_from, certificate.not_valid_before_utc),

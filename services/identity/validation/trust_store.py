@@ -3,7 +3,10 @@
 A file holds one DER certificate or any number in PEM. Self-signed certificates in the folder are
 trust anchors, and so is every certificate in its subfolder `anchors` (an authority whose root is
 not at hand); all others are intermediates, which help to build a path and are not trusted by
-themselves. CRL files (*.crl, DER or PEM) are asked about every certificate of their issuer.
+themselves. A certificate in the subfolder `time-stamping` is of an authority that stamps the time:
+it need not come with the stamps, and counts as not revoked if it names no source of revocation and
+no list of its issuer is in the folder. CRL files (*.crl, DER or PEM) are asked about every
+certificate of their issuer.
 
 The folder is read again when something in it changes. Each file is read with the parsers that will
 use it (path_engine.py); one that cannot be used trusts nobody, and is named in the log, and
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 # In identity's own folder, unless the settings name another.
 TRUST_FOLDER = "trust"
 ANCHORS = "anchors"
+STAMPERS = "time-stamping"
 CERTIFICATE_SUFFIXES = frozenset({".pem", ".der", ".crt", ".cer"})
 CRL_SUFFIX = ".crl"
 # How soon a change is seen; looking costs one stat a file.
@@ -55,6 +59,8 @@ class TrustStore:
     anchors: tuple[bytes, ...] = ()
     intermediates: tuple[bytes, ...] = ()
     crls: tuple[StoredList, ...] = ()
+    # Those whose certificates may name no source of revocation.
+    stampers: tuple[bytes, ...] = ()
     # The names of files that cannot be used.
     unusable: tuple[str, ...] = ()
 
@@ -89,7 +95,7 @@ class TrustFolder:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        found = [*folder.iterdir(), *(folder / ANCHORS).glob("*")]
+        found = [*folder.iterdir(), *(folder / ANCHORS).glob("*"), *(folder / STAMPERS).glob("*")]
     except OSError:
         return []
     suffixes = CERTIFICATE_SUFFIXES | {CRL_SUFFIX}
@@ -110,6 +116,7 @@ def _listing(folder: Path) -> tuple[object, ...]:
 def _read(folder: Path) -> TrustStore:
     anchors: dict[bytes, None] = {}
     others: dict[bytes, None] = {}
+    stampers: dict[bytes, None] = {}
     crls: dict[StoredList, None] = {}
     unusable = []
     for path in _files(folder):
@@ -122,6 +129,9 @@ def _read(folder: Path) -> TrustStore:
                 continue
             for der in _certificates(content):
                 check_usable(der)
+                if path.parent != folder and path.parent.name == STAMPERS:
+                    stampers[der] = None
+                    continue
                 anchor = path.parent.name == ANCHORS or _self_signed(der)
                 (anchors if anchor else others)[der] = None
         except Exception as error:  # whatever a parser makes of it
@@ -135,7 +145,9 @@ def _read(folder: Path) -> TrustStore:
         len(crls),
     )
     intermediates = (der for der in others if der not in anchors)
-    return TrustStore(tuple(anchors), tuple(intermediates), tuple(crls), tuple(unusable))
+    return TrustStore(
+        tuple(anchors), tuple(intermediates), tuple(crls), tuple(stampers), tuple(unusable)
+    )
 
 
 def _certificates(content: bytes) -> Iterable[bytes]:

@@ -38,6 +38,7 @@ from services.identity.validation.safe_http import Fetch
 from services.identity.validation.trust_store import TrustFolder, TrustStore
 from services.identity.x509.inspection import NotACertificate, load, purposes_of
 from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES, FRESH_FOR
+from services.identity.x509.time_stamp_tokens import may_stamp
 from services.runtime.clock import Clock, Randomness
 
 # Certificates that one turn of the thread validates: about 30 ms, after which others have theirs.
@@ -58,6 +59,8 @@ class _Path:
     """A certificate's path, or why there is none."""
 
     found: Chain | Refused
+    # Of one that is only EXPIRED: its path in its last second.
+    ended: Chain | None
     # The requested time; a refusal serves for it and the FRESH_FOR behind it.
     since: datetime
 
@@ -90,6 +93,7 @@ class Validator:
         self._thread = ThreadPoolExecutor(1, "paths")
         self._store = TrustStore()
         self._paths = PathFinder(self._store)
+        self._stampers: tuple[bytes, ...] = ()
         self._kept: LRUCache[str, _Path] = LRUCache(CHAINS_KEPT)
         self._revocations = RevocationChecker(
             fetch=fetch,
@@ -104,9 +108,12 @@ class Validator:
         self, der: bytes, intermediates: Sequence[bytes], *, at: datetime
     ) -> ValidationResult:
         """Validate one certificate. WRONG_USAGE is returned only if it is otherwise valid."""
-        found = await self.find_chain(der, intermediates, at=at)
+        await self._reload_folder()
+        path = await self._run(lambda: self._find_path(der, at, intermediates))
+        found = path.found
         if isinstance(found, Refused):
-            return self._refusal(found)
+            findings = await self._find_all_revocations([path.ended] if path.ended else [])
+            return self._refusal(path, found, findings, at)
         result = _combine(found, await self._find_all_revocations([found]), at)
         if result.status is CertificateStatus.GOOD and not found.signs:
             return ValidationResult(CertificateStatus.WRONG_USAGE, result.fresh_until)
@@ -121,15 +128,16 @@ class Validator:
         paths = await self._find_paths(certificates, at)
         findings = await self._find_all_revocations(
             [
-                path.found
+                chain
                 for path in paths.values()
-                if isinstance(path.found, Chain) and path.found.signs
+                for chain in (path.found, path.ended)
+                if isinstance(chain, Chain) and chain.signs
             ]
         )
         results = {}
         for chunk in _chunks(paths.items(), LOOKUP_CHUNK):
             for fingerprint, path in chunk:
-                results[fingerprint] = self._result(path.found, findings, at)
+                results[fingerprint] = self._result(path, findings, at)
             await asyncio.sleep(0)
         return results
 
@@ -144,6 +152,11 @@ class Validator:
         """Return the finding on each link, the leaf first."""
         findings = await self._find_all_revocations([chain])
         return [findings[link.fingerprint] for link in chain.links]
+
+    async def find_stampers(self) -> Sequence[bytes]:
+        """Return the trust folder's certificates (DER) that may stamp the time."""
+        await self._reload_folder()
+        return self._stampers
 
     async def renew(self) -> None:
         """Download the CRLs again that are about to expire."""
@@ -188,8 +201,12 @@ class Validator:
     def _find_path(self, der: bytes, at: datetime, intermediates: Sequence[bytes]) -> _Path:
         """Runs in the thread."""
         if len(der) > CERTIFICATE_LIMIT_BYTES:
-            return _Path(Refused(CertificateStatus.MALFORMED, "too large"), at)
-        return _Path(self._paths.find(der, at, intermediates), at)
+            return _Path(Refused(CertificateStatus.MALFORMED, "too large"), None, at)
+        found, ended = self._paths.find(der, at, intermediates), None
+        if isinstance(found, Refused) and found.status is CertificateStatus.EXPIRED:
+            before = self._paths.find(der, load(der).not_valid_after_utc, intermediates)
+            ended = before if isinstance(before, Chain) else None
+        return _Path(found, ended, at)
 
     async def _find_responder(self, der: bytes, at: datetime) -> Chain | None:
         """Return the path of a certificate that may sign OCSP answers, or None."""
@@ -219,6 +236,9 @@ class Validator:
             return
         paths = await self._run(lambda: PathFinder(store, self._policies))
         self._store, self._paths = store, paths
+        self._stampers = await self._run(
+            lambda: tuple(d for d in (*store.stampers, *store.intermediates) if may_stamp(d))
+        )
         self._kept.clear()
         self._revocations.use_stored(store.crls)
 
@@ -253,15 +273,23 @@ class Validator:
     # Results
 
     def _result(
-        self, found: Chain | Refused, findings: Mapping[bytes, Finding], at: datetime
+        self, path: _Path, findings: Mapping[bytes, Finding], at: datetime
     ) -> ValidationResult:
+        found = path.found
         if isinstance(found, Refused):
-            return self._refusal(found)
+            return self._refusal(path, found, findings, at)
         if not found.signs:
             return ValidationResult(CertificateStatus.WRONG_USAGE, self._clock() + FRESH_FOR)
         return _combine(found, findings, at)
 
-    def _refusal(self, refused: Refused) -> ValidationResult:
+    def _refusal(
+        self, path: _Path, refused: Refused, findings: Mapping[bytes, Finding], at: datetime
+    ) -> ValidationResult:
+        """Revocation goes before the dates: of a certificate that was revoked and has expired
+        since, a caller must not read that it merely expired."""
+        own = None if path.ended is None else findings.get(path.ended.links[0].fingerprint)
+        if own is not None and own.revoked is not None and own.revoked.time <= at:
+            return ValidationResult(CertificateStatus.REVOKED, own.fresh_until, own.revoked.time)
         return ValidationResult(refused.status, self._clock() + FRESH_FOR)
 
 

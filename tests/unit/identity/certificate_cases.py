@@ -514,6 +514,11 @@ CASES = [
     Case("no keyUsage", WRONG_USAGE, lambda: usual(replace(LEAF, usage=None))),
     Case("no extendedKeyUsage", GOOD, lambda: usual(replace(LEAF, purposes=None))),
     Case(
+        "a role of NCA's as the only purpose, as its information systems have it",
+        GOOD,
+        lambda: usual(replace(LEAF, purposes=[SIGNING[1]])),
+    ),
+    Case(
         "a purpose other than signing",
         WRONG_USAGE,
         lambda: usual(replace(LEAF, purposes=[ExtendedKeyUsageOID.SERVER_AUTH])),
