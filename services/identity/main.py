@@ -187,6 +187,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             inhibit_mapping=settings.inhibit_policy_mapping,
             inhibit_any=settings.inhibit_any_policy,
         ),
+        grace=timedelta(seconds=settings.revocation_grace_seconds),
         made_ahead=frozenset(host.lower() for host in _listed(settings.ocsp_made_ahead)),
     )
     database = Database(settings.database())

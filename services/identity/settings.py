@@ -48,6 +48,12 @@ class IdentitySettings(ServiceSettings):
         default="",
         description="Networks, with commas, that may be requested although they are not public.",
     )
+    revocation_grace_seconds: int = Field(
+        default=0,
+        ge=0,
+        description="Seconds after a time that a stored list must have been made to prove that an"
+        " expired external certificate was not revoked then.",
+    )
     ocsp_made_ahead: str = Field(
         default="",
         description='Hosts, with commas ("host" or "host:port"), of OCSP responders that make their'

@@ -31,7 +31,7 @@ class ListEvidence:
 
     link: Link
     # How long after the time in question a list must have been made to say something of it.
-    grace: timedelta = timedelta(0)
+    grace: timedelta
     revoked: Revocation | None = None
     # The reasons that current lists cover.
     reasons: set[x509.ReasonFlags] = field(default_factory=set)

@@ -77,10 +77,13 @@ class RevocationChecker:
         clock: Clock,
         randomness: Randomness,
         made_ahead: frozenset[str] = frozenset(),
+        grace: timedelta = timedelta(0),
     ) -> None:
-        """made_ahead: hosts ("host" or "host:port") of responders whose answers without a nonce may
+        """grace: how long after a time a list must have been made to say something of it.
+        made_ahead: hosts ("host" or "host:port") of responders whose answers without a nonce may
         be AGE_LIMIT_BY_OPERATOR old."""
         self._made_ahead = made_ahead
+        self._grace = grace
         self._fetch = fetch
         self._find_responder = find_responder
         self._find_signers = find_signers
@@ -115,7 +118,7 @@ class RevocationChecker:
             if crl.signer is not None or crl.delta_urls or link.delta_urls:
                 return None
             try:
-                evidence = ListEvidence(link)
+                evidence = ListEvidence(link, self._grace)
                 evidence.add(crl, (), now)
             except UnusableEvidence:
                 return None
@@ -160,7 +163,7 @@ class RevocationChecker:
         asking = asking | {link.fingerprint}
         if len(asking) > DEPTH_LIMIT:
             return Finding(False, self._clock() + UNKNOWN_FOR, why="depends on too many others")
-        evidence = ListEvidence(link)
+        evidence = ListEvidence(link, self._grace)
         has_stored = await self._add_stored(evidence, asking)
         if evidence.revoked is None and link.may_lack_sources and not has_stored:
             return Finding(True, self._clock() + KEPT_FOR)
@@ -232,7 +235,7 @@ class RevocationChecker:
     # Lists
 
     async def _find_by_lists(self, link: Link, asking: _Asking) -> Finding:
-        evidence = ListEvidence(link)
+        evidence = ListEvidence(link, self._grace)
         await self._add_stored(evidence, asking)
         if not evidence.is_complete or evidence.revoked is None:
             await self._add_published(evidence, asking)

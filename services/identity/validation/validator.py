@@ -82,9 +82,10 @@ class Validator:
         randomness: Randomness,
         policies: PolicyInputs = NO_POLICIES,
         made_ahead: frozenset[str] = frozenset(),
+        grace: timedelta = timedelta(0),
         lookup_seconds: float = LOOKUP_SECONDS,
     ) -> None:
-        """made_ahead: hosts of OCSP responders whose answers may be a day old (revocation.py).
+        """made_ahead, grace: as in revocation.py.
         lookup_seconds: how long a request waits for revocation."""
         self._folder = folder
         self._clock = clock
@@ -102,6 +103,7 @@ class Validator:
             clock=clock,
             randomness=randomness,
             made_ahead=made_ahead,
+            grace=grace,
         )
 
     async def validate(

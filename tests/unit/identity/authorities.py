@@ -166,6 +166,7 @@ class External:
     root: Made = field(default_factory=lambda: make(ROOT))
     lookup_seconds: float = LOOKUP_SECONDS
     made_ahead: frozenset[str] = frozenset()
+    grace: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -180,6 +181,7 @@ class External:
             randomness=system_randomness,
             lookup_seconds=self.lookup_seconds,
             made_ahead=self.made_ahead,
+            grace=self.grace,
         )
 
     def close(self) -> None:

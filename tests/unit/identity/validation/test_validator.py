@@ -283,3 +283,17 @@ async def test_a_later_list_that_revokes_wins(external: External) -> None:
         )
     assert await external.status(leaf, end - 2 * HOUR) == "REVOKED"
     assert await external.status(leaf, end - 4 * HOUR) == "GOOD"
+
+
+async def test_a_grace_asks_for_a_later_list(tmp_path: Path) -> None:
+    external = External(tmp_path / "trust", grace=HOUR)
+    try:
+        end = NOW - timedelta(days=300)
+        leaf = external.leaf(not_before=end - timedelta(days=30), not_after=end)
+        (external.folder / "archived.crl").write_bytes(
+            revocation_list(external.authority, this_update=end, next_update=end + HOUR)
+        )
+        assert await external.status(leaf, end - HOUR) == "GOOD"
+        assert await external.status(leaf, end - HOUR / 2) == "UNKNOWN"
+    finally:
+        external.close()
