@@ -13,7 +13,7 @@ from qagazsyz.signing.v1.verification_pb2 import SignedItem, Signer, VerifyReque
 from signatures import oids
 from signatures.algorithms import Algorithm, Encoding, Hash, KeyKind, Scheme, Verdict
 from signatures.backend import Backend
-from signatures.der import INTEGER, NULL, SEQUENCE, encode, encode_oid
+from signatures.der import INTEGER, NULL, SEQUENCE, MalformedDer, Reader, encode, encode_oid
 from signatures.keys import MalformedKey, UnsupportedKey, load_public_key
 from signatures.loading import load_backend
 from signatures.portable import verify_scheme
@@ -103,7 +103,7 @@ def verify_x509_signature(
             raise UnsupportedKey(f"unsupported parameters of {algorithm_oid}")
         # Without load_public_key, which takes half a millisecond for a GOST key.
         return _verify_by_backend(issuer_spki, algorithm, tbs, signature)
-    key = load_public_key(issuer_spki)
+    key = load_public_key(_plain_rsa(issuer_spki, algorithm_oid, parameters))
     scheme: Scheme | None = None
     allowed = _ABSENT
     if algorithm_oid in _ECDSA_HASHES:
@@ -120,6 +120,33 @@ def verify_x509_signature(
     if scheme is None or parameters not in allowed:
         raise UnsupportedKey(f"unsupported signature algorithm {algorithm_oid}")
     return verify_scheme(key, scheme, message=tbs, signature=signature) is Verdict.VALID
+
+
+def _plain_rsa(spki: bytes, algorithm_oid: str, parameters: bytes | None) -> bytes:
+    """Return a key marked id-RSASSA-PSS as an ordinary RSA key, and others as they are.
+
+    Raises UnsupportedKey unless the signature is by PSS, and with the key's own parameters if it
+    has some (RFC 4055, section 3.1; equality, where a longer salt would do too). Raises
+    MalformedKey.
+    """
+    try:
+        outer = Reader(spki)
+        parts = outer.sequence()
+        outer.end()
+        algorithm = parts.sequence()
+        if algorithm.object_identifier() != oids.RSA_PSS:
+            return spki
+        own = None if algorithm.at_end() else algorithm.any()[2]
+        algorithm.end()
+        _, _, key = parts.any()
+        parts.end()
+    except MalformedDer as error:
+        raise MalformedKey(str(error)) from None
+    if algorithm_oid != oids.RSA_PSS:
+        raise UnsupportedKey("a key for RSASSA-PSS only")
+    if own is not None and (own not in _PSS or _PSS[own] != _PSS.get(parameters)):
+        raise UnsupportedKey("RSASSA-PSS with other parameters than the key's")
+    return encode(SEQUENCE, encode(SEQUENCE, encode_oid(oids.RSA) + _DER_NULL) + key)
 
 
 def _verify_by_backend(spki: bytes, algorithm: Algorithm, tbs: bytes, signature: bytes) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from grpc_health.v1 import health_pb2
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.authority.key_files import (
@@ -43,6 +44,7 @@ from services.identity.tokens.challenges import CHALLENGE_KEY, Challenges
 from services.identity.tokens.keys import TOKEN_KEYS_FOLDER, TokenKeys
 from services.identity.tokens.servicer import TokenServicer
 from services.identity.validation.interface import ExternalValidator
+from services.identity.validation.path_engine import PolicyInputs
 from services.identity.validation.safe_http import AddressPolicy, Fetcher
 from services.identity.validation.trust_store import TRUST_FOLDER, TrustFolder
 from services.identity.validation.validator import RENEWAL_SECONDS, Validator
@@ -66,6 +68,9 @@ log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
 PACKAGE = "qagazsyz.identity.v1"
 HOUSEKEEPING_SECONDS = 3_600.0
+# Health's name for the trust folder: NOT_SERVING while a file in it cannot be used.
+TRUST_HEALTH = "trust-folder"
+TRUST_SECONDS = 5.0
 
 
 def build(
@@ -181,7 +186,13 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
         fetch=fetcher,
         clock=clock,
         randomness=randomness,
-        policies=frozenset(_listed(settings.certificate_policies)),
+        policies=PolicyInputs.requiring(
+            frozenset(_listed(settings.certificate_policies)),
+            inhibit_mapping=settings.inhibit_policy_mapping,
+            inhibit_any=settings.inhibit_any_policy,
+        ),
+        grace=timedelta(seconds=settings.revocation_grace_seconds),
+        made_ahead=frozenset(host.lower() for host in _listed(settings.ocsp_made_ahead)),
     )
     database = Database(settings.database())
     idempotency = IdempotencyStore(requests, database, clock)
@@ -215,11 +226,18 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             kept=timedelta(days=settings.phone_numbers_kept_days),
             clock=clock,
         )
+
+        async def report_trust() -> None:
+            usable = not await validator.find_unusable_files()
+            status = health_pb2.HealthCheckResponse
+            await server.health.set(TRUST_HEALTH, status.SERVING if usable else status.NOT_SERVING)
+
         log.info("identity takes calls")
         async with in_background(
             follow_readiness(server.health, stores=[database.check]),
             every(HOUSEKEEPING_SECONDS, idempotency.purge_expired, name="purging old requests"),
             every(RENEWAL_SECONDS, validator.renew, name="renewing revocation lists"),
+            every(TRUST_SECONDS, report_trust, name="looking at the trust folder"),
             every(WATCH_SECONDS, watch.check, name="watching the transparency log"),
             every(TIDY_SECONDS, ending.tidy, name="ending phones whose certificate has ended"),
             every(ERASE_SECONDS, erasing.erase, name="erasing numbers of phones that ended"),

@@ -22,6 +22,14 @@ class IdentitySettings(ServiceSettings):
         default="",
         description="Policy OIDs, with commas: an external certificate's path must have one.",
     )
+    inhibit_policy_mapping: bool = Field(
+        default=False,
+        description="Whether policy mappings in external authorities' certificates do not count.",
+    )
+    inhibit_any_policy: bool = Field(
+        default=False,
+        description="Whether anyPolicy in external certificates stands for no other policy.",
+    )
     time_stamp_policy: str = Field(
         default="2.999.3161",
         pattern=r"[0-2](\.(0|[1-9][0-9]{0,17}))+",
@@ -35,6 +43,18 @@ class IdentitySettings(ServiceSettings):
     revocation_networks: str = Field(
         default="",
         description="Networks, with commas, that may be requested although they are not public.",
+    )
+    revocation_grace_seconds: int = Field(
+        default=0,
+        ge=0,
+        description="Seconds after a time that a stored list must have been made to prove that an"
+        " expired external certificate was not revoked then.",
+    )
+    ocsp_made_ahead: str = Field(
+        default="",
+        description='Hosts, with commas ("host" or "host:port"), of OCSP responders that make their'
+        " answers ahead: without a nonce one may be 24 hours old, else one hour; never beyond its"
+        " nextUpdate.",
     )
     sim_swap_reporters: str = Field(
         default="",

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from cryptography import x509
 
 from services.identity.certificates.messages import to_info
 from services.identity.validation.crl import read_crl
+from services.identity.validation.crl_search import ListEvidence
 from services.identity.validation.evidence import UnusableEvidence
 from services.identity.validation.interface import CertificateStatus, Chain, Link, Refused
 from services.identity.validation.ocsp_client import build_request, read_answer
@@ -172,7 +173,7 @@ def test_every_list_is_read_or_unusable(random: Random) -> None:
 
         def look_up(der: bytes = der) -> bool:
             try:
-                read_crl(der, about.issuer).find(about, NOW)
+                ListEvidence(about, timedelta(0)).add(read_crl(der, about.issuer), (), NOW)
             except UnusableEvidence:
                 return False
             return True

@@ -79,8 +79,10 @@ class TimeStampVerifier:
         hasher = Hasher()
         read = await pool.map(partial(_read, hasher=hasher), stamped)
         registered = await self._find_registered(read)
+        stampers = await self._external.find_stampers()
         checks = await pool.map(
-            partial(_verify_signature, registered=registered, hasher=hasher), read
+            partial(_verify_signature, registered=registered, stampers=stampers, hasher=hasher),
+            read,
         )
         return await self._check_trust(checks, registered)
 
@@ -133,7 +135,7 @@ class _Signer:
         self._external = external
         # The path of the last token; it serves for others of its time.
         self._chain: Chain | None = None
-        self._findings: Sequence[Finding | None] = ()
+        self._findings: Sequence[Finding] = ()
 
     async def status(self, stamp: TimeStamp, now: datetime) -> TimeStampStatus:
         """Return VALID, UNTRUSTED or UNKNOWN."""
@@ -165,15 +167,15 @@ class _Signer:
             self._findings = await self._external.find_revocations(self._chain)
 
 
-def _external_status(findings: Sequence[Finding | None], time: datetime) -> TimeStampStatus:
+def _external_status(findings: Sequence[Finding], time: datetime) -> TimeStampStatus:
     """Return the status by the findings of a path that is valid at the time, the leaf's first."""
     leaf, *authorities = findings
-    if any(finding is not None and finding.revoked is not None for finding in authorities):
+    if any(finding.revoked is not None for finding in authorities):
         return TimeStampStatus.UNTRUSTED
-    revoked = None if leaf is None else leaf.revoked
+    revoked = leaf.revoked
     if revoked is not None and not _stays_valid(revoked.time, revoked.reason, time):
         return TimeStampStatus.UNTRUSTED
-    known = all(finding is None or finding.known for finding in findings)
+    known = all(finding.is_known_at(time) for finding in findings)
     return TimeStampStatus.VALID if known else TimeStampStatus.UNKNOWN
 
 
@@ -207,6 +209,7 @@ def _read(one: StampedData, hasher: Hasher) -> TimeStamp | TimeStampStatus:
 def _verify_signature(
     stamp: TimeStamp | TimeStampStatus,
     registered: Mapping[str, StoredCertificate],
+    stampers: Sequence[bytes],
     hasher: Hasher,
 ) -> TimeStampCheck:
     """Return a token's check as far as its signature and its signer's certificate decide it: for
@@ -214,7 +217,7 @@ def _verify_signature(
     if isinstance(stamp, TimeStampStatus):
         return TimeStampCheck(stamp)
     try:
-        return _check_signer(stamp, registered, hasher)
+        return _check_signer(stamp, registered, stampers, hasher)
     except TooMuchToHash:
         return TimeStampCheck(TimeStampStatus.UNKNOWN)
     except Exception as error:
@@ -224,12 +227,16 @@ def _verify_signature(
 
 
 def _check_signer(
-    stamp: TimeStamp, registered: Mapping[str, StoredCertificate], hasher: Hasher
+    stamp: TimeStamp,
+    registered: Mapping[str, StoredCertificate],
+    stampers: Sequence[bytes],
+    hasher: Hasher,
 ) -> TimeStampCheck:
     """Raises TooMuchToHash."""
-    # A token without certificates may be by an authority that is registered here.
+    # A token without certificates may be by an authority that is registered here, or in the trust
+    # folder.
     known = [registered[name].der for name in stamp.signer_fingerprints if name in registered]
-    candidates = dict.fromkeys([*stamp.certificates, *known])
+    candidates = dict.fromkeys([*stamp.certificates, *known, *stampers])
     signer = next((der for der in candidates if stamp.names(der, hasher)), None)
     if signer is None:
         return TimeStampCheck(TimeStampStatus.UNTRUSTED)

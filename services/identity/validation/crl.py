@@ -1,14 +1,15 @@
 """Certificate revocation lists of external authorities (RFC 5280, sections 5 and 6.3).
 
 A list is decoded and its signature verified once; after that, looking up a certificate costs one
-dictionary access. Only full lists by the issuer itself are accepted. Delta CRLs, indirect CRLs and
-lists partitioned by reason say less than they seem to, so the certificate's status is then
-unknown, never good.
+dictionary access. Lists may be partitioned by distribution point, by kind of certificate and by
+reason, may be indirect, and may be deltas: what a list covers is its scope, and it says nothing of
+other certificates. crl_search.py puts several lists together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +17,16 @@ from asn1crypto import x509 as asn1
 from cryptography import x509
 
 from services.identity.validation.evidence import UnusableEvidence, read_generalized_time
-from services.identity.validation.interface import Issuer, Link, Revocation
+from services.identity.validation.interface import Chain, Issuer, Link, Revocation
 from services.identity.x509.limits import CLOCK_SKEW, NAME_LIMIT_BYTES
 from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.revocation_urls import (
+    ALL_REASONS,
+    Reasons,
+    comparable_name,
+    general_names,
+    urls_of,
+)
 from services.identity.x509.signed_data import read_signed
 from services.identity.x509.unforeseen import log_unforeseen
 from signatures import oids
@@ -35,61 +43,145 @@ _KNOWN_EXTENSIONS = (
 )
 
 
+class WrongSigner(UnusableEvidence):
+    """A list under the issuer's name, or another's, that the issuer's key did not sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a list says that it covers (issuingDistributionPoint; RFC 5280, section 5.2.5)."""
+
+    # The distribution point's names as they compare; empty for all points.
+    names: frozenset[str] = frozenset()
+    users: bool = True
+    authorities: bool = True
+    reasons: Reasons = ALL_REASONS
+    # It has entries of other issuers too.
+    indirect: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RevocationList:
-    """A list whose signature by its issuer is valid."""
+    """A list whose signature is valid."""
 
     this_update: datetime
     next_update: datetime
-    # The index of each serial number's entry.
-    _places: dict[int, int]
-    _list: x509.CertificateRevocationList
-    # Which kinds of certificates it covers, and the URLs where it is published, if it says so.
-    _users: bool
-    _authorities: bool
-    _published_at: frozenset[str]
+    scope: Scope
+    # cRLNumber; None if it has none.
+    number: int | None
+    # The number of the list that a delta list changes; None for a complete list.
+    base_number: int | None
+    delta_urls: tuple[str, ...]
     # Expired certificates stay on it if they expired after this; None if it does not say.
     keeps_expired_since: datetime | None
+    # The issuer's name, DER.
+    name: bytes
+    # The index of each serial number's entry: of the list's own issuer, and of others by name.
+    _places: Mapping[int, int]
+    _others: Mapping[tuple[str, int], int]
+    _list: x509.CertificateRevocationList
+    # The path of the certificate whose key signed it; None if that is the key of the issuer of the
+    # certificates that the list was read for.
+    signer: Chain | None = None
 
-    def find(self, link: Link, now: datetime) -> Revocation | None:
-        """Return the certificate's revocation, or None if it is not listed. Raises
-        UnusableEvidence."""
-        if self.this_update > now + CLOCK_SKEW:
-            raise UnusableEvidence("dated in the future")
-        if now >= self.next_update:
-            raise UnusableEvidence("out of date")
-        if not (self._authorities if link.authority else self._users):
+    def signed_by(self, signer: Chain) -> RevocationList:
+        """Return the list as one that another key signed."""
+        return replace(self, signer=signer)
+
+    def is_current(self, now: datetime) -> bool:
+        """Return whether its nextUpdate is ahead."""
+        return now < self.next_update
+
+    def reasons_for(self, link: Link) -> Reasons:
+        """Return the reasons for which the list covers the certificate (section 6.3.3, b). Raises
+        UnusableEvidence if it covers none."""
+        scope = self.scope
+        if not (scope.authorities if link.authority else scope.users):
             raise UnusableEvidence("covers other kinds of certificates")
-        if self._published_at and self._published_at.isdisjoint(link.crl_urls):
-            # A partition that does not cover this certificate (section 6.3.3, b 2 i).
-            raise UnusableEvidence("covers certificates that name another list")
-        place = self._places.get(link.serial_number)
-        if place is None:
+        own = is_same_name(self.name, link.issuer.name)
+        reasons: set[x509.ReasonFlags] = set()
+        name = comparable_name(self.name) if any(each.issuers for each in link.points) else ""
+        for point in link.points:
+            if point.issuers:
+                if name not in point.issuers or not scope.indirect:
+                    continue
+                names = point.names or point.issuers
+            elif not own:
+                continue
+            else:
+                names = point.names
+            if not scope.names or not scope.names.isdisjoint(names):
+                reasons |= point.reasons & scope.reasons
+        if own and not scope.names:
+            # The point that every certificate has: its issuer's own list (section 6.3.3).
+            reasons |= scope.reasons
+        elif own and comparable_name(self.name) in scope.names:
+            reasons |= scope.reasons
+        if not reasons:
+            raise UnusableEvidence(
+                "covers certificates that name another list" if own else "by another issuer"
+            )
+        return frozenset(reasons)
+
+    def entry(self, link: Link) -> Revocation | None:
+        """Return the certificate's entry, or None if it is not listed. Raises UnusableEvidence for
+        an entry that cannot be used."""
+        if is_same_name(self.name, link.issuer.name):
+            place = self._places.get(link.serial_number)
+        else:
+            place = self._others.get((comparable_name(link.issuer.name), link.serial_number))
+        return None if place is None else _revocation(self._list[place])
+
+    def changes(self, base: RevocationList) -> bool:
+        """Return whether this is a delta list that may be applied to the complete one (section
+        6.3.3, c)."""
+        return (
+            self.base_number is not None
+            and base.base_number is None
+            and base.number is not None
+            and self.number is not None
+            and self.base_number <= base.number <= self.number
+            and self.scope == base.scope
+            and is_same_name(self.name, base.name)
+            and self._key_identifier == base._key_identifier
+        )
+
+    @property
+    def _key_identifier(self) -> bytes | None:
+        """The authorityKeyIdentifier's key, by which the two lists must agree (section 5.2.4)."""
+        try:
+            found = self._list.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+        except x509.ExtensionNotFound:
             return None
-        return _revocation(self._list[place])
+        return found.value.key_identifier
 
 
 def read_crl(der: bytes, issuer: Issuer) -> RevocationList:
-    """Read and verify the issuer's list; takes about a microsecond for each entry. Raises
-    UnusableEvidence."""
-    if not issuer.signs_crls:
-        raise UnusableEvidence("its issuer may not sign lists")
+    """Read and verify a list by this issuer; takes about a microsecond for each entry. Raises
+    UnusableEvidence, WrongSigner if another may have signed it."""
     try:
         parts = read_signed(der)
-        if not _is_same_name(_issuer_name(parts.content), issuer.name):
-            raise UnusableEvidence("by another issuer")
-        if _CERTIFICATE_ISSUER in parts.content:
-            # The list is indirect, whether or not it is marked so. The extension is critical, so
-            # no entry of the list may be used (section 5.3).
-            raise UnusableEvidence("has entries of other issuers")
+        name = issuer_name(parts.content)
+        if not is_same_name(name, issuer.name):
+            raise WrongSigner("by another issuer")
+        if not issuer.signs_crls:
+            raise WrongSigner("its issuer may not sign lists")
         found = x509.load_der_x509_crl(der)
         this_update, next_update = found.last_update_utc, found.next_update_utc
         if next_update is None:
             raise UnusableEvidence("has no nextUpdate")
-        users, authorities, published_at, keeps = _extensions(found)
+        read = _read_extensions(found)
+        has_other_issuers = _CERTIFICATE_ISSUER in parts.content
+        if has_other_issuers and not read.scope.indirect:
+            # The extension is critical, so no entry of the list may be used (section 5.3).
+            raise UnusableEvidence("has entries of other issuers")
         if not parts.is_signed_by(issuer.spki):
-            raise UnusableEvidence("its signature is not the issuer's")
-        places = {entry.serial_number: place for place, entry in enumerate(found)}
+            raise WrongSigner("its signature is not the issuer's")
+        others: dict[tuple[str, int], int] = {}
+        if has_other_issuers:
+            places, others = _places_by_issuer(found, name)
+        else:
+            places = {entry.serial_number: place for place, entry in enumerate(found)}
     except UnusableEvidence:
         raise
     except Exception as error:  # whatever a parser makes of foreign bytes
@@ -98,13 +190,45 @@ def read_crl(der: bytes, issuer: Issuer) -> RevocationList:
     return RevocationList(
         this_update=this_update,
         next_update=next_update,
+        scope=read.scope,
+        number=read.number,
+        base_number=read.base_number,
+        delta_urls=read.delta_urls,
+        keeps_expired_since=read.keeps_expired_since,
+        name=name,
         _places=places,
+        _others=others,
         _list=found,
-        _users=users,
-        _authorities=authorities,
-        _published_at=published_at,
-        keeps_expired_since=keeps,
     )
+
+
+def check_date(found: RevocationList, now: datetime) -> None:
+    """Raise UnusableEvidence for a list from the future."""
+    if found.this_update > now + CLOCK_SKEW:
+        raise UnusableEvidence("dated in the future")
+
+
+def _places_by_issuer(
+    found: x509.CertificateRevocationList, name: bytes
+) -> tuple[dict[int, int], dict[tuple[str, int], int]]:
+    """Return the places of an indirect list's entries: an entry without certificateIssuer has that
+    of the entry before it (section 5.3.3)."""
+    own, others = {}, {}
+    issuer: str | None = None
+    for place, entry in enumerate(found):
+        try:
+            names = entry.extensions.get_extension_for_class(x509.CertificateIssuer).value
+        except x509.ExtensionNotFound:
+            pass
+        else:
+            directory = names.get_values_for_type(x509.DirectoryName)
+            der = directory[0].public_bytes()
+            issuer = None if is_same_name(der, name) else comparable_name(der)
+        if issuer is None:
+            own[entry.serial_number] = place
+        else:
+            others[issuer, entry.serial_number] = place
+    return own, others
 
 
 def _revocation(entry: Any) -> Revocation:
@@ -121,6 +245,8 @@ def _revocation(entry: Any) -> Revocation:
                 reason = RevocationReason.of(value.reason)
             elif isinstance(value, x509.InvalidityDate):
                 since = min(since, value.invalidity_date_utc)
+            elif isinstance(value, x509.CertificateIssuer):
+                continue
             elif extension.critical:
                 raise UnusableEvidence("an entry has an unknown critical extension")
     except UnusableEvidence:
@@ -131,47 +257,57 @@ def _revocation(entry: Any) -> Revocation:
     return Revocation(since, reason)
 
 
-def _extensions(
-    found: x509.CertificateRevocationList,
-) -> tuple[bool, bool, frozenset[str], datetime | None]:
-    """Return RevocationList's last four fields. Raises UnusableEvidence."""
-    users = authorities = True
-    published_at: frozenset[str] = frozenset()
-    keeps = None
+@dataclass(slots=True)
+class _Extensions:
+    """What the list's extensions say, as in RevocationList."""
+
+    scope: Scope = Scope()
+    number: int | None = None
+    base_number: int | None = None
+    delta_urls: tuple[str, ...] = ()
+    keeps_expired_since: datetime | None = None
+
+
+def _read_extensions(found: x509.CertificateRevocationList) -> _Extensions:
+    """Raises UnusableEvidence."""
+    read = _Extensions()
     for extension in found.extensions:
         value = extension.value
         if isinstance(value, x509.IssuingDistributionPoint):
-            users, authorities, published_at = _distribution_point(value)
+            read.scope = _scope(value, found.issuer)
+        elif isinstance(value, x509.CRLNumber):
+            read.number = value.crl_number
         elif isinstance(value, x509.DeltaCRLIndicator):
-            raise UnusableEvidence("a delta CRL")
+            read.base_number = value.crl_number
+        elif isinstance(value, x509.FreshestCRL):
+            read.delta_urls = urls_of(n for point in value for n in point.full_name or ())
         elif extension.oid.dotted_string == oids.EXPIRED_CERTS_ON_CRL:
-            keeps = read_generalized_time(getattr(value, "value", b""))
+            read.keeps_expired_since = read_generalized_time(getattr(value, "value", b""))
         elif extension.critical and not isinstance(value, _KNOWN_EXTENSIONS):
             raise UnusableEvidence("has an unknown critical extension")
-    return users, authorities, published_at, keeps
+    return read
 
 
-def _distribution_point(
-    point: x509.IssuingDistributionPoint,
-) -> tuple[bool, bool, frozenset[str]]:
-    """Return whether the list covers users and authorities, and where it is published. Raises
-    UnusableEvidence."""
-    if point.indirect_crl or point.only_some_reasons is not None:
-        raise UnusableEvidence("indirect, or for some reasons only")
+def _scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scope:
+    """Raises UnusableEvidence."""
     if point.only_contains_attribute_certs:
         raise UnusableEvidence("covers attribute certificates")
-    if point.relative_name is not None:
-        raise UnusableEvidence("published under a relative name")
-    names = point.full_name or []
-    published_at = frozenset(
-        name.value for name in names if isinstance(name, x509.UniformResourceIdentifier)
+    names: frozenset[str] = frozenset()
+    if point.full_name or point.relative_name:
+        names = general_names(point.full_name, point.relative_name, issuer)
+        if not names:
+            raise UnusableEvidence("published under neither a URL nor a directory's name")
+    some = point.only_some_reasons
+    return Scope(
+        names=names,
+        users=not point.only_contains_ca_certs,
+        authorities=not point.only_contains_user_certs,
+        reasons=ALL_REASONS if some is None else frozenset(some) & ALL_REASONS,
+        indirect=point.indirect_crl,
     )
-    if names and not published_at:
-        raise UnusableEvidence("published under no URL")
-    return not point.only_contains_ca_certs, not point.only_contains_user_certs, published_at
 
 
-def _is_same_name(one: bytes, other: bytes) -> bool:
+def is_same_name(one: bytes, other: bytes) -> bool:
     """Return whether two names are equal, DER; False for long ones of different encoding, which
     would take long to prepare, and that before the list's signature is verified."""
     if one == other:
@@ -181,7 +317,7 @@ def _is_same_name(one: bytes, other: bytes) -> bool:
     return bool(asn1.Name.load(one) == asn1.Name.load(other))
 
 
-def _issuer_name(content: bytes) -> bytes:
+def issuer_name(content: bytes) -> bytes:
     """Return the issuer in a TBSCertList as its bytes stand there. Raises MalformedDer."""
     fields = Reader(content).sequence()
     if fields.next_tag() == INTEGER:

@@ -7,17 +7,17 @@ serves. Concurrent callers share one download (single-flight).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cachetools import LRUCache
 
-from services.identity.validation.crl import RevocationList, read_crl
+from services.identity.validation.crl import RevocationList
 from services.identity.validation.evidence import UnusableEvidence
 from services.identity.validation.interface import Issuer
 from services.identity.validation.safe_http import Fetch
 from services.identity.validation.silent_sources import SilentSources
-from services.identity.worker_pools import LISTS
 from services.runtime.clock import Clock
 from services.runtime.concurrency.single_flight import SingleFlight
 
@@ -47,8 +47,18 @@ class _KeptCrl:
 class CrlCache:
     """CRLs by URL and issuer. Used from one event loop."""
 
-    def __init__(self, *, fetch: Fetch, silent: SilentSources, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        fetch: Fetch,
+        silent: SilentSources,
+        clock: Clock,
+        read: Callable[[bytes, Issuer], Awaitable[RevocationList]],
+    ) -> None:
+        """read: reads and verifies a list for an issuer's certificates; raises
+        UnusableEvidence."""
         self._fetch = fetch
+        self._read = read
         self._silent = silent
         self._clock = clock
         self._crls: LRUCache[_Key, _KeptCrl] = LRUCache(CRLS_KEPT)
@@ -80,6 +90,12 @@ class CrlCache:
             kept.used_at = now
         return content
 
+    def forget_delegated(self) -> None:
+        """Drop the lists that another key than their issuer's signed: whether it may depends on the
+        trust folder."""
+        for key in [key for key, kept in self._crls.items() if kept.content.signer is not None]:
+            del self._crls[key]
+
     async def renew(self) -> None:
         """Download the lists again that are due and in use."""
         now = self._clock()
@@ -102,7 +118,7 @@ class CrlCache:
         url, issuer = key
         try:
             data = await self._fetch.get(url, limit=CRL_LIMIT_BYTES, seconds=DOWNLOAD_SECONDS)
-            content = await LISTS.run(read_crl, data, issuer)
+            content = await self._read(data, issuer)
             if self._clock() >= content.next_update:
                 raise UnusableEvidence("out of date")
         except BaseException:

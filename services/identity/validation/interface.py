@@ -14,6 +14,7 @@ from typing import Protocol
 
 from services.identity.x509.inspection import has_expired
 from services.identity.x509.revocation_reasons import RevocationReason
+from services.identity.x509.revocation_urls import DistributionPoint
 
 # Characters of a refusal's reason; refusals are kept by the ten thousand.
 REASON_LIMIT = 200
@@ -52,19 +53,27 @@ class Link:
     issuer: Issuer
     not_after: datetime
     authority: bool
-    # URLs that the certificate itself names.
+    # Where the certificate itself says that its revocation is published.
     ocsp_urls: tuple[str, ...]
-    crl_urls: tuple[str, ...]
-    # An intermediate that an operator put into the trust folder.
+    points: tuple[DistributionPoint, ...]
+    delta_urls: tuple[str, ...]
+    # Put into the trust folder by an operator, who withdraws it by taking the file out.
     operator_trusted: bool
+    # SHA-256 of the trust anchor's DER.
+    anchor: bytes = b""
     # A responder's certificate with id-pkix-ocsp-nocheck (RFC 6960, section 4.2.2.2.1).
     ocsp_nocheck: bool = False
 
     @property
-    def needs_revocation_check(self) -> bool:
-        """False for an operator's intermediate without a URL: it is withdrawn by taking its file
-        out of the trust folder."""
-        return not (self.operator_trusted and not self.ocsp_urls and not self.crl_urls)
+    def crl_urls(self) -> tuple[str, ...]:
+        """The URLs of the lists that it names, each once."""
+        return tuple(dict.fromkeys(url for point in self.points for url in point.urls))
+
+    @property
+    def may_lack_sources(self) -> bool:
+        """True for an operator's certificate without a URL: it counts as not revoked if no list in
+        the trust folder is of its issuer."""
+        return self.operator_trusted and not self.ocsp_urls and not self.points
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +117,21 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A certificate's revocation as far as known: revoked, not revoked, or unknown and why."""
+    """A certificate's revocation as far as known: revoked, not revoked, or unknown and why.
+
+    proven_until: it was not revoked at any time up to this, even if it is unknown now: a list or an
+    answer from then says so (EN 319 102-1, section 5.2.8.3). None if there is no such proof.
+    """
 
     known: bool
     fresh_until: datetime
     revoked: Revocation | None = None
     why: str = ""
+    proven_until: datetime | None = None
+
+    def is_known_at(self, at: datetime) -> bool:
+        """Return whether the certificate's revocation at the time is known."""
+        return self.known or (self.proven_until is not None and at <= self.proven_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +171,11 @@ class ExternalValidator(Protocol):
         validate."""
         ...
 
-    async def find_revocations(self, chain: Chain) -> list[Finding | None]:
-        """Return the finding on each link, the leaf first; None for a link that needs no check."""
+    async def find_revocations(self, chain: Chain) -> list[Finding]:
+        """Return the finding on each link, the leaf first."""
+        ...
+
+    async def find_stampers(self) -> Sequence[bytes]:
+        """Return the certificates (DER) that an operator trusts to stamp the time: for tokens that
+        come without one."""
         ...

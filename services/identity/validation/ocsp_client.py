@@ -18,7 +18,7 @@ from cryptography.x509 import ocsp
 
 from services.identity.validation.evidence import UnusableEvidence, read_generalized_time
 from services.identity.validation.interface import Issuer, Link, Revocation
-from services.identity.x509.limits import CLOCK_SKEW
+from services.identity.x509.limits import CLOCK_SKEW, FRESH_FOR
 from services.identity.x509.revocation_reasons import RevocationReason
 from services.identity.x509.signed_data import SignedContent, read_signed
 from services.identity.x509.unforeseen import log_unforeseen
@@ -28,12 +28,13 @@ from signatures.keys import MalformedKey, certificate_spki
 
 # RFC 9654 asks for 32.
 NONCE_BYTES = 32
-# An answer without the nonce, and without a nextUpdate that says how long it holds, may be a replay
-# if it is older.
-AGE_LIMIT_WITHOUT_NONCE = timedelta(minutes=10)
-# A responder that makes its answers ahead returns no nonce (RFC 5019, section 2.2.1); its answer
-# holds until nextUpdate (section 4), and as long as the web's authorities may let it.
-AGE_LIMIT_MADE_AHEAD = timedelta(days=10)
+# An answer without a nextUpdate holds for this long after its thisUpdate.
+AGE_LIMIT_WITHOUT_NEXT_UPDATE = timedelta(minutes=5)
+# A responder that makes its answers ahead returns no nonce (RFC 5019, section 2.2.1), so an answer
+# may be a replay: it holds until its nextUpdate (section 4), but not for longer than this, or than
+# the operator says for the authority.
+AGE_LIMIT_MADE_AHEAD = timedelta(hours=1)
+AGE_LIMIT_BY_OPERATOR = timedelta(hours=24)
 ANSWER_LIMIT_BYTES = 64 * 1024
 # Responder certificates in one answer that are tried; each costs a verification.
 RESPONDERS_LIMIT = 4
@@ -76,8 +77,17 @@ def build_request(link: Link, nonce: bytes) -> bytes:
     return builder.build().public_bytes(Encoding.DER)
 
 
-def read_answer(data: bytes, link: Link, nonce: bytes, now: datetime) -> OcspAnswer:
-    """Read and verify the answer about this certificate. Raises UnusableEvidence."""
+def read_answer(
+    data: bytes,
+    link: Link,
+    nonce: bytes,
+    now: datetime,
+    age_limit: timedelta = AGE_LIMIT_MADE_AHEAD,
+) -> OcspAnswer:
+    """Read and verify the answer about this certificate. Raises UnusableEvidence.
+
+    age_limit: how old an answer without our nonce may be.
+    """
     try:
         response = ocsp.load_der_ocsp_response(data)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
@@ -86,7 +96,8 @@ def read_answer(data: bytes, link: Link, nonce: bytes, now: datetime) -> OcspAns
         single = _find_single(response, link)
         responder = _find_signer(response, read_signed(_basic_response(data)), link.issuer)
         extensions = _single_extensions(response)
-        return _current_answer(single, responder, extensions, now, returns_nonce=returns_nonce)
+        limit = None if returns_nonce else age_limit
+        return _current_answer(single, responder, extensions, now, limit)
     except UnusableEvidence:
         raise
     except Exception as error:  # whatever a parser makes of foreign bytes
@@ -99,21 +110,23 @@ def _current_answer(
     responder: bytes | None,
     extensions: _SingleExtensions,
     now: datetime,
-    *,
-    returns_nonce: bool,
+    age_limit: timedelta | None,
 ) -> OcspAnswer:
     """Return the answer if it is current. Raises UnusableEvidence."""
     this_update, next_update = single.this_update_utc, single.next_update_utc
     if this_update > now + CLOCK_SKEW:
         raise UnusableEvidence("dated in the future")
-    if next_update is not None and now >= next_update:
+    if next_update is not None and not max(now, this_update) < next_update:
         raise UnusableEvidence("out of date")
     if next_update is None:
-        limit: timedelta | None = AGE_LIMIT_WITHOUT_NONCE
-    else:
-        limit = None if returns_nonce else AGE_LIMIT_MADE_AHEAD
-    if limit is not None and now > this_update + limit:
-        raise UnusableEvidence("too old to be accepted without a nonce and a nextUpdate")
+        next_update = this_update + AGE_LIMIT_WITHOUT_NEXT_UPDATE
+        # With our nonce the answer was made just now, whatever its clock says.
+        if age_limit is None:
+            next_update = max(next_update, now + FRESH_FOR)
+    elif age_limit is not None:
+        next_update = min(next_update, this_update + age_limit + CLOCK_SKEW)
+    if now >= next_update:
+        raise UnusableEvidence("too old to be accepted without a nonce or a nextUpdate")
     revoked = None
     if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
         raise UnusableEvidence("the responder does not know the certificate")
@@ -125,7 +138,7 @@ def _current_answer(
         revoked = Revocation(since, RevocationReason.of(single.revocation_reason))
     return OcspAnswer(
         revoked,
-        next_update or this_update + AGE_LIMIT_WITHOUT_NONCE,
+        next_update,
         responder,
         extensions.cutoff,
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ from pyhanko_certvalidator.policy_decl import (
 from pyhanko_certvalidator.registry import CertificateRegistry, SimpleTrustManager
 from pyhanko_certvalidator.validate import async_validate_path
 
+from services.identity.validation.crl import issuer_name
 from services.identity.validation.interface import (
     CertificateStatus,
     Chain,
@@ -51,7 +52,10 @@ from services.identity.validation.interface import (
     Refused,
 )
 from services.identity.validation.path_engine import (
+    PolicyInputs,
     SignatureCache,
+    count_constraints,
+    decode_whole,
     issuer_of,
     read_anchor,
     run_at_once,
@@ -61,12 +65,14 @@ from services.identity.x509 import revocation_urls
 from services.identity.x509.asn1_names import decode
 from services.identity.x509.inspection import (
     NotACertificate,
+    check_names,
     extension,
     is_authority,
     load,
     usage_of,
 )
-from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES, NAME_LIMIT_BYTES
+from services.identity.x509.limits import NAME_LIMIT_BYTES
+from services.identity.x509.signed_data import read_signed
 from services.identity.x509.unforeseen import log_unforeseen
 from services.identity.x509.usages import CertificateUsage
 
@@ -80,12 +86,14 @@ PATH_LENGTH_LIMIT = 8
 # Certificates that one search visits: authorities that certify each other have factorially many
 # paths.
 STEPS_LIMIT = 1_000
+# Certificates of one name in the trust folder that are tried as a list's signer.
+SIGNERS_LIMIT = 8
 # Name constraints of a path, and how often they are compared with names on all paths of one
 # certificate: two microseconds each.
 CONSTRAINTS_LIMIT = 1_000
 COMPARISONS_LIMIT = 50_000
-# What a constraint takes at most if it is to count as one.
-CONSTRAINT_BYTES = 32
+
+NO_POLICIES = PolicyInputs()
 
 _TOO_MANY_CONSTRAINTS = Refused(CertificateStatus.UNTRUSTED, "too many name constraints")
 
@@ -107,24 +115,25 @@ class _IssuerPath:
     valid_until: datetime
     # Name constraints of its authorities, the anchor included.
     constraints: int
+    # SHA-256 of the anchor's DER.
+    fingerprint: bytes
 
 
 class PathFinder:
     """Finds and validates paths for one state of the trust store. One thread at a time."""
 
-    def __init__(self, store: TrustStore, policies: frozenset[str] = frozenset()) -> None:
-        """policies: dotted OIDs of which a path must have one; if empty, any path is accepted."""
+    def __init__(self, store: TrustStore, policies: PolicyInputs = NO_POLICIES) -> None:
         self._store = store
         self._signatures = SignatureCache()
 
         def anchor(der: bytes) -> CertTrustAnchor | None:
             found = read_anchor(der, policies)
             if found is not None:
-                _decode_whole(found.certificate)
+                decode_whole(found.certificate)
             return found
 
         def intermediate(der: bytes) -> Any:
-            return _decode_whole(self._signatures.authority(der))
+            return decode_whole(self._signatures.authority(der))
 
         self._anchors = [each for each in _each(anchor, store.anchors) if each is not None]
         self._intermediates = _each(intermediate, store.intermediates)
@@ -142,6 +151,7 @@ class PathFinder:
         self._operator_trusted = frozenset(
             hashlib.sha256(der).digest() for der in store.intermediates
         )
+        self._stampers = frozenset(hashlib.sha256(der).digest() for der in store.stampers)
         # By a hash, so that no key is longer: names and key identifiers are a caller's bytes.
         self._issuer_paths: LRUCache[bytes, tuple[_IssuerPath, ...]] = LRUCache(ISSUERS_KEPT)
 
@@ -155,6 +165,7 @@ class PathFinder:
         try:
             certificate = load(der)
             leaf = decode(der)
+            check_names(certificate, leaf)
             paths = self._find_issuer_paths(leaf, intermediates)
             names = 1 + len(leaf.subject_alt_name_value or ()) if paths else 0
         except NotACertificate as error:
@@ -177,6 +188,26 @@ class PathFinder:
             if refused.status is CertificateStatus.UNTRUSTED:
                 refused = found
         return refused
+
+    def find_list_signers(self, crl: bytes, at: datetime) -> list[tuple[Issuer, Chain]]:
+        """Return the certificates of the trust folder that may have signed a list (DER), by the
+        issuer's name in it: each one's name and key, and its path."""
+        try:
+            name = asn1.Name.load(issuer_name(read_signed(crl).content))
+            if _has_long_name(name):
+                return []
+            certificates = self._named.get(name.hashable, ())
+        except Exception as error:  # whatever a parser makes of foreign bytes
+            log_unforeseen("a revocation list", crl, error)
+            return []
+        found = []
+        for certificate in certificates[:SIGNERS_LIMIT]:
+            issuer = issuer_of(certificate)
+            chain = self.find(certificate.dump(), at) if issuer.signs_crls else None
+            if isinstance(chain, Chain):
+                leaf = replace(chain.links[0], operator_trusted=True)
+                found.append((issuer, replace(chain, links=(leaf, *chain.links[1:]))))
+        return found
 
     def _find_issuer_paths(
         self, leaf: Any, intermediates: Sequence[bytes]
@@ -256,7 +287,7 @@ class PathFinder:
         context = ValidationContext(
             trust_manager=self._trust,
             certificate_registry=self._registry,
-            moment=at,
+            moment=at.replace(microsecond=0),
             # Whole seconds are compared: a certificate is valid until its last one is over.
             time_tolerance=timedelta(0),
             revinfo_policy=CertRevTrustPolicy(NO_REVOCATION),
@@ -267,7 +298,7 @@ class PathFinder:
         try:
             engine_path = ValidationPath(path.anchor, list(path.authorities), leaf)
             run_at_once(async_validate_path(context, engine_path))
-            return _chain(path, certificate)
+            return _chain(path, certificate, self._stampers)
         except (ExpiredError, NotYetValidError) as error:
             return Refused.because(_date_status(error), error.failure_msg)
         except ValidationError as error:
@@ -283,13 +314,20 @@ class PathFinder:
     def _issuer_path(self, anchor: CertTrustAnchor, authorities: tuple[Any, ...]) -> _IssuerPath:
         issuer = anchor.certificate
         first, last = issuer.not_valid_before, issuer.not_valid_after
+        fingerprint_of_anchor = hashlib.sha256(issuer.dump()).digest()
         links = []
         for authority in authorities:
             der = authority.dump()
             fingerprint = hashlib.sha256(der).digest()
             operator_trusted = fingerprint in self._operator_trusted
             links.append(
-                _link(load(der), fingerprint, issuer_of(issuer), operator_trusted=operator_trusted)
+                _link(
+                    load(der),
+                    fingerprint,
+                    issuer_of(issuer),
+                    fingerprint_of_anchor,
+                    operator_trusted=operator_trusted,
+                )
             )
             first = max(first, authority.not_valid_before)
             last = min(last, authority.not_valid_after)
@@ -301,7 +339,8 @@ class PathFinder:
             issuer_of(issuer),
             first.astimezone(UTC),
             last.astimezone(UTC),
-            sum(_constraints(each) for each in (anchor.certificate, *authorities)),
+            sum(count_constraints(each) for each in (anchor.certificate, *authorities)),
+            fingerprint_of_anchor,
         )
 
 
@@ -333,33 +372,6 @@ def _may_issue(authority: Any, certificate: Any) -> bool:
     if key and authority.key_identifier and key != authority.key_identifier:
         return False
     return not serial or bool(serial == authority.issuer_serial)
-
-
-def _decode_whole(certificate: Any) -> Any:
-    """Return the certificate once all that a search reads of an authority is decoded, which else
-    would fail in the midst of one. Raises ValueError for a larger one than any in use, and whatever
-    the lenient decoder does."""
-    if len(certificate.dump()) > CERTIFICATE_LIMIT_BYTES:
-        raise ValueError("too large")
-    load(certificate.dump())
-    for name in (certificate.subject, certificate.issuer):
-        name.hashable  # noqa: B018
-    certificate.issuer_serial, certificate.key_identifier  # noqa: B018
-    certificate.authority_key_identifier, certificate.authority_issuer_serial  # noqa: B018
-    certificate.public_key.sha256, certificate.max_path_length, certificate.ca  # noqa: B018
-    _constraints(certificate)
-    return certificate
-
-
-def _constraints(authority: Any) -> int:
-    """Return how many subtrees the authority's name constraints have; long names count as several,
-    since each is prepared for comparison."""
-    value = authority.name_constraints_value
-    if value is None:
-        return 0
-    subtrees = (value["permitted_subtrees"], value["excluded_subtrees"])
-    count = sum(len(each) for each in subtrees if isinstance(each, asn1.GeneralSubtrees))
-    return max(count, len(value.dump()) // CONSTRAINT_BYTES)
 
 
 def _unforeseen(der: bytes, error: Exception) -> Refused:
@@ -399,10 +411,20 @@ def _probe_certificate(leaf: Any) -> Any:
     return probe
 
 
-def _chain(path: _IssuerPath, certificate: x509.Certificate) -> Chain:
+def _chain(path: _IssuerPath, certificate: x509.Certificate, stampers: frozenset[bytes]) -> Chain:
+    """stampers: fingerprints of the certificates that an operator lets stamp the time."""
     fingerprint = certificate.fingerprint(hashes.SHA256())
     return Chain(
-        (_link(certificate, fingerprint, path.issuer, operator_trusted=False), *path.links),
+        (
+            _link(
+                certificate,
+                fingerprint,
+                path.issuer,
+                path.fingerprint,
+                operator_trusted=fingerprint in stampers,
+            ),
+            *path.links,
+        ),
         max(path.valid_from, certificate.not_valid_before_utc),
         min(path.valid_until, certificate.not_valid_after_utc),
         signs=usage_of(certificate) is CertificateUsage.SIGN,
@@ -410,16 +432,23 @@ def _chain(path: _IssuerPath, certificate: x509.Certificate) -> Chain:
 
 
 def _link(
-    certificate: x509.Certificate, fingerprint: bytes, issuer: Issuer, *, operator_trusted: bool
+    certificate: x509.Certificate,
+    fingerprint: bytes,
+    issuer: Issuer,
+    anchor: bytes,
+    *,
+    operator_trusted: bool,
 ) -> Link:
     return Link(
+        anchor=anchor,
         fingerprint=fingerprint,
         serial_number=certificate.serial_number,
         issuer=issuer,
         not_after=certificate.not_valid_after_utc,
         authority=is_authority(certificate),
         ocsp_urls=revocation_urls.ocsp_urls(certificate),
-        crl_urls=revocation_urls.crl_urls(certificate),
+        points=revocation_urls.distribution_points(certificate),
+        delta_urls=revocation_urls.delta_urls(certificate),
         operator_trusted=operator_trusted,
         ocsp_nocheck=extension(certificate, x509.OCSPNoCheck) is not None,
     )

@@ -92,6 +92,17 @@ class AddressPolicy:
         return found.is_global and not found.is_multicast
 
 
+def hosts_of(url: str) -> frozenset[str]:
+    """Return a URL's "host" and "host:port", lower case, as settings name hosts; empty if it is no
+    URL."""
+    try:
+        parts = URL(url)
+        host = (parts.raw_host or "").lower()
+        return frozenset({host, f"{host}:{parts.port}"}) if host else frozenset()
+    except (ValueError, TypeError):
+        return frozenset()
+
+
 # NAT64 (RFC 6052): the last four bytes are an IPv4 address.
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 # Global unicast. Outside of it are more embeddings of IPv4, and addresses of sites and links.

@@ -3,9 +3,15 @@
 A file holds one DER certificate or any number in PEM. Self-signed certificates in the folder are
 trust anchors, and so is every certificate in its subfolder `anchors` (an authority whose root is
 not at hand); all others are intermediates, which help to build a path and are not trusted by
-themselves. CRL files (*.crl, DER or PEM) serve when an authority's own URLs cannot be reached. The
-folder is read again when something in it changes. A file that cannot be read is ignored, with a
-warning in the log.
+themselves. A certificate in the subfolder `time-stamping` is of an authority that stamps the time:
+it need not come with the stamps, and counts as not revoked if it names no source of revocation and
+no list of its issuer is in the folder. CRL files (*.crl, DER or PEM) are asked about every
+certificate of their issuer.
+
+The folder is read again when something in it changes. Each file is read with the parsers that will
+use it (path_engine.py); one that cannot be used trusts nobody, and is named in the log, and
+identity's health says that there is one; the others count. A file that was taken out counts no
+more, whatever the others are.
 """
 
 from __future__ import annotations
@@ -19,13 +25,17 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.identity.x509.signed_data import is_issued_by
+from services.identity.validation.crl import issuer_name
+from services.identity.validation.interface import REASON_LIMIT
+from services.identity.validation.path_engine import check_usable
+from services.identity.x509.signed_data import is_issued_by, read_signed
 
 log = logging.getLogger(__name__)
 
 # In identity's own folder, unless the settings name another.
 TRUST_FOLDER = "trust"
 ANCHORS = "anchors"
+STAMPERS = "time-stamping"
 CERTIFICATE_SUFFIXES = frozenset({".pem", ".der", ".crt", ".cer"})
 CRL_SUFFIX = ".crl"
 # How soon a change is seen; looking costs one stat a file.
@@ -34,13 +44,25 @@ CHECK_SECONDS = 1.0
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class StoredList:
+    """A revocation list of the folder, and its issuer's name; both DER."""
+
+    der: bytes
+    issuer: bytes
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrustStore:
     """The folder's content at one time, DER; compared by identity."""
 
     anchors: tuple[bytes, ...] = ()
     intermediates: tuple[bytes, ...] = ()
-    crls: tuple[bytes, ...] = ()
+    crls: tuple[StoredList, ...] = ()
+    # Those whose certificates may name no source of revocation.
+    stampers: tuple[bytes, ...] = ()
+    # The names of files that cannot be used.
+    unusable: tuple[str, ...] = ()
 
 
 class TrustFolder:
@@ -73,7 +95,7 @@ class TrustFolder:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        found = [*folder.iterdir(), *(folder / ANCHORS).glob("*")]
+        found = [*folder.iterdir(), *(folder / ANCHORS).glob("*"), *(folder / STAMPERS).glob("*")]
     except OSError:
         return []
     suffixes = CERTIFICATE_SUFFIXES | {CRL_SUFFIX}
@@ -94,7 +116,9 @@ def _listing(folder: Path) -> tuple[object, ...]:
 def _read(folder: Path) -> TrustStore:
     anchors: dict[bytes, None] = {}
     others: dict[bytes, None] = {}
-    crls: dict[bytes, None] = {}
+    stampers: dict[bytes, None] = {}
+    crls: dict[StoredList, None] = {}
+    unusable = []
     for path in _files(folder):
         try:
             if path.stat().st_size > FILE_LIMIT_BYTES:
@@ -104,10 +128,16 @@ def _read(folder: Path) -> TrustStore:
                 crls[_read_crl(content)] = None
                 continue
             for der in _certificates(content):
+                check_usable(der)
+                if path.parent != folder and path.parent.name == STAMPERS:
+                    stampers[der] = None
+                    continue
                 anchor = path.parent.name == ANCHORS or _self_signed(der)
                 (anchors if anchor else others)[der] = None
         except Exception as error:  # whatever a parser makes of it
-            log.warning("%s is ignored: it cannot be read (%s)", path.name, error)
+            unusable.append(path.name)
+            reason = str(error)[:REASON_LIMIT] or type(error).__name__
+            log.warning("%s is ignored: it cannot be used (%s)", path.name, reason)
     log.info(
         "trust anchors, intermediates, CRLs: %d, %d, %d",
         len(anchors),
@@ -115,7 +145,9 @@ def _read(folder: Path) -> TrustStore:
         len(crls),
     )
     intermediates = (der for der in others if der not in anchors)
-    return TrustStore(tuple(anchors), tuple(intermediates), tuple(crls))
+    return TrustStore(
+        tuple(anchors), tuple(intermediates), tuple(crls), tuple(stampers), tuple(unusable)
+    )
 
 
 def _certificates(content: bytes) -> Iterable[bytes]:
@@ -126,11 +158,11 @@ def _certificates(content: bytes) -> Iterable[bytes]:
     return [content]
 
 
-def _read_crl(content: bytes) -> bytes:
+def _read_crl(content: bytes) -> StoredList:
     if b"-----BEGIN" in content:
-        return x509.load_pem_x509_crl(content).public_bytes(Encoding.DER)
+        content = x509.load_pem_x509_crl(content).public_bytes(Encoding.DER)
     x509.load_der_x509_crl(content)
-    return content
+    return StoredList(content, issuer_name(read_signed(content).content))
 
 
 def _self_signed(der: bytes) -> bool:

@@ -27,16 +27,18 @@ from services.identity.validation.interface import (
     CertificateStatus,
     Chain,
     Finding,
-    Link,
+    Issuer,
     Refused,
     ValidationResult,
 )
-from services.identity.validation.paths import PathFinder
+from services.identity.validation.path_engine import PolicyInputs
+from services.identity.validation.paths import NO_POLICIES, PathFinder
 from services.identity.validation.revocation import RevocationChecker
 from services.identity.validation.safe_http import Fetch
 from services.identity.validation.trust_store import TrustFolder, TrustStore
 from services.identity.x509.inspection import NotACertificate, load, purposes_of
 from services.identity.x509.limits import CERTIFICATE_LIMIT_BYTES, FRESH_FOR
+from services.identity.x509.time_stamp_tokens import may_stamp
 from services.runtime.clock import Clock, Randomness
 
 # Certificates that one turn of the thread validates: about 30 ms, after which others have theirs.
@@ -57,6 +59,8 @@ class _Path:
     """A certificate's path, or why there is none."""
 
     found: Chain | Refused
+    # Of one that is only EXPIRED: its path in its last second.
+    ended: Chain | None
     # The requested time; a refusal serves for it and the FRESH_FOR behind it.
     since: datetime
 
@@ -76,10 +80,12 @@ class Validator:
         fetch: Fetch,
         clock: Clock,
         randomness: Randomness,
-        policies: frozenset[str] = frozenset(),
+        policies: PolicyInputs = NO_POLICIES,
+        made_ahead: frozenset[str] = frozenset(),
+        grace: timedelta = timedelta(0),
         lookup_seconds: float = LOOKUP_SECONDS,
     ) -> None:
-        """policies: dotted OIDs of which a path must have one; if empty, any path is accepted.
+        """made_ahead, grace: as in revocation.py.
         lookup_seconds: how long a request waits for revocation."""
         self._folder = folder
         self._clock = clock
@@ -88,18 +94,28 @@ class Validator:
         self._thread = ThreadPoolExecutor(1, "paths")
         self._store = TrustStore()
         self._paths = PathFinder(self._store)
+        self._stampers: tuple[bytes, ...] = ()
         self._kept: LRUCache[str, _Path] = LRUCache(CHAINS_KEPT)
         self._revocations = RevocationChecker(
-            fetch=fetch, find_responder=self._find_responder, clock=clock, randomness=randomness
+            fetch=fetch,
+            find_responder=self._find_responder,
+            find_signers=self._find_signers,
+            clock=clock,
+            randomness=randomness,
+            made_ahead=made_ahead,
+            grace=grace,
         )
 
     async def validate(
         self, der: bytes, intermediates: Sequence[bytes], *, at: datetime
     ) -> ValidationResult:
         """Validate one certificate. WRONG_USAGE is returned only if it is otherwise valid."""
-        found = await self.find_chain(der, intermediates, at=at)
+        await self._reload_folder()
+        path = await self._run(lambda: self._find_path(der, at, intermediates))
+        found = path.found
         if isinstance(found, Refused):
-            return self._refusal(found)
+            findings = await self._find_all_revocations([path.ended] if path.ended else [])
+            return self._refusal(path, found, findings, at)
         result = _combine(found, await self._find_all_revocations([found]), at)
         if result.status is CertificateStatus.GOOD and not found.signs:
             return ValidationResult(CertificateStatus.WRONG_USAGE, result.fresh_until)
@@ -114,15 +130,16 @@ class Validator:
         paths = await self._find_paths(certificates, at)
         findings = await self._find_all_revocations(
             [
-                path.found
+                chain
                 for path in paths.values()
-                if isinstance(path.found, Chain) and path.found.signs
+                for chain in (path.found, path.ended)
+                if isinstance(chain, Chain) and chain.signs
             ]
         )
         results = {}
         for chunk in _chunks(paths.items(), LOOKUP_CHUNK):
             for fingerprint, path in chunk:
-                results[fingerprint] = self._result(path.found, findings, at)
+                results[fingerprint] = self._result(path, findings, at)
             await asyncio.sleep(0)
         return results
 
@@ -133,17 +150,24 @@ class Validator:
         await self._reload_folder()
         return (await self._run(lambda: self._find_path(der, at, intermediates))).found
 
-    async def find_revocations(self, chain: Chain) -> list[Finding | None]:
-        """Return the finding on each link, the leaf first; None for a link that needs no check."""
+    async def find_revocations(self, chain: Chain) -> list[Finding]:
+        """Return the finding on each link, the leaf first."""
         findings = await self._find_all_revocations([chain])
-        return [
-            findings[link.fingerprint] if link.needs_revocation_check else None
-            for link in chain.links
-        ]
+        return [findings[link.fingerprint] for link in chain.links]
+
+    async def find_stampers(self) -> Sequence[bytes]:
+        """Return the trust folder's certificates (DER) that may stamp the time."""
+        await self._reload_folder()
+        return self._stampers
 
     async def renew(self) -> None:
         """Download the CRLs again that are about to expire."""
         await self._revocations.renew()
+
+    async def find_unusable_files(self) -> tuple[str, ...]:
+        """Return the names of the trust folder's files that cannot be used."""
+        await self._reload_folder()
+        return self._store.unusable
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -179,8 +203,12 @@ class Validator:
     def _find_path(self, der: bytes, at: datetime, intermediates: Sequence[bytes]) -> _Path:
         """Runs in the thread."""
         if len(der) > CERTIFICATE_LIMIT_BYTES:
-            return _Path(Refused(CertificateStatus.MALFORMED, "too large"), at)
-        return _Path(self._paths.find(der, at, intermediates), at)
+            return _Path(Refused(CertificateStatus.MALFORMED, "too large"), None, at)
+        found, ended = self._paths.find(der, at, intermediates), None
+        if isinstance(found, Refused) and found.status is CertificateStatus.EXPIRED:
+            before = self._paths.find(der, load(der).not_valid_after_utc, intermediates)
+            ended = before if isinstance(before, Chain) else None
+        return _Path(found, ended, at)
 
     async def _find_responder(self, der: bytes, at: datetime) -> Chain | None:
         """Return the path of a certificate that may sign OCSP answers, or None."""
@@ -197,6 +225,10 @@ class Validator:
 
         return await self._run(find)
 
+    async def _find_signers(self, crl: bytes, at: datetime) -> Sequence[tuple[Issuer, Chain]]:
+        """Return who may have signed a list, of the certificates in the trust folder."""
+        return await self._run(lambda: self._paths.find_list_signers(crl, at))
+
     async def _reload_folder(self) -> None:
         """Read the trust folder if it is due, and drop the caches if it has changed."""
         if not self._folder.is_due():
@@ -206,8 +238,11 @@ class Validator:
             return
         paths = await self._run(lambda: PathFinder(store, self._policies))
         self._store, self._paths = store, paths
+        self._stampers = await self._run(
+            lambda: tuple(d for d in (*store.stampers, *store.intermediates) if may_stamp(d))
+        )
         self._kept.clear()
-        self._revocations.forget()
+        self._revocations.use_stored(store.crls)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -215,11 +250,11 @@ class Validator:
     # Revocation
 
     async def _find_all_revocations(self, chains: Sequence[Chain]) -> dict[bytes, Finding]:
-        """Return the finding on each link that needs a check; unknown if it comes too late."""
+        """Return the finding on each link; unknown if it comes too late."""
         now = self._clock()
         findings: dict[bytes, Finding] = {}
         tasks: dict[bytes, asyncio.Task[Finding]] = {}
-        for chunk in _chunks(_links_to_check(chains), LOOKUP_CHUNK):
+        for chunk in _chunks((link for chain in chains for link in chain.links), LOOKUP_CHUNK):
             for link in chunk:
                 if link.fingerprint in findings or link.fingerprint in tasks:
                     continue
@@ -227,7 +262,7 @@ class Validator:
                 if cached is not None:
                     findings[link.fingerprint] = cached
                 else:
-                    tasks[link.fingerprint] = self._revocations.look_up(link, self._store.crls)
+                    tasks[link.fingerprint] = self._revocations.look_up(link)
             await asyncio.sleep(0)
         if tasks:
             await asyncio.wait(tasks.values(), timeout=self._lookup_seconds)
@@ -240,24 +275,30 @@ class Validator:
     # Results
 
     def _result(
-        self, found: Chain | Refused, findings: Mapping[bytes, Finding], at: datetime
+        self, path: _Path, findings: Mapping[bytes, Finding], at: datetime
     ) -> ValidationResult:
+        found = path.found
         if isinstance(found, Refused):
-            return self._refusal(found)
+            return self._refusal(path, found, findings, at)
         if not found.signs:
             return ValidationResult(CertificateStatus.WRONG_USAGE, self._clock() + FRESH_FOR)
         return _combine(found, findings, at)
 
-    def _refusal(self, refused: Refused) -> ValidationResult:
+    def _refusal(
+        self, path: _Path, refused: Refused, findings: Mapping[bytes, Finding], at: datetime
+    ) -> ValidationResult:
+        """Revocation goes before the dates: of a certificate that was revoked and has expired
+        since, a caller must not read that it merely expired."""
+        own = None if path.ended is None else findings.get(path.ended.links[0].fingerprint)
+        if own is not None and own.revoked is not None and own.revoked.time <= at:
+            return ValidationResult(CertificateStatus.REVOKED, own.fresh_until, own.revoked.time)
         return ValidationResult(refused.status, self._clock() + FRESH_FOR)
 
 
 def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> ValidationResult:
     """Combine a valid path with the findings on its links."""
     leaf, *authorities = chain.links
-    of_authorities = [
-        findings[link.fingerprint] for link in authorities if link.needs_revocation_check
-    ]
+    of_authorities = [findings[link.fingerprint] for link in authorities]
     own = findings[leaf.fingerprint]
     fresh_until = min(finding.fresh_until for finding in (own, *of_authorities))
     if any(finding.revoked is not None for finding in of_authorities):
@@ -265,7 +306,7 @@ def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> V
         return ValidationResult(CertificateStatus.UNTRUSTED, fresh_until)
     revoke_time = None if own.revoked is None else own.revoked.time
     is_revoked = revoke_time is not None and revoke_time <= at
-    if not own.known or any(not finding.known for finding in of_authorities):
+    if not all(finding.is_known_at(at) for finding in (own, *of_authorities)):
         # That it is revoked now is certain; whether it was good before is not.
         if is_revoked:
             return ValidationResult(CertificateStatus.REVOKED, fresh_until, revoke_time)
@@ -277,11 +318,6 @@ def _combine(chain: Chain, findings: Mapping[bytes, Finding], at: datetime) -> V
         chain.valid_from,
         chain.valid_until,
     )
-
-
-def _links_to_check(chains: Sequence[Chain]) -> Iterator[Link]:
-    for chain in chains:
-        yield from (link for link in chain.links if link.needs_revocation_check)
 
 
 def _chunks(things: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -1,4 +1,5 @@
-"""Certificates decoded for the path validation engine, with names that compare cheaply.
+"""Certificates decoded for the path validation engine, with names that compare cheaply, and with
+their signed bytes as they came.
 
 RFC 5280, section 7.1, compares names after preparing each by stringprep, which takes a third of
 the time of validating a path. Names of equal encoding are equal; only others are prepared and
@@ -12,6 +13,9 @@ from typing import Any, ClassVar
 from asn1crypto import x509 as asn1
 
 from services.identity.x509.limits import NAME_LIMIT_BYTES
+
+# Forms of GeneralName that are SEQUENCEs of others.
+_COMPLEX = frozenset({"other_name", "x400_address", "edi_party_name"})
 
 
 class _Name(asn1.Name):  # type: ignore[misc]  # asn1crypto has no types
@@ -29,6 +33,49 @@ class _TbsCertificate(asn1.TbsCertificate):  # type: ignore[misc]
         (name, _Name if kind is asn1.Name else kind, *rest)
         for name, kind, *rest in asn1.TbsCertificate._fields
     ]
+    # Set by decode.
+    signed: bytes | None = None
+
+    def dump(self, force: bool = False) -> bytes:
+        """Return the bytes as they came, which the signature is over: asn1crypto encodes anew what
+        it has decoded, and other than DER it changes (PKITS, 4.3.6)."""
+        if self.signed is not None and not force:
+            return self.signed
+        encoded: bytes = super().dump(force)
+        return encoded
+
+
+def _hashable(form: type[Any]) -> type[Any]:
+    """Return the ASN.1 type whose native value is its DER: the engine keeps constraints in sets,
+    and these forms' values are dicts."""
+
+    class Hashable(form):  # type: ignore[misc]
+        @property
+        def native(self) -> str:
+            return str(self.dump().hex())
+
+    return Hashable
+
+
+class _GeneralName(asn1.GeneralName):  # type: ignore[misc]
+    _alternatives: ClassVar[list[Any]] = [
+        (name, _hashable(form) if name in _COMPLEX else form, how)
+        for name, form, how in asn1.GeneralName._alternatives
+    ]
+
+
+class _GeneralSubtree(asn1.GeneralSubtree):  # type: ignore[misc]
+    _fields: ClassVar[list[Any]] = [("base", _GeneralName), *asn1.GeneralSubtree._fields[1:]]
+
+
+class _GeneralSubtrees(asn1.GeneralSubtrees):  # type: ignore[misc]
+    _child_spec = _GeneralSubtree
+
+
+class _NameConstraints(asn1.NameConstraints):  # type: ignore[misc]
+    _fields: ClassVar[list[Any]] = [
+        (name, _GeneralSubtrees, how) for name, _, how in asn1.NameConstraints._fields
+    ]
 
 
 class _Certificate(asn1.Certificate):  # type: ignore[misc]
@@ -36,6 +83,11 @@ class _Certificate(asn1.Certificate):  # type: ignore[misc]
         ("tbs_certificate", _TbsCertificate),
         *asn1.Certificate._fields[1:],
     ]
+
+    @property
+    def name_constraints_value(self) -> Any:
+        value = super().name_constraints_value
+        return None if value is None else _NameConstraints.load(value.dump())
 
 
 def same_name(one: Any, other: Any) -> bool:
@@ -50,6 +102,9 @@ def same_name(one: Any, other: Any) -> bool:
 def decode(der: bytes) -> Any:
     """Decode a certificate lazily: its parts are decoded when they are read, and may raise then.
 
-    Raises ValueError if the bytes are not one SEQUENCE.
+    Raises ValueError if the bytes are not one SEQUENCE with another in it.
     """
-    return _Certificate.load(der, strict=True)
+    certificate = _Certificate.load(der, strict=True)
+    tbs = certificate["tbs_certificate"]
+    tbs.signed = tbs.dump()
+    return certificate

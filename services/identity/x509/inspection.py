@@ -9,7 +9,9 @@ its number. Trust is validation's business.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,9 +22,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.identity.x509.certificate_bounds import OutOfBounds, check_bounds
 from services.identity.x509.unforeseen import log_unforeseen
-from services.identity.x509.usages import CertificateRole, CertificateUsage, roles_of
+from services.identity.x509.usages import CertificateRole, CertificateUsage, is_role, roles_of
 from signatures import oids
 from signatures.der import MalformedDer
+
+log = logging.getLogger(__name__)
 
 _IIN = re.compile(r"IIN(\d{12})", re.ASCII)
 _BIN = re.compile(r"BIN(\d{12})", re.ASCII)
@@ -102,17 +106,16 @@ def _facts(der: bytes, certificate: x509.Certificate) -> CertificateFacts:
     issuer = rfc4514_name(parsed.issuer)
     key_algorithm = certificate.public_key_algorithm_oid.dotted_string
     signature_algorithm = certificate.signature_algorithm_oid.dotted_string
-    serial_number, unit = names.get(oids.SERIAL_NUMBER, ""), names.get(oids.ORGANIZATIONAL_UNIT, "")
     purposes = purposes_of(certificate)
     return CertificateFacts(
         fingerprint=fingerprint_of(der),
-        common_name=names.get(oids.COMMON_NAME, ""),
-        iin=_number(_IIN, serial_number),
-        bin=_number(_BIN, unit) or _number(_BIN, serial_number),
-        surname=names.get(oids.SURNAME, ""),
-        patronymic=names.get(oids.GIVEN_NAME, ""),
-        organization=names.get(oids.ORGANIZATION, ""),
-        email=names.get(oids.EMAIL_ADDRESS, ""),
+        common_name=_first(names, oids.COMMON_NAME),
+        iin=_iin(names),
+        bin=_bin(names),
+        surname=_first(names, oids.SURNAME),
+        patronymic=_first(names, oids.GIVEN_NAME),
+        organization=_first(names, oids.ORGANIZATION),
+        email=_first(names, oids.EMAIL_ADDRESS),
         roles=roles_of(purposes or ()),
         usage=usage_of(certificate),
         authority=is_authority(certificate),
@@ -146,16 +149,18 @@ def usage_of(certificate: x509.Certificate) -> CertificateUsage:
     """Return SIGN if documents may be signed with it, else AUTHENTICATE.
 
     SIGN needs keyUsage with nonRepudiation and, if purposes are named, one of signing and not
-    clientAuth. An authority's certificate signs no documents.
+    clientAuth. NCA's roles stand among the purposes and are none: its information systems have
+    nothing else there. An authority's certificate signs no documents.
     """
     usage = extension(certificate, x509.KeyUsage)
-    purposes = purposes_of(certificate)
+    named = purposes_of(certificate) or ()
+    purposes = {purpose for purpose in named if not is_role(purpose)}
     signs = (
         usage is not None
         and usage.content_commitment
         and not is_authority(certificate)
         and (
-            purposes is None
+            not purposes
             or (_CLIENT_AUTH not in purposes and not _SIGNING_PURPOSES.isdisjoint(purposes))
         )
     )
@@ -189,16 +194,52 @@ def _policies(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(policy.policy_identifier.dotted_string for policy in policies)
 
 
-def _names(certificate: Any) -> dict[str, str]:
-    """Return the subject's attributes by OID. The first of several counts, except that a unit with
-    a BIN goes before a department's."""
-    names: dict[str, str] = {}
+def check_names(certificate: x509.Certificate, parsed: Any) -> None:
+    """Raise an exception, of whatever kind, for a certificate whose names inspect could not read.
+
+    parsed: the same by asn1crypto, which reads more kinds of strings, and takes ten times as long.
+    """
+    try:
+        certificate.subject, certificate.issuer  # noqa: B018
+        return
+    except Exception:  # whatever a parser makes of foreign bytes
+        log.debug("names that only asn1crypto may read")
+    for name in (parsed.subject, parsed.issuer):
+        for relative in name.chosen:
+            for attribute in relative:
+                str(attribute["value"].native)
+
+
+def _names(certificate: Any) -> Mapping[str, Sequence[str]]:
+    """Return the values of the subject's attributes by OID."""
+    names: dict[str, list[str]] = {}
     for relative in certificate.subject.chosen:
         for attribute in relative:
-            oid, value = attribute["type"].dotted, str(attribute["value"].native)
-            if oid not in names or (oid == oids.ORGANIZATIONAL_UNIT and _BIN.fullmatch(value)):
-                names[oid] = value
+            value = str(attribute["value"].native)
+            names.setdefault(attribute["type"].dotted, []).append(value)
     return names
+
+
+def _first(names: Mapping[str, Sequence[str]], oid: str) -> str:
+    return names.get(oid, ("",))[0]
+
+
+def _iin(names: Mapping[str, Sequence[str]]) -> str:
+    """Return the person's number; "" if there are several serial numbers, of which any might be
+    meant."""
+    serial_numbers = names.get(oids.SERIAL_NUMBER, ())
+    return _number(_IIN, serial_numbers[0]) if len(serial_numbers) == 1 else ""
+
+
+def _bin(names: Mapping[str, Sequence[str]]) -> str:
+    """Return the organization's number, which stands in one unit beside others, or in the only
+    serial number; "" if several are there."""
+    serial_numbers = names.get(oids.SERIAL_NUMBER, ())
+    found = [_number(_BIN, unit) for unit in names.get(oids.ORGANIZATIONAL_UNIT, ())]
+    found += [_number(_BIN, value) for value in serial_numbers]
+    numbers = [number for number in found if number]
+    is_ambiguous = len(numbers) > 1 or len(serial_numbers) > 1
+    return "" if is_ambiguous or not numbers else numbers[0]
 
 
 def _number(form: re.Pattern[str], value: str) -> str:

@@ -42,6 +42,11 @@ _ROLES = {
 }
 
 
+def is_role(purpose: str) -> bool:
+    """Return whether a purpose (dotted OID) is a role of NCA's, which restricts no use."""
+    return purpose == oids.NCA_ROLES or purpose.startswith(f"{oids.NCA_ROLES}.")
+
+
 def roles_of(purposes: Iterable[str]) -> tuple[CertificateRole, ...]:
     """Return the roles among the purposes (dotted OIDs), each once; an OID below a role's arc
     means that role."""

@@ -26,6 +26,7 @@ from tests.clock import Clock
 from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Made, Profile, make, sign
 
 CRL = "http://authority.example/list.crl"
+DELTA = "http://authority.example/delta.crl"
 OCSP = "http://authority.example/ocsp"
 HOUR = timedelta(hours=1)
 BEFORE = NOW - HOUR
@@ -164,6 +165,8 @@ class External:
     clock: Clock = field(default_factory=lambda: Clock(NOW))
     root: Made = field(default_factory=lambda: make(ROOT))
     lookup_seconds: float = LOOKUP_SECONDS
+    made_ahead: frozenset[str] = frozenset()
+    grace: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -177,6 +180,8 @@ class External:
             clock=self.clock,
             randomness=system_randomness,
             lookup_seconds=self.lookup_seconds,
+            made_ahead=self.made_ahead,
+            grace=self.grace,
         )
 
     def close(self) -> None:

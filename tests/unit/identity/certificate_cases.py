@@ -113,6 +113,18 @@ def alternative(*names_: x509.GeneralName) -> Profile:
     return replace(LEAF, extensions=[(x509.SubjectAlternativeName(names_), False)])
 
 
+UPN = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
+
+
+def no_upn() -> x509.NameConstraints:
+    """A constraint on a form of names that is not compared."""
+    return x509.NameConstraints(None, [x509.OtherName(UPN, b"\x0c\x01a")])
+
+
+def anchor_names(constraints: x509.NameConstraints) -> Profile:
+    return replace(ROOT, extensions=[(constraints, True)])
+
+
 def _below_anchor_of(limit: int) -> Chain:
     """One authority below an anchor that allows so many."""
     return usual(root=replace(ROOT, path_length=limit))
@@ -365,6 +377,42 @@ CASES = [
             of("Министрлік"), root=replace(ROOT, extensions=[(names(permitted="Банк"), True)])
         ),
     ),
+    Case(
+        "an anchor that permits a form of names that the leaf has not",
+        GOOD,
+        lambda: usual(root=anchor_names(x509.NameConstraints([x509.DNSName("good.kz")], None))),
+    ),
+    Case(
+        "an anchor that excludes a form of names that the leaf has not",
+        GOOD,
+        lambda: usual(root=anchor_names(x509.NameConstraints(None, [x509.DNSName("bad.kz")]))),
+    ),
+    Case(
+        "an e-mail address that the anchor excludes",
+        UNTRUSTED,
+        lambda: usual(
+            alternative(x509.RFC822Name("a@bad.kz")),
+            root=anchor_names(x509.NameConstraints(None, [x509.RFC822Name("bad.kz")])),
+        ),
+    ),
+    Case(
+        "an issuer that excludes an otherName that the leaf has not",
+        GOOD,
+        lambda: usual(authority=replace(AUTHORITY, extensions=[(no_upn(), True)])),
+    ),
+    Case(
+        "an anchor that excludes an otherName that the leaf has not",
+        GOOD,
+        lambda: usual(root=anchor_names(no_upn())),
+    ),
+    Case(
+        "an otherName in the leaf, of a form that the issuer restricts",
+        UNTRUSTED,
+        lambda: usual(
+            alternative(x509.OtherName(UPN, b"\x0c\x01b")),
+            authority=replace(AUTHORITY, extensions=[(no_upn(), True)]),
+        ),
+    ),
     # Policies
     Case(
         "a required policy is there",
@@ -465,6 +513,11 @@ CASES = [
     ),
     Case("no keyUsage", WRONG_USAGE, lambda: usual(replace(LEAF, usage=None))),
     Case("no extendedKeyUsage", GOOD, lambda: usual(replace(LEAF, purposes=None))),
+    Case(
+        "a role of NCA's as the only purpose, as its information systems have it",
+        GOOD,
+        lambda: usual(replace(LEAF, purposes=[SIGNING[1]])),
+    ),
     Case(
         "a purpose other than signing",
         WRONG_USAGE,

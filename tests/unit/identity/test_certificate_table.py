@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.unit.identity import pkits
 from tests.unit.identity.certificate_cases import CASES
 
 PAGE = Path(__file__).parents[3] / "docs" / "certificates.md"
@@ -19,8 +20,32 @@ that no current OCSP answer or CRL covers is UNKNOWN, never GOOD
 """
 
 
+PKITS_HEAD = """
+## NIST's PKITS
+
+`tests/unit/identity/validation/test_pkits.py` runs each of its cases of paths and revocation. Of
+the {failing} that must fail none is accepted; of the {passing} that must pass {accepted} are.
+Not supported:
+
+| case | certificate | because of |
+|---|---|---|
+"""
+
+
 def page() -> str:
-    return HEAD + "".join(f"| {case.title} | {case.status} |\n" for case in CASES)
+    passing = [case for case in pkits.CASES if case.accepted]
+    head = PKITS_HEAD.format(
+        failing=len(pkits.CASES) - len(passing),
+        passing=len(passing),
+        accepted=len(passing) - len(pkits.REFUSED),
+    )
+    rows = [
+        f"| {case.section} | {case.name} | {pkits.REFUSED[case.section]} |\n"
+        for case in passing
+        if case.section in pkits.REFUSED
+    ]
+    table = "".join(f"| {case.title} | {case.status} |\n" for case in CASES)
+    return HEAD + table + head + "".join(rows)
 
 
 def test_the_table_in_the_docs_is_what_the_cases_expect() -> None:

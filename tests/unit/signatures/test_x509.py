@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, paddin
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signatures import oids
 from signatures import x509 as library
 from signatures.backend import Backend
-from signatures.der import NULL, Reader, encode
+from signatures.der import NULL, SEQUENCE, Reader, encode, encode_oid
 from signatures.gost.curves import CURVES_BY_OID
 from signatures.gost.streebog import streebog512
 from signatures.keys import UnsupportedKey, certificate_spki
@@ -179,3 +180,27 @@ def test_nca_s_rsa_leaf_is_its_authority_s() -> None:
     assert verify_x509_signature(
         authority, "1.2.840.113549.1.1.11", DER_NULL, leaf.tbs_certificate_bytes, leaf.signature
     )
+
+
+def test_a_key_for_pss_only_verifies_pss_with_its_own_parameters() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    plain, oid, parameters, tbs, signature = parts(self_signed(key, hashes.SHA256(), pss))
+    other = parts(self_signed(key, hashes.SHA384(), padding.PSS(padding.MGF1(hashes.SHA384()), 48)))
+    bits = Reader(plain).sequence()
+    bits.any()
+    bit_string = bits.any()[2]
+
+    def marked(own: bytes | None) -> bytes:
+        algorithm = encode(SEQUENCE, encode_oid(oids.RSA_PSS) + (own or b""))
+        return encode(SEQUENCE, algorithm + bit_string)
+
+    for own in (None, parameters):
+        assert verify_x509_signature(marked(own), oid, parameters, tbs, signature)
+        assert not verify_x509_signature(marked(own), oid, parameters, tbs + b"!", signature)
+    assert verify_x509_signature(marked(None), *other[1:])
+    with pytest.raises(UnsupportedKey):
+        verify_x509_signature(marked(parameters), *other[1:])
+    pkcs1 = parts(self_signed(key, hashes.SHA256()))
+    with pytest.raises(UnsupportedKey):
+        verify_x509_signature(marked(None), *pkcs1[1:])

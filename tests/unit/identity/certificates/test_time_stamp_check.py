@@ -25,6 +25,7 @@ from services.identity.certificates.time_stamp_check import (
 )
 from services.identity.main import MIGRATIONS
 from services.identity.validation.interface import Chain, Finding
+from services.identity.validation.trust_store import STAMPERS
 from services.identity.validation.validator import Validator
 from services.identity.worker_pools import INSPECTION
 from services.identity.x509 import hash_oids
@@ -403,7 +404,7 @@ async def test_a_silent_source_is_waited_for_once(
     look_ups = []
     find_revocations = Validator.find_revocations
 
-    async def counted(self: Validator, chain: Chain) -> list[Finding | None]:
+    async def counted(self: Validator, chain: Chain) -> list[Finding]:
         look_ups.append(chain)
         return await find_revocations(self, chain)
 
@@ -556,3 +557,27 @@ async def test_a_request_without_data_and_digest_is_refused(identity: Identity) 
 def test_the_statuses_are_the_contracts() -> None:
     numbers = {f"TIME_STAMP_STATUS_{status.name}": int(status) for status in TimeStampStatus}
     assert {"TIME_STAMP_STATUS_UNSPECIFIED": 0} | numbers == dict(pb.TimeStampStatus.items())
+
+
+async def test_a_signer_may_come_from_the_trust_folder(stamps: Stamps) -> None:
+    authority = stamps.authority()
+    token = make_token(authority, certificates=())
+    assert await stamps.status(token) == "UNTRUSTED"
+    (stamps.external.folder / "tsa.der").write_bytes(authority.der)
+    assert await stamps.status(token) == "VALID"
+
+
+async def test_a_signer_without_a_source_is_valid_where_the_operator_says_so(
+    stamps: Stamps,
+) -> None:
+    authority = stamps.authority(crls=())
+    token = make_token(authority, certificates=())
+    folder = stamps.external.folder
+    (folder / "tsa.der").write_bytes(authority.der)
+    assert await stamps.status(token) == "UNKNOWN", "it is only at hand"
+    (folder / STAMPERS).mkdir()
+    (folder / "tsa.der").rename(folder / STAMPERS / "tsa.der")
+    assert await stamps.status(token) == "VALID"
+    stored = revocation_list(stamps.external.authority, [(authority, THEN)])
+    (folder / "list.crl").write_bytes(stored)
+    assert await stamps.status(token) == "UNTRUSTED"

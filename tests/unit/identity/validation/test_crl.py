@@ -62,7 +62,6 @@ BAD_LISTS: dict[str, Callable[[External], bytes]] = {
     "a delta": lambda e: revocation_list(
         e.authority, extensions=[(x509.DeltaCRLIndicator(1), True)]
     ),
-    "indirect": lambda e: revocation_list(e.authority, extensions=[(scope(indirect=True), True)]),
     "of authorities only": lambda e: revocation_list(
         e.authority, extensions=[(scope(authorities=True), True)]
     ),

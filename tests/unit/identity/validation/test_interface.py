@@ -14,6 +14,7 @@ from services.identity.validation.interface import (
     Link,
     Refused,
 )
+from services.identity.x509.revocation_urls import ALL_REASONS, DistributionPoint
 from tests.unit.identity.chains import NOW
 
 LINK = Link(
@@ -23,7 +24,8 @@ LINK = Link(
     not_after=NOW,
     authority=True,
     ocsp_urls=(),
-    crl_urls=(),
+    points=(),
+    delta_urls=(),
     operator_trusted=True,
 )
 
@@ -38,14 +40,19 @@ def test_the_statuses_are_the_contracts() -> None:
     [
         replace(LINK, operator_trusted=False),
         replace(LINK, ocsp_urls=("http://authority.example/",)),
-        replace(LINK, crl_urls=("http://authority.example/",)),
+        replace(
+            LINK,
+            points=(
+                DistributionPoint(
+                    frozenset(), ("http://authority.example/",), ALL_REASONS, frozenset()
+                ),
+            ),
+        ),
     ],
 )
-def test_only_an_operators_intermediate_without_a_url_needs_no_revocation_check(
-    link: Link,
-) -> None:
-    assert link.needs_revocation_check
-    assert not LINK.needs_revocation_check
+def test_only_an_operators_certificate_without_a_url_may_lack_sources(link: Link) -> None:
+    assert not link.may_lack_sources
+    assert LINK.may_lack_sources
 
 
 def test_a_refusals_reason_is_cut() -> None:

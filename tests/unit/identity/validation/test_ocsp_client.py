@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,9 +45,24 @@ BAD_ANSWERS: dict[str, dict[str, Any]] = {
         "this_update": NOW - timedelta(days=11),
         "next_update": NOW + timedelta(days=20),
     },
-    "without nextUpdate and old": {
+    "without a nonce, made ahead by more than an hour": {
+        "with_nonce": False,
+        "this_update": NOW - timedelta(minutes=66),
+        "next_update": NOW + timedelta(days=7),
+    },
+    "without a nonce and out of date": {
+        "with_nonce": False,
+        "this_update": NOW - HOUR / 2,
+        "next_update": NOW,
+    },
+    "without a nonce and nextUpdate, and five minutes old": {
+        "with_nonce": False,
         "next_update": None,
-        "this_update": NOW - timedelta(minutes=11),
+        "this_update": NOW - timedelta(minutes=5),
+    },
+    "whose nextUpdate is before its thisUpdate": {
+        "this_update": NOW + timedelta(minutes=4),
+        "next_update": NOW + timedelta(minutes=3),
     },
     "that the certificate is not known": {"unknown": True},
 }
@@ -60,6 +76,29 @@ async def test_an_answer_that_was_made_ahead_holds_until_its_next_update(
         leaf, with_nonce=False, this_update=NOW - HOUR, next_update=NOW + timedelta(days=7)
     )
     assert await external.status(leaf) == "GOOD"
+
+
+async def test_an_operator_lets_a_responders_answers_be_a_day_old(tmp_path: Path) -> None:
+    external = External(tmp_path / "trust", made_ahead=frozenset({"authority.example"}))
+    try:
+        for hours, status in ((23, "GOOD"), (25, "UNKNOWN")):
+            leaf = external.leaf(ocsp=[OCSP])
+            external.answers(
+                leaf,
+                with_nonce=False,
+                this_update=NOW - hours * HOUR,
+                next_update=NOW + timedelta(days=7),
+            )
+            assert await external.status(leaf) == status
+    finally:
+        external.close()
+
+
+async def test_an_answer_with_our_nonce_may_be_of_any_age(external: External) -> None:
+    for next_update in (None, NOW + HOUR):
+        leaf = external.leaf(ocsp=[OCSP])
+        external.answers(leaf, this_update=NOW - timedelta(days=11), next_update=next_update)
+        assert await external.status(leaf) == "GOOD"
 
 
 @pytest.mark.parametrize("bad", BAD_ANSWERS)

@@ -19,6 +19,7 @@ from services.identity.validation.interface import (
     Chain,
     Refused,
 )
+from services.identity.validation.path_engine import PolicyInputs
 from services.identity.validation.paths import CONSTRAINTS_LIMIT, PATHS_LIMIT, PathFinder
 from services.identity.validation.trust_store import TrustStore
 from services.identity.x509.inspection import load, usage_of
@@ -42,7 +43,10 @@ from tests.unit.signatures.builders import shared_certificate
 
 def status_of(chain: cases.Chain) -> str:
     """The status, revocation aside, without its prefix."""
-    paths = PathFinder(TrustStore(chain.anchors, chain.intermediates), frozenset(chain.policies))
+    paths = PathFinder(
+        TrustStore(chain.anchors, chain.intermediates),
+        PolicyInputs(chain.policies, bool(chain.policies)),
+    )
     found = paths.find(chain.leaf, chain.at)
     if isinstance(found, Refused):
         return found.status.name

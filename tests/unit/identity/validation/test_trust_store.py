@@ -33,7 +33,7 @@ def test_self_signed_files_are_anchors_and_others_intermediates(tmp_path: Path) 
     (tmp_path / "notes.txt").write_bytes(other_root.pem)
     found = TrustFolder(tmp_path).current()
     assert set(found.anchors) == {root.der, cross.der}
-    assert (found.intermediates, found.crls) == ((authority.der,), (crl,))
+    assert (found.intermediates, [each.der for each in found.crls]) == ((authority.der,), [crl])
 
 
 def test_a_folder_that_does_not_exist_trusts_nothing(tmp_path: Path) -> None:
@@ -66,3 +66,23 @@ def test_an_unchanged_folder_is_the_same_store(tmp_path: Path) -> None:
     assert folder.current() is first, "it was checked a moment ago"
     seconds += 10
     assert folder.current() is not first
+
+
+async def test_a_file_that_no_path_can_be_built_with_freezes_nothing(
+    external: External, caplog: pytest.LogCaptureFixture
+) -> None:
+    external.publishes()
+    leaf = external.leaf(crls=[CRL])
+    assert await external.status(leaf) == "GOOD"
+    # An algorithm without its end: cryptography reads the certificate, the engine not the key.
+    point = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+    bad = make(AUTHORITY, make(ROOT)).der.replace(point, b"\x06\x08" + b"\x80" * 8, 1)
+    (external.folder / "bad.der").write_bytes(bad)
+    with caplog.at_level(logging.WARNING):
+        assert await external.status(leaf) == "GOOD"
+    assert "bad.der" in caplog.text
+    assert await external.validator.find_unusable_files() == ("bad.der",)
+    (external.folder / "root.pem").unlink()
+    assert await external.status(leaf) == "UNTRUSTED", "a deletion counts at once"
+    (external.folder / "bad.der").unlink()
+    assert await external.validator.find_unusable_files() == ()

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.identity.validation.interface import CertificateStatus, ValidationResult
 from services.identity.validation.validator import LOOKUP_CHUNK, VALIDATION_CHUNK
+from services.identity.x509.inspection import NotACertificate, inspect
+from signatures.der import Reader, encode
 from tests.unit.identity.authorities import (
     BEFORE,
     CRL,
@@ -24,7 +27,7 @@ from tests.unit.identity.authorities import (
     External,
     revocation_list,
 )
-from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Made, Profile, key_usage, make
+from tests.unit.identity.chains import AUTHORITY, NOW, ROOT, Made, Profile, key_usage, make, sign
 
 
 class Turns:
@@ -209,3 +212,88 @@ async def test_any_time_may_be_asked_about(external: External) -> None:
     ):
         assert [await external.status(leaf, at) for _ in range(2)] == [status] * 2
         assert [await external.status(stranger, at) for _ in range(2)] == ["UNTRUSTED"] * 2
+
+
+async def test_a_certificate_that_was_revoked_and_has_expired_since_is_revoked(
+    external: External,
+) -> None:
+    leaf = external.leaf(crls=[CRL], not_after=NOW - HOUR)
+    external.publishes((leaf, BEFORE - HOUR))
+    result = await external.validate(leaf)
+    assert (result.status.name, result.revoke_time) == ("REVOKED", BEFORE - HOUR)
+    single = await external.validator.validate(leaf.der, [], at=NOW)
+    assert single.status is CertificateStatus.REVOKED
+    other = external.leaf(crls=[CRL], not_after=NOW - HOUR)
+    assert await external.status(other) == "EXPIRED"
+
+
+async def test_the_last_second_has_the_same_answer_cold_and_cached(external: External) -> None:
+    external.publishes()
+    leaf = external.leaf(crls=[CRL], not_after=NOW)
+    half = NOW + timedelta(milliseconds=500)
+    assert [await external.status(leaf, half) for _ in range(2)] == ["GOOD", "GOOD"]
+
+
+async def test_names_that_cannot_be_read_are_malformed_for_check_and_inspect_alike(
+    external: External,
+) -> None:
+    external.publishes()
+    leaf = external.leaf(crls=[CRL], common_name="Atyrau")
+    bad = sign_again(leaf.der.replace(b"\x0c\x06Atyrau", b"\x0c\x06Atyra\xff"), external.authority)
+    with pytest.raises(NotACertificate):
+        inspect(bad)
+    result = await external.validator.validate(bad, [], at=NOW)
+    assert result.status is CertificateStatus.MALFORMED
+
+
+def sign_again(der: bytes, issuer: Made) -> bytes:
+    outer = Reader(der).sequence()
+    (_, _, tbs), (_, _, algorithm) = outer.any(), outer.any()
+    return encode(0x30, tbs + algorithm + encode(0x03, b"\0" + sign(issuer.key, tbs)))
+
+
+@pytest.mark.parametrize(
+    ("this_update", "at", "status"),
+    [
+        (-HOUR, -2 * HOUR, "GOOD"),
+        (-HOUR, -HOUR / 2, "UNKNOWN"),  # made before the time in question
+        (HOUR, -2 * HOUR, "UNKNOWN"),  # made after the certificate's end
+    ],
+)
+async def test_a_list_from_its_own_time_proves_an_expired_certificate_good(
+    external: External, this_update: timedelta, at: timedelta, status: str
+) -> None:
+    end = NOW - timedelta(days=300)
+    leaf = external.leaf(not_before=end - timedelta(days=30), not_after=end)
+    archived = revocation_list(
+        external.authority, this_update=end + this_update, next_update=end + 24 * HOUR
+    )
+    (external.folder / "archived.crl").write_bytes(archived)
+    assert await external.status(leaf, end + at) == status
+
+
+async def test_a_later_list_that_revokes_wins(external: External) -> None:
+    end = NOW - timedelta(days=300)
+    leaf = external.leaf(not_before=end - timedelta(days=30), not_after=end)
+    for name, revoked, made_at in (("a", [], end - HOUR), ("b", [(leaf, end - 3 * HOUR)], end)):
+        (external.folder / f"{name}.crl").write_bytes(
+            revocation_list(
+                external.authority, revoked, this_update=made_at, next_update=end + 24 * HOUR
+            )
+        )
+    assert await external.status(leaf, end - 2 * HOUR) == "REVOKED"
+    assert await external.status(leaf, end - 4 * HOUR) == "GOOD"
+
+
+async def test_a_grace_asks_for_a_later_list(tmp_path: Path) -> None:
+    external = External(tmp_path / "trust", grace=HOUR)
+    try:
+        end = NOW - timedelta(days=300)
+        leaf = external.leaf(not_before=end - timedelta(days=30), not_after=end)
+        (external.folder / "archived.crl").write_bytes(
+            revocation_list(external.authority, this_update=end, next_update=end + HOUR)
+        )
+        assert await external.status(leaf, end - HOUR) == "GOOD"
+        assert await external.status(leaf, end - HOUR / 2) == "UNKNOWN"
+    finally:
+        external.close()

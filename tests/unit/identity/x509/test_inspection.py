@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from asn1crypto import x509 as asn1
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +19,8 @@ from services.identity.x509.inspection import (
     rfc4514_name,
 )
 from services.identity.x509.usages import CertificateRole, CertificateUsage
-from tests.unit.identity.chains import NOW, Made, Profile, make, new_key
+from signatures import oids
+from tests.unit.identity.chains import NOW, Made, Profile, key_usage, make, new_key
 from tests.unit.signatures.builders import shared_certificate
 
 OID = x509.NameOID
@@ -109,3 +113,31 @@ def test_nca_s_own_certificate_is_read() -> None:
     facts = inspect(shared_certificate("individual_valid_sign_2004_rsa.cer"))
     assert len(facts.iin) == 12 and facts.usage is CertificateUsage.SIGN
     assert CertificateRole.INDIVIDUAL in facts.roles
+
+
+@pytest.mark.parametrize(
+    ("attributes", "numbers"),
+    [
+        ([("2.5.4.5", "IIN" + "1" * 12), ("2.5.4.11", "BIN" + "2" * 12)], ("1" * 12, "2" * 12)),
+        ([("2.5.4.11", "Dept"), ("2.5.4.11", "BIN" + "2" * 12)], ("", "2" * 12)),
+        ([("2.5.4.5", "IIN" + "1" * 12), ("2.5.4.5", "x")], ("", "")),
+        ([("2.5.4.5", "IIN" + "1" * 12), ("2.5.4.5", "BIN" + "2" * 12)], ("", "")),
+        ([("2.5.4.11", "BIN" + "2" * 12), ("2.5.4.11", "BIN" + "3" * 12)], ("", "")),
+        ([("2.5.4.11", "BIN" + "2" * 12), ("2.5.4.5", "BIN" + "3" * 12)], ("", "")),
+    ],
+)
+def test_an_ambiguous_number_is_none(
+    attributes: list[tuple[str, str]], numbers: tuple[str, str]
+) -> None:
+    name = x509.Name([x509.NameAttribute(x509.ObjectIdentifier(o), v) for o, v in attributes])
+    facts = inspect(make(replace(Profile(), name=name)).der)
+    assert (facts.iin, facts.bin) == numbers
+
+
+def test_an_information_system_of_nca_signs() -> None:
+    role = x509.ObjectIdentifier(oids.NCA_INFORMATION_SYSTEM)
+    usage = key_usage("digital_signature", "content_commitment", "key_agreement")
+    system = replace(Profile(), usage=usage, purposes=[role])
+    assert inspect(make(system).der).usage is CertificateUsage.SIGN
+    signs_in = replace(system, purposes=[role, ExtendedKeyUsageOID.CLIENT_AUTH])
+    assert inspect(make(signs_in).der).usage is CertificateUsage.AUTHENTICATE
