@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.concurrency.worker_pool import SIGNATURES
 from services.runtime.errors import DomainError, Unavailable
-from services.runtime.storage.database import Database, is_unavailable
+from services.runtime.storage.database import Database
+from services.runtime.storage.outages import is_unavailable
 from services.signing.exchange.clients import Inbox, Incoming, MessagingClient
 from services.signing.mobile import store
 from services.signing.mobile.clients import NotCompleted, PhoneClient, PhoneState
