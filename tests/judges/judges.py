@@ -169,9 +169,9 @@ class Judge:
 
     def ensure(self, deadline: float) -> None:
         """Install it, unless it is. Raises what Shell does."""
+        self._ensure_programs(deadline)
         if self.is_installed():
             return
-        self._ensure_programs(deadline)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.install(Shell(self.folder, deadline, self.environment))
