@@ -7,7 +7,7 @@ with the head's row locked (group_commit.py; the first head: signed_tree.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -60,8 +60,14 @@ class Cosignature:
     witness: str
     # With its newline.
     line: str
-    # When it was made, in POSIX seconds, as the witness signed it.
-    time: int
+
+    @property
+    def time(self) -> int:
+        """When it was made, in POSIX seconds, as the witness signed it; -1 if it cannot be read."""
+        try:
+            return notes.cosignature_time(self.line)
+        except notes.NoteError:
+            return -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +314,7 @@ async def put_cosignature(connection: AsyncConnection, cosignature: Cosignature)
                 line=cosignature.line,
             )
         )
-    elif notes.cosignature_time(stored) < cosignature.time:
+    elif replace(cosignature, line=stored).time < cosignature.time:
         await connection.execute(
             update(log_cosignatures).where(is_it).values(line=cosignature.line)
         )
@@ -322,7 +328,7 @@ async def read_cosignatures(connection: AsyncConnection, tree_size: int) -> list
         .order_by(log_cosignatures.c.witness)
     )
     return [
-        Cosignature(row.tree_size, row.witness, row.line, notes.cosignature_time(row.line))
+        Cosignature(row.tree_size, row.witness, row.line)
         for row in await connection.execute(statement)
     ]
 

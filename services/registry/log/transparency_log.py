@@ -145,9 +145,8 @@ class TransparencyLog:
                 size,
                 str(witness),
                 next(each.line for each in note.signatures if each.is_by(witness)),
-                time or 0,
             )
-            for witness, time in note.verify(self.witnesses).items()
+            for witness in note.verify(self.witnesses)
         ]
 
     async def add_cosignatures(

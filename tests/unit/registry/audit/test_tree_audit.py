@@ -140,9 +140,7 @@ async def test_a_cosignature_over_another_tree_is_named(ledger: Ledger) -> None:
     text = notes.Checkpoint(ledger.key.origin, 17, os.urandom(32)).text
     line = notes.cosign(text, WITNESS, WITNESS_PRIVATE, 5).line
     async with ledger.database.transaction() as connection:
-        await log_store.put_cosignature(
-            connection, log_store.Cosignature(17, str(WITNESS), line, 5)
-        )
+        await log_store.put_cosignature(connection, log_store.Cosignature(17, str(WITNESS), line))
     assert await differences(ledger) == [
         "cosignature of witness.example over 17 entries: is not over the stored tree"
     ]
