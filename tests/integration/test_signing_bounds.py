@@ -157,6 +157,7 @@ def suite(identity: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 Path(tmp_path_factory.mktemp("gateway")),
                 identity=identity.address,
                 registry=identity.address,
+                requests=identity.address,
                 signing=listen,
                 # Envoy ends a call after this long: it is not what is tested here.
                 call_timeout_seconds=int(PATIENCE_SECONDS),

@@ -48,7 +48,10 @@ UNAUDITED: Mapping[tuple[str, str], str] = {
         "which signed text a request rests on; each use verifies that text again",
     ),
     ("request_statements", "accept_time"): "which signed text a request rests on, and since when",
-    ("request_events", "number"): "the request's own order; the entries have their places in the log",
+    (
+        "request_events",
+        "number",
+    ): "the request's own order; the log has one of its own",
     ("request_events", "applicant"): "whom the openings go to; their statement names them",
     **dict.fromkeys(
         [

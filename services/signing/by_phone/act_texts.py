@@ -13,6 +13,7 @@ SIGN_IN = {"kk": "кіру", "ru": "войти", "en": "sign in"}
 _IDENTITY = "/qagazsyz.identity.v1"
 _SIGNING = "/qagazsyz.signing.v1"
 _REGISTRY = "/qagazsyz.registry.v1"
+_REQUESTS = "/qagazsyz.requests.v1"
 
 # Every method that a person confirms, by its full name; a test compares them with the contracts.
 ACTS = {
@@ -115,6 +116,21 @@ ACTS = {
         "kk": "құжат мазмұнын өшіру",
         "ru": "стереть содержание документа",
         "en": "erase the content of a document",
+    },
+    f"{_REQUESTS}.PublicServiceService/CreatePublicService": {
+        "kk": "мемлекеттік қызмет құру",
+        "ru": "создать услугу",
+        "en": "create a public service",
+    },
+    f"{_REQUESTS}.PublicServiceService/UpdatePublicService": {
+        "kk": "мемлекеттік қызметті өзгерту",
+        "ru": "изменить услугу",
+        "en": "change a public service",
+    },
+    f"{_REQUESTS}.PublicServiceService/ApprovePublicService": {
+        "kk": "мемлекеттік қызметті бекіту",
+        "ru": "утвердить услугу",
+        "en": "approve a public service",
     },
 }
 
