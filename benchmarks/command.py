@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ class Part(enum.StrEnum):
     HOT_PATH = "hot-path"
     CERTIFICATES = "certificates"
     REGISTRATION = "registration"
+    PHONES = "phones"
     GROWTH = "growth"
 
 
@@ -55,13 +57,15 @@ def bench(
 
     registration: documents a second, in batches and by single calls, on SQLite and PostgreSQL.
 
+    phones: signatures on phones a second, through the simulated network, and how long one takes.
+
     growth: what a document costs in a log of a million entries, against one of ten thousand.
 
     Everything takes about half an hour, --quick some minutes. Nothing else should run.
     """
     # As in tests/conftest.py: PostgreSQL is started as another user, by a fork.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    from benchmarks import certificates, growth, hot_path, registration, suite, verification
+    from benchmarks import certificates, growth, hot_path, mobile, registration, suite, verification
     from benchmarks.report import Report, machine
 
     report = Report()
@@ -74,7 +78,14 @@ def bench(
         Part.REGISTRATION: partial(registration.measure, database="SQLite"),
         Part.GROWTH: growth.measure,
     }
-    for part in chosen:
+    if Part.PHONES in chosen:
+        with (
+            tempfile.TemporaryDirectory(prefix="qagazsyz-phones-") as folder,
+            mobile.phone_network(Path(folder) / "phones") as network,
+            suite.running(settings=network.environment()) as started,
+        ):
+            mobile.measure(report, started, network, quick=quick, progress=_progress)
+    for part in (each for each in chosen if each in parts):
         # A suite of its own for each, so that no part measures what another has left behind.
         with suite.running() as started:
             parts[part](report, started, quick=quick, progress=_progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +68,13 @@ class Suite:
 
 
 @contextmanager
-def running(*, database_url: str = "") -> Iterator[Suite]:
-    """Run a suite in a temporary folder during the block; on an error print the end of its log."""
+def running(
+    *, database_url: str = "", settings: Mapping[str, str] | None = None
+) -> Iterator[Suite]:
+    """Run a suite in a temporary folder during the block; on an error print the end of its log.
+
+    settings: environment variables of its processes, beside those of every measurement.
+    """
     with tempfile.TemporaryDirectory(prefix="qagazsyz-bench-") as folder:
         data = Path(folder) / "data"
         environment = {
@@ -78,6 +83,7 @@ def running(*, database_url: str = "") -> Iterator[Suite]:
             "QAGAZSYZ_GATEWAY_ACCESS_LOG": str(Path(folder) / "access.log"),
             # The external authority of the benchmarks is on this machine.
             "QAGAZSYZ_REVOCATION_NETWORKS": REVOCATION_NETWORKS,
+            **(settings or {}),
         }
         database = ("--database-url", database_url) if database_url else ()
         initialize(data)
