@@ -197,16 +197,16 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
         let mut sums = [Affine { x: self.one, y: self.one }; K];
         for at in 0..K {
             let [left, right] = pairs[at];
-            slopes[at] = right.y.minus::<2>(&left.y).times(inverses[at]);
+            slopes[at] = right.y.minus(&left.y).positive().times(inverses[at]);
         }
         for at in 0..K {
             let [left, right] = pairs[at];
-            sums[at].x = slopes[at].square().minus::<4>(&left.x.plus(&right.x)).settled();
+            sums[at].x = slopes[at].raw_square().minus(&left.x).minus(&right.x).settled();
         }
         for at in 0..K {
             let [left, _] = pairs[at];
-            let across = left.x.minus::<2>(&sums[at].x);
-            sums[at].y = slopes[at].times(&across).minus::<2>(&left.y).settled();
+            let across = left.x.minus(&sums[at].x).positive();
+            sums[at].y = slopes[at].raw_product(&across).minus(&left.y).settled();
         }
         sums
     }
@@ -215,14 +215,15 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn double_affine(&self, point: &Affine<P, N, L>, inverse: &Number<P, N, L>) -> Affine<P, N, L> {
-        let square = point.x.square().scaled::<3>();
+        let square = point.x.raw_square().scaled::<3>();
         let numerator = match &self.a {
-            Some(a) => square.plus(a),
-            None => square.minus::<3>(&self.one.scaled::<3>()),
+            Some(a) => square.plus(a).carried(),
+            None => square.minus_raw(&self.one.raw().scaled::<3>()).lifted(3).carried(),
         };
         let slope = numerator.times(inverse);
-        let x = slope.square().minus::<4>(&point.x.scaled::<2>()).settled();
-        let y = slope.times(&point.x.minus::<2>(&x)).minus::<2>(&point.y).settled();
+        let x = slope.raw_square().minus(&point.x).minus(&point.x).settled();
+        let across = point.x.minus(&x).positive();
+        let y = slope.raw_product(&across).minus(&point.y).settled();
         Affine { x, y }
     }
 
@@ -232,16 +233,20 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn double(&self, Jacobian { x, y, z }: &Jacobian<P, N, L>) -> Jacobian<P, N, L> {
         let (delta, gamma) = (z.square(), y.square());
-        let beta = x.times(&gamma);
         let alpha = match &self.a {
-            None => x.minus::<2>(&delta).times(&x.plus(&delta)).scaled::<3>(),
-            Some(a) => x.square().scaled::<3>().plus(&a.times(&delta.square())),
+            None => x.minus(&delta).positive().raw_product(&x.plus(&delta).carried()).scaled::<3>(),
+            Some(a) => {
+                let fourth = a.times(&delta.square());
+                x.raw_square().scaled::<3>().plus(&fourth)
+            }
         };
-        let beta = beta.scaled::<4>();
-        let x3 = alpha.square().minus::<10>(&beta.scaled::<2>()).settled();
-        let gammas = gamma.square().scaled::<8>();
-        let y3 = alpha.times(&beta.minus::<2>(&x3)).minus::<10>(&gammas).settled();
-        Jacobian { x: x3, y: y3, z: y.scaled::<2>().times(z) }
+        let alpha = alpha.carried();
+        let beta = x.raw_product(&gamma).scaled::<4>().carried();
+        let x3 = alpha.raw_square().minus(&beta).minus(&beta).settled();
+        let across = beta.minus(&x3).positive();
+        let gammas = gamma.raw_square().scaled::<8>();
+        let y3 = alpha.raw_product(&across).minus_raw(&gammas).settled();
+        Jacobian { x: x3, y: y3, z: y.raw_product(z).scaled::<2>().carried() }
     }
 
     /// Adds an affine point. Where it is the same or the opposite one, Z becomes 0; a Z of 0 stays.
@@ -253,13 +258,14 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
         right: &Affine<P, N, L>,
     ) -> Jacobian<P, N, L> {
         let square = z.square();
-        let h = right.x.times(&square).minus::<2>(x);
-        let r = right.y.times(&z.times(&square)).minus::<2>(y);
+        let h = right.x.raw_product(&square).minus(x).positive();
+        let r = right.y.raw_product(&z.times(&square)).minus(y).positive();
         let h_square = h.square();
         let h_cube = h.times(&h_square);
         let v = x.times(&h_square);
-        let x3 = r.square().minus::<4>(&h_cube.plus(&v.scaled::<2>())).settled();
-        let y3 = r.times(&v.minus::<2>(&x3)).minus::<2>(&y.times(&h_cube)).settled();
+        let x3 = r.raw_square().minus(&h_cube).minus(&v).minus(&v).settled();
+        let across = v.minus(&x3).positive();
+        let y3 = r.raw_product(&across).minus_raw(&y.raw_product(&h_cube)).settled();
         Jacobian { x: x3, y: y3, z: z.times(&h) }
     }
 
@@ -285,7 +291,7 @@ impl<'a, P: Prime<N, L>, const N: usize, const L: usize> Field<'a, P, N, L> {
             let lefts: Vec<usize> = (0..refused.len()).flat_map(lefts).collect();
             let mut inverses = Vec::with_capacity(lefts.len());
             for &left in &lefts {
-                inverses.push(points[left + stride].x.minus::<2>(&points[left].x));
+                inverses.push(points[left + stride].x.minus(&points[left].x).positive());
             }
             if !self.invert_all(&mut inverses) {
                 for (&left, difference) in lefts.iter().zip(&mut inverses) {
@@ -446,7 +452,7 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
         let mut possible: __mmask8 = 0xff;
         while possible != 0 {
             let expected = Number::from_words(&candidates).times(&self.into);
-            holds |= possible & expected.times(z_square).minus::<2>(x).zeros();
+            holds |= possible & expected.raw_product(z_square).minus(x).positive().zeros();
             for (at, candidate) in candidates.iter_mut().enumerate() {
                 let (next, is_past) = modular::add(candidate, order);
                 if is_past || !modular::is_below(&next, &self.p.words) {
@@ -490,8 +496,7 @@ fn look_up<'a, P: Prime<N, L>, const N: usize, const L: usize>(
     let columns = columns.as_flattened();
     let x = Number::unpack(&columns[..N], 1.0);
     let y = Number::unpack(&columns[N..2 * N], 1.0);
-    let zero = Number::unpack(&columns[..0], 0.0);
-    Affine { x, y: y.blend(turned, &zero.minus::<1>(&y)) }
+    Affine { x, y: y.negated_where(turned) }
 }
 
 /// Returns tables of points of the group, in order, whose coordinates are as the group's p encodes
@@ -511,9 +516,9 @@ pub fn tables<P: Prime<N, L>, const N: usize, const L: usize>(
         let point = |at: usize| &points[at.min(points.len() - 1)];
         let [x, y] = [0, 1].map(|coordinate| {
             let plain = std::array::from_fn(|at| p.decode(&point(at)[coordinate]));
-            Number::from_words(&plain).times(&field.into)
+            Number::from_words(&plain).raw_product(&field.into).settled()
         });
-        let mut anchor = Jacobian { x: x.settled(), y: y.settled(), z: field.one };
+        let mut anchor = Jacobian { x, y, z: field.one };
         for at in 0..anchors {
             if at > 0 {
                 for _ in 0..shape.width * shape.classes {
@@ -579,7 +584,7 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
             // The power is the double of the last one: 2, 4, 8 … times each point.
             let mut inverses = Vec::with_capacity(powers.len());
             for power in &powers {
-                inverses.push(power.y.scaled::<2>());
+                inverses.push(power.y.plus(&power.y).carried());
             }
             if !self.invert_all(&mut inverses) {
                 return None;
@@ -590,7 +595,7 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Field<'_, P, N, L> {
             let mut inverses = Vec::with_capacity(made.len());
             for (multiples, power) in made.chunks_exact(each).zip(&powers) {
                 for multiple in multiples {
-                    inverses.push(power.x.minus::<2>(&multiple.x));
+                    inverses.push(power.x.minus(&multiple.x).positive());
                 }
             }
             if !self.invert_all(&mut inverses) {
