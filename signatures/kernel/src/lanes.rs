@@ -159,15 +159,15 @@ pub fn hold<const N: usize>(equations: &[Equation<N>]) -> Vec<Option<bool>> {
             answers[at] = held;
         }
     };
+    let address = |at: usize| std::ptr::from_ref(equations[at].key).addr();
     let best = |at: usize| equations[at].key.lane_tables.best().expect("it is known");
-    known.sort_by_key(|&at| best(at).shape);
+    known.sort_by_key(|&at| (best(at).shape, address(at)));
     for places in known.chunk_by(|&a, &b| best(a).shape == best(b).shape) {
         if places.len() >= FEWEST_IN_LANES {
             let tables: Vec<_> = places.iter().map(|&at| best(at)).collect();
             settle(places, &tables);
         }
     }
-    let address = |at: usize| std::ptr::from_ref(equations[at].key).addr();
     new.sort_by_key(|&at| address(at));
     for places in new.chunks(NEW_AT_ONCE).filter(|places| places.len() >= FEWEST_IN_LANES) {
         let keys: Vec<_> = places.chunk_by(|&a, &b| address(a) == address(b)).collect();

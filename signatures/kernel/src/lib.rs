@@ -29,6 +29,7 @@ mod gost;
 mod gost_curves;
 mod group;
 mod instructions;
+mod inversion;
 mod jobs;
 mod keys;
 mod known_keys;

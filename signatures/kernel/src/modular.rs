@@ -9,9 +9,7 @@
 //! Nothing is constant-time, because signatures and keys are public. Branches are avoided where the
 //! processor would mispredict them.
 
-use crypto_bigint::{Odd, Uint};
-
-use crate::nist_primes;
+use crate::{inversion, nist_primes};
 
 pub type Words<const N: usize> = [u64; N];
 
@@ -186,9 +184,8 @@ impl<const N: usize> Modulus<N> {
 
     /// Returns the inverse of an encoded number, encoded. None if it has none, as 0 has.
     pub fn invert(&self, a: &Words<N>) -> Option<Words<N>> {
-        let modulus = Odd::new(Uint::from_words(self.words)).into_option()?;
-        let inverse = Uint::from_words(self.decode(a)).invert_odd_mod_vartime(&modulus);
-        Some(self.encode(&inverse.into_option()?.to_words()))
+        let inverse = inversion::invert(&self.decode(a), &self.words, self.inverse.wrapping_neg());
+        inverse.map(|inverse| self.encode(&inverse))
     }
 
     /// Replaces encoded numbers by their inverses, with one inversion for all (Montgomery's trick).

@@ -38,8 +38,8 @@ impl Shape {
 pub struct Digits<const N: usize> {
     /// The odd one less 1, halved. Of the bits k of the sum of ±2ᵏ, k below w times the windows,
     /// those with plus have to add up to this and the highest one (see trees::Signs).
-    half: Words<N>,
-    is_opposite: bool,
+    pub half: Words<N>,
+    pub is_opposite: bool,
 }
 
 impl<const N: usize> Digits<N> {
