@@ -298,7 +298,7 @@ impl<P: Prime<N, L>, const N: usize, const L: usize> Number<P, N, L> {
                 let column = &mut columns[ROW + limb + 1];
                 *column = _mm512_madd52hi_epu64(*column, self.limbs[ROW], other.limbs[limb]);
             }
-            if ROW > 0 {
+            if ROW != 0 {
                 Self::reduce_column(&mut columns, ROW - 1);
             }
         });
