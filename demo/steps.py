@@ -29,6 +29,7 @@ from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.credentials import Credential
 from qagazsyz.documents import STATEMENT_VERSION, sign_document, statement
 from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
+from qagazsyz.phone import PhoneCredential
 from qagazsyz.registry.v1 import (
     consents_pb2,
     consents_pb2_grpc,
@@ -85,9 +86,11 @@ class Demo:
     advance: Callable[[int, int], None]
     trace_id: str = ""
     per_second: float = 0.0
-    _people: list[Person] = field(default_factory=list)
-    _actors: dict[str, Actor] = field(default_factory=dict)
-    _citizens: list[Actor] = field(default_factory=list)
+    # The operators and the organizations' officers, by what they are called here.
+    actors: dict[str, Actor] = field(default_factory=dict)
+    # The officers, then the citizens.
+    people: list[Person] = field(default_factory=list)
+    citizens: list[Actor] = field(default_factory=list)
     _clients: list[Client] = field(default_factory=list)
     _documents: list[documents_pb2.Document] = field(default_factory=list)
     _contents: dict[str, bytes] = field(default_factory=dict)
@@ -123,8 +126,20 @@ class Demo:
         # The demo's own span is not recorded: it is the parent that all of a step's calls share.
         return {"traceparent": f"00-{self.trace_id}-{self.trace_id[:16]}-01"}
 
-    def _client(self, actor: Actor) -> Client:
-        client = actor.client(self.suite.gateway, self._trace_headers)
+    def client(self, actor: Actor) -> Client:
+        """Open a client that signs in as an actor; close() closes it."""
+        return self.open(actor.credential, actor.organization)
+
+    def open(
+        self, credential: Credential | PhoneCredential | None, organization: str = ""
+    ) -> Client:
+        """Open a client with any credential, or none; close() closes it."""
+        client = Client(
+            self.suite.gateway,
+            credential,
+            organization=organization,
+            trace_headers=self._trace_headers,
+        )
         self._clients.append(client)
         return client
 
@@ -134,25 +149,25 @@ class Demo:
         """Enrol a second operator, a ministry, two banks, an officer of each, and citizens, with
         certificates."""
         operator = Actor("", Credential.load(self.suite.data / "credentials" / "operator.pem"))
-        self._actors["operator"] = operator
-        client = self._client(operator)
+        self.actors["operator"] = operator
+        client = self.client(operator)
         enrolment = Enrolment(client)
-        *self._people, colleague = islice(people(), CITIZENS + 4)
+        *self.people, colleague = islice(people(), CITIZENS + 4)
         second = await second_operator(client, self.suite.data, colleague)
-        self._actors["second operator"] = second
+        self.actors["second operator"] = second
         officers = {"ministry": MINISTRY, "first bank": FIRST_BANK, "second bank": SECOND_BANK}
         total = len(officers) + CITIZENS
         for number, (name, organization) in enumerate(officers.items()):
             subject = await enrolment.organization(organization)
-            self._actors[name] = await enrolment.officer(self._people[number], subject)
+            self.actors[name] = await enrolment.officer(self.people[number], subject)
             self.advance(number + 1, total)
         kinds = (KeyType.P256, KeyType.P256, KeyType.ED25519, KeyType.P384)
         for number in range(CITIZENS):
-            person = self._people[number + 3]
-            self._citizens.append(await enrolment.citizen(person, kinds[number % len(kinds)]))
+            person = self.people[number + 3]
+            self.citizens.append(await enrolment.citizen(person, kinds[number % len(kinds)]))
             self.advance(len(officers) + number + 1, total)
-        for name, actor in self._actors.items():
-            token = await self._client(actor).token()
+        for name, actor in self.actors.items():
+            token = await self.client(actor).token()
             must(actor.organization, token.organization, f"the organization of the {name}'s token")
         await self._make_seal()
         return f"3 organizations, {total + 1} people, {total + 2} certificates, 5 sign-ins"
@@ -160,8 +175,8 @@ class Demo:
     async def _make_seal(self) -> None:
         """Create a managed key for the ministry, ask for a certificate over it as the ministry's
         officer, and approve it as an operator."""
-        ministry = self._actors["ministry"]
-        officer = self._client(ministry)
+        ministry = self.actors["ministry"]
+        officer = self.client(ministry)
         keys = keys_pb2_grpc.KeyServiceStub(officer.channel)
         key = await keys.CreateKey(
             keys_pb2.CreateKeyRequest(
@@ -190,15 +205,13 @@ class Demo:
             timeout=TIMEOUT_SECONDS,
         )
         must(certificates_pb2.CERTIFICATE_STATE_PENDING, waiting.state, "the seal's state")
-        issued = await Enrolment(self._client(self._actors["second operator"])).approve(
-            waiting.name
-        )
+        issued = await Enrolment(self.client(self.actors["second operator"])).approve(waiting.name)
         self._seal = issued.der
 
     async def create_types(self) -> str:
         """Create two types of documents that the ministry issues."""
         documents = documents_pb2_grpc.DocumentServiceStub(
-            self._client(self._actors["operator"]).channel
+            self.client(self.actors["operator"]).channel
         )
         for name, titles in (
             (ADDRESS_TYPE, {"kk": "Мекенжай анықтамасы", "ru": "Адресная справка"}),
@@ -207,7 +220,7 @@ class Demo:
             created = await documents.CreateDocumentType(
                 documents_pb2.CreateDocumentTypeRequest(
                     document_type=documents_pb2.DocumentType(
-                        display_names=titles, issuers=[self._actors["ministry"].organization]
+                        display_names=titles, issuers=[self.actors["ministry"].organization]
                     ),
                     document_type_id=name.removeprefix("documentTypes/"),
                 ),
@@ -220,8 +233,8 @@ class Demo:
 
     async def register(self) -> str:
         """Register documents of both types in batches, half signed by the officer, half sealed."""
-        ministry = self._actors["ministry"]
-        client = self._client(ministry)
+        ministry = self.actors["ministry"]
+        client = self.client(ministry)
         documents = documents_pb2_grpc.DocumentServiceStub(client.channel)
         font = sample_documents.write_font(self.folder)
         for start in range(0, DOCUMENTS, BATCH):
@@ -259,11 +272,11 @@ class Demo:
             # Two of each type in turn, so that both kinds of signer sign both.
             is_address = number % 4 < 2
             citizen = number // 4 % CITIZENS
-            person = self._people[citizen + 3]
+            person = self.people[citizen + 3]
             draft = documents_pb2.Document(
                 document_type=ADDRESS_TYPE if is_address else INCOME_TYPE,
-                subjects=[self._citizens[citizen].subject],
-                issuer=self._actors["ministry"].organization,
+                subjects=[self.citizens[citizen].subject],
+                issuer=self.actors["ministry"].organization,
                 title="Мекенжай анықтамасы" if is_address else "Справка о доходах",
                 media_type=sample_documents.PDF if is_address else sample_documents.XML,
             )
@@ -312,10 +325,10 @@ class Demo:
 
     async def verify(self) -> str:
         """Verify ten thousand signatures in one call, which must find exactly the spoiled ones."""
-        certified = [citizen.credential for citizen in self._citizens[::4]]
+        certified = [citizen.credential for citizen in self.citizens[::4]]
         batch = await asyncio.to_thread(make_mixed_batch, certified, SIGNATURES)
         stub = verification_pb2_grpc.VerificationServiceStub(
-            self._client(self._actors["first bank"]).channel
+            self.client(self.actors["first bank"]).channel
         )
         began = time.monotonic()
         answer = await stub.BatchVerify(batch.request, timeout=TIMEOUT_SECONDS)
@@ -329,12 +342,12 @@ class Demo:
 
     async def look_up(self) -> str:
         """Grant consent as a citizen; find, download and verify their certificate as a bank."""
-        citizen = self._citizens[0]
-        bank = self._client(self._actors["first bank"])
-        await consents_pb2_grpc.ConsentServiceStub(self._client(citizen).channel).GrantConsent(
+        citizen = self.citizens[0]
+        bank = self.client(self.actors["first bank"])
+        await consents_pb2_grpc.ConsentServiceStub(self.client(citizen).channel).GrantConsent(
             consents_pb2.GrantConsentRequest(
                 consent=consents_pb2.Consent(
-                    organization=self._actors["first bank"].organization,
+                    organization=self.actors["first bank"].organization,
                     document_type=ADDRESS_TYPE,
                     purpose=PURPOSE,
                     purpose_text="Ипотекалық несие беру туралы шешім үшін",
@@ -381,7 +394,7 @@ class Demo:
 
     def _question(self) -> documents_pb2.LookUpDocumentsRequest:
         return documents_pb2.LookUpDocumentsRequest(
-            subject=self._citizens[0].subject,
+            subject=self.citizens[0].subject,
             document_type=ADDRESS_TYPE,
             purpose=PURPOSE,
             reason="Ипотекаға өтінім",
@@ -391,7 +404,7 @@ class Demo:
     async def refuse_second_bank(self) -> str:
         """Ask the same as a bank that has no consent, and be refused."""
         documents = documents_pb2_grpc.DocumentServiceStub(
-            self._client(self._actors["second bank"]).channel
+            self.client(self.actors["second bank"]).channel
         )
         await _must_refuse(documents.LookUpDocuments, self._question(), "a bank without consent")
         get = documents_pb2.GetDocumentRequest(name=self._documents[0].name)
@@ -400,12 +413,12 @@ class Demo:
 
     async def list_accesses(self) -> str:
         """List the accesses as the citizen: the look-up, the download and the refusal only."""
-        citizen = self._citizens[0]
-        stub = consents_pb2_grpc.ConsentServiceStub(self._client(citizen).channel)
+        citizen = self.citizens[0]
+        stub = consents_pb2_grpc.ConsentServiceStub(self.client(citizen).channel)
         answer = await stub.ListAccesses(
             consents_pb2.ListAccessesRequest(subject=citizen.subject), timeout=TIMEOUT_SECONDS
         )
-        first, second = (self._actors[n].organization for n in ("first bank", "second bank"))
+        first, second = (self.actors[n].organization for n in ("first bank", "second bank"))
         expected = [
             (first, consents_pb2.ACCESS_EVENT_DOWNLOADED),
             (first, consents_pb2.ACCESS_EVENT_LOOKED_UP),
@@ -419,8 +432,8 @@ class Demo:
 
     async def check_receipt(self) -> str:
         """Fetch the citizen's receipt, and verify it offline with the tool."""
-        client = self._client(self._citizens[0])
-        document = next(d for d in self._documents if self._citizens[0].subject in list(d.subjects))
+        client = self.client(self.citizens[0])
+        document = next(d for d in self._documents if self.citizens[0].subject in list(d.subjects))
         receipt = await documents_pb2_grpc.DocumentServiceStub(client.channel).GetReceipt(
             documents_pb2.GetReceiptRequest(document=document.name), timeout=TIMEOUT_SECONDS
         )
@@ -439,9 +452,9 @@ class Demo:
 
     async def revoke(self) -> str:
         """Revoke a certificate, whose signatures must be refused within the stated bound."""
-        holder = self._citizens[1]
+        holder = self.citizens[1]
         stub = verification_pb2_grpc.VerificationServiceStub(
-            self._client(self._actors["first bank"]).channel
+            self.client(self.actors["first bank"]).channel
         )
         message = "Қол қойылды".encode()
         algorithm, signature = holder.credential.sign(message)
@@ -455,7 +468,7 @@ class Demo:
         must(signatures_pb2.VERDICT_VALID, before.verdict, "the verdict before revocation")
         fingerprint = hashlib.sha256(holder.credential.certificate).hexdigest()
         await certificates_pb2_grpc.CertificateServiceStub(
-            self._client(holder).channel
+            self.client(holder).channel
         ).RevokeCertificate(
             certificates_pb2.RevokeCertificateRequest(
                 name=f"{holder.subject}/certificates/{fingerprint}",
