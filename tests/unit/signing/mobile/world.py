@@ -29,6 +29,7 @@ from phones.subscribers import Subscriber, new_sim
 from qagazsyz.common.v1 import access_pb2
 from qagazsyz.identity.v1 import phones_pb2
 from qagazsyz.signing.v1 import mobile_signatures_pb2 as pb
+from services.identity.main import MIGRATIONS as IDENTITY_MIGRATIONS
 from services.messaging.main import MESSAGING_SERVICE
 from services.messaging.main import MIGRATIONS as MESSAGING_MIGRATIONS
 from services.messaging.smpp.session import Account
@@ -330,6 +331,7 @@ async def _running_world(tmp_path: Path) -> AsyncIterator[World]:
         sqlite_url(tmp_path / f"{name}.db") for name in ("identity", "messaging", "signing")
     )
     async with AsyncExitStack() as stack:
+        await _migrate_file(identity_url, IDENTITY_MIGRATIONS)
         identity = await stack.enter_async_context(running_identity(tmp_path, identity_url))
         clock = identity.clock
         network_clock = NetworkClock(clock, held=True)
@@ -380,6 +382,14 @@ async def _running_world(tmp_path: Path) -> AsyncIterator[World]:
             messaging,
             client,
         )
+
+
+async def _migrate_file(url: str, migrations: Path) -> None:
+    database = Database(url)
+    try:
+        await migrate(database, migrations)
+    finally:
+        await database.close()
 
 
 @asynccontextmanager
