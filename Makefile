@@ -173,7 +173,7 @@ bench-transit: ## What Vault's transit engine takes for the same batches; needs 
 bench: setup ## Everything that qagazsyz bench measures, half an hour; ARGS=--quick and others
 	@$(BIN)/qagazsyz bench $(ARGS)
 
-crash-messaging: setup ## 55 kills -9 of messaging, five at each named step, on SQLite and on PostgreSQL, under three SMSCs; SEED=n for others
+crash-messaging: setup ## 55 kills -9 of messaging at each named step, on SQLite and on PostgreSQL, under each of three SMSCs; SEED=n for others
 	@LONG_RUN=1 $(BIN)/python -m pytest -q -s tests/unit/messaging/test_crashes.py -k fifty_five
 	@LONG_RUN=1 $(BIN)/python -m tests.judges node java
 

@@ -192,7 +192,8 @@ def confirm(
     gateway: Gateway = DEFAULT_GATEWAY,
     json: Json = False,
 ) -> None:
-    """Have a pending phone's SIM sign, which binds it; 1 if it is not bound in the end."""
+    """Have the SIM of a pending phone, or of one unseen for long, sign; 1 if it is not bound in the
+    end."""
     from cli.commands.mobile import wait_for_end
     from cli.connection import TIMEOUT_SECONDS, signed_in
     from cli.output import print_message

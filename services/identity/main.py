@@ -34,6 +34,7 @@ from services.identity.phones.erasing import ERASE_SECONDS, NumberErasing
 from services.identity.phones.numbers import NUMBER_KEY, NumberVault, load_number_vault
 from services.identity.phones.servicer import PhoneServicer
 from services.identity.phones.store import keep_key_id
+from services.identity.phones.unseen import UNSEEN_SECONDS, UnseenPhones
 from services.identity.seed import SEED, import_seed, register_time_stamper
 from services.identity.settings import IdentitySettings
 from services.identity.subjects.membership_changes import MembershipChanges
@@ -226,6 +227,13 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             kept=timedelta(days=settings.phone_numbers_kept_days),
             clock=clock,
         )
+        unseen = UnseenPhones(
+            database=database,
+            after=timedelta(days=settings.phone_unseen_days),
+            platform=settings.platform_name,
+            clock=clock,
+            randomness=randomness,
+        )
 
         async def report_trust() -> None:
             usable = not await validator.find_unusable_files()
@@ -240,6 +248,7 @@ async def serve(settings: IdentitySettings, stop: asyncio.Event) -> None:
             every(TRUST_SECONDS, report_trust, name="looking at the trust folder"),
             every(WATCH_SECONDS, watch.check, name="watching the transparency log"),
             every(TIDY_SECONDS, ending.tidy, name="ending phones whose certificate has ended"),
+            every(UNSEEN_SECONDS, unseen.find, name="finding phones that were not seen for long"),
             every(ERASE_SECONDS, erasing.erase, name="erasing numbers of phones that ended"),
         ):
             await wait_for(stop, server)

@@ -61,6 +61,12 @@ class IdentitySettings(ServiceSettings):
         description="Organizations (subjects/…), with commas, whose information systems may report"
         " SIM swaps: mobile networks.",
     )
+    phone_unseen_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days without a signature of its SIM after which a phone gets no text until it"
+        " is confirmed again: numbers are given to others.",
+    )
     phone_numbers_kept_days: int = Field(
         default=90,
         ge=0,

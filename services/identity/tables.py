@@ -214,11 +214,14 @@ phones = Table(
     # Fingerprint of the SIM's certificate; empty if it never was active.
     Column("certificate", String(64), nullable=False, default=""),
     Column("create_time", UtcDateTime, nullable=False),
+    # When its SIM signed, to the day.
+    Column("seen_time", UtcDateTime),
     Column("end_time", UtcDateTime),
 )
 Index("phones_by_subject", phones.c.subject, phones.c.id)
 Index("phones_by_number", phones.c.number_hash, phones.c.state)
 Index("phones_by_state", phones.c.state, phones.c.create_time)
+Index("phones_by_seen_time", phones.c.state, phones.c.seen_time)
 Index("phones_by_certificate", phones.c.certificate)
 Index("phones_by_proposer", phones.c.proposer, phones.c.create_time)
 

@@ -18,7 +18,6 @@ from google.protobuf.message import Message
 
 from cli.operations.traces import read_spans
 from cli.output import write_secret
-from phones.outcomes import Outcome
 from phones.subscribers import read_subscribers
 from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.credentials import Credential
@@ -29,9 +28,11 @@ from services.runtime.clients import InternalTokens, ServiceClient, open_channel
 from signatures.x509 import is_signed_by_certificate
 from testing.enrolment import Actor
 from testing.suite_process import RunningSuite, running_suite
+from tests.integration.phone_life import Life, RunningNetwork, live
 from tests.integration.test_identity_events import seen
 from tests.integration.test_phone_simulator import run as run_phones
 from tests.integration.test_phone_simulator import running as running_network
+from tests.integration.test_privacy import COMPANY, SOUGHT, secrets
 from tests.integration.test_service_credentials import address_of_identity
 from tests.integration.test_tool import ok, run
 from tests.integration.world import TIMEOUT_SECONDS, World
@@ -46,24 +47,25 @@ IINS: list[bytes] = []
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    """The simulated network's folder, and the port of its SMSC."""
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNetwork]:
+    """The simulated network, as a process."""
     folder = tmp_path_factory.mktemp("network") / "phones"
-    assert run_phones("new", folder, "--count", 2).returncode == 0
-    with running_network(folder) as (port, _):
-        yield folder, port
+    record = folder.with_name("record.jsonl")
+    assert run_phones("new", folder, "--count", 3).returncode == 0
+    with running_network(folder, "--record", record) as (port, process):
+        yield RunningNetwork(folder, port, record, process)
 
 
 @pytest.fixture(scope="module")
 def suite(
-    network: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
+    network: RunningNetwork, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningSuite]:
     """Run a suite with this network for this module alone, which the last test stops so that all is
     written."""
-    folder, port = network
+    folder = network.folder
     environment = {
         "QAGAZSYZ_SMPP_HOST": "127.0.0.1",
-        "QAGAZSYZ_SMPP_PORT": str(port),
+        "QAGAZSYZ_SMPP_PORT": str(network.port),
         "QAGAZSYZ_SMPP_TLS": "off",
         "QAGAZSYZ_SMPP_SYSTEM_ID": "qagazsyz",
         "QAGAZSYZ_SMPP_PASSWORD": str(folder / "smpp.password"),
@@ -205,13 +207,13 @@ async def test_a_citizen_binds_and_unbinds_alone(
 
 async def test_a_person_binds_a_phone_and_signs_on_it(
     world: World,
-    network: tuple[Path, int],
+    network: RunningNetwork,
     tool: Callable[[Actor], Tool],
     tmp_path: Path,
 ) -> None:
-    folder, _ = network
+    folder = network.folder
     listed = read_subscribers((folder / "subscribers.json").read_bytes())
-    number = next(each.number for each in listed if each.outcome is Outcome.SIGNS)
+    number = network.subscribers()[0].number
     citizen = await world.citizen()
     operator, holder = tool(world.operator), tool(citizen)
     for command, name in (("import", "sims-1.json"), ("import-keys", "sim-keys-1.json")):
@@ -256,13 +258,12 @@ async def test_a_person_binds_a_phone_and_signs_on_it(
 
 async def test_a_person_with_a_phone_alone_signs_in_confirms_and_signs_a_document(
     world: World,
-    network: tuple[Path, int],
+    network: RunningNetwork,
     tool: Callable[[Actor], Tool],
     tmp_path: Path,
 ) -> None:
-    folder, _ = network
-    listed = read_subscribers((folder / "subscribers.json").read_bytes())
-    number = [each.number for each in listed if each.outcome is Outcome.SIGNS][1]
+    folder = network.folder
+    number = network.subscribers()[1].number
     organization = await world.organization()
     citizen = await world.citizen()
     await world.enrolment().add_member(organization, citizen.subject, "ROLE_OFFICER")
@@ -371,27 +372,31 @@ def test_a_list_that_cannot_be_read_names_its_line_only(
         assert "+7701" not in done.stderr
 
 
-async def test_no_number_no_card_and_no_text_is_in_a_file_of_the_suite(
-    world: World, tool: Callable[[Actor], Tool], tmp_path: Path
+async def test_no_number_no_text_and_no_name_is_in_a_file_of_the_suite(
+    world: World, network: RunningNetwork, tool: Callable[[Actor], Tool], tmp_path: Path
 ) -> None:
-    """Not in a log, a span, or a database, after calls that were answered and that were refused."""
-    citizen, card = await world.citizen(), Card()
+    """Not in a log, a span, an entry of the log or a database, after all that a phone is used for,
+    and after calls that were refused. Names and IINs stand in identity's database alone."""
+    citizen, card = await world.enrolment().citizen(SOUGHT), Card()
+    officer = await world.officer(await world.enrolment().organization(COMPANY))
     operator, holder = tool(world.operator), tool(citizen)
     await asyncio.to_thread(operator, "import", write_list(tmp_path / "sims.csv", card))
-    asked = await in_thread(holder, "bind", citizen.subject, "--number", card.number)
-    await complete(world, asked["name"], card)
+    for command, name in (("import", "sims-1.json"), ("import-keys", "sim-keys-1.json")):
+        await asyncio.to_thread(operator, command, network.folder / name)
+    lived = await live(Life(world, network, citizen), officer)
+    sought = [*PERSONAL, card.iccid.encode(), *lived]
     unknown = Card()
     for number in (unknown.number, f"{card.number}x"):
         await asyncio.to_thread(holder.refused, "bind", citizen.subject, "--number", number)
+        sought.append(number[1:].encode())
     data = world.suite.data
     await world.close()
     world.suite.stop()
     assert len(read_spans(data / "traces")) > 10
-    sought = [card.number[1:].encode(), unknown.number[1:].encode(), card.iccid.encode(), *PERSONAL]
     searched = [world.suite.log, *(path for path in data.rglob("*") if path.is_file())]
     assert [path.name for path in searched if path.suffix == ".db"]
     for path in searched:
         content = path.read_bytes()
         assert not [each for each in sought if each in content], path
         if path.suffix not in (".db", ".db-wal"):
-            assert not [each for each in IINS if each in content], path
+            assert not [each for each in (*IINS, *secrets()) if each in content], path

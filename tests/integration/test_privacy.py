@@ -43,12 +43,17 @@ def secrets() -> list[bytes]:
         SOUGHT.iin, SOUGHT.given_name, SOUGHT.family_name, SOUGHT.patronymic,
         COMPANY.bin, COMPANY.display_name, TITLE, REASON, CONTENT.decode(),
     ]  # fmt: skip
-    forms: list[bytes] = []
-    for word in words:
-        forms.append(word.encode())
-        forms.append(json.dumps(word)[1:-1].encode())
-        forms.append(quote(word).encode())
-    return forms
+    return [form for word in words for form in forms(word)]
+
+
+def forms(word: str) -> list[bytes]:
+    """Return a word in the encodings that logs use, and that of short messages."""
+    return [
+        word.encode(),
+        json.dumps(word)[1:-1].encode(),
+        quote(word).encode(),
+        word.encode("utf-16-be"),
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,12 @@ from services.runtime.storage.migrations import migrate
 from tests.judges.smscs import JSMPP, NPM, Kind, judging
 from tests.smsc import Smsc
 from tests.unit.messaging.builders import PHONE, Stream, linked, make_service
-from tests.unit.messaging.crash_service import STEPS
-from tests.unit.messaging.crashes import kill_at, seed
+from tests.unit.messaging.crashes import FEW_KILLS, KILLS, choose_steps, kill_at, seed
 
 KINDS = [
     pytest.param(NPM, id="npm-smpp", marks=pytest.mark.node),
     pytest.param(JSMPP, id="jsmpp", marks=pytest.mark.java),
 ]
-# With LONG_RUN, 55 at all steps; else a twentieth of them, rounded up.
-KILLS_A_STEP, FEW_KILLS = 5, 3
 TEXT = "PIN {1}: 5€"
 # 3GPP TS 23.038, 6.2.1: braces and the euro take an escape.
 OCTETS = b"PIN \x1b\x281\x1b\x29: 5\x1b\x65"
@@ -85,10 +82,6 @@ async def test_both_ends_of_an_exchange_have_the_same_record(kind: Kind, tmp_pat
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nothing_is_lost_when_the_service_is_killed(kind: Kind, database_url: str) -> None:
     chance = random.Random(seed())
-    if "LONG_RUN" in os.environ:
-        steps = list(STEPS * KILLS_A_STEP)
-        chance.shuffle(steps)
-    else:
-        steps = chance.sample(STEPS, FEW_KILLS)
+    steps = choose_steps(KILLS if "LONG_RUN" in os.environ else FEW_KILLS, chance)
     async with judging(kind) as judge:
         await kill_at(database_url, judge, steps, chance)

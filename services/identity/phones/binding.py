@@ -44,7 +44,7 @@ from services.identity.phones.rules import (
     PHONES_LIMIT,
     Phone,
     PhoneState,
-    make_challenge,
+    new_challenge,
     not_pending,
 )
 from services.identity.subjects.dual_control import LAPSES_AFTER as REQUESTS_LAPSE_AFTER
@@ -167,7 +167,7 @@ class PhoneBinding:
         self, subject: str, phone_id: str, signature: bytes
     ) -> tuple[Phone, StoredCertificate | None]:
         """Check the SIM's signature (r and s side by side), and make its certificate; None where
-        the phone is bound already. Raises NotFound, InvalidArgument or FailedPrecondition."""
+        the phone has one already. Raises NotFound, InvalidArgument or FailedPrecondition."""
         async with self._database.reading() as connection:
             phone = await store.get_phone(connection, subject, phone_id)
         if phone is None:
@@ -180,7 +180,7 @@ class PhoneBinding:
         ):
             raise InvalidArgument("signature", "not the SIM's over the challenge")
         now = self._clock()
-        if phone.state_at(now) is PhoneState.ACTIVE:
+        if phone.state_at(now) in (PhoneState.ACTIVE, PhoneState.UNSEEN):
             return phone, None
         async with self._database.reading() as connection:
             party, _ = await _decide(connection, phone, now)
@@ -203,9 +203,9 @@ class PhoneBinding:
             # Another replica completed it in this moment.
             return phone
         party, making = await _decide(connection, phone, now)
-        if not await store.activate_phone(connection, phone, certificate.fingerprint):
+        if not await store.activate_phone(connection, phone, certificate.fingerprint, now):
             raise not_pending("the phone has ended")
-        same_number = await store.list_by_numbers(connection, [phone.number_hash], is_active=True)
+        same_number = await store.list_by_numbers(connection, [phone.number_hash], is_bound=True)
         former = [each for each in same_number if each.id != phone.id]
         await self._ending.end(connection, former, PhoneNoticeKind.REBOUND)
         await _take_key(connection, phone, party, now)
@@ -224,16 +224,28 @@ class PhoneBinding:
             state=PhoneState.ACTIVE,
             certificate=added.fingerprint,
             not_after=added.not_after,
+            seen_time=now,
         )
 
+    async def confirm_unseen(self, connection: AsyncConnection, prepared: Phone) -> Phone:
+        """Have an unseen phone be active again, whose SIM signed the challenge that it was prepared
+        with; an active one stays as it is. Raises FailedPrecondition."""
+        await store.lock_sims(connection, [prepared.number_hash])
+        await lock_subject(connection, prepared.subject)
+        now = self._clock()
+        phone = await store.get_phone(connection, prepared.subject, prepared.id)
+        assert phone is not None  # noqa: S101 - no phone is ever deleted
+        is_signed = phone.challenge == prepared.challenge
+        if is_signed and phone.state_at(now) is PhoneState.ACTIVE:
+            return phone
+        await _check_has_its_sim(connection, phone)
+        is_unseen = phone.state_at(now) is PhoneState.UNSEEN
+        if not (is_signed and is_unseen and await store.confirm_unseen(connection, phone, now)):
+            raise not_pending("the phone has ended, or is to sign another challenge")
+        return replace(phone, state=PhoneState.ACTIVE, seen_time=now)
+
     def _challenge(self, phone: Phone) -> bytes:
-        return make_challenge(
-            platform=self._platform,
-            subject=phone.subject,
-            phone=phone.name,
-            sim=phone.sim_name,
-            randomness=self._randomness,
-        )
+        return new_challenge(phone, platform=self._platform, randomness=self._randomness)
 
     async def _check_limits(
         self, connection: AsyncConnection, subject: str, caller: Caller, role: int, now: datetime
@@ -293,6 +305,11 @@ async def _check_may_go_on(
     """Raise FailedPrecondition if who asked may not any more, or the number has another SIM."""
     if not await may_still_ask(connection, phone.asker, party, now):
         raise not_pending("who asked for it may not ask for it any more")
+    await _check_has_its_sim(connection, phone)
+
+
+async def _check_has_its_sim(connection: AsyncConnection, phone: Phone) -> None:
+    """Raise FailedPrecondition if the number has another SIM."""
     sim = await store.get_sim(connection, phone.number_hash)
     if sim is None or sim.id != phone.sim:
         raise not_pending("the number has another SIM")

@@ -23,8 +23,10 @@ def to_phone(phone: Phone, caller: Caller, numbers: NumberVault, now: datetime) 
     if caller.is_service:
         message.sim = phone.sim_name
         message.public_key = phone.public_key
-        if phone.state_at(now) is PhoneState.PENDING:
+        if phone.state_at(now) in (PhoneState.PENDING, PhoneState.UNSEEN):
             message.challenge = phone.challenge
+    if phone.seen_time is not None and sees_number(caller, phone.subject):
+        message.seen_time.FromDatetime(phone.seen_time)
     return message
 
 

@@ -22,6 +22,8 @@ from services.runtime.errors import FailedPrecondition, InvalidArgument, Permiss
 LAPSES_AFTER = timedelta(days=1)
 # Phones of one person, pending ones included: all of them are listed and told at once.
 PHONES_LIMIT = 10
+# A SIM's signature is noted if the last one noted is so long ago: one write a phone and day.
+SEEN_STEP = timedelta(days=1)
 LANGUAGES = ("kk", "ru", "en")
 NONCE_BYTES = 24
 
@@ -33,6 +35,7 @@ class PhoneState(IntEnum):
     PENDING = 2
     ACTIVE = 3
     ENDED = 4
+    UNSEEN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Phone:
     challenge: bytes = b""
     # Fingerprint; empty if it never was active.
     certificate: str = ""
+    # When its SIM signed, up to SEEN_STEP late; None until it was bound.
+    seen_time: datetime | None = None
     end_time: datetime | None = None
     # Of the certificate.
     revoke_time: datetime | None = None
@@ -114,13 +119,24 @@ class Phone:
     def state_at(self, now: datetime) -> PhoneState:
         """Return its state at a time: what waited for LAPSES_AFTER has ended, and what is bound
         ends with its certificate."""
-        if self.state is PhoneState.ACTIVE:
+        if self.state in (PhoneState.ACTIVE, PhoneState.UNSEEN):
             is_revoked = self.revoke_time is not None and self.revoke_time <= now
             is_expired = self.not_after is None or has_expired(self.not_after, now)
-            return PhoneState.ENDED if is_revoked or is_expired else PhoneState.ACTIVE
+            return PhoneState.ENDED if is_revoked or is_expired else self.state
         if self.state is not PhoneState.ENDED and now >= self.create_time + LAPSES_AFTER:
             return PhoneState.ENDED
         return self.state
+
+
+def new_challenge(phone: Phone, *, platform: str, randomness: Randomness) -> bytes:
+    """Return a challenge for the phone's card that none was before."""
+    return make_challenge(
+        platform=platform,
+        subject=phone.subject,
+        phone=phone.name,
+        sim=phone.sim_name,
+        randomness=randomness,
+    )
 
 
 def make_challenge(

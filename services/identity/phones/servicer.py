@@ -119,10 +119,10 @@ class PhoneServicer:
     async def CompletePhone(self, request: pb.CompletePhoneRequest, call: Call) -> pb.Phone:
         key = phone_key(request.name)
         prepared, certificate = await self._binding.prepare_completion(*key, request.signature)
-        if certificate is None:
-            return self._to_phone(prepared, call)
 
         async def work(connection: AsyncConnection) -> Phone:
+            if certificate is None:
+                return await self._binding.confirm_unseen(connection, prepared)
             return await self._binding.commit_completion(connection, prepared, certificate)
 
         return self._to_phone(await self._database.run(work), call)
@@ -190,7 +190,7 @@ class PhoneServicer:
     async def ResolvePhone(self, request: pb.ResolvePhoneRequest, call: Call) -> pb.Phone:
         number_hash = self._numbers.hash_number(check_number(request.number, "number"))
         async with self._database.reading() as connection:
-            phones = await store.list_by_numbers(connection, [number_hash], is_active=True)
+            phones = await store.list_by_numbers(connection, [number_hash], is_bound=True)
         now = self._clock()
         for phone in phones:
             if phone.state_at(now) is PhoneState.ACTIVE:
@@ -203,10 +203,21 @@ class PhoneServicer:
         async with self._database.reading() as connection:
             # Both are read, whatever the first one says: the time tells nothing.
             holders = await resolve_numbers(connection, [iin])
-            phones = await store.list_by_numbers(connection, [number_hash], is_active=True)
+            phones = await store.list_by_numbers(connection, [number_hash], is_bound=True)
         matched = match_phone(phones, holders.get(iin), self._clock())
         phone = None if matched is None else self._to_phone(matched, call)
         return pb.MatchPhoneResponse(number_key=number_hash, phone=phone)
+
+    async def ReportPhoneSeen(
+        self, request: pb.ReportPhoneSeenRequest, _call: Call
+    ) -> pb.ReportPhoneSeenResponse:
+        subject, phone_id = phone_key(request.name)
+
+        async def work(connection: AsyncConnection) -> pb.ReportPhoneSeenResponse:
+            await store.set_seen(connection, subject, phone_id, self._clock())
+            return pb.ReportPhoneSeenResponse()
+
+        return await self._database.run(work)
 
     def _to_phone(self, phone: Phone, call: Call) -> pb.Phone:
         return to_phone(phone, call.caller, self._numbers, self._clock())

@@ -8,18 +8,30 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.identity.events.notice import Recipient
-from services.identity.phones.rules import Phone, PhoneState, Sim
+from services.identity.phones.rules import SEEN_STEP, Phone, PhoneState, Sim
 from services.identity.store import Singleton, Taken, get_singleton, insert_row
 from services.identity.tables import certificates, certified_keys, phones, sims, singletons
 
 _WAITING = (int(PhoneState.PENDING_APPROVAL), int(PhoneState.PENDING))
-_ACTIVE = (int(PhoneState.ACTIVE),)
-_OPEN = _WAITING + _ACTIVE
+# With a certificate: such a phone ends with it, and when another binds its number.
+_BOUND = (int(PhoneState.ACTIVE), int(PhoneState.UNSEEN))
+_OPEN = _WAITING + _BOUND
 
 
 async def keep_key_id(connection: AsyncConnection, key_id: str) -> str:
@@ -95,11 +107,11 @@ async def list_phones(connection: AsyncConnection, subject: str) -> list[Phone]:
 
 
 async def list_by_numbers(
-    connection: AsyncConnection, number_hashes: Collection[str], *, is_active: bool = False
+    connection: AsyncConnection, number_hashes: Collection[str], *, is_bound: bool = False
 ) -> list[Phone]:
-    """Return the phones with these numbers that were not ended; only active ones, if that is
-    asked."""
-    states = _ACTIVE if is_active else _OPEN
+    """Return the phones with these numbers that were not ended; only bound ones, active or unseen,
+    if that is asked."""
+    states = _BOUND if is_bound else _OPEN
     query = _select().where(phones.c.number_hash.in_(number_hashes), phones.c.state.in_(states))
     return [_phone(row) for row in await connection.execute(query.order_by(phones.c.id))]
 
@@ -130,7 +142,9 @@ async def approve_phone(
     )
 
 
-async def activate_phone(connection: AsyncConnection, phone: Phone, certificate: str) -> bool:
+async def activate_phone(
+    connection: AsyncConnection, phone: Phone, certificate: str, now: datetime
+) -> bool:
     """Set that a phone is bound, with a certificate; return False if it waits for that no more."""
     return await _change(
         connection,
@@ -138,6 +152,7 @@ async def activate_phone(connection: AsyncConnection, phone: Phone, certificate:
         PhoneState.PENDING,
         state=int(PhoneState.ACTIVE),
         certificate=certificate,
+        seen_time=now,
     )
 
 
@@ -149,6 +164,51 @@ async def end_phone(connection: AsyncConnection, phone: Phone, now: datetime) ->
         .values(state=int(PhoneState.ENDED), end_time=now)
     )
     return result.rowcount > 0
+
+
+async def set_seen(connection: AsyncConnection, subject: str, phone_id: str, now: datetime) -> None:
+    """Set when an active phone's SIM signed, unless SEEN_STEP has not passed since the last time;
+    an unseen one stays so."""
+    await connection.execute(
+        update(phones)
+        .where(
+            phones.c.id == phone_id,
+            phones.c.subject == subject,
+            phones.c.state == int(PhoneState.ACTIVE),
+            _not_seen_since(now - SEEN_STEP),
+        )
+        .values(seen_time=now)
+    )
+
+
+async def list_unseen(connection: AsyncConnection, *, before: datetime, limit: int) -> list[Phone]:
+    """Return active phones whose SIM was not seen since that time."""
+    query = _select().where(phones.c.state == int(PhoneState.ACTIVE), _not_seen_since(before))
+    return [_phone(row) for row in await connection.execute(query.limit(limit))]
+
+
+async def set_unseen(
+    connection: AsyncConnection, phone: Phone, challenge: bytes, *, before: datetime
+) -> None:
+    """Set that a phone is unseen until its SIM has signed the challenge, unless it was seen in this
+    moment."""
+    await connection.execute(
+        update(phones)
+        .where(
+            phones.c.id == phone.id,
+            phones.c.state == int(PhoneState.ACTIVE),
+            _not_seen_since(before),
+        )
+        .values(state=int(PhoneState.UNSEEN), challenge=challenge)
+    )
+
+
+async def confirm_unseen(connection: AsyncConnection, phone: Phone, now: datetime) -> bool:
+    """Set that an unseen phone is active, its SIM having signed the phone's challenge; return False
+    if it is unseen no more."""
+    return await _change(
+        connection, phone, PhoneState.UNSEEN, state=int(PhoneState.ACTIVE), seen_time=now
+    )
 
 
 async def lapse_phones(connection: AsyncConnection, *, before: datetime) -> None:
@@ -179,7 +239,7 @@ async def erase_numbers(connection: AsyncConnection, *, before: datetime, limit:
 async def list_lost(connection: AsyncConnection, now: datetime, *, limit: int) -> list[Phone]:
     """Return phones that are bound, and whose certificate is revoked or has expired."""
     query = _select().where(
-        phones.c.state == int(PhoneState.ACTIVE),
+        phones.c.state.in_(_BOUND),
         or_(certificates.c.revoke_time <= now, certificates.c.not_after < now),
     )
     rows = await connection.execute(query.order_by(phones.c.id).limit(limit))
@@ -233,6 +293,15 @@ async def _change(
         .values(**values)
     )
     return result.rowcount > 0
+
+
+def _not_seen_since(before: datetime) -> ColumnElement[bool]:
+    """Return the condition that a phone was not seen later than a time. Where an earlier version of
+    the service bound it, beside this one, no time stands yet."""
+    return or_(
+        phones.c.seen_time <= before,
+        and_(phones.c.seen_time.is_(None), phones.c.create_time <= before),
+    )
 
 
 def _select() -> Select[Any]:

@@ -114,7 +114,7 @@ class Answers:
         if answer is None:
             end = end_by_refusal(response.status)
         elif answer.status is Status.SIGNED:
-            end = await self._end_signed(session, answer)
+            end = await self._end_signed(session, answer, incoming.receive_time)
         else:
             end = end_without_signature(answer.status)
         if end is not None:
@@ -157,7 +157,7 @@ class Answers:
             return [session] if session is not None else []
         return await store.find_by_counter(connection, _counter_of(packet), CANDIDATES)
 
-    async def _end_signed(self, session: Session, answer: Answer) -> End:
+    async def _end_signed(self, session: Session, answer: Answer, now: datetime) -> End:
         if session.purpose is MobileSignaturePurpose.CONFIRM_PHONE:
             return await self._end_confirmed(session, answer)
         found = await self._phones.get(session.phone)
@@ -177,6 +177,8 @@ class Answers:
             raise _undecided()
         if checked.status is not CertificateStatus.GOOD or checked.subject != session.subject:
             return CERTIFICATE_NOT_GOOD
+        if found[1].is_worth_reporting(now):
+            await self._phones.report_seen(session.phone)
         return _signed(answer, certificate)
 
     async def _end_confirmed(self, session: Session, answer: Answer) -> End:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from qagazsyz.identity.v1 import certificates_pb2, events_pb2, phones_pb2
 from services.runtime.clients import ServiceClient, reason_of
+from services.runtime.clock import from_timestamp
 from services.runtime.errors import InvalidArgument, Unavailable
 from services.runtime.server import Call
 from services.signing.mobile.rules import SignerPhone
@@ -33,6 +34,7 @@ class PhoneState(IntEnum):
     PENDING = 2
     ACTIVE = 3
     ENDED = 4
+    UNSEEN = 5
 
 
 class PhoneNoticeKind(IntEnum):
@@ -142,6 +144,14 @@ class PhoneClient:
             raise NotCompleted(reason) from error
         return phone.certificate
 
+    async def report_seen(self, name: str) -> None:
+        """Tell identity that a phone's SIM signed now."""
+        await self._ask(
+            f"{PHONES}/ReportPhoneSeen",
+            phones_pb2.ReportPhoneSeenRequest(name=name),
+            phones_pb2.ReportPhoneSeenResponse,
+        )
+
     async def get_certificate(self, name: str) -> bytes:
         """Return a certificate, DER."""
         certificate = await self._ask(
@@ -230,4 +240,5 @@ def _signer_phone(phone: phones_pb2.Phone) -> SignerPhone:
         language=phone.language,
         certificate=phone.certificate,
         challenge=phone.challenge,
+        seen_time=from_timestamp(phone.seen_time) if phone.HasField("seen_time") else None,
     )

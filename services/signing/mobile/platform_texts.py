@@ -18,6 +18,12 @@ CONFIRM_PHONE = {
     "ru": "привязать этот номер к вам",
     "en": "bind this number to you",
 }
+# That of one which is bound, and was not seen for long.
+KEEP_PHONE = {
+    "kk": "бұл нөмір әлі де сіздікі",
+    "ru": "этот номер всё ещё ваш",
+    "en": "this number is still yours",
+}
 
 NOTICES = {
     PhoneNoticeKind.ASKED: {
@@ -58,9 +64,10 @@ NOTICES = {
 }
 
 
-def confirm_phone_text(language: str) -> str:
-    """Return what is asked of a phone that is being bound."""
-    return CONFIRM_PHONE.get(language, CONFIRM_PHONE[FALLBACK])
+def confirm_phone_text(language: str, *, is_bound: bool = False) -> str:
+    """Return what is asked of a phone that is being bound, or that is and was not seen for long."""
+    texts = KEEP_PHONE if is_bound else CONFIRM_PHONE
+    return texts.get(language, texts[FALLBACK])
 
 
 def notice_text(kind: PhoneNoticeKind, language: str, number: str) -> str:

@@ -92,8 +92,14 @@ class SignerPhone:
     language: str
     # Name of the certificate; empty while the phone is pending.
     certificate: str = ""
-    # While it is pending.
+    # While it is pending or unseen.
     challenge: bytes = b""
+    # When its SIM last signed, to the day; None if identity does not say.
+    seen_time: datetime | None = None
+
+    def is_worth_reporting(self, now: datetime) -> bool:
+        """Return whether identity is to hear that the SIM signed now."""
+        return self.seen_time is None or now >= self.seen_time + DAY
 
 
 @dataclass(frozen=True, slots=True, repr=False)

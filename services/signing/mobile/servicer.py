@@ -153,12 +153,14 @@ class MobileSignatureServicer:
         if found is None:
             raise PermissionDenied()
         state, phone = found
-        if state is not PhoneState.PENDING:
+        if state not in (PhoneState.PENDING, PhoneState.UNSEEN):
             raise FailedPrecondition("NOT_PENDING", "the phone's SIM has nothing to sign")
         async with self._database.reading() as connection:
             if await self._sim_keys.get(connection, phone.sim) is None:
                 raise FailedPrecondition("NO_SIM_KEY", "no list has the key of the phone's card")
-        text = make_text(self._short_name, confirm_phone_text(phone.language))
+        is_bound = state is PhoneState.UNSEEN
+        asked = confirm_phone_text(phone.language, is_bound=is_bound)
+        text = make_text(self._short_name, asked)
         session = await self._sessions.start(confirmation_of(phone, subject, caller.subject, text))
         return await self._message(session)
 

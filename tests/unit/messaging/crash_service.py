@@ -8,9 +8,11 @@ import os
 import signal
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from multiprocessing.connection import Connection
 
 from qagazsyz.messaging.v1 import messages_pb2
+from services.runtime.clock import system_clock, to_timestamp
 from services.runtime.concurrency.housekeeping import in_background
 from services.runtime.storage.database import Database
 from tests.smsc import Smsc
@@ -43,11 +45,18 @@ class Run:
     # Killed when it comes to the step for so many times; "" never.
     step: str = ""
     times: int = 1
+    # How far its clock is ahead.
+    ahead: timedelta = timedelta(0)
 
 
 async def send(service: Service, run: Run, step: object, told: Connection) -> None:
     for text in run.texts:
-        message = await service.send(text=text, phone=f"+7701000000{len(text) % 10}")
+        message = await service.send(
+            text=text,
+            phone=f"+7701000000{len(text) % 10}",
+            # Many kills take longer than messages wait by default.
+            expire_time=to_timestamp(system_clock() + timedelta(days=1)),
+        )
         assert callable(step)
         step("accepted")
         told.send(("sent", message.name, text))
@@ -72,6 +81,7 @@ async def serve(run: Run, told: Connection) -> None:
     database = Database(run.url)
     service = make_service(
         database,
+        clock=lambda: system_clock() + run.ahead,
         step=step,
         own_messages_a_day=1_000_000,
     )

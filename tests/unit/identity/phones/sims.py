@@ -24,6 +24,7 @@ UNBIND = "PhoneService/UnbindPhone"
 REPORT = "PhoneService/ReportSimSwap"
 RESOLVE = "PhoneService/ResolvePhone"
 MATCH = "PhoneService/MatchPhone"
+SEEN = "PhoneService/ReportPhoneSeen"
 RESOLVE_SIMS = "PhoneService/ResolveSims"
 READ_NOTICES = "IdentityEventService/ReadPhoneNotices"
 ACKNOWLEDGE_NOTICES = "IdentityEventService/AcknowledgePhoneNotices"
@@ -32,6 +33,7 @@ PENDING_APPROVAL = phones_pb2.PHONE_STATE_PENDING_APPROVAL
 PENDING = phones_pb2.PHONE_STATE_PENDING
 ACTIVE = phones_pb2.PHONE_STATE_ACTIVE
 ENDED = phones_pb2.PHONE_STATE_ENDED
+UNSEEN = phones_pb2.PHONE_STATE_UNSEEN
 
 _serials = itertools.count(1)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.runtime.errors import InvalidArgument
 from services.runtime.settings import CannotStart
 from services.signing.mobile.display_text import make_text, parse_short_names
-from services.signing.mobile.platform_texts import CONFIRM_PHONE, NOTICES
+from services.signing.mobile.platform_texts import CONFIRM_PHONE, KEEP_PHONE, NOTICES
 from sms.alphabets import Alphabet, alphabet_for
 from sms.applet import check_text
 from sms.parts import split_text
@@ -143,6 +143,7 @@ def test_a_short_name_that_could_be_another_is_refused(setting: str) -> None:
 @pytest.mark.parametrize("language", ["kk", "ru", "en"])
 def test_the_platforms_own_texts_fit(language: str) -> None:
     check_text(make_text(PLATFORM, CONFIRM_PHONE[language]))
+    check_text(make_text(PLATFORM, KEEP_PHONE[language]))
     for texts in NOTICES.values():
         told = f"{PLATFORM}: {texts[language].format('0000')}"
         assert len(split_text(told, 1)) == 1, told

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from phones.outcomes import Outcome
 from phones.subscribers import Subscriber, new_sim
 from qagazsyz.identity.v1 import phones_pb2
 from qagazsyz.signing.v1 import mobile_signatures_pb2 as pb
+from services.identity.phones.unseen import UnseenPhones
 from services.runtime.clock import system_randomness
 from services.runtime.errors import FailedPrecondition, PermissionDenied
 from tests.unit.identity.phones import sims
@@ -160,3 +163,73 @@ async def test_the_holders_other_phones_are_told_once_in_their_language(world: W
     await tells(world, first, f"The number ...{end} is no longer bound to you")
     assert len(world.texts(first)) == 4
     assert not any(second.number in each for each in world.texts(first))
+
+
+async def test_an_unseen_phone_hears_nothing_until_its_sim_confirms_it(world: World) -> None:
+    subject, subscriber = await world.person()
+    (phone,) = (await listed(world, subject)).phones
+    asked, told = world.asked(subscriber), world.texts(subscriber)
+    await world.advance(timedelta(days=180).total_seconds())
+    await set_unseen(world)
+    # Of another phone of the holder's nobody is told here, and nobody's session reaches it.
+    other, _ = await world.pending(subject)
+    await world.until((await first_session(world, subject)).name)
+    await sims.unbind(world.identity, other.name, world.identity.as_registrar)
+    created = await world.create(subject, officer(world.organization()))
+    expired = await world.expire(created.name)
+    assert expired.outcome == pb.MOBILE_SIGNATURE_OUTCOME_PHONE_ABSENT
+    assert (world.asked(subscriber), world.texts(subscriber)) == (asked, told)
+    # Its own SIM, asked in words of its own.
+    confirming = await confirm(world, phone.name)
+    assert confirming.display_text == "Qagazsyz: this number is still yours"
+    assert (await world.until(confirming.name)).state == SIGNED
+    assert await state(world, phone.name) == sims.ACTIVE
+    created = await world.create(subject)
+    assert (await world.until(created.name)).state == SIGNED
+
+
+async def test_an_unseen_phone_with_another_sim_is_not_confirmed(world: World) -> None:
+    """The network gave the number to another and told nobody."""
+    subject, subscriber = await world.person()
+    (phone,) = (await listed(world, subject)).phones
+    await world.advance(timedelta(days=180).total_seconds())
+    await set_unseen(world)
+    world.network.swap_sim(subscriber.number, new_sim(system_randomness))
+    confirming = await confirm(world, phone.name)
+    expired = await world.expire(confirming.name)
+    assert expired.state == pb.MOBILE_SIGNATURE_STATE_EXPIRED
+    assert await state(world, phone.name) == sims.UNSEEN
+
+
+async def test_that_a_sim_signed_is_reported_once_a_day(world: World) -> None:
+    subject, _ = await world.person()
+    (phone,) = (await listed(world, subject)).phones
+    seen = []
+    for hours in (1, 24, 1):
+        await world.advance(timedelta(hours=hours).total_seconds())
+        created = await world.create(subject)
+        assert (await world.until(created.name)).state == SIGNED
+        seen.append((await sims.get(world.identity, phone.name)).seen_time.seconds)
+    assert seen[0] == phone.seen_time.seconds
+    assert seen[0] + 86_400 < seen[1] == seen[2]
+
+
+async def test_who_refuses_or_signs_wrongly_was_not_seen(world: World) -> None:
+    for outcome in (Outcome.CANCELS, Outcome.SIGNS_WITH_ANOTHER_KEY):
+        subject, _ = await world.person(outcome)
+        (phone,) = (await listed(world, subject)).phones
+        await world.advance(timedelta(days=2).total_seconds())
+        created = await world.create(subject)
+        assert (await world.until(created.name)).state == FAILED
+        assert (await sims.get(world.identity, phone.name)).seen_time == phone.seen_time
+
+
+async def set_unseen(world: World) -> None:
+    finding = UnseenPhones(
+        database=world.identity.database,
+        after=timedelta(days=180),
+        platform="test",
+        clock=world.identity.clock,
+        randomness=system_randomness,
+    )
+    await finding.find()

@@ -331,9 +331,7 @@ async def _running_world(tmp_path: Path) -> AsyncIterator[World]:
         sqlite_url(tmp_path / f"{name}.db") for name in ("identity", "messaging", "signing")
     )
     async with AsyncExitStack() as stack:
-        empty = Database(identity_url)
-        await migrate(empty, IDENTITY_MIGRATIONS)
-        await empty.close()
+        await _migrate_file(identity_url, IDENTITY_MIGRATIONS)
         identity = await stack.enter_async_context(running_identity(tmp_path, identity_url))
         clock = identity.clock
         network_clock = NetworkClock(clock, held=True)
@@ -384,6 +382,14 @@ async def _running_world(tmp_path: Path) -> AsyncIterator[World]:
             messaging,
             client,
         )
+
+
+async def _migrate_file(url: str, migrations: Path) -> None:
+    database = Database(url)
+    try:
+        await migrate(database, migrations)
+    finally:
+        await database.close()
 
 
 @asynccontextmanager
