@@ -190,75 +190,75 @@ impl<L: Copy> Extended<L> {
 
     /// Adds affine points: add-2008-hwcd-3 with Z₂ = 1, seven products.
     #[inline(always)]
-    fn plus_affine<S, const LANES: usize>(
-        &self,
-        field: &Field<L, S, LANES>,
-        other: &Affine<L>,
-    ) -> Self {
+    fn add_affine<S, const LANES: usize>(&mut self, field: &Field<L, S, LANES>, other: &Affine<L>) {
         let Field { plus, minus, times, .. } = *field;
         let a = times(&minus(&self.y, &self.x), &other.y_minus_x);
         let b = times(&plus(&self.y, &self.x), &other.y_plus_x);
         let c = times(&self.t, &other.xy2d);
-        Self::joined(field, &a, &b, &c, &plus(&self.z, &self.z))
+        let d = plus(&self.z, &self.z);
+        self.join(field, &a, &b, &c, &d);
     }
 
     /// Adds points: add-2008-hwcd-3, nine products.
     #[inline(always)]
-    fn plus<S, const LANES: usize>(&self, field: &Field<L, S, LANES>, other: &Self) -> Self {
+    fn add<S, const LANES: usize>(&mut self, field: &Field<L, S, LANES>, other: &Self) {
         let Field { plus, minus, times, .. } = *field;
         let a = times(&minus(&self.y, &self.x), &minus(&other.y, &other.x));
         let b = times(&plus(&self.y, &self.x), &plus(&other.y, &other.x));
         let c = times(&times(&self.t, &other.t), &(field.all)(TWICE_D));
         let zz = times(&self.z, &other.z);
-        Self::joined(field, &a, &b, &c, &plus(&zz, &zz))
+        self.join(field, &a, &b, &c, &plus(&zz, &zz));
     }
 
     /// The end of both, from carried a, b and c, and d that is twice a carried number.
     #[inline(always)]
-    fn joined<S, const LANES: usize>(
+    fn join<S, const LANES: usize>(
+        &mut self,
         field: &Field<L, S, LANES>,
         a: &L,
         b: &L,
         c: &L,
         d: &L,
-    ) -> Self {
-        let Field { plus, minus, times, .. } = *field;
+    ) {
+        let Field { plus, minus, times_to, .. } = *field;
         // f is the loosest one.
         let (e, f, g, h) = (minus(b, a), minus(d, c), plus(d, c), plus(b, a));
-        Self { x: times(&f, &e), y: times(&g, &h), z: times(&f, &g), t: times(&e, &h) }
+        times_to(&mut self.x, &f, &e);
+        times_to(&mut self.y, &g, &h);
+        times_to(&mut self.z, &f, &g);
+        times_to(&mut self.t, &e, &h);
     }
 
     /// Doubles: dbl-2008-hwcd with a = −1 and all signs turned. T, which a doubling does not read, is
     /// left as it was if nobody else will.
     #[inline(always)]
-    fn doubled<S, const LANES: usize>(&self, field: &Field<L, S, LANES>, needs_t: bool) -> Self {
-        let Field { plus, minus, times, squared, .. } = *field;
+    fn double<S, const LANES: usize>(&mut self, field: &Field<L, S, LANES>, needs_t: bool) {
+        let Field { plus, minus, squared, times_to, .. } = *field;
         let (a, b, zz) = (squared(&self.x), squared(&self.y), squared(&self.z));
         let h = plus(&a, &b);
         let e = minus(&h, &squared(&plus(&self.x, &self.y)));
         let g = minus(&a, &b);
         let f = (field.carried)(&plus(&plus(&zz, &zz), &g));
-        let t = if needs_t { times(&e, &h) } else { self.t };
-        Self { x: times(&e, &f), y: times(&g, &h), z: times(&f, &g), t }
+        times_to(&mut self.x, &e, &f);
+        times_to(&mut self.y, &g, &h);
+        times_to(&mut self.z, &f, &g);
+        if needs_t {
+            times_to(&mut self.t, &e, &h);
+        }
     }
 
     #[inline(always)]
-    fn doubled_times<S, const LANES: usize>(
-        &self,
-        field: &Field<L, S, LANES>,
-        count: usize,
-    ) -> Self {
-        let mut out = *self;
+    fn double_times<S, const LANES: usize>(&mut self, field: &Field<L, S, LANES>, count: usize) {
         for left in (0..count).rev() {
-            out = out.doubled(field, left == 0);
+            self.double(field, left == 0);
         }
-        out
     }
 
     /// Returns the lanes whose point times 8 is the identity.
     #[inline(always)]
     fn are_small<S, const LANES: usize>(&self, field: &Field<L, S, LANES>) -> u8 {
-        let eightfold = self.doubled_times(field, 3);
+        let mut eightfold = *self;
+        eightfold.double_times(field, 3);
         let difference = (field.minus)(&eightfold.y, &eightfold.z);
         (field.is_zero)(&eightfold.x) & (field.is_zero)(&difference)
     }
@@ -369,8 +369,9 @@ fn high<L: Copy, S, const LANES: usize>(
     let mut high = Vec::with_capacity(affine.len().next_multiple_of(LANES));
     for group in affine.chunks(LANES) {
         let group = array::from_fn(|i| *group.get(i).unwrap_or(&group[0]));
-        let group = Extended::from_affine(field, &Affine::load(field, group, 0));
-        let Extended { x, y, z, .. } = group.doubled_times(field, 128);
+        let mut group = Extended::from_affine(field, &Affine::load(field, group, 0));
+        group.double_times(field, 128);
+        let Extended { x, y, z, .. } = group;
         let inverse = field.inverse(&z);
         let (x, y) = ((field.times)(&x, &inverse), (field.times)(&y, &inverse));
         high.extend(points(field, &x, &y));
@@ -394,14 +395,16 @@ fn is_small<L: Copy, S: Copy, const LANES: usize>(
     for group in (0..groups).rev() {
         let windows_of_group = array::from_fn(|lane| lane * groups + group);
         let lanes = scratch.sums(field, points, scalars, windows_of_group);
-        sum = sum.doubled_times(field, windows.bits).plus(field, &lanes);
+        sum.double_times(field, windows.bits);
+        sum.add(field, &lanes);
     }
     let mut lane_bits = groups * windows.bits;
     let mut by = 1;
     while by < LANES {
         // Only the lanes that are multiples of 2·by matter from here on.
-        let upper = sum.rotated(field, by).doubled_times(field, lane_bits);
-        sum = sum.plus(field, &upper);
+        let mut upper = sum.rotated(field, by);
+        upper.double_times(field, lane_bits);
+        sum.add(field, &upper);
         lane_bits *= 2;
         by *= 2;
     }
@@ -436,17 +439,18 @@ fn hold<L: Copy, S: Copy, const LANES: usize>(
         let minus_s = group.map(|equation| equation.minus_s);
         let mut sum = Extended::identity(field);
         for window in (0..windows.count()).rev() {
-            sum = sum.doubled_times(field, windows.bits);
+            sum.double_times(field, windows.bits);
             for (multiples, scalars) in [(&of_a, &k), (&of_base, &minus_s)] {
                 let mut digits = [0; LANES];
                 for lane in 0..LANES {
                     digits[lane] = windows.digit(&scalars[lane], window);
                 }
-                sum = sum.plus(field, &multiples.look_up(field, &digits));
+                sum.add(field, &multiples.look_up(field, &digits));
             }
         }
         let r = Affine::load(field, group.map(|equation| equation.r), 0);
-        let small = sum.plus_affine(field, &r).are_small(field);
+        sum.add_affine(field, &r);
+        let small = sum.are_small(field);
         verdicts.extend((0..LANES).map(|lane| small >> lane & 1 == 1));
     }
     verdicts.truncate(equations.len());
@@ -463,7 +467,7 @@ impl<S: Copy, const LANES: usize> Multiples<S, LANES> {
         let mut multiple = Extended::identity(field);
         let mut multiples = [multiple.store(field); 9];
         for stored in &mut multiples[1..] {
-            multiple = multiple.plus_affine(field, &points);
+            multiple.add_affine(field, &points);
             *stored = multiple.store(field);
         }
         Self(multiples)
@@ -595,10 +599,10 @@ impl<S: Copy, const LANES: usize> Buckets<S, LANES> {
                     }
                 }
                 let affine = Affine::load(field, chosen, negative);
-                sum = match step {
-                    0 => Extended::from_affine(field, &affine),
-                    _ => sum.plus_affine(field, &affine),
-                };
+                match step {
+                    0 => sum = Extended::from_affine(field, &affine),
+                    _ => sum.add_affine(field, &affine),
+                }
             }
             for (&bucket, point) in buckets.iter().zip(sum.store(field)) {
                 self.sums[bucket as usize] = point;
@@ -614,8 +618,8 @@ impl<S: Copy, const LANES: usize> Buckets<S, LANES> {
         let mut sum = Extended::identity(field);
         for bucket in (0..per_window).rev() {
             let lanes: [&S; LANES] = array::from_fn(|lane| &self.sums[lane * per_window + bucket]);
-            running = running.plus(field, &Extended::load(field, lanes));
-            sum = sum.plus(field, &running);
+            running.add(field, &Extended::load(field, lanes));
+            sum.add(field, &running);
         }
         sum
     }
@@ -627,7 +631,7 @@ pub mod ifma {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
     pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
-        super::decode::<_, _, _, 1>(&field25519_ifma::field(), encoded)
+        super::decode::<_, _, _, 2>(&field25519_ifma::field(), encoded)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
@@ -652,7 +656,7 @@ pub mod avx2 {
 
     #[target_feature(enable = "avx2")]
     pub fn decode(encoded: &[[u8; 32]]) -> Vec<Option<Point>> {
-        super::decode::<_, _, _, 2>(&field25519_avx2::field(), encoded)
+        super::decode::<_, _, _, 1>(&field25519_avx2::field(), encoded)
     }
 
     #[target_feature(enable = "avx2")]

@@ -23,7 +23,12 @@ pub struct Field<L, S, const LANES: usize> {
     pub minus: fn(&L, &L) -> L,
     /// The first factor may be looser than the second. The product is carried.
     pub times: fn(&L, &L) -> L,
+    /// Stores a product. One that is returned from a call is copied to its place by memcpy, which may
+    /// load what was stored in narrower pieces only after all of them are in the cache.
+    pub times_to: fn(&mut L, &L, &L),
     pub squared: fn(&L) -> L,
+    /// Squares each number so many times.
+    pub squared_times: fn(&mut [L], usize),
     pub carried: fn(&L) -> L,
     /// Negates a carried number where the mask says so. The result is loose.
     pub negated_where: fn(&L, u8) -> L,
@@ -45,24 +50,13 @@ pub struct Field<L, S, const LANES: usize> {
 }
 
 impl<L: Copy, S, const LANES: usize> Field<L, S, LANES> {
-    #[inline(always)]
-    fn squared_times<const WIDTH: usize>(&self, numbers: &[L; WIDTH], count: usize) -> [L; WIDTH] {
-        let mut out = *numbers;
-        for _ in 0..count {
-            for number in &mut out {
-                *number = (self.squared)(number);
-            }
-        }
-        out
-    }
-
-    /// Raises numbers to (p − 5) / 8 = 2²⁵² − 3, WIDTH in step: each square waits for the
-    /// one before it, and meanwhile the processor works on another number's.
+    /// Raises numbers to (p − 5) / 8 = 2²⁵² − 3.
     #[inline(always)]
     pub fn power_p58<const WIDTH: usize>(&self, numbers: &[L; WIDTH]) -> [L; WIDTH] {
         // From exponents 2ᵐ − 1 and 2ⁿ − 1 to 2ᵐ⁺ⁿ − 1.
         let joined = |m: &[L; WIDTH], n: &[L; WIDTH], bits| {
-            let mut out = self.squared_times(m, bits);
+            let mut out = *m;
+            (self.squared_times)(&mut out, bits);
             for (number, n) in out.iter_mut().zip(n) {
                 *number = (self.times)(number, n);
             }
@@ -86,7 +80,8 @@ impl<L: Copy, S, const LANES: usize> Field<L, S, LANES> {
     #[inline(always)]
     pub fn inverse(&self, number: &L) -> L {
         let cube = (self.times)(&(self.squared)(number), number);
-        let [eightfold] = self.squared_times(&self.power_p58(&[*number]), 3);
-        (self.times)(&eightfold, &cube)
+        let mut power = self.power_p58(&[*number]);
+        (self.squared_times)(&mut power, 3);
+        (self.times)(&power[0], &cube)
     }
 }

@@ -75,7 +75,9 @@ pub fn field() -> Field<Lanes, Stored, LANES> {
         minus: Lanes::minus,
         // Called and not inlined: of seven copies a loop's code exceeds the first-level cache.
         times: black_box(Lanes::times),
+        times_to: black_box(Lanes::times_to),
         squared: black_box(Lanes::squared),
+        squared_times: black_box(Lanes::squared_times),
         carried: Lanes::carried,
         negated_where: Lanes::negated_where,
         or: Lanes::or,
@@ -220,9 +222,11 @@ impl Lanes {
     /// A column sums up at most 1 + 4·19 products of even limbs and 5·19 doubled ones of odd limbs,
     /// which are half as large: with 5 ½ and 3 ¼ units less than 124.5·5.5·3.25·2⁵² < 2⁶³·². 19 times
     /// 3 ¼ units are less than 2³².
+    ///
+    /// Each CALLER has a copy of its own, which is inlined: too large a function for more.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn times(&self, other: &Self) -> Self {
+    fn product<const CALLER: usize>(&self, other: &Self) -> Self {
         #[cfg(debug_assertions)]
         assert_at_most(self, FIRST_FACTOR);
         #[cfg(debug_assertions)]
@@ -233,17 +237,30 @@ impl Lanes {
             b[i] = by_19(other.0[i]);
             b[LIMBS + i] = other.0[i];
         }
+        // LLVM aligns the stack for a local that is in memory, and not for spilled registers alone, half
+        // of which would then cross a line of the cache.
+        let b = black_box(&b);
         let z = [_mm256_setzero_si256(); LIMBS];
-        let z = Self::row::<0>(z, a, &b);
-        let z = Self::row::<1>(z, a, &b);
-        let z = Self::row::<2>(z, a, &b);
-        let z = Self::row::<3>(z, a, &b);
-        let z = Self::row::<4>(z, a, &b);
-        let z = Self::row::<5>(z, a, &b);
-        let z = Self::row::<6>(z, a, &b);
-        let z = Self::row::<7>(z, a, &b);
-        let z = Self::row::<8>(z, a, &b);
-        Self::reduced(Self::row::<9>(z, a, &b))
+        let z = Self::row::<0>(z, a, b);
+        let z = Self::row::<1>(z, a, b);
+        let z = Self::row::<2>(z, a, b);
+        let z = Self::row::<3>(z, a, b);
+        let z = Self::row::<4>(z, a, b);
+        let z = Self::row::<5>(z, a, b);
+        let z = Self::row::<6>(z, a, b);
+        let z = Self::row::<7>(z, a, b);
+        let z = Self::row::<8>(z, a, b);
+        Self::reduced(Self::row::<9>(z, a, b))
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn times(&self, other: &Self) -> Self {
+        self.product::<0>(other)
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn times_to(product: &mut Self, a: &Self, b: &Self) {
+        *product = a.product::<1>(b);
     }
 
     /// Adds row I. A loop over all rows is not unrolled, and takes twice as long.
@@ -290,6 +307,19 @@ impl Lanes {
         let z = Self::row_of_square::<7>(z, a, &twice, &nineteenfold);
         let z = Self::row_of_square::<8>(z, a, &twice, &nineteenfold);
         Self::reduced(Self::row_of_square::<9>(z, a, &twice, &nineteenfold))
+    }
+
+    /// One number after the other: a square has enough to do that waits for nothing.
+    #[target_feature(enable = "avx2")]
+    fn squared_times(numbers: &mut [Self], count: usize) {
+        for number in numbers {
+            // In memory, for the stack's alignment: see product.
+            let mut square = *black_box(&mut { *number });
+            for _ in 0..count {
+                square = square.squared();
+            }
+            *number = square;
+        }
     }
 
     /// Adds the products of limb I and itself, and of limb I and higher ones.

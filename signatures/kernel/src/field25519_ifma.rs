@@ -43,7 +43,9 @@ pub fn field() -> Field<Lanes, Stored, LANES> {
         plus: Lanes::plus,
         minus: Lanes::minus,
         times: Lanes::times,
+        times_to: |product, a, b| *product = a.times(b),
         squared: Lanes::squared,
+        squared_times: Lanes::squared_times,
         // Every sum and difference is.
         carried: |number| *number,
         negated_where: Lanes::negated_where,
@@ -204,6 +206,18 @@ impl Lanes {
             z[2 * i] = _mm512_madd52lo_epu64(z[2 * i], a[i], a[i]);
         }
         Self::fold(z)
+    }
+
+    /// In step: each square waits for the one before it, and meanwhile the processor works on another
+    /// number's.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+    fn squared_times(numbers: &mut [Self], count: usize) {
+        for _ in 0..count {
+            for number in &mut *numbers {
+                *number = number.squared();
+            }
+        }
     }
 
     /// 2²⁵⁵ = 19.
