@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +103,18 @@ class Signer:
 
     actor: Actor
     client: Client
+    # A phone has one request on its screen.
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def sign(self) -> float:
-        """Have the phone sign once; return how long it took, in seconds. Raises AssertionError if
-        there is no signature in the end."""
+        """Have the phone sign once; return how long it took, in seconds, its turn waited for.
+        Raises AssertionError if there is no signature in the end."""
+        began = time.perf_counter()
+        async with self.turn:
+            await self._sign()
+        return time.perf_counter() - began
+
+    async def _sign(self) -> None:
         stub = mobile_signatures_pb2_grpc.MobileSignatureServiceStub(self.client.channel)
         request = pb.CreateMobileSignatureRequest(
             subject=self.actor.subject,
@@ -114,12 +122,9 @@ class Signer:
             display_text=TEXT,
             request_id=str(uuid.uuid4()),
         )
-        began = time.perf_counter()
         session = await _ended(stub, await stub.CreateMobileSignature(request))
-        took = time.perf_counter() - began
         if session.state != pb.MOBILE_SIGNATURE_STATE_SIGNED:
             raise AssertionError(f"no signature: {session.outcome}")
-        return took
 
 
 async def _ended(stub: Any, session: pb.MobileSignature) -> pb.MobileSignature:
