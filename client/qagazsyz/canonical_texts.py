@@ -118,10 +118,11 @@ def check_flag(value: Any) -> bool:
 
 
 def format_seconds(moment: datetime) -> str:
-    """Return the time as RFC 3339, UTC, in whole seconds."""
+    """Return the time as RFC 3339, UTC, in whole seconds: "2027-01-31T00:00:00Z"."""
+    # isoformat, unlike strftime, writes years before 1000 with four digits.
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def format_microseconds(moment: datetime) -> str:
-    """Return the time as RFC 3339, UTC, in microseconds."""
+    """Return the time as RFC 3339, UTC, in microseconds: "2027-01-31T00:00:00.000000Z"."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

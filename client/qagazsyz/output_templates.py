@@ -11,13 +11,14 @@ attributes), "{applicant/family_name}", "{applicant/given_name}", "{applicant/pa
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
+
+from qagazsyz.json_documents import parse_json
 
 # Signed as a whole in a mandate, which has 64 KiB at most.
 TEMPLATE_LIMIT_BYTES = 16_384
@@ -58,8 +59,8 @@ class Template:
         if len(text.encode()) > TEMPLATE_LIMIT_BYTES:
             raise TemplateError(f"longer than {TEMPLATE_LIMIT_BYTES} bytes")
         try:
-            members = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse)
-        except (ValueError, RecursionError):
+            members = parse_json(text)
+        except ValueError:
             raise TemplateError("not JSON with distinct names") from None
         if not isinstance(members, dict):
             raise TemplateError("not a JSON object")
@@ -128,14 +129,3 @@ def _replaced(value: Any, values: Mapping[str, Value]) -> Any:
     if isinstance(value, str) and is_placeholder(value):
         return values[value]
     return value
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a name is repeated")
-    return members
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")

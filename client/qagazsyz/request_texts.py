@@ -13,9 +13,9 @@ another. The module is pure: it verifies no signature and knows no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from qagazsyz.canonical_texts import (
@@ -34,6 +34,8 @@ EVIDENCE_LIMIT = 16
 ATTRIBUTES_LIMIT = 16
 # Random, so that two statements are never the same text.
 NONCE_BYTES = 16
+# An offer waits for a month; a statement that lets evidence be looked up lasts no longer.
+STATEMENT_LASTS = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +276,31 @@ class WithdrawalStatement:
             ),
             cls.encode,
         )
+
+
+def check_delegation(
+    mandate: Mandate, statement: RequestStatement, *, platform: str, now: datetime
+) -> None:
+    """Check what the texts alone and the clock tell: the statement asks for exactly what the
+    mandate approves, both are this platform's, and both are for now. Raises TextError."""
+    check_same_service(mandate, statement)
+    if mandate.platform != platform:
+        raise TextError("the texts are another platform's")
+    if mandate.time > now:
+        raise TextError("the mandate is not yet valid")
+    if not now < statement.expire_time <= now + STATEMENT_LASTS:
+        raise TextError("the statement has expired, or lasts too long")
+
+
+def may_sign(statement: RequestStatement, signer: str, officers: Collection[str]) -> bool:
+    """Return whether the signer may sign the statement: the applicant, or at the office an officer
+    of the provider who is not the applicant.
+
+    officers: those of the provider, as far as the signer may be one.
+    """
+    if statement.at_office:
+        return signer in officers and signer != statement.applicant
+    return signer == statement.applicant
 
 
 def check_same_service(mandate: Mandate, statement: RequestStatement) -> None:

@@ -9,12 +9,11 @@ import rfc8785
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from qagazsyz.canonical_texts import format_microseconds, format_seconds
 from services.registry.log.canonical_json import canonical_json
 from services.registry.model.statements import (
     StatementVersion,
     encode_statement,
-    format_microseconds,
-    format_seconds,
     statement_key,
 )
 

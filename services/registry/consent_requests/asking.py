@@ -13,7 +13,6 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qagazsyz.canonical_texts import TextError
 from qagazsyz.request_texts import ConsentStatement, WithdrawalStatement
 from services.registry.consent_requests import store
 from services.registry.delegation.interface import People
@@ -39,6 +38,7 @@ from services.runtime.errors import (
     PermissionDenied,
     QuotaExceeded,
 )
+from services.runtime.intake.signed_texts import parse_text
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
 from services.runtime.storage.kept_requests import RequestKey
@@ -123,10 +123,7 @@ class ConsentAsking:
 
         Raises InvalidArgument, PermissionDenied, FailedPrecondition and Unavailable.
         """
-        try:
-            statement = ConsentStatement.parse(signed.statement)
-        except TextError as error:
-            raise InvalidArgument("statement.text", str(error)) from None
+        statement = parse_text(ConsentStatement.parse, signed.statement, "statement.text")
         (signer,) = await self._texts.signers([signed], during)
         request = await self.find(statement.request)
         if (
@@ -167,10 +164,7 @@ class ConsentAsking:
     async def withdraw(self, signed: SignedStatement, during: Call | None) -> Consent:
         """Withdraw the consent that the signed statement names; return it. Raises InvalidArgument,
         PermissionDenied and Unavailable."""
-        try:
-            statement = WithdrawalStatement.parse(signed.statement)
-        except TextError as error:
-            raise InvalidArgument("statement.text", str(error)) from None
+        statement = parse_text(WithdrawalStatement.parse, signed.statement, "statement.text")
         (signer,) = await self._texts.signers([signed], during)
         async with self._database.reading() as connection:
             consent = await find_consent(connection, statement.consent)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from qagazsyz.canonical_texts import TextError
-from qagazsyz.request_texts import Mandate, RequestStatement, check_same_service
+from qagazsyz.request_texts import Mandate, RequestStatement, check_delegation, may_sign
 from services.registry.delegation import store
 from services.registry.documents.interface import (
     Directory,
@@ -25,12 +24,10 @@ from services.registry.documents.interface import (
 from services.registry.model.consents import check_purpose
 from services.registry.model.resource_names import check_name
 from services.runtime.clock import Clock
-from services.runtime.errors import InvalidArgument, PermissionDenied, Unavailable
+from services.runtime.errors import PermissionDenied, Unavailable
+from services.runtime.intake.signed_texts import parse_text
 from services.runtime.server import Call
 from services.runtime.storage.database import Database
-
-# An offer waits for a month; a statement that lets evidence be looked up lasts no longer.
-STATEMENT_LASTS = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +77,15 @@ class DelegationCheck:
         for what was not signed or is not allowed, and Unavailable."""
         mandate = _mandate_of(signed.mandate.statement)
         statement = _statement_of(signed.statement.statement)
-        self._check_texts(mandate, statement)
+        try:
+            check_delegation(mandate, statement, platform=self._platform, now=self._clock())
+        except TextError:
+            raise PermissionDenied from None
         async with self._database.reading() as connection:
             await store.check_not_ended(connection, mandate)
         approver, applicant = await self.signers([signed.mandate, signed.statement], during)
         officers = await self._officers(mandate.provider, {approver, applicant}, during)
-        if approver not in officers or not _may_sign(statement, applicant, officers):
+        if approver not in officers or not may_sign(statement, applicant, officers):
             raise PermissionDenied
         officer = applicant if statement.at_office else mandate.provider
         return Delegation(mandate, statement, officer, signed)
@@ -102,20 +102,6 @@ class DelegationCheck:
             raise PermissionDenied
         return [result.signer for result in results]
 
-    def _check_texts(self, mandate: Mandate, statement: RequestStatement) -> None:
-        """Check what the texts alone and the clock tell. Raises PermissionDenied."""
-        try:
-            check_same_service(mandate, statement)
-        except TextError:
-            raise PermissionDenied from None
-        now = self._clock()
-        if (
-            mandate.platform != self._platform
-            or mandate.time > now
-            or not now < statement.expire_time <= now + STATEMENT_LASTS
-        ):
-            raise PermissionDenied
-
     async def _officers(
         self, provider: str, people: Collection[str], during: Call | None
     ) -> set[str]:
@@ -124,21 +110,10 @@ class DelegationCheck:
         return {each.person for each in await self._directory.find_officers(asked, during)}
 
 
-def _may_sign(statement: RequestStatement, signer: str, officers: Collection[str]) -> bool:
-    """Return whether the signer may sign the statement: the applicant, or at the office an officer
-    of the provider who is not the applicant."""
-    if statement.at_office:
-        return signer in officers and signer != statement.applicant
-    return signer == statement.applicant
-
-
 def _mandate_of(text: bytes) -> Mandate:
     """Raises InvalidArgument."""
     field = "delegation.mandate.text"
-    try:
-        mandate = Mandate.parse(text)
-    except TextError as error:
-        raise InvalidArgument(field, str(error)) from None
+    mandate = parse_text(Mandate.parse, text, field)
     check_name(mandate.provider, "subjects", field)
     check_name(mandate.public_service, "publicServices", field)
     check_name(mandate.output, "documentTypes", field)
@@ -148,10 +123,7 @@ def _mandate_of(text: bytes) -> Mandate:
 def _statement_of(text: bytes) -> RequestStatement:
     """Raises InvalidArgument."""
     field = "delegation.statement.text"
-    try:
-        statement = RequestStatement.parse(text)
-    except TextError as error:
-        raise InvalidArgument(field, str(error)) from None
+    statement = parse_text(RequestStatement.parse, text, field)
     check_name(statement.request, "serviceRequests", field)
     check_name(statement.applicant, "subjects", field)
     for each in statement.evidence:

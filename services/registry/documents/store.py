@@ -11,6 +11,7 @@ from sqlalchemy import Row, Select, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from qagazsyz.canonical_texts import format_microseconds
 from services.registry import tables
 from services.registry.contents import store as content_store
 from services.registry.contents.store import ContentReference
@@ -23,7 +24,7 @@ from services.registry.model.document_types import (
     TypeChange,
 )
 from services.registry.model.documents import Document, Signature
-from services.registry.model.statements import StatementVersion, format_microseconds
+from services.registry.model.statements import StatementVersion
 from services.registry.tables import (
     document_signatures,
     document_subjects,

@@ -12,11 +12,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any
 
+from qagazsyz.json_documents import is_full_date, parse_json, resolve_pointer
 from services.runtime.errors import InvalidArgument
 
 # documents.proto, DocumentType.attributes and LookUpAttributeRequest.attributes.
@@ -80,7 +80,7 @@ def check_content(media_type: str, content: bytes, attributes: Sequence[Attribut
     if members is None:
         raise InvalidArgument("content", "not a JSON object with distinct names")
     for attribute in attributes:
-        exists, value = _resolve(members, attribute.pointer)
+        exists, value = resolve_pointer(members, attribute.pointer)
         if not exists and attribute.is_required:
             raise InvalidArgument("content", f"no value at {attribute.pointer}")
         if exists and not _is_of(attribute.kind, value):
@@ -97,12 +97,7 @@ def parse_content(content: bytes) -> dict[str, Any] | None:
     Numbers with a fraction or an exponent are Decimals: as they are written.
     """
     try:
-        parsed = json.loads(
-            content.decode(),
-            object_pairs_hook=_distinct,
-            parse_float=Decimal,
-            parse_constant=_refuse_constant,
-        )
+        parsed = parse_json(content.decode(), Decimal)
         if _SURROGATE.search(content):
             # An unpaired one is no character, and no answer can hold it (RFC 7493, section 2.1).
             json.dumps(parsed, ensure_ascii=False, default=str).encode()
@@ -116,35 +111,11 @@ def value_at(members: Mapping[str, Any] | None, attribute: Attribute) -> str | f
 
     members: the parsed content, None for a content that is not JSON.
     """
-    exists, value = _resolve(members, attribute.pointer)
+    exists, value = resolve_pointer(members, attribute.pointer)
     if not exists or not _is_of(attribute.kind, value):
         return None
     found: str | float | bool = float(value) if isinstance(value, Decimal) else value
     return found
-
-
-def _resolve(value: Any, pointer: str) -> tuple[bool, Any]:
-    """Return whether the pointer names a value, and which (RFC 6901, section 4)."""
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and name in value:
-            value = value[name]
-        elif isinstance(value, list) and _is_index(name, value):
-            value = value[int(name)]
-        else:
-            return False, None
-    return True, value
-
-
-def _is_index(text: str, items: Sequence[Any]) -> bool:
-    """Return whether the text is an index of the list, without leading zeros."""
-    return (
-        text.isascii()
-        and text.isdigit()
-        and len(text) <= len(str(len(items)))
-        and str(int(text)) == text
-        and int(text) < len(items)
-    )
 
 
 def _is_of(kind: AttributeKind, value: Any) -> bool:
@@ -152,7 +123,7 @@ def _is_of(kind: AttributeKind, value: Any) -> bool:
         return isinstance(value, int | Decimal) and not isinstance(value, bool) and _fits(value)
     if kind is AttributeKind.BOOLEAN:
         return isinstance(value, bool)
-    return isinstance(value, str) and (kind is not AttributeKind.DATE or _is_date(value))
+    return isinstance(value, str) and (kind is not AttributeKind.DATE or is_full_date(value))
 
 
 def _fits(number: int | Decimal) -> bool:
@@ -161,22 +132,3 @@ def _fits(number: int | Decimal) -> bool:
         return abs(number) <= 2**53
     double = float(number)
     return math.isfinite(double) and Decimal(repr(double)) == number
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object with a repeated name: parsers differ in which value they take."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a name is repeated")
-    return members
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

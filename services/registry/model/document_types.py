@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from qagazsyz.canonical_texts import format_microseconds
 from services.registry.log.canonical_json import canonical_json
 from services.registry.model.attributes import Attribute, check_attributes
 from services.registry.model.consents import check_purpose
-from services.registry.model.statements import format_microseconds
 from services.runtime.errors import FailedPrecondition, InvalidArgument
 
 # Far more than any type needs; they bound a type's row and answer.

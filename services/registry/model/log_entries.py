@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from qagazsyz.canonical_texts import format_microseconds, format_seconds
 from qagazsyz.receipts import ENTRY_VERSIONS, commitment
 from services.registry.model.accesses import Access, AccessEvent
 from services.registry.model.consents import Consent
@@ -23,7 +24,6 @@ from services.registry.model.document_types import TypeChange
 from services.registry.model.documents import Document
 from services.registry.model.identity_events import IdentityEvent, IdentityEventKind
 from services.registry.model.request_events import RequestEvent
-from services.registry.model.statements import format_microseconds, format_seconds
 from services.runtime.access import Role
 
 # Which version is written is a setting; both are read. Version 1 has documents of accesses in

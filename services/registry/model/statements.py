@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from qagazsyz.canonical_texts import format_seconds
 from services.registry.log.canonical_json import canonical_json
 
 # How long version 1 is taken after the registry first started with version 2.
@@ -69,14 +70,3 @@ def may_omit_issuer(issuer: str, signer: str, organizations: Collection[str]) ->
     organization's, which is thereby bound like an issuer that the statement names.
     """
     return signer == issuer or all(each == issuer for each in organizations)
-
-
-def format_seconds(moment: datetime) -> str:
-    """Return the time as RFC 3339, UTC, in whole seconds: "2027-01-31T00:00:00Z"."""
-    # isoformat, unlike strftime, writes years before 1000 with four digits.
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
-def format_microseconds(moment: datetime) -> str:
-    """Return the time as RFC 3339, UTC, in microseconds: "2027-01-31T00:00:00.000000Z"."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+from qagazsyz.json_documents import parse_json
 from qagazsyz.request_texts import NONCE_BYTES
 from services.requests.model.public_services import PublicService
 from services.requests.model.resource_names import new_name
@@ -93,22 +92,11 @@ def check_form(form: str) -> None:
     if not form:
         return
     try:
-        members = json.loads(form, object_pairs_hook=_distinct, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        members = parse_json(form)
+    except ValueError:
         raise InvalidArgument(field, "not JSON with distinct names") from None
     if not isinstance(members, dict):
         raise InvalidArgument(field, "not a JSON object")
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a name is repeated")
-    return members
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _whole_seconds(moment: datetime) -> datetime:

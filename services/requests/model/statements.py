@@ -2,19 +2,17 @@
 
 Mandates and applicants' statements are those of the client (qagazsyz.request_texts), which the
 registry and signing parse and check themselves. An officer's refusal and a decision of an appeal
-stay here: their first line, a line feed, and canonical JSON (RFC 8785).
+stay here, in the same form (qagazsyz.canonical_texts).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
-
-import rfc8785
+from collections.abc import Sequence
+from datetime import datetime
 
 from qagazsyz import request_texts
+from qagazsyz.canonical_texts import encode, format_seconds
 from qagazsyz.signed_texts import APPEAL, REFUSAL
 from services.requests.model.public_services import PublicService
 from services.requests.model.service_requests import Ground, Refusal
@@ -79,10 +77,9 @@ def _evidence(service: PublicService) -> tuple[request_texts.Evidence, ...]:
 
 def refusal_statement(request: str, refusal: Refusal) -> bytes:
     """Return what an officer signs to refuse a request."""
-    return _text(
+    return encode(
         REFUSAL,
         {
-            "v": 1,
             "request": request,
             "grounds": _grounds(refusal.grounds),
             "text_sha256": hashlib.sha256(refusal.text.encode()).hexdigest(),
@@ -93,19 +90,7 @@ def refusal_statement(request: str, refusal: Refusal) -> bytes:
 
 def appeal_decision(request: str, grounds: Sequence[Ground], *, is_upheld: bool) -> bytes:
     """Return what an officer of the appeal body signs to decide an appeal."""
-    return _text(
-        APPEAL,
-        {"v": 1, "request": request, "upheld": is_upheld, "grounds": _grounds(grounds)},
-    )
-
-
-def format_seconds(moment: datetime) -> str:
-    """Return the time as RFC 3339, UTC, in whole seconds: "2027-01-31T00:00:00Z"."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
-def _text(first_line: str, members: Mapping[str, Any]) -> bytes:
-    return first_line.encode() + b"\n" + rfc8785.dumps(dict(members))
+    return encode(APPEAL, {"request": request, "upheld": is_upheld, "grounds": _grounds(grounds)})
 
 
 def _grounds(grounds: Sequence[Ground]) -> list[dict[str, str]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from enum import IntEnum
 from typing import Any
 
+from qagazsyz.json_documents import is_full_date, resolve_pointer
 from qagazsyz.output_templates import DATE, Template, TemplateError
 from services.runtime.errors import InvalidArgument
 
@@ -67,7 +67,7 @@ def check_gives(
     """
     placeholders = {each.text: evidence[each.index, each.pointer] for each in template.evidence}
     for attribute in output.values():
-        exists, value = _resolve(template.members, attribute.pointer)
+        exists, value = resolve_pointer(template.members, attribute.pointer)
         if not exists:
             if attribute.is_required:
                 raise InvalidArgument(FIELD, f"no value at {attribute.pointer}")
@@ -88,24 +88,4 @@ def _kind_of(value: Any, placeholders: Mapping[str, AttributeKind]) -> Attribute
         return AttributeKind.UNSPECIFIED
     if value in placeholders:
         return placeholders[value]
-    return AttributeKind.DATE if value == DATE or _is_date(value) else AttributeKind.TEXT
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def _resolve(value: Any, pointer: str) -> tuple[bool, Any]:
-    """Return whether the pointer names a value, and which (RFC 6901, section 4)."""
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and name in value:
-            value = value[name]
-        elif isinstance(value, list) and name in map(str, range(len(value))):
-            value = value[int(name)]
-        else:
-            return False, None
-    return True, value
+    return AttributeKind.DATE if value == DATE or is_full_date(value) else AttributeKind.TEXT

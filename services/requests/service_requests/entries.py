@@ -11,8 +11,8 @@ from typing import Any
 
 import rfc8785
 
+from qagazsyz.canonical_texts import format_seconds
 from services.requests.model.service_requests import Change
-from services.requests.model.statements import format_seconds
 from services.requests.model.states import Action
 from services.requests.model.statistics import Ended
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import rfc8785
 
 from qagazsyz.canonical_texts import TextError
-from qagazsyz.request_texts import Mandate, RequestStatement, check_same_service
+from qagazsyz.request_texts import Mandate, RequestStatement, check_delegation, may_sign
 from services.runtime.errors import InvalidArgument, PermissionDenied
+from services.runtime.intake.signed_texts import parse_text
 
-# The registry's limit too.
-STATEMENT_LASTS = timedelta(days=31)
 DOCUMENT_MEMBERS = frozenset(
     {"v", "content_sha256", "document_type", "issuer", "media_type", "subjects"}
 )
@@ -35,15 +34,11 @@ class SealOrder:
 
 def parse_order(document: bytes, mandate: bytes, statement: bytes) -> SealOrder:
     """Parse the three texts. Raises InvalidArgument naming the one that is not of its form."""
-    try:
-        parsed = Mandate.parse(mandate)
-    except TextError as error:
-        raise InvalidArgument("delegation.mandate.text", str(error)) from None
-    try:
-        asked = RequestStatement.parse(statement)
-    except TextError as error:
-        raise InvalidArgument("delegation.statement.text", str(error)) from None
-    return SealOrder(document, parsed, asked)
+    return SealOrder(
+        document,
+        parse_text(Mandate.parse, mandate, "delegation.mandate.text"),
+        parse_text(RequestStatement.parse, statement, "delegation.statement.text"),
+    )
 
 
 def check_order(order: SealOrder, *, platform: str, now: datetime) -> None:
@@ -51,16 +46,10 @@ def check_order(order: SealOrder, *, platform: str, now: datetime) -> None:
     of version 2, PermissionDenied if the texts do not belong together or are not for now."""
     mandate, statement = order.mandate, order.statement
     try:
-        check_same_service(mandate, statement)
+        check_delegation(mandate, statement, platform=platform, now=now)
     except TextError:
         raise PermissionDenied from None
-    if (
-        mandate.platform != platform
-        or mandate.time > now
-        or not now < statement.expire_time <= now + STATEMENT_LASTS
-        or not mandate.key
-        or mandate.time_limit_days
-    ):
+    if not mandate.key or mandate.time_limit_days:
         raise PermissionDenied
     members = _document_members(order.document)
     if (
@@ -79,12 +68,7 @@ def check_signers(
 
     officers: those of the two who are the provider's.
     """
-    if approver not in officers:
-        raise PermissionDenied
-    if order.statement.at_office:
-        if applicant not in officers or applicant == order.statement.applicant:
-            raise PermissionDenied
-    elif applicant != order.statement.applicant:
+    if approver not in officers or not may_sign(order.statement, applicant, officers):
         raise PermissionDenied
 
 
