@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from qagazsyz.signing.v1 import mobile_signatures_pb2 as pb
 from qagazsyz.signing.v1 import mobile_signatures_pb2_grpc
 from testing.enrolment import Actor, Enrolment
 from testing.people import people
+from testing.phone_network import phones_command, running_network, smpp_settings
 
 # Each has one open signature at most, and a hundred a day of their own.
 SIGNERS = 60
@@ -51,17 +51,12 @@ class PhoneNetwork:
     def environment(self) -> Mapping[str, str]:
         """The settings of a suite whose messages go there."""
         return {
-            "QAGAZSYZ_SMPP_HOST": "127.0.0.1",
-            "QAGAZSYZ_SMPP_PORT": str(self.port),
-            "QAGAZSYZ_SMPP_TLS": "off",
-            "QAGAZSYZ_SMPP_SYSTEM_ID": "qagazsyz",
-            "QAGAZSYZ_SMPP_PASSWORD": str(self.folder / "smpp.password"),
+            **smpp_settings(self.folder, self.port),
             # What an operator's contract grants; here nothing is to wait for it.
             "QAGAZSYZ_SMPP_RATE": "2000",
             "QAGAZSYZ_SMPP_WINDOW": "100",
             "QAGAZSYZ_OWN_MESSAGES_A_DAY": "1000",
             "QAGAZSYZ_SECURITY_MESSAGES_A_DAY": "1000",
-            "QAGAZSYZ_SIM_TRANSPORT_KEY": str(self.folder / "transport.key"),
         }
 
     def requests(self, stem: str, kind: Any) -> Iterator[Any]:
@@ -80,21 +75,10 @@ class PhoneNetwork:
 @contextmanager
 def phone_network(folder: Path) -> Iterator[PhoneNetwork]:
     """Run a simulated network during the block."""
-    tool = [sys.executable, "-m", "cli.main", "phones"]
-    made = [*tool, "new", str(folder), "--count", str(SIGNERS)]
+    made = phones_command("new", folder, "--count", SIGNERS)
     subprocess.run(made, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own tool
-    command = [*tool, "run", str(folder), "--port", "0"]
-    with subprocess.Popen(  # noqa: S603 - our own tool
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            line = process.stdout.readline()
-            if not line.startswith("SMSC on "):
-                raise Failure("the simulated network did not start")
-            yield PhoneNetwork(folder, int(line.rpartition(":")[2]), process.pid)
-        finally:
-            process.terminate()
+    with running_network(folder) as (port, process):
+        yield PhoneNetwork(folder, port, process.pid)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,18 +46,22 @@ def call_pages(
     method: Method[Q, A], request: Q, gateway: str, credential: Path | None, organization: str = ""
 ) -> Iterator[A]:
     """Sign in and yield all pages of a list (AIP-158). Raises what call raises."""
+    with signed_in(gateway, credential, organization) as channel:
+        yield from pages_of(method(channel), request)
+
+
+def pages_of(list_page: grpc.UnaryUnaryMultiCallable[Q, A], request: Q) -> Iterator[A]:
+    """Yield all pages of a list (AIP-158). Raises grpc.RpcError."""
     # Each list request has page_size and page_token, each answer next_page_token.
     asked: Any = type(request)()
     asked.CopyFrom(request)
     asked.page_size = PAGE_SIZE
-    with signed_in(gateway, credential, organization) as channel:
-        list_page = method(channel)
-        while True:
-            page: Any = list_page(asked, timeout=TIMEOUT_SECONDS)
-            yield page
-            asked.page_token = page.next_page_token
-            if not asked.page_token:
-                return
+    while True:
+        page: Any = list_page(asked, timeout=TIMEOUT_SECONDS)
+        yield page
+        asked.page_token = page.next_page_token
+        if not asked.page_token:
+            return
 
 
 @contextmanager

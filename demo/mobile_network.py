@@ -24,8 +24,8 @@ from phones.smsc.server import Account, Smsc
 from phones.subscribers import TRANSPORT_KEY_OCTETS, Subscriber, new_sim, new_subscribers
 from services.runtime.clock import system_clock
 from sms.applet import Status
+from testing.phone_network import HOST, smpp_settings
 
-HOST = "127.0.0.1"
 FIRST_NUMBER = "+77010001000"
 # How the first choice of a question stands on a screen of any size.
 FIRST_CHOICE = "│1 "
@@ -120,16 +120,8 @@ async def running_network(folder: Path, people: int) -> AsyncIterator[MobileNetw
     network = Network(subscribers, clock, record)
     smsc = Smsc(network, clock, record, Account(SYSTEM_ID, password))
     port = await smsc.start(HOST, 0)
-    settings = {
-        "QAGAZSYZ_SMPP_HOST": HOST,
-        "QAGAZSYZ_SMPP_PORT": str(port),
-        "QAGAZSYZ_SMPP_TLS": "off",
-        "QAGAZSYZ_SMPP_SYSTEM_ID": SYSTEM_ID,
-        "QAGAZSYZ_SMPP_PASSWORD": str(folder / ACCOUNT),
-        "QAGAZSYZ_SIM_TRANSPORT_KEY": str(folder / TRANSPORT_KEY),
-    }
     try:
-        yield MobileNetwork(network, subscribers, transport_key, settings)
+        yield MobileNetwork(network, subscribers, transport_key, smpp_settings(folder, port))
     finally:
         await smsc.stop()
 

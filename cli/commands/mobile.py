@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 mobile = typer.Typer(help="Signatures on the SIM of a phone.", no_args_is_help=True)
 
-# Of one call: below the gateway's deadline.
-WAIT_SECONDS = 20
-
 Name = Annotated[str, typer.Argument(help="mobileSignatures/…")]
 
 
@@ -71,17 +68,10 @@ def sign(
 
 def wait_for_end(channel: grpc.Channel, session: pb.MobileSignature) -> pb.MobileSignature:
     """Tell the verification code, and return the session once it has ended."""
-    from cli.connection import TIMEOUT_SECONDS
-    from qagazsyz.signing.v1 import mobile_signatures_pb2 as pb
-    from qagazsyz.signing.v1 import mobile_signatures_pb2_grpc
+    from qagazsyz import phone
 
-    stub = mobile_signatures_pb2_grpc.MobileSignatureServiceStub(channel)
     say(f"The phone shows the code {session.verification_code}", to=sys.stderr)
-    request = pb.GetMobileSignatureRequest(name=session.name)
-    request.wait.FromSeconds(WAIT_SECONDS)
-    while not session.HasField("end_time"):
-        session = stub.GetMobileSignature(request, timeout=TIMEOUT_SECONDS)
-    return session
+    return phone.wait_for_end(channel, session)
 
 
 @mobile.command()

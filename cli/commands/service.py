@@ -146,23 +146,18 @@ def get(name: Name, gateway: Gateway = DEFAULT_GATEWAY, json: Json = False) -> N
 @service.command("list")
 def list_(gateway: Gateway = DEFAULT_GATEWAY, json: Json = False) -> None:
     """List all services."""
-    from cli.connection import PAGE_SIZE, TIMEOUT_SECONDS, anonymous
+    from cli.connection import anonymous, pages_of
     from cli.output import print_rows
     from qagazsyz.requests.v1 import public_services_pb2, public_services_pb2_grpc
 
-    request = public_services_pb2.ListPublicServicesRequest(page_size=PAGE_SIZE)
-    rows: list[tuple[str, ...]] = []
+    request = public_services_pb2.ListPublicServicesRequest()
     with anonymous(gateway) as channel:
         stub = public_services_pb2_grpc.PublicServiceServiceStub(channel)
-        while True:
-            page = stub.ListPublicServices(request, timeout=TIMEOUT_SECONDS)
-            rows += [
-                (each.name, str(each.version), state_of(each), str(each.time_limit_days))
-                for each in page.public_services
-            ]
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                break
+        rows = [
+            (each.name, str(each.version), state_of(each), str(each.time_limit_days))
+            for page in pages_of(stub.ListPublicServices, request)
+            for each in page.public_services
+        ]
     columns = ("name", "version", "state", "working days")
     print_rows("Public services", columns, rows, as_machine_json=json)
 

@@ -264,11 +264,23 @@ def sign_on_phone(
     stub = mobile_signatures_pb2_grpc.MobileSignatureServiceStub(channel)
     asked = stub.CreateMobileSignature(request, timeout=CALL_TIMEOUT_SECONDS)
     show_code(asked.verification_code)
+    asked = wait_for_end(channel, asked)
+    if asked.state != State.MOBILE_SIGNATURE_STATE_SIGNED:
+        raise _refused(asked.state, asked.outcome)
+    return asked
+
+
+def wait_for_end(
+    channel: grpc.Channel, asked: mobile_signatures_pb2.MobileSignature
+) -> mobile_signatures_pb2.MobileSignature:
+    """Return a mobile signature once it has ended, however it has. Raises grpc.RpcError.
+
+    channel: signed in as who asked, or who is asked.
+    """
+    stub = mobile_signatures_pb2_grpc.MobileSignatureServiceStub(channel)
     while asked.state in OPEN:
         get = mobile_signatures_pb2.GetMobileSignatureRequest(name=asked.name, wait=WAIT)
         asked = stub.GetMobileSignature(get, timeout=CALL_TIMEOUT_SECONDS)
-    if asked.state != State.MOBILE_SIGNATURE_STATE_SIGNED:
-        raise _refused(asked.state, asked.outcome)
     return asked
 
 

@@ -6,9 +6,6 @@ import json
 import ssl
 import stat
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ import pytest
 from phones.outcomes import Outcome
 from phones.subscribers import Subscriber, read_subscribers
 from sms.applet import Status
+from testing.phone_network import phones_command, running_network
 from tests.unit.phones.certificates import smsc_certificate, trusting
 from tests.unit.phones.esme import Esme, Platform, verifies
 
@@ -23,13 +21,13 @@ TIMEOUT_SECONDS = 60
 COUNT = 3
 
 
-def tool(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "cli.main", "phones", *map(str, arguments)]
-
-
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        tool(*arguments), capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        phones_command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
     )
 
 
@@ -55,32 +53,6 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 def subscribers(folder: Path) -> list[Subscriber]:
     return read_subscribers((folder / "subscribers.json").read_bytes())
-
-
-@contextmanager
-def running(
-    folder: Path, *options: object, stdin: int = subprocess.PIPE
-) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """Run the network on a free port; yield it and the process, which is told to end by a signal if
-    it still runs, and has to end well."""
-    with subprocess.Popen(
-        tool("run", folder, "--port", 0, *options),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            line = process.stdout.readline()
-            assert line.startswith("SMSC on 127.0.0.1:"), line
-            yield int(line.rpartition(":")[2]), process
-        finally:
-            process.terminate()
-            errors = process.stderr.read()
-            process.wait(TIMEOUT_SECONDS)
-        assert (process.returncode, errors) == (0, "")
 
 
 async def bind(folder: Path, port: int, tls: ssl.SSLContext | None = None) -> Esme:
@@ -122,7 +94,7 @@ def test_a_file_that_others_can_read_is_refused(folder: Path) -> None:
 async def test_a_phone_signs_and_its_card_remembers(folder: Path, tmp_path: Path) -> None:
     one = subscribers(folder)[0]
     record = tmp_path / "record.jsonl"
-    with running(folder, "--record", record) as (port, _):
+    with running_network(folder, "--record", record) as (port, _):
         esme = await bind(folder, port)
         platform = Platform(esme)
         platform.ask(one, counter=41)
@@ -138,7 +110,7 @@ async def test_a_phone_signs_and_its_card_remembers(folder: Path, tmp_path: Path
 
 async def test_a_person_at_the_terminal_answers(folder: Path) -> None:
     one = subscribers(folder)[0]
-    with running(folder) as (port, process):
+    with running_network(folder) as (port, process):
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(f"phone {one.number}\n")
@@ -164,7 +136,7 @@ async def test_it_runs_with_tls_where_nobody_types(folder: Path, tmp_path: Path)
     """Under a supervisor, standard input is /dev/null."""
     path = smsc_certificate(tmp_path)
     options = ("--certificate", path)
-    with running(folder, *options, stdin=subprocess.DEVNULL) as (port, _):
+    with running_network(folder, *options, stdin=subprocess.DEVNULL) as (port, _):
         (await bind(folder, port, trusting(path))).close()
 
 
@@ -173,7 +145,7 @@ def test_commands_may_come_from_a_file(folder: Path, tmp_path: Path) -> None:
     commands.write_text("clock hold\nquit\n")
     with commands.open() as file:
         done = subprocess.run(
-            tool("run", folder, "--port", 0),
+            phones_command("run", folder, "--port", 0),
             stdin=file,
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
@@ -200,7 +172,7 @@ def test_a_script_that_is_refused_says_where(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_port_that_is_taken_is_reported(folder: Path) -> None:
-    with running(folder) as (port, _):
+    with running_network(folder) as (port, _):
         done = run("run", folder, "--port", port)
     assert done.returncode == 2
     assert "in use" in done.stderr

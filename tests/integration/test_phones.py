@@ -27,11 +27,11 @@ from qagazsyz.signing.v1 import mobile_signatures_pb2, mobile_signatures_pb2_grp
 from services.runtime.clients import InternalTokens, ServiceClient, open_channel
 from signatures.x509 import is_signed_by_certificate
 from testing.enrolment import Actor
+from testing.phone_network import running_network, smpp_settings
 from testing.suite_process import RunningSuite, running_suite
 from tests.integration.phone_life import Life, RunningNetwork, live
 from tests.integration.test_identity_events import seen
 from tests.integration.test_phone_simulator import run as run_phones
-from tests.integration.test_phone_simulator import running as running_network
 from tests.integration.test_privacy import COMPANY, SOUGHT, secrets
 from tests.integration.test_service_credentials import address_of_identity
 from tests.integration.test_tool import ok, run
@@ -62,15 +62,7 @@ def suite(
 ) -> Iterator[RunningSuite]:
     """Run a suite with this network for this module alone, which the last test stops so that all is
     written."""
-    folder = network.folder
-    environment = {
-        "QAGAZSYZ_SMPP_HOST": "127.0.0.1",
-        "QAGAZSYZ_SMPP_PORT": str(network.port),
-        "QAGAZSYZ_SMPP_TLS": "off",
-        "QAGAZSYZ_SMPP_SYSTEM_ID": "qagazsyz",
-        "QAGAZSYZ_SMPP_PASSWORD": str(folder / "smpp.password"),
-        "QAGAZSYZ_SIM_TRANSPORT_KEY": str(folder / "transport.key"),
-    }
+    environment = smpp_settings(network.folder, network.port)
     data = Path(tmp_path_factory.mktemp("phones")) / "data"
     with running_suite(data, environment=environment) as running:
         yield running
