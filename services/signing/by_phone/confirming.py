@@ -113,8 +113,7 @@ class Confirming:
             if challenge is None or not session.signature:
                 raise FailedPrecondition("CONFIRMATION_INVALID", "it was signed too long ago")
             await self._tokens.keep_signature(challenge, session, call)
-        texts = await self._sessions.texts([session])
-        _, text = texts.get(session.id, ("", ""))
+        _, text = self._sessions.number_and_text(session)
         return ActConfirmation(session, challenge or b"", text)
 
     async def _own_phone(self, caller: Caller, call: Call) -> SignerPhone:

@@ -129,9 +129,8 @@ class Answers:
         async with self._database.reading() as connection:
             candidates = await self._candidates(connection, packet)
             keys = {each.sim: await self._sim_keys.get(connection, each.sim) for each in candidates}
-        numbers = await self._sessions.texts(candidates)
         for session in candidates:
-            number, _ = numbers.get(session.id, ("", ""))
+            number, _ = self._sessions.number_and_text(session)
             is_foreign = number != incoming.phone
             if is_foreign or incoming.receive_time >= session.expire_time:
                 continue

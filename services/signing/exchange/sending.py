@@ -87,14 +87,12 @@ class Sending:
         """Send some of what is unsent; return whether there may be more that can be sent."""
         async with self._database.reading() as connection:
             unsent = await store.list_unsent(connection, self._clock(), SENT_AT_ONCE)
-        texts = await self._sessions.texts(unsent)
-        done = await asyncio.gather(
-            *(self._send(each, *texts.get(each.id, ("", ""))) for each in unsent)
-        )
+        done = await asyncio.gather(*map(self._send, unsent))
         return len(unsent) == SENT_AT_ONCE and all(done)
 
-    async def _send(self, session: Session, number: str, text: str) -> bool:
+    async def _send(self, session: Session) -> bool:
         """Send one session's request; return False if it is to be tried again."""
+        number, text = self._sessions.number_and_text(session)
         async with self._database.reading() as connection:
             key = await self._sim_keys.get(connection, session.sim)
         if key is None or not number:

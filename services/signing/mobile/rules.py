@@ -12,6 +12,7 @@ from qagazsyz.signed_texts import PREFIX
 from services.runtime.access import Caller, Role
 from services.runtime.clock import Randomness
 from services.runtime.errors import InvalidArgument, PermissionDenied, ResourceExhausted
+from services.runtime.sealing import Sealed
 from sms.applet import NONCE_OCTETS, verification_code
 
 # How the platform's own texts begin, which no caller may have signed.
@@ -126,7 +127,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Session:
-    """A session; the row of the database, but for what is sealed."""
+    """A session; the row of the database."""
 
     id: str
     subject: str
@@ -151,6 +152,8 @@ class Session:
     create_time: datetime
     expire_time: datetime
     end_time: datetime | None = None
+    # Number and display text; None once erased.
+    sealed: Sealed | None = None
 
     @property
     def name(self) -> str:

@@ -95,7 +95,7 @@ class MobileSignatureServicer:
                 request_key=request_key,
             )
         )
-        return await self._message(session)
+        return self._message(session)
 
     async def GetMobileSignature(
         self, request: pb.GetMobileSignatureRequest, call: Call
@@ -107,14 +107,14 @@ class MobileSignatureServicer:
             seconds = min(seconds, remaining - DEADLINE_MARGIN_SECONDS)
         if seconds > 0:
             session = await self._sessions.wait(session, seconds)
-        return await self._message(session)
+        return self._message(session)
 
     async def WatchMobileSignature(
         self, request: pb.WatchMobileSignatureRequest, call: Call
     ) -> AsyncIterator[pb.MobileSignature]:
         session = await self._own_session(request.name, call)
         async for each in self._sessions.watch(session):
-            yield await self._message(each)
+            yield self._message(each)
 
     async def ListMobileSignatures(
         self, request: pb.ListMobileSignaturesRequest, call: Call
@@ -125,12 +125,8 @@ class MobileSignatureServicer:
         page = call.page(request, subject)
         found = await self._sessions.list(subject, page.after, page.limit)
         shown, next_page_token = page.cut(found, key=lambda each: each.id)
-        texts = await self._sessions.texts(shown)
         return pb.ListMobileSignaturesResponse(
-            mobile_signatures=[
-                session_message(each, texts[each.id][1] if each.id in texts else "")
-                for each in shown
-            ],
+            mobile_signatures=[self._message(each) for each in shown],
             next_page_token=next_page_token,
         )
 
@@ -140,7 +136,7 @@ class MobileSignatureServicer:
         session = await self._own_session(request.name, call)
         end = CANCELLED_BY_SUBJECT if is_subject(call.caller, session) else CANCELLED_BY_REQUESTER
         await self._sessions.end(session.id, end)
-        return await self._message(await self._own_session(request.name, call))
+        return self._message(await self._own_session(request.name, call))
 
     async def ConfirmPhone(self, request: pb.ConfirmPhoneRequest, call: Call) -> pb.MobileSignature:
         caller = call.caller
@@ -162,7 +158,7 @@ class MobileSignatureServicer:
         asked = confirm_phone_text(phone.language, is_bound=is_bound)
         text = make_text(self._short_name, asked)
         session = await self._sessions.start(confirmation_of(phone, subject, caller.subject, text))
-        return await self._message(session)
+        return self._message(session)
 
     async def ImportSimKeys(
         self, request: pb.ImportSimKeysRequest, call: Call
@@ -199,7 +195,6 @@ class MobileSignatureServicer:
         session = await self._sessions.find(parse_name(name))
         return check_may_read(call.caller, session)
 
-    async def _message(self, session: Session) -> pb.MobileSignature:
-        texts = await self._sessions.texts([session])
-        _, text = texts.get(session.id, ("", ""))
+    def _message(self, session: Session) -> pb.MobileSignature:
+        _, text = self._sessions.number_and_text(session)
         return session_message(session, text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -146,10 +147,11 @@ class Sessions:
             expire_time=min(filter(None, (now + self._lifetime, wanted.expire_time))),
         )
         number = phone.number if phone is not None else ""
-        sealed = self._vault.seal(f"{number}\n{wanted.display_text}".encode(), record=session.name)
+        content = f"{number}\n{wanted.display_text}".encode()
+        session = replace(session, sealed=self._vault.seal(content, record=session.name))
         try:
             await store.insert_session(
-                connection, session, sealed, request_key=wanted.request_key, look_time=None
+                connection, session, request_key=wanted.request_key, look_time=None
             )
         except store.Taken:
             raise _open_already() from None
@@ -205,17 +207,13 @@ class Sessions:
             session = each
         return session
 
-    async def texts(self, sessions: Sequence[Session]) -> Mapping[str, tuple[str, str]]:
-        """Return number and display text of sessions by id; nothing of those that are erased."""
-        async with self._database.reading() as connection:
-            found = await store.find_sealed(connection, [each.id for each in sessions])
-        names = {each.id: each.name for each in sessions}
-        return {
-            session_id: _split(self._vault.unseal(sealed, record=names[session_id]))
-            for session_id, sealed in found.items()
-            # Under a key-encryption key that is gone: for minutes, at most.
-            if self._vault.knows(sealed.key_id)
-        }
+    def number_and_text(self, session: Session) -> tuple[str, str]:
+        """Return a session's number and display text; "" for both once they are erased."""
+        sealed = session.sealed
+        # Under a key-encryption key that is gone: for minutes, at most.
+        if sealed is None or not self._vault.knows(sealed.key_id):
+            return "", ""
+        return _split(self._vault.unseal(sealed, record=session.name))
 
     async def _find_requested(self, request_key: str | None) -> Session | None:
         if request_key is None:

@@ -34,12 +34,12 @@ class Taken(Exception):
 async def insert_session(
     connection: AsyncConnection,
     session: Session,
-    sealed: Sealed,
     *,
     request_key: str | None,
     look_time: datetime | None,
 ) -> None:
     """Store an open session. Raises Taken."""
+    assert session.sealed is not None  # noqa: S101 - it is erased after its end
     row = {
         "id": session.id,
         "request_key": request_key,
@@ -56,8 +56,8 @@ async def insert_session(
         "counter": session.counter,
         "open_subject": session.subject,
         "open_sim": session.sim or None,
-        "wrapping_key_id": sealed.key_id,
-        "sealed": sealed.data,
+        "wrapping_key_id": session.sealed.key_id,
+        "sealed": session.sealed.data,
         "digest": session.digest,
         "message": session.message,
         "look_time": look_time,
@@ -113,17 +113,6 @@ async def find_by_counter(connection: AsyncConnection, counter: int, limit: int)
         .limit(limit)
     )
     return [_session(row) for row in await connection.execute(query)]
-
-
-async def find_sealed(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Sealed]:
-    """Return what is sealed of sessions, by id; nothing of those that are erased."""
-    query = select(_columns.id, _columns.wrapping_key_id, _columns.sealed).where(
-        _columns.id.in_(ids), _columns.sealed.is_not(None)
-    )
-    return {
-        row.id: Sealed(row.wrapping_key_id, bytes(row.sealed))
-        for row in await connection.execute(query)
-    }
 
 
 async def list_sessions(
@@ -351,4 +340,5 @@ def _session(row: Row[Any]) -> Session:
         create_time=row.create_time,
         expire_time=row.expire_time,
         end_time=row.end_time,
+        sealed=Sealed(row.wrapping_key_id, bytes(row.sealed)) if row.sealed is not None else None,
     )

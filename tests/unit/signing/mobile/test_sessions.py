@@ -17,7 +17,6 @@ from services.runtime.sealing import Vault
 from services.runtime.storage.database import Database, sqlite_url
 from services.runtime.storage.migrations import migrate
 from services.signing.main import MIGRATIONS
-from services.signing.mobile import store
 from services.signing.mobile.rules import (
     CANCELLED_BY_SUBJECT,
     End,
@@ -238,7 +237,7 @@ async def test_what_is_sealed_is_erased_five_minutes_after_the_end(
     sessions: Sessions, database: Database, clock: Clock
 ) -> None:
     session = await sessions.start(wanted())
-    assert await sessions.texts([session]) == {session.id: (NUMBER, TEXT)}
+    assert sessions.number_and_text(await found(sessions, session)) == (NUMBER, TEXT)
     clock.move(days=1)
     await sessions.erase()
     assert (await found(sessions, session)).digest
@@ -250,16 +249,14 @@ async def test_what_is_sealed_is_erased_five_minutes_after_the_end(
     await sessions.erase()
     erased = await found(sessions, session)
     assert (erased.digest, erased.signature, erased.certificate) == (b"", b"", b"")
-    assert await sessions.texts([session]) == {}
+    assert sessions.number_and_text(erased) == ("", "")
     assert (erased.state, erased.code) == (MobileSignatureState.SIGNED, session.code)
 
 
-async def test_numbers_and_texts_are_in_the_database_sealed_only(
-    sessions: Sessions, database: Database
-) -> None:
+async def test_numbers_and_texts_are_in_the_database_sealed_only(sessions: Sessions) -> None:
     session = await sessions.start(wanted())
-    async with database.reading() as connection:
-        (sealed,) = (await store.find_sealed(connection, [session.id])).values()
+    sealed = (await found(sessions, session)).sealed
+    assert sealed is not None
     assert NUMBER.encode() not in sealed.data
     assert b"contract" not in sealed.data
     assert NUMBER not in repr(wanted())
@@ -322,7 +319,7 @@ async def test_texts_under_a_key_that_is_gone_count_as_erased(
 ) -> None:
     session = await sessions.start(wanted())
     later = await make(database, clock, Vault(SECOND_KEY))
-    assert await later.texts([session]) == {}
+    assert later.number_and_text(await found(later, session)) == ("", "")
     assert (await found(later, session)).is_open
 
 
