@@ -6,12 +6,10 @@ Numbers and contents are in sealed columns only, beside keyed hashes that find t
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     SmallInteger,
@@ -19,19 +17,16 @@ from sqlalchemy import (
     Table,
 )
 
-from services.runtime.storage.database import UtcDateTime
+from services.runtime.storage.database import RowNumber, UtcDateTime
 from services.runtime.storage.idempotency import requests_table
 
 metadata = MetaData()
-
-# SQLite numbers rows by itself in a column of exactly this type.
-_Number = BigInteger().with_variant(Integer, "sqlite")
 
 messages = Table(
     "messages",
     metadata,
     # The order in which messages were stored.
-    Column("number", _Number, primary_key=True),
+    Column("number", RowNumber, primary_key=True),
     Column("id", String(36), nullable=False, unique=True),
     # The service that sends it.
     Column("service", String(20), nullable=False),
@@ -65,7 +60,7 @@ messages = Table(
 taken_parts = Table(
     "taken_parts",
     metadata,
-    Column("number", _Number, primary_key=True),
+    Column("number", RowNumber, primary_key=True),
     Column("message", ForeignKey("messages.number", ondelete="CASCADE"), nullable=False),
     Column("part", SmallInteger, nullable=False),
     Column("network_id", String(64), nullable=False),
@@ -79,7 +74,7 @@ taken_parts = Table(
 early_receipts = Table(
     "early_receipts",
     metadata,
-    Column("number", _Number, primary_key=True),
+    Column("number", RowNumber, primary_key=True),
     Column("network_id", String(64), nullable=False),
     Column("phone_hash", LargeBinary(32), nullable=False),
     Column("outcome", SmallInteger, nullable=False),
@@ -92,7 +87,7 @@ early_receipts = Table(
 received_parts = Table(
     "received_parts",
     metadata,
-    Column("number", _Number, primary_key=True),
+    Column("number", RowNumber, primary_key=True),
     # Of the part's bytes.
     Column("digest", LargeBinary(32), nullable=False),
     # Of what its parts have in common.
@@ -111,7 +106,7 @@ received_messages = Table(
     "received_messages",
     metadata,
     # The order in which they are read.
-    Column("number", _Number, primary_key=True),
+    Column("number", RowNumber, primary_key=True),
     Column("id", String(36), nullable=False, unique=True),
     Column("inbox", SmallInteger, nullable=False),
     # Of number, destination and content.

@@ -21,13 +21,10 @@ from sqlalchemy import (
     Text,
 )
 
-from services.runtime.storage.database import UtcDateTime
+from services.runtime.storage.database import RowNumber, UtcDateTime
 from services.runtime.storage.idempotency import requests_table
 
 metadata = MetaData()
-
-# SQLite numbers rows by itself in a column of exactly this type.
-_Number = BigInteger().with_variant(Integer, "sqlite")
 
 public_services = Table(
     "public_services",
@@ -106,7 +103,7 @@ service_requests = Table(
 events = Table(
     "events",
     metadata,
-    Column("number", _Number, primary_key=True),
+    Column("number", RowNumber, primary_key=True),
     Column("request", String(80), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("state", SmallInteger, nullable=False),

@@ -19,7 +19,6 @@ import pytest
 
 from qagazsyz.common.v1 import access_pb2, signatures_pb2
 from qagazsyz.documents import sign_document
-from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 from qagazsyz.receipts import verify_receipt
 from qagazsyz.registry.v1 import (
     consent_requests_pb2,
@@ -125,31 +124,6 @@ class Office:
             assert caught.value.code() is DENIED
 
 
-async def seal_of(world: World, officer: Actor) -> tuple[str, bytes]:
-    """Make a managed key of the officer's organization, certified as its seal."""
-    keys = keys_pb2_grpc.KeyServiceStub(world.client(officer).channel)
-    key = await keys.CreateKey(
-        keys_pb2.CreateKeyRequest(
-            key=keys_pb2.Key(organization=officer.organization, algorithm=ECDSA)
-        ),
-        timeout=TIMEOUT_SECONDS,
-    )
-    asked = await keys.CreateCertificateRequest(
-        keys_pb2.CreateCertificateRequestRequest(name=key.primary_version),
-        timeout=TIMEOUT_SECONDS,
-    )
-    second = world.client(await world.second_operator())
-    waiting = await certificates_pb2_grpc.CertificateServiceStub(second.channel).IssueCertificate(
-        certificates_pb2.IssueCertificateRequest(
-            subject=officer.organization,
-            certificate_request=asked.certificate_request,
-            usage=certificates_pb2.CERTIFICATE_USAGE_SIGN,
-        ),
-        timeout=TIMEOUT_SECONDS,
-    )
-    return key.name, (await world.enrolment().approve(waiting.name)).der
-
-
 async def structured_type(world: World, issuer: str) -> str:
     """Create a document type with a city."""
     stub = documents_pb2_grpc.DocumentServiceStub(world.client(world.operator).channel)
@@ -179,7 +153,7 @@ async def office(world: World) -> AsyncIterator[Office]:
         await structured_type(world, provider),
         await structured_type(world, provider),
     )
-    key, certificate = await seal_of(world, officer)
+    key, certificate = await world.seal(officer)
     document = documents_pb2.Document(
         document_type=residence,
         subjects=[citizen.subject],

@@ -11,15 +11,12 @@ import grpc
 import httpx
 import pytest
 
-from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.documents import sign_document
-from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 from qagazsyz.registry.v1 import delegated_pb2, delegated_pb2_grpc, documents_pb2
 from qagazsyz.requests.v1 import public_services_pb2 as services_pb
 from qagazsyz.requests.v1 import public_services_pb2_grpc as services_grpc
 from qagazsyz.requests.v1 import service_requests_pb2 as pb
 from qagazsyz.requests.v1 import service_requests_pb2_grpc as requests_grpc
-from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc
 from testing.enrolment import Actor
 from tests.integration.world import TIMEOUT_SECONDS, World
 
@@ -123,39 +120,12 @@ async def open_office(world: World, prefix: str) -> Office:
     return Office(world, officer, *types)
 
 
-async def seal(world: World, officer: Actor) -> str:
-    """Make a managed key of the officer's organization, with a certificate; return its name."""
-    keys = keys_pb2_grpc.KeyServiceStub(world.client(officer).channel)
-    algorithm = signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256
-    key = await keys.CreateKey(
-        keys_pb2.CreateKeyRequest(
-            key=keys_pb2.Key(organization=officer.organization, algorithm=algorithm)
-        ),
-        timeout=TIMEOUT_SECONDS,
-    )
-    asked = await keys.CreateCertificateRequest(
-        keys_pb2.CreateCertificateRequestRequest(name=key.primary_version), timeout=TIMEOUT_SECONDS
-    )
-    second = world.client(await world.second_operator())
-    waiting = await certificates_pb2_grpc.CertificateServiceStub(second.channel).IssueCertificate(
-        certificates_pb2.IssueCertificateRequest(
-            subject=officer.organization,
-            certificate_request=asked.certificate_request,
-            usage=certificates_pb2.CERTIFICATE_USAGE_SIGN,
-        ),
-        timeout=TIMEOUT_SECONDS,
-    )
-    await world.enrolment().approve(waiting.name)
-    return key.name
-
-
 async def test_a_rule_answers_at_once_with_a_sealed_document_and_the_log_knows(
     world: World,
 ) -> None:
     office = await open_office(world, "rule")
-    service = await office.offer(
-        "rule-address", key=await seal(world, office.officer), output_template=TEMPLATE
-    )
+    key, _ = await world.seal(office.officer)
+    service = await office.offer("rule-address", key=key, output_template=TEMPLATE)
     citizen = await world.citizen()
     draft = await office.draft(citizen, service.name)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:

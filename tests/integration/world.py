@@ -15,15 +15,18 @@ from google.protobuf.message import Message
 
 from cli.commands.certificate import KeyType
 from qagazsyz.client import Client
+from qagazsyz.common.v1 import signatures_pb2
 from qagazsyz.confirmations import HEADER
 from qagazsyz.credentials import Credential
 from qagazsyz.documents import sign_document
+from qagazsyz.identity.v1 import certificates_pb2, certificates_pb2_grpc
 from qagazsyz.registry.v1 import (
     consents_pb2,
     consents_pb2_grpc,
     documents_pb2,
     documents_pb2_grpc,
 )
+from qagazsyz.signing.v1 import keys_pb2, keys_pb2_grpc
 from testing.enrolment import Actor, Enrolment, second_operator
 from testing.suite_process import RunningSuite
 from tests.builders import new_organization, new_person
@@ -99,6 +102,33 @@ class World:
         """Enrol an officer of the organization, or of a new one."""
         of = organization or await self.organization()
         return await self.enrolment().officer(new_person(), of, key_type)
+
+    async def seal(self, officer: Actor) -> tuple[str, bytes]:
+        """Make a managed key of the officer's organization, certified as its seal; return its name
+        and the certificate."""
+        keys = keys_pb2_grpc.KeyServiceStub(self.client(officer).channel)
+        algorithm = signatures_pb2.SIGNATURE_ALGORITHM_ECDSA_P256_SHA256
+        key = await keys.CreateKey(
+            keys_pb2.CreateKeyRequest(
+                key=keys_pb2.Key(organization=officer.organization, algorithm=algorithm)
+            ),
+            timeout=TIMEOUT_SECONDS,
+        )
+        asked = await keys.CreateCertificateRequest(
+            keys_pb2.CreateCertificateRequestRequest(name=key.primary_version),
+            timeout=TIMEOUT_SECONDS,
+        )
+        second = self.client(await self.second_operator())
+        authority = certificates_pb2_grpc.CertificateServiceStub(second.channel)
+        waiting = await authority.IssueCertificate(
+            certificates_pb2.IssueCertificateRequest(
+                subject=officer.organization,
+                certificate_request=asked.certificate_request,
+                usage=certificates_pb2.CERTIFICATE_USAGE_SIGN,
+            ),
+            timeout=TIMEOUT_SECONDS,
+        )
+        return key.name, (await self.enrolment().approve(waiting.name)).der
 
     async def document_type(self, *issuers: str) -> str:
         """Create a document type that these organizations issue; return its name."""
